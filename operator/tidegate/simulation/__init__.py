@@ -1,0 +1,1 @@
+"""The backtest: demand, cluster physics, the peers' rules, a clairvoyant plan and the score."""
