@@ -1,0 +1,109 @@
+"""What a plan is made of: decisions as frozen values, each with its reason and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from tidegate.planning.leadtime import Lead
+from tidegate.planning.model import Key, Ref
+from tidegate.planning.reasons import Reason
+
+
+class Action(Enum):
+    """What is to be done with a target now."""
+
+    NOTHING = "Nothing"
+    RAISE = "Raise"
+    LOWER = "Lower"
+    RETURN = "Return"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one guardrail made of the level it was given."""
+
+    reason: Reason
+    level: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPlan:
+    """One target: its level now, why, and what comes."""
+
+    policy: Key
+    target: str
+    ref: Ref
+    action: Action
+    level: int | None
+    """The level to be at now: after the action for RAISE and LOWER, the original for RETURN, None when unknown."""
+    current: int | None
+    need: int
+    """Units that the current cell needs; 0 without an event."""
+    peak: int
+    """Largest need within the horizon, after min and max."""
+    peak_at: float | None
+    next_at: float | None
+    """When the next write is due, if the world stays as it is."""
+    next_level: int | None
+    until: float | None
+    """When the plan expects to return what it borrowed or will borrow next."""
+    lead: Lead
+    trail: tuple[Judgement, ...]
+    reason: Reason
+    message: str
+    valid_until: float
+    """When time alone may change this decision."""
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A write that is due now."""
+
+    policy: Key
+    target: str
+    ref: Ref
+    action: Action
+    before: int
+    level: int
+    reason: Reason
+    message: str
+
+
+class Outcome(Enum):
+    """The verdict on an event."""
+
+    UNKNOWN = "Unknown"
+    READY = "Ready"
+    LATE = "Late"
+    BLOCKED = "Blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Go or no-go for the next (or current) occurrence of an event."""
+
+    outcome: Outcome
+    reason: Reason
+    message: str
+    starts_at: float
+    ready_at: float | None = None
+    """For LATE: when it will be ready."""
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided at one instant."""
+
+    now: float
+    targets: Mapping[tuple[Key, str], TargetPlan]
+    verdicts: Mapping[Key, Verdict]
+    """Of events from an hour before an occurrence to its end, and of events that nobody can serve."""
+    steps: tuple[Step, ...]
+    """Due now, in the order of readiness: database, cache, app, edge. Empty when nothing changes."""
+    next_at: float | None
+    """When something is due next."""

@@ -1,0 +1,195 @@
+"""The guardrails: one visible, ordered list of small functions between the announced demand and a write.
+
+Each gets the facts and the level so far and returns a ``Judgement`` when it has something to say, else None; its level
+is the next one's input. The order is the meaning (``GUARDRAILS`` below, tested as such): demand first, then what may
+only add, then the bounds, then the owner, then what slows a way down, then what forbids it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidegate.planning.decision import Judgement
+from tidegate.planning.model import Observed, PlanSettings, Policy, TargetSpec
+from tidegate.planning.reasons import Reason
+
+RELEASE_INTERVAL = 30.0
+"""Seconds between two steps down: smaller ones are more writes for nothing. Judgment."""
+
+OVERRUN_MAX = 3600.0
+"""Seconds after the announced end for which real demand may keep a bare workload from its original. Judgment: a floor
+that never ends would make this a reactive autoscaler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the guardrails look at, for one target at one instant."""
+
+    now: float
+    policy: Policy
+    target: TargetSpec
+    settings: PlanSettings
+    observed: Observed
+    due: int
+    """Largest need that is due by now: present, held from the past, or coming within its lead time."""
+    need: int
+    """Need of the current cell."""
+    live: int | None
+    """Units for the measured demand with headroom; None when not measured or not fresh."""
+    blind_since: float | None
+    """Since when the oldest of the target's measured signals is blind; None when all are fresh, or none is measured."""
+    ended_at: float | None
+    """When the announced need last ended, for a loan that outlived it; None while there is one."""
+
+    @property
+    def current(self) -> int:
+        """The level now."""
+        return self.observed.level if self.observed.level is not None else 0
+
+    @property
+    def rest(self) -> int:
+        """The owner's level: where the target returns to."""
+        return self.observed.loan.original if self.observed.loan else self.current
+
+
+Guardrail = Callable[[Facts, int], Judgement | None]
+
+
+def demand(facts: Facts, level: int) -> Judgement | None:
+    """What the announced events need, by the time they need it."""
+    if facts.due <= 0:
+        return Judgement(Reason.NO_EVENT_AHEAD, 0, "no announced event needs units now")
+    if facts.due > facts.need and facts.observed.loan and facts.due <= facts.current:
+        return Judgement(Reason.RELEASE_HOLD, facts.due, f"{facts.due} units kept: within hold or lead time")
+    return Judgement(Reason.EVENT_DEMAND, facts.due, f"announced events need {facts.due} units")
+
+
+def live(facts: Facts, level: int) -> Judgement | None:
+    """Measured demand adds at once, while an event is on; it never lowers."""
+    if facts.due <= 0 or facts.live is None or facts.live <= level:
+        return None
+    return Judgement(Reason.LIVE_DEMAND, facts.live, f"measured demand needs {facts.live} units, the plan {level}")
+
+
+def policy_minimum(facts: Facts, level: int) -> Judgement | None:
+    """The policy's min, while an event needs the target."""
+    if level <= 0 or level >= facts.target.minimum:
+        return None
+    return Judgement(Reason.POLICY_MINIMUM, facts.target.minimum, f"raised to the policy's min {facts.target.minimum}")
+
+
+def policy_maximum(facts: Facts, level: int) -> Judgement | None:
+    """The policy's max."""
+    if level <= facts.target.maximum:
+        return None
+    message = f"{level} units needed, cut to the policy's max {facts.target.maximum}"
+    return Judgement(Reason.POLICY_MAXIMUM, facts.target.maximum, message)
+
+
+def scaler_maximum(facts: Facts, level: int) -> Judgement | None:
+    """A reactive scaler's own maximum: a finding, never silently raised."""
+    most = facts.observed.maximum
+    if most is None or level <= most:
+        return None
+    return Judgement(Reason.SCALER_MAXIMUM, most, f"{level} units needed, but the autoscaler's maxReplicas is {most}")
+
+
+def owner_level(facts: Facts, level: int) -> Judgement | None:
+    """Never below what the owner asked for."""
+    if facts.observed.loan is None:
+        if level > facts.current:
+            return None
+        if level <= 0:
+            return Judgement(
+                Reason.NO_EVENT_AHEAD, facts.current, "nothing is borrowed and no event needs anything now"
+            )
+        return Judgement(
+            Reason.ALREADY_ENOUGH, facts.current, f"{level} units needed, {facts.current} are there anyway"
+        )
+    if level > facts.rest:
+        return None
+    if level > 0:
+        return Judgement(Reason.OWNER_LEVEL, facts.rest, f"{level} units needed, the owner's own value is {facts.rest}")
+    return Judgement(Reason.LOAN_ENDED, facts.rest, f"no event needs more than the owner's own {facts.rest}")
+
+
+def release(facts: Facts, level: int) -> Judgement | None:
+    """Downwards only in steps: a share of the loan's highest floor per minute, and not below real demand."""
+    loan = facts.observed.loan
+    if loan is None or level >= facts.current:
+        return None
+    gate = _demand_gate(facts)
+    if gate > level:
+        level = min(gate, facts.current)
+        if level == facts.current:
+            return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
+    elapsed = facts.now - loan.stepped_at
+    if elapsed < RELEASE_INTERVAL:
+        return Judgement(Reason.RELEASE_WAIT, facts.current, f"next step down in {RELEASE_INTERVAL - elapsed:.0f} s")
+    allowed = max(1, math.floor(facts.policy.release.step_per_minute * loan.highest * min(elapsed, 60.0) / 60.0))
+    if facts.current - level <= allowed:
+        return None
+    lowered = facts.current - allowed
+    share = 100.0 * facts.policy.release.step_per_minute
+    return Judgement(
+        Reason.RELEASE_STEP, lowered, f"down to {lowered} on the way to {level}, {share:g} % of {loan.highest} a minute"
+    )
+
+
+def _demand_gate(facts: Facts) -> int:
+    """Level that measured demand forbids to go below; a workload with a reactive scaler is kept by that scaler."""
+    if facts.live is None or facts.observed.maximum is not None:
+        return 0
+    if facts.ended_at is not None and facts.now - facts.ended_at > OVERRUN_MAX:
+        return 0
+    return min(facts.live, facts.target.maximum)
+
+
+def blind(facts: Facts, level: int) -> Judgement | None:
+    """A missing or stale metric is never zero: no way down while an event is on, until ``blindMaxSeconds``."""
+    if facts.blind_since is None or level >= facts.current or facts.observed.loan is None:
+        return None
+    age = facts.now - facts.blind_since
+    if facts.due <= 0 or age >= facts.policy.blind_max:
+        return Judgement(
+            Reason.BLIND_TOO_LONG, level, f"blind for {age:.0f} s: stepping down to {level} by the plan alone"
+        )
+    return Judgement(Reason.BLIND, facts.current, f"metrics are blind for {age:.0f} s: kept at {facts.current}")
+
+
+def small_change(facts: Facts, level: int) -> Judgement | None:
+    """A few units less are not worth a write, unless they are the last."""
+    if level >= facts.current or level == facts.rest or facts.observed.loan is None:
+        return None
+    if facts.current - level >= facts.settings.smallest_step_down * facts.current:
+        return None
+    return Judgement(
+        Reason.SMALL_CHANGE, facts.current, f"{level} would do, {facts.current} is kept: too small a change"
+    )
+
+
+GUARDRAILS: tuple[Guardrail, ...] = (
+    demand,
+    live,
+    policy_minimum,
+    policy_maximum,
+    scaler_maximum,
+    owner_level,
+    release,
+    blind,
+    small_change,
+)
+
+
+def judge(facts: Facts) -> tuple[Judgement, ...]:
+    """Run the level through all guardrails; the last judgement's level is the answer."""
+    trail: list[Judgement] = []
+    level = 0
+    for guardrail in GUARDRAILS:
+        judgement = guardrail(facts, level)
+        if judgement is not None:
+            trail.append(judgement)
+            level = judgement.level
+    return tuple(trail)

@@ -1,0 +1,290 @@
+"""What the core is told: the world as plain frozen values.
+
+Built by ``api`` (announcements and policies), by ``control`` (what was observed) and by tests; read by everything in
+``planning``. Instants are seconds since the epoch in UTC, lengths are seconds, shares are fractions (0.3 is 30 %).
+Nothing here knows Kubernetes beyond the four words that name an object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+STAGES = ("database", "cache", "app", "edge")
+"""The order of readiness: what stands behind is ready first."""
+
+MANAGER = "tidegate"
+"""Our field manager's name, wherever a field's owner is written or compared."""
+
+
+class Key(NamedTuple):
+    """Namespace and name of one of our objects. A tuple, because tens of thousands of them are hashed at each plan."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Ref(NamedTuple):
+    """An object of the cluster, in the namespace of the policy that names it."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+# ---- announced demand
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One time that an event takes place, after postponements and extensions."""
+
+    start: float
+    """T-0, epoch seconds."""
+    duration: float
+    """Seconds, more than 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant inside (or before, or after) an occurrence with its own demand.
+
+    Inside ``[start + offset, start + offset + duration)`` the signal's median is the larger of the shape's value and
+    ``factor x expected`` (the announced plateau, whatever the shape says then) or ``level``. Exactly one is given.
+    """
+
+    name: str
+    signal: str
+    offset: float
+    """Seconds from T-0 (lag included); negative is before."""
+    duration: float
+    factor: float | None = None
+    level: float | None = None
+    from_end: bool = False
+    """Count ``offset`` from the end of the occurrence instead: "it peaks at the final whistle"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A signal that follows another: ``factor x source``, ``lag`` seconds later. Its own moments are added to that."""
+
+    signal: str
+    source: str
+    factor: float
+    lag: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A LiveEvent, parsed: what is expected, when, and for which policy of the same namespace."""
+
+    key: Key
+    policy: str
+    occurrences: tuple[Occurrence, ...]
+    expected: tuple[tuple[str, float], ...]
+    """(signal, median of the plateau), sorted by signal."""
+    profile: str = "flat"
+    """A name in ``shape.PROFILES``."""
+    spread: float = 0.0
+    """One standard deviation as a share of the level."""
+    moments: tuple[Moment, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    """In an order in which each source comes before what is derived from it."""
+
+
+# ---- policies
+
+
+class Mode(Enum):
+    """What a policy may do."""
+
+    OBSERVE = "Observe"
+    ENFORCE = "Enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class LeadTimeGuess:
+    """How long from the write to ready and warm, until it has been measured."""
+
+    seconds: float = 60.0
+    machine_seconds: float = 0.0
+    """Added when the step does not fit on the machines that are up (or when nobody can tell)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """A workload named in a policy."""
+
+    name: str
+    ref: Ref
+    capacity: tuple[tuple[str, float], ...]
+    """(signal, how much of it one unit carries at the SLO), sorted; each more than 0."""
+    background: tuple[tuple[str, float], ...] = ()
+    """(signal, demand without any event), sorted."""
+    headroom: float = 0.2
+    stage: str = "app"
+    settle: float = 0.0
+    minimum: int = 1
+    maximum: int = 1000
+    lead: LeadTimeGuess = LeadTimeGuess()
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSpec:
+    """How a signal is measured; a signal without a query is planned only."""
+
+    name: str
+    query: str | None = None
+    stale_after: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How a floor comes down."""
+
+    hold: float = 900.0
+    """Seconds that a level is kept after each fall of the need."""
+    step_per_minute: float = 0.2
+    """Share of the loan's highest floor given back per minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A ScalingPolicy, parsed."""
+
+    key: Key
+    targets: tuple[TargetSpec, ...]
+    signals: tuple[SignalSpec, ...] = ()
+    mode: Mode = Mode.ENFORCE
+    quantile: float = 0.95
+    """Of demand and of lead time."""
+    correlation: float = 0.0
+    """Of the events' errors, 0 to 1: 0 lets independent errors cancel, 1 adds them as if one cause moved all."""
+    release: Release = Release()
+    blind_max: float = 1800.0
+    created: float = 0.0
+    """Creation time; on a shared workload the oldest policy wins, then the smaller key."""
+    uid: str = ""
+    generation: int = 0
+
+
+# ---- what was observed
+
+
+class Freshness(Enum):
+    """What became of asking for a signal. None of the bad ones is ever read as zero."""
+
+    FRESH = "Fresh"
+    STALE = "Stale"
+    EMPTY = "Empty"
+    NAN = "NaN"
+    MANY = "ManySeries"
+    UNREACHABLE = "Unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The last word on a signal."""
+
+    freshness: Freshness
+    value: float | None
+    """The last good value, which may be old; None when there was never one."""
+    since: float
+    """When the last good value was measured; when asking began if there was never one."""
+    note: str = ""
+
+
+class Trouble(Enum):
+    """Why a target cannot be driven at this time."""
+
+    MISSING = "TargetMissing"
+    FOREIGN_OWNER = "OwnedByOtherScaler"
+    SCALING_DISABLED = "ScalingDisabled"
+    NOT_SCALABLE = "NotScalable"
+    FORBIDDEN = "Forbidden"
+    UNREADABLE = "Unreadable"
+    MANAGER_CONFLICT = "FieldManagerConflict"
+
+
+@dataclass(frozen=True, slots=True)
+class LoanState:
+    """The part of a Loan that decisions need."""
+
+    original: int
+    highest: int
+    """The highest floor of this loan: a release step is a share of it."""
+    stepped_at: float
+    """When its floor was last moved, epoch seconds."""
+    started_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One target as it stands now."""
+
+    level: int | None = None
+    """Value of the field that we may set: an HPA's ``minReplicas``, else ``replicas``."""
+    ready: int | None = None
+    desired: int | None = None
+    """What the workload is being driven to now, by whoever drives it."""
+    maximum: int | None = None
+    """The reactive scaler's maximum; None without one."""
+    loan: LoanState | None = None
+    trouble: Trouble | None = None
+    note: str = ""
+    spare_units: int | None = None
+    """How many more units fit on the machines that are up; None when nobody can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measured lead time: a step of ``units`` was ready and warm after ``seconds``."""
+
+    units: int
+    seconds: float
+    machines: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """Constants of the planner; judgment where no source is named."""
+
+    cell: float = 15.0
+    """Seconds of one cell of the demand grid; a cell holds the largest demand inside it."""
+    horizon: float = 86_400.0
+    """Seconds ahead that levels are worked out."""
+    creation_rate: float = 20.0
+    """Pods per second that the whole cluster creates: the stock client limit of kube-controller-manager, which all
+    workloads share (measured: 20 workloads x 50 pods ready in 53 s, one alone in 7 s)."""
+    fail_over: float = 15.0
+    """Seconds that a change of leader may take out of the lead."""
+    reaction: float = 3.0
+    """Seconds from a step being due to its write."""
+    smallest_step_down: float = 0.02
+    """A downward change smaller than this share of the level is not worth a write, unless it is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a plan depends on."""
+
+    policies: Mapping[Key, Policy]
+    announcements: Mapping[Key, Announcement]
+    observed: Mapping[tuple[Key, str], Observed] = field(default_factory=dict)
+    """By (policy, target name)."""
+    readings: Mapping[tuple[Key, str], Reading] = field(default_factory=dict)
+    """By (policy, signal)."""
+    measured: Mapping[tuple[Key, str], tuple[Measured, ...]] = field(default_factory=dict)
+    """Lead times seen so far, by (policy, target name)."""
+    settings: PlanSettings = PlanSettings()
+    stopped: bool = False
+    """The durable stop is set: nothing is borrowed and nothing is moved."""

@@ -1,0 +1,271 @@
+"""The decision for one target at one instant: gather its facts, run the guardrails, say what comes next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tidegate.planning.capacity import units_for
+from tidegate.planning.decision import Action, Judgement, Step, TargetPlan
+from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge
+from tidegate.planning.leadtime import Lead, lead_of, start_time
+from tidegate.planning.model import (
+    Freshness,
+    Key,
+    Mode,
+    Observed,
+    Policy,
+    Reading,
+    Release,
+    TargetSpec,
+    Trouble,
+    World,
+)
+from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.timeline import Timeline
+
+
+def decide(
+    world: World,
+    policy: Policy,
+    target: TargetSpec,
+    observed: Observed,
+    readings: Sequence[Reading | None],
+    line: Timeline | None,
+    *,
+    now: float,
+) -> TargetPlan:
+    """Plan one target. ``readings`` are those of its measured signals, ``line`` is None when no event ever needs it."""
+    settings = world.settings
+    acting = policy.mode is Mode.ENFORCE
+    live, blind_since = _measured(policy, target, readings, now=now)
+    wanted_line = line if acting or observed.loan is None else None
+    facts = Facts(
+        now=now,
+        policy=policy,
+        target=target,
+        settings=settings,
+        observed=observed,
+        due=_due(wanted_line, target, observed, now),
+        need=line.need_at(now) if line else 0,
+        live=live,
+        blind_since=blind_since,
+        ended_at=wanted_line.ended_before(now) if wanted_line else -math.inf,
+    )
+    lead = _lead(world, policy, target, line, observed, now)
+    if observed.trouble is not None or observed.level is None:
+        return _troubled(facts, lead, line)
+    trail = judge(facts)
+    level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
+    if level == facts.current and reason in (Reason.EVENT_DEMAND, Reason.RELEASE_STEP):
+        trail = (*trail, Judgement(Reason.SAME_AS_NOW, level, f"already at {level}"))
+    action = _action(facts, level, trail)
+    if world.stopped and action is not Action.NOTHING:
+        action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
+    elif not acting and action is not Action.NOTHING and observed.loan is None:
+        action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
+    return _plan(facts, action, level, trail, reason, message, lead, line)
+
+
+def not_ours(policy: Policy, target: TargetSpec, winner: Key, *, now: float) -> TargetPlan:
+    """A target whose workload an older policy drives."""
+    message = f"{target.ref} is driven by ScalingPolicy {winner.name}, which is older"
+    judgement = Judgement(Reason.SHARED_WORKLOAD, 0, message)
+    return TargetPlan(
+        policy.key, target.name, target.ref, Action.NOTHING, None, None, 0, 0, None, None, None, None,
+        Lead(0.0, (), False), (judgement,), judgement.reason, message, math.inf,
+    )  # fmt: skip
+
+
+def step_of(policy: Policy, plan: TargetPlan) -> Step | None:
+    """The write that a target's plan asks for now."""
+    if plan.action is Action.NOTHING or plan.level is None or plan.current is None:
+        return None
+    return Step(policy.key, plan.target, plan.ref, plan.action, plan.current, plan.level, plan.reason, plan.message)
+
+
+def release_step(observed: Observed, release: Release, *, now: float) -> tuple[Action, int]:
+    """The next move of a loan that no policy speaks for any more: gently down to the original, then return it."""
+    if observed.loan is None or observed.level is None:
+        return Action.NOTHING, 0
+    rest, current = observed.loan.original, observed.level
+    if current <= rest:
+        return Action.RETURN, rest
+    if now - observed.loan.stepped_at < RELEASE_INTERVAL:
+        return Action.NOTHING, current
+    elapsed = min(now - observed.loan.stepped_at, 60.0)
+    allowed = max(1, math.floor(release.step_per_minute * observed.loan.highest * elapsed / 60.0))
+    return Action.LOWER, max(rest, current - allowed)
+
+
+def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: float) -> int:
+    """Largest need that is due. When a write upwards is due anyway, steps that follow within one start time are taken
+    with it: they would fall closer together than they take.
+    """
+    if line is None:
+        return 0
+    due = line.due_at(now)
+    if due > 0 and observed.level is not None and min(max(due, target.minimum), target.maximum) > observed.level:
+        return line.due_at(now, ahead=line.fixed_lead)
+    return due
+
+
+def _measured(
+    policy: Policy, target: TargetSpec, readings: Sequence[Reading | None], *, now: float
+) -> tuple[int | None, float | None]:
+    """(units for the measured demand, since when some measured signal is blind)."""
+    carried = dict(target.capacity)
+    specs = [s for s in policy.signals if s.query and s.name in carried]
+    live: int | None = None
+    blind: float | None = None
+    for spec, reading in zip(specs, readings, strict=True):
+        if reading is None or reading.freshness is not Freshness.FRESH or reading.value is None:
+            since = reading.since if reading is not None else now
+            blind = since if blind is None else min(blind, since)
+            continue
+        if not math.isfinite(reading.value) or reading.value < 0.0:
+            blind = reading.since if blind is None else min(blind, reading.since)
+            continue
+        units = units_for(reading.value, capacity=carried[spec.name], headroom=target.headroom)
+        live = units if live is None else max(live, units)
+    return live, blind
+
+
+def _lead(
+    world: World, policy: Policy, target: TargetSpec, line: Timeline | None, observed: Observed, now: float
+) -> Lead:
+    """Lead time of the next rise (of a single unit when there is none)."""
+    settings = world.settings
+    start = start_time(
+        world.measured.get((policy.key, target.name), ()), target.lead, q=policy.quantile, rate=settings.creation_rate
+    )
+    queue, machines = 1.0 / settings.creation_rate, False
+    if line is not None:
+        rise = line.next_rise(now, observed.level or 0, now + settings.horizon)
+        if rise is not None:
+            columns = slice(line.column(rise[0]), line.column(rise[0] + line.longest_lead) + 1)
+            at = columns.start + int(line.units[columns].argmax())
+            queue = max(queue, float(line.queue[at]))
+            machines = rise[1] > line.machine_above
+    return lead_of(start, settings, queue=queue, machines=machines)
+
+
+def _action(facts: Facts, level: int, trail: tuple[Judgement, ...]) -> Action:
+    if facts.observed.loan is not None and level == facts.current == facts.rest:
+        return Action.RETURN
+    if level > facts.current:
+        return Action.RAISE
+    return Action.LOWER if level < facts.current else Action.NOTHING
+
+
+def _troubled(facts: Facts, lead: Lead, line: Timeline | None) -> TargetPlan:
+    """A target that cannot be driven now: nothing is done, the reason is shown, the need is shown all the same."""
+    trouble = facts.observed.trouble
+    reason = Reason(trouble.value) if isinstance(trouble, Trouble) else Reason.NOT_SEEN_YET
+    message = facts.observed.note or SENTENCES[reason]
+    judgement = Judgement(reason, facts.current, message)
+    return _plan(facts, Action.NOTHING, facts.observed.level, (judgement,), reason, message, lead, line)
+
+
+def _plan(
+    facts: Facts,
+    action: Action,
+    level: int | None,
+    trail: tuple[Judgement, ...],
+    reason: Reason,
+    message: str,
+    lead: Lead,
+    line: Timeline | None,
+) -> TargetPlan:
+    peak, peak_at = _peak(facts, line)
+    next_at, next_level = _next(facts, action, level, line)
+    until = None
+    if line is not None:
+        until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
+        until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
+    return TargetPlan(
+        policy=facts.policy.key,
+        target=facts.target.name,
+        ref=facts.target.ref,
+        action=action,
+        level=level,
+        current=facts.observed.level,
+        need=facts.need,
+        peak=peak,
+        peak_at=peak_at,
+        next_at=next_at,
+        next_level=next_level,
+        until=until,
+        lead=lead,
+        trail=trail,
+        reason=reason,
+        message=message,
+        valid_until=_valid_until(facts, next_at, line),
+        blind=facts.blind_since is not None,
+    )
+
+
+def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
+    """Largest need within the horizon after the policy's bounds, and when; at least the level that is there."""
+    if line is None:
+        return facts.rest, None
+    low, high = line.column(facts.now), line.column(facts.now + facts.settings.horizon) + 1
+    at = low + int(line.units[low:high].argmax())
+    most = int(line.units[at])
+    if most <= 0:
+        return facts.rest, None
+    bounded = min(max(most, facts.target.minimum), facts.target.maximum)
+    return max(bounded, facts.rest), max((at + line.first) * line.cell, facts.now)
+
+
+def _next(facts: Facts, action: Action, level: int | None, line: Timeline | None) -> tuple[float | None, int | None]:
+    """(when, level) of the next write after this one, as far as it can be known."""
+    if level is None:
+        return None, None
+    options: list[tuple[float, int]] = []
+    if line is not None:
+        rise = line.next_rise(
+            facts.now, max(level, facts.target.minimum if level else 0), facts.now + facts.settings.horizon
+        )
+        if rise is not None and rise[0] > facts.now and facts.target.maximum > level:
+            options.append((rise[0], min(max(rise[1], facts.target.minimum), facts.target.maximum)))
+    loan = facts.observed.loan
+    if loan is not None or action is Action.RAISE:
+        options.extend(_way_down(facts, action, level, line))
+    return min(options, default=(None, None), key=lambda option: option[0])
+
+
+def _way_down(facts: Facts, action: Action, level: int, line: Timeline | None) -> list[tuple[float, int]]:
+    """The next step down, if one is in sight."""
+    loan = facts.observed.loan
+    rest = loan.original if loan else facts.current
+    if action is Action.LOWER or (loan is not None and level > max(facts.due, rest)):
+        stepped = facts.now if action is Action.LOWER else (loan.stepped_at if loan else facts.now)
+        highest = loan.highest if loan else level
+        step = max(1, math.floor(facts.policy.release.step_per_minute * highest * RELEASE_INTERVAL / 60.0))
+        lower = max(level - step, facts.due, rest)
+        return [(max(stepped + RELEASE_INTERVAL, facts.now), lower)] if lower < level or level == rest else []
+    if line is None or level <= rest:
+        return []
+    fall = line.next_fall(facts.now, min(facts.due, level) or 1)
+    if fall is None or fall <= facts.now:
+        return []
+    after = max(line.due_at(fall), rest)
+    return [(fall, after)] if after < level else [(fall, level)]
+
+
+def _valid_until(facts: Facts, next_at: float | None, line: Timeline | None) -> float:
+    """When time alone may change the decision: the next write, the next cell, the end of a wait."""
+    bounds = [facts.now + facts.settings.horizon / 2]
+    if next_at is not None:
+        bounds.append(next_at)
+    loan = facts.observed.loan
+    if loan is not None:
+        bounds.append(max(loan.stepped_at + RELEASE_INTERVAL, facts.now))
+    if facts.blind_since is not None and facts.blind_since + facts.policy.blind_max > facts.now:
+        bounds.append(facts.blind_since + facts.policy.blind_max)
+    if line is not None:
+        busy = loan is not None or facts.due > 0 or facts.need > 0
+        if busy:
+            bounds.append((line.column(facts.now) + 1 + line.first) * line.cell)
+    return min(bounds)

@@ -1,0 +1,231 @@
+"""The doors between the loop and the world, with their contracts.
+
+``control`` knows only what stands here; ``targets``, ``metrics`` and ``shell`` provide it for a real cluster, fakes and
+the simulator for tests. Every method may raise an error of the small tree below and no other; the cause is chained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tidegate.planning.model import Key, Observed, Reading, Ref
+
+Json = dict[str, Any]
+
+
+# ---- errors
+
+
+class TidegateError(Exception):
+    """Base of what adapters may raise: the message is a sentence for a person."""
+
+
+class NotFoundError(TidegateError):
+    """The object is not there (any more)."""
+
+
+class ConflictError(TidegateError):
+    """The object is not as we believed: another uid, another value, another version. Read again and decide again."""
+
+    def __init__(self, message: str, manager: str | None = None) -> None:
+        super().__init__(message)
+        self.manager = manager
+        """The field manager that stands against us, when the server names it."""
+
+
+class RefusedError(TidegateError):
+    """The other side understood and said no (forbidden, invalid); asking again changes nothing."""
+
+
+class UnavailableError(TidegateError):
+    """No answer, or one that says "later"; worth another try at the next beat."""
+
+
+# ---- time
+
+
+class Clock(Protocol):
+    """The only source of time for the loop; simulated time for tests and the demo."""
+
+    def now(self) -> float:
+        """Epoch seconds, UTC."""
+
+    async def wait(self, until: float, wake: asyncio.Event) -> None:
+        """Return at ``until`` or when ``wake`` is set, whichever comes first. Does not clear ``wake``."""
+
+
+# ---- things we change
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Who owns a field, as managedFields names it."""
+
+    name: str
+    operation: str
+    """``Apply`` or ``Update``."""
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a target's level is written: one integer field of one object."""
+
+    ref: Ref
+    """The object that holds the field: the HPA where there is one, else the workload."""
+    uid: str
+    field: str
+    """JSON pointer in the written document: ``/spec/minReplicas`` or ``/spec/replicas``."""
+    subresource: str = ""
+    """``scale`` when the write goes through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The field as read back."""
+
+    value: int
+    manager: Manager | None
+    """Who owns it now; None when nobody is on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A target as an adapter sees it: what the core is told, and where the level is written."""
+
+    observed: Observed
+    place: Place | None
+    """None when there is nothing that may be written (``observed.trouble`` says why)."""
+    held: Held | None = None
+
+
+class Targets(Protocol):
+    """Reads and moves levels. One adapter a kind stands behind it."""
+
+    async def see(self, ref: Ref) -> Sight:
+        """Look at a target. A target that is missing or not ours to move is a Sight with a trouble, not an error."""
+
+    async def held(self, place: Place) -> Held:
+        """Read the field fresh from the server. NotFoundError when the object, or that uid, is gone."""
+
+    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        """Compare-and-swap: set the field if uid and value are as believed, else ConflictError; nothing is retried
+        after a ConflictError.
+        """
+
+    async def hand_back(self, place: Place, manager: Manager | None) -> None:
+        """Give the field's ownership in managedFields back to ``manager`` (drop ours when None); the value stays.
+        Idempotent; ConflictError when another owner holds the field by now.
+        """
+
+
+# ---- what was borrowed
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """Every field we changed: written before the change, removed after the return was read back."""
+
+    key: Key
+    """Its own namespace and name, derived from target uid and field."""
+    place: Place
+    policy: Key
+    target: str
+    """The target's name in the policy."""
+    original: int
+    former: Manager | None
+    verified: int | None
+    """Our value as last read back; None before the first."""
+    pending: int
+    """Our value as last meant; written before the patch."""
+    highest: int
+    started_at: float
+    stepped_at: float
+    until: float
+    """When the plan expects to return it."""
+    epoch: int
+    """Leader epoch (``leaseTransitions``) that wrote it last."""
+    wanted_by: tuple[str, ...] = ()
+    """Who asked: ``LiveEvent/name``; bounded."""
+
+
+class LoanBook(Protocol):
+    """Loans as objects of the cluster."""
+
+    async def list(self) -> Sequence[Loan]:
+        """Every loan in our scope, also those of a former life."""
+
+    async def save(self, loan: Loan) -> None:
+        """Create or replace by key. Returns when the server has it."""
+
+    async def remove(self, loan: Loan) -> None:
+        """Delete by key; one that is gone is well gone."""
+
+
+# ---- the rest of the world
+
+
+class MetricsSource(Protocol):
+    """Where signals are read."""
+
+    async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
+        """One instant query. Never raises for a bad answer: each kind is a Freshness. ``value`` is set for FRESH and
+        for STALE only, ``since`` is the sample's own time then, else ``now``.
+        """
+
+
+class EventSink(Protocol):
+    """Few, well-named Kubernetes Events (or lines of a demo)."""
+
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+        """Never blocks and never fails."""
+
+
+class Leadership(Protocol):
+    """Whether we may act."""
+
+    def may_write(self) -> bool:
+        """True while the Lease was renewed within the last 10 s of the monotonic clock."""
+
+    @property
+    def epoch(self) -> int:
+        """``leaseTransitions`` of the Lease we hold; stands in every loan."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPatch:
+    """The status an object should show; the publisher writes it when its meaning differs from what is there."""
+
+    kind: str
+    key: Key
+    status: Json
+
+
+class Publisher(Protocol):
+    """Shows status; writes only when the meaning changed."""
+
+    def publish(self, patches: Iterable[StatusPatch]) -> None:
+        """Queue them; later ones of the same object replace earlier ones. Never blocks."""
+
+
+class Store(Protocol):
+    """What the watches have seen: parsed values, kept up to date by the shell."""
+
+    @property
+    def synced(self) -> bool:
+        """True when every first list is complete. Nothing may be returned or released before."""
+
+    def policies(self) -> Mapping[Key, Any]:
+        """Policies by key (``planning.model.Policy``)."""
+
+    def announcements(self) -> Mapping[Key, Any]:
+        """Announcements by key (``planning.model.Announcement``)."""
+
+    def take_changes(self) -> frozenset[Key]:
+        """Keys of announcements that changed since the last call."""
+
+    def stopped(self) -> bool:
+        """The durable stop is set."""
