@@ -1,0 +1,308 @@
+"""The one module that talks to the API server: raw JSON in and out, by path.
+
+Beneath it is ``kubernetes.aio`` (configuration, credentials, TLS, connections); its typed models are never used, since
+building them costs more than everything else together and what we read is a handful of fields. Here stand, once for
+all adapters: the field manager's name, the timeouts, the retries and the translation of errors. A caller sees dicts
+and the errors of ``ports``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import orjson
+import tenacity
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from tidegate.planning.model import MANAGER
+from tidegate.ports import Json, RefusedError
+from tidegate.targets.errors import LaterError, from_answer, from_event
+
+Params = Mapping[str, str | int | bool]
+
+PAGE = 500
+"""Objects of one page of a list: what client-go asks for too."""
+
+SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
+
+
+class Form(Enum):
+    """How a patch is written down."""
+
+    JSON = "application/json-patch+json"
+    """RFC 6902: a list of operations; its tests make a compare-and-swap."""
+    MERGE = "application/merge-patch+json"
+    """RFC 7386: idempotent."""
+    APPLY = "application/apply-patch+yaml"
+    """Server-side apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long we wait, and how often we ask again."""
+
+    connect: float = 5.0
+    """Seconds until a connection stands."""
+    total: float = 15.0
+    """Seconds for one request with its answer; one beat, so that a hanging server costs no more than that."""
+    attempts: int = 4
+    """Of one request, the first included."""
+    budget: float = 20.0
+    """Seconds that all attempts together may have begun within; a pause that would end later is not begun."""
+    first_pause: float = 0.2
+    """Seconds, upper end of the first random pause; it doubles each time."""
+    longest_pause: float = 5.0
+    """Seconds, the end of that doubling. A server's own Retry-After is never cut short."""
+    parallel: int = 16
+    """Requests under way at a time, watches apart: five hundred looks at once must not starve anybody else."""
+
+
+class KubeClient:
+    """A thin asynchronous client of one API server; it belongs to the event loop it is first used in."""
+
+    def __init__(self, configuration: Any, *, limits: Limits = Limits(), refresher: Any = None) -> None:
+        """``configuration`` is a ``kubernetes.aio`` Configuration. Use ``connect`` unless you have one."""
+        configuration.retries = None  # retries stand in one place, and that is here
+        configuration.client_go_retries = False
+        self._api = ApiClient(configuration)
+        self._api.user_agent = MANAGER
+        self._limits = limits
+        self._turns = asyncio.Semaphore(limits.parallel)
+        self._skews: deque[float] = deque(maxlen=9)
+        self._refresh = asyncio.create_task(refresher) if refresher is not None else None
+
+    @classmethod
+    async def connect(
+        cls, *, url: str | None = None, kubeconfig: str | None = None, limits: Limits = Limits()
+    ) -> KubeClient:
+        """Find the cluster: a plain URL, else a kubeconfig (given, or by ``KUBECONFIG``), else the pod's own
+        account, else ``~/.kube/config``. Raises RefusedError with what was looked for; sends nothing.
+        """
+        configuration = Configuration()
+        path = kubeconfig or os.environ.get("KUBECONFIG")
+        if url:
+            configuration.host = url.rstrip("/")
+            return cls(configuration, limits=limits)
+        try:
+            if not path and os.environ.get(SERVICE_HOST):
+                kube_config.load_incluster_config(client_configuration=configuration)
+                return cls(configuration, limits=limits)
+            path = path or str(Path.home() / ".kube" / "config")
+            loader = await kube_config.load_kube_config(config_file=path, client_configuration=configuration)
+        except Exception as error:  # the loader raises whatever a broken file makes it stumble over
+            raise RefusedError(f"no usable cluster configuration in {path or 'the pod'}: {error}") from error
+        refresher = kube_config.refresh_token(loader, configuration) if getattr(loader, "_user", None) else None
+        return cls(configuration, limits=limits, refresher=refresher)
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await self._refresh
+        await self._api.close()
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """The server's clock minus ours by the ``Date`` of its last answers, to half a second; None before any."""
+        return statistics.median(self._skews) if self._skews else None
+
+    # ---- requests
+
+    async def get(self, path: str, params: Params | None = None) -> Json:
+        """One object (or one page) by its path."""
+        return await self._send("GET", path, params=params)
+
+    async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncIterator[Json]:
+        """A list, page by page, each as the server's List document. ExpiredError when it took so long that the
+        token ran out: begin again.
+        """
+        token = ""
+        while True:
+            page = await self.get(path, {**(params or {}), "limit": size, **({"continue": token} if token else {})})
+            yield page
+            token = (page.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return
+
+    async def items(self, path: str, params: Params | None = None) -> list[Json]:
+        """Every item of a list. For kinds that are few; the many are read by ``pages``."""
+        found: list[Json] = []
+        async for page in self.pages(path, params=params):
+            found.extend(page.get("items") or [])
+        return found
+
+    async def create(self, path: str, body: Json) -> Json:
+        """POST to a collection. ExistsError when the name is taken. Not sent twice unless the first never arrived."""
+        return await self._send("POST", path, params={"fieldManager": MANAGER}, body=body, idempotent=False)
+
+    async def replace(self, path: str, body: Json) -> Json:
+        """PUT; ConflictError when ``body`` bears an old resourceVersion."""
+        return await self._send("PUT", path, params={"fieldManager": MANAGER}, body=body)
+
+    async def patch(
+        self, path: str, body: Json | list[Json], form: Form, *, manager: str = MANAGER, force: bool = False
+    ) -> Json:
+        """PATCH in one of the forms. A JSON patch is not sent again once it may have arrived: its own tests would
+        fail on its own work.
+        """
+        params: dict[str, str | int | bool] = {"fieldManager": manager}
+        if form is Form.APPLY:
+            params["force"] = force
+        idempotent = form is not Form.JSON
+        return await self._send("PATCH", path, params=params, body=body, form=form.value, idempotent=idempotent)
+
+    async def delete(self, path: str, *, uid: str | None = None) -> None:
+        """DELETE; with ``uid`` only that very object (ConflictError else). NotFoundError when it is gone."""
+        body = {"preconditions": {"uid": uid}} if uid else None
+        await self._send("DELETE", path, body=body)
+
+    async def watch(
+        self, path: str, *, resource_version: str, lasting: float, silence: float, params: Params | None = None
+    ) -> AsyncIterator[tuple[str, Json]]:
+        """One watch request from ``resource_version``: (type, object), bookmarks included, until the server ends it
+        after about ``lasting`` seconds. ExpiredError when the version is too old; UnavailableError when nothing at
+        all came for ``silence`` seconds or the connection broke. Never sent again here: that is the informer's part.
+        """
+        query: dict[str, str | int | bool] = {**(params or {}), "watch": True, "allowWatchBookmarks": True}
+        query |= {"resourceVersion": resource_version, "timeoutSeconds": max(1, int(lasting))}
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect, sock_read=silence)
+        request = f"WATCH {path}"
+        response = await self._open("GET", path, query, limits=limits)
+        try:
+            async for line in _lines(response, request):
+                event = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    raise from_event(path, event["object"])
+                yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise LaterError(f"{request}: broken off: {_words(error)}") from error
+        except (orjson.JSONDecodeError, KeyError) as error:
+            raise LaterError(f"{request}: not a watch event") from error
+        finally:
+            response.close()
+
+    # ---- beneath
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Json | list[Json] | None = None,
+        form: str = "application/json",
+        idempotent: bool = True,
+    ) -> Json:
+        limits = self._limits
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: _worth_another(error, idempotent=idempotent)),
+            stop=tenacity.stop_after_attempt(limits.attempts) | tenacity.stop_before_delay(limits.budget),
+            wait=self._pause,
+            reraise=True,
+        )
+        answer: Any = await attempts(self._once, method, path, params, body, form)
+        return cast("Json", answer)
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        limits = self._limits
+        jitter = tenacity.wait_random_exponential(multiplier=limits.first_pause, max=limits.longest_pause)(state)
+        asked = error.after if isinstance(error, LaterError) and error.after is not None else None
+        return jitter if asked is None else asked + jitter
+
+    async def _once(
+        self, method: str, path: str, params: Params | None, body: Json | list[Json] | None, form: str
+    ) -> Json:
+        limits = aiohttp.ClientTimeout(total=self._limits.total, sock_connect=self._limits.connect)
+        async with self._turns:
+            sent = time.time()
+            response = await self._open(method, path, params, body=body, form=form, limits=limits)
+            try:
+                data = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise LaterError(f"{method} {path}: the answer broke off: {_words(error)}") from error
+        self._note_date(response.headers.get("Date"), sent, time.time())
+        try:
+            value = orjson.loads(data) if data else {}
+        except orjson.JSONDecodeError as error:
+            raise LaterError(f"{method} {path}: the answer is not JSON: {data[:80]!r}") from error
+        return value if isinstance(value, dict) else {"value": value}
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        params: Params | None,
+        *,
+        limits: aiohttp.ClientTimeout,
+        body: Json | list[Json] | None = None,
+        form: str = "application/json",
+    ) -> aiohttp.ClientResponse:
+        """Send one request; return the response with its body unread, or raise our error for its status."""
+        request = f"{method} {path}"
+        serialized = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((params or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": form},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        method, url, headers, body, _post = serialized
+        try:
+            wrapped = await self._api.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=limits
+            )
+            response = cast("aiohttp.ClientResponse", wrapped.response)
+            if response.status < 400:
+                return response
+            data = await response.read()
+        except aiohttp.ClientConnectorError as error:
+            raise LaterError(f"{request}: no connection: {_words(error)}", untouched=True) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise LaterError(f"{request}: no answer: {_words(error)}") from error
+        raise from_answer(request, response.status, data, retry_after=response.headers.get("Retry-After"))
+
+    def _note_date(self, date: str | None, sent: float, received: float) -> None:
+        """``Date`` is cut to whole seconds, so half a second is added; slow answers say too little to be kept."""
+        if date is None or received - sent > 1.0:
+            return
+        with suppress(ValueError):
+            theirs = parsedate_to_datetime(date).timestamp() + 0.5
+            self._skews.append(theirs - (sent + received) / 2)
+
+
+def _worth_another(error: BaseException, *, idempotent: bool) -> bool:
+    """Whether the same request may be sent again: only when it was not refused, and cannot have been done already."""
+    return isinstance(error, LaterError) and (idempotent or error.untouched)
+
+
+async def _lines(response: aiohttp.ClientResponse, request: str) -> AsyncIterator[bytes]:
+    """Whole lines, however long: aiohttp's own line reader gives up on an object larger than its buffer."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+    if rest.strip():
+        raise LaterError(f"{request}: the stream ended inside an event")
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}".strip()[:200]

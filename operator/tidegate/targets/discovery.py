@@ -1,0 +1,93 @@
+"""Which path a kind lives at, and whether it can be scaled: the server's discovery, refreshed on a miss."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from tidegate.ports import Json, NotFoundError
+from tidegate.targets.client import KubeClient
+
+MISS_LIFETIME = 10.0
+"""Seconds that "no such kind" is believed: short, since a CRD may arrive at any time, yet not one request a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the server serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+    scale: bool
+    """It has a ``/scale`` subresource."""
+
+    @property
+    def group(self) -> str:
+        """Empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def root(self) -> str:
+        """``/api/v1`` or ``/apis/group/version``."""
+        return group_path(self.api_version)
+
+    def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
+        """Path of a collection (no name), of an object or of its subresource; all namespaces when ``namespace`` is
+        empty. The namespace is left out for kinds of the cluster.
+        """
+        parts = [self.root]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts += [self.plural, name, subresource]
+        return "/".join(part for part in parts if part)
+
+
+def group_path(api_version: str) -> str:
+    """Where a group and version is served."""
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+class Discovery:
+    """Resources by (apiVersion, kind). Known ones are kept for good, unknown ones asked for again."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+        self._known: dict[tuple[str, str], Resource] = {}
+        self._asked: dict[str, float] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def find(self, api_version: str, kind: str) -> Resource | None:
+        """The resource, or None when the server knows no such kind (at most 10 s ago). Raises UnavailableError and
+        RefusedError.
+        """
+        if found := self._known.get((api_version, kind)):
+            return found
+        async with self._locks.setdefault(api_version, asyncio.Lock()):
+            asked = self._asked.get(api_version)
+            fresh = asked is not None and time.monotonic() - asked < MISS_LIFETIME
+            if (api_version, kind) not in self._known and not fresh:
+                await self._ask(api_version)
+        return self._known.get((api_version, kind))
+
+    async def _ask(self, api_version: str) -> None:
+        try:
+            document = await self._client.get(group_path(api_version))
+        except NotFoundError:
+            document = {}
+        self._asked[api_version] = time.monotonic()
+        for resource in resources_of(api_version, document):
+            self._known[api_version, resource.kind] = resource
+
+
+def resources_of(api_version: str, document: Json) -> list[Resource]:
+    """Read an APIResourceList. A subresource is an entry named ``plural/name``."""
+    entries = document.get("resources") or []
+    scaled = {entry["name"].partition("/")[0] for entry in entries if entry["name"].endswith("/scale")}
+    return [
+        Resource(api_version, entry["kind"], entry["name"], bool(entry["namespaced"]), entry["name"] in scaled)
+        for entry in entries
+        if "/" not in entry["name"]
+    ]

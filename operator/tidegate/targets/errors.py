@@ -1,0 +1,115 @@
+"""What the API server answered, as our small error tree.
+
+The border of the project: behind it nobody sees a status code. Everything is decided by code, ``reason`` and
+``details`` of the Status document; message text is only ever quoted, never matched, but for one thing that stands
+nowhere else: the name of the manager in a field conflict, which is read from a cause whose reason says that it is one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+from kubernetes.aio.client.exceptions import ApiException
+
+from tidegate.ports import ConflictError, Json, NotFoundError, RefusedError, TidegateError, UnavailableError
+
+QUOTED = 300
+"""Characters of a server's message that are kept: enough for one sentence, too few for a payload."""
+
+
+class ForbiddenError(RefusedError):
+    """We may not: 401 or 403."""
+
+
+class InvalidError(RefusedError):
+    """422: the document is wrong, or a JSON patch test failed (then ``causes`` is empty on a real server)."""
+
+    def __init__(self, message: str, causes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.causes = causes
+        """``field: what is wrong``, as far as the server says."""
+
+
+class ExistsError(ConflictError):
+    """409 AlreadyExists."""
+
+
+class ExpiredError(UnavailableError):
+    """410: the resourceVersion (or the continue token) is too old; list again."""
+
+
+class LaterError(UnavailableError):
+    """No answer, or "later"."""
+
+    def __init__(self, message: str, *, after: float | None = None, untouched: bool = False) -> None:
+        super().__init__(message)
+        self.after = after
+        """Seconds the server asks us to wait, when it does."""
+        self.untouched = untouched
+        """The server is known not to have begun the request: it may be sent again whatever it is."""
+
+
+def from_answer(request: str, code: int, data: bytes, *, retry_after: str | None = None) -> TidegateError:
+    """The error for an answer of 400 and above. ``request`` is ``VERB path``. The answer is chained as its cause."""
+    status = _status(data)
+    said = str(status.get("message") or data[:QUOTED].decode(errors="replace") or "nothing")[:QUOTED].strip()
+    error = _by_code(f"{request}: the API server answered {code}: {said}", code, status, retry_after)
+    error.__cause__ = _cause(code, status, said)
+    return error
+
+
+def from_event(path: str, status: Json) -> TidegateError:
+    """The error for an ERROR event of a watch, whose object is a Status."""
+    return from_answer(f"WATCH {path}", int(status.get("code") or 500), orjson.dumps(status))
+
+
+def _by_code(message: str, code: int, status: Json, retry_after: str | None) -> TidegateError:
+    reason = status.get("reason")
+    if code == 404:
+        return NotFoundError(message)
+    if code == 409:
+        return ExistsError(message) if reason == "AlreadyExists" else ConflictError(message, manager=_manager(status))
+    if code == 410:
+        return ExpiredError(message)
+    if code in (401, 403):
+        return ForbiddenError(message)
+    if code == 422:
+        return InvalidError(message, causes=tuple(_causes(status)))
+    if code in (408, 429) or code >= 500:
+        after = float(retry_after) if retry_after and retry_after.isdigit() else None
+        return LaterError(message, after=after, untouched=code == 429)
+    return RefusedError(message)
+
+
+def _status(data: bytes) -> Json:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _details(status: Json) -> list[dict[str, Any]]:
+    causes = (status.get("details") or {}).get("causes") or []
+    return [cause for cause in causes if isinstance(cause, dict)]
+
+
+def _causes(status: Json) -> list[str]:
+    return [f"{cause.get('field', '')}: {cause.get('message', '')}"[:QUOTED] for cause in _details(status)]
+
+
+def _manager(status: Json) -> str | None:
+    """Who stands against us; the server names it in the causes of a refused apply and nowhere else."""
+    for cause in _details(status):
+        named = re.search(r'"([^"]+)"', str(cause.get("message", "")))
+        if cause.get("reason") == "FieldManagerConflict" and named:
+            return named.group(1)
+    return None
+
+
+def _cause(code: int, status: Json, said: str) -> Exception:
+    cause: Exception = ApiException(status=code, reason=str(status.get("reason") or ""))
+    cause.args = (said,)
+    return cause

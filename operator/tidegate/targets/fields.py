@@ -1,0 +1,131 @@
+"""One integer field of one object: read it fresh, swap it, hand its ownership back. The only writes to others' objects.
+
+Every write is a JSON patch with ``test`` operations, so that nobody's change in between is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tidegate.ports import ConflictError, Held, Json, Manager, NotFoundError, Place, RefusedError, UnavailableError
+from tidegate.targets.client import Form, KubeClient
+from tidegate.targets.discovery import Discovery, Resource
+from tidegate.targets.errors import InvalidError
+from tidegate.targets.ownership import Leaf, handed_back, leaf_of_pointer, owner, value_at
+from tidegate.targets.scale import SUBRESOURCE, Workloads
+
+HAND_BACK_TRIES = 8
+"""Tries to patch a resourceVersion that status writes keep moving: a busy Deployment moves it several times a second
+while pods start (a first try met a 422, the second passed), an HPA 3.5 times a minute."""
+
+
+class Fields:
+    """Reads and writes places."""
+
+    def __init__(self, client: KubeClient, discovery: Discovery, workloads: Workloads) -> None:
+        self._client = client
+        self._discovery = discovery
+        self._workloads = workloads
+
+    async def held(self, place: Place) -> Held:
+        """Value and owner, fresh. NotFoundError when the object, or that uid, is gone."""
+        resource = await self._resource(place)
+        document = await self._read(resource, place)
+        return await self._held(resource, place, document)
+
+    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        """Set the field if uid and value are as believed; ConflictError else, RefusedError when the server finds the
+        new value wrong.
+        """
+        resource = await self._resource(place)
+        path = resource.path(place.ref.namespace, place.ref.name, place.subresource)
+        tests: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": place.uid}]
+        tests.append(await self._test(path, place, believed))
+        write = {"op": "add", "path": place.field, "value": wanted}  # "add" replaces, and makes what a zero left out
+        try:
+            await self._client.patch(path, [*tests, write], Form.JSON)
+        except InvalidError as error:
+            raise await self._why(resource, place, believed, error) from error
+
+    async def hand_back(self, place: Place, manager: Manager | None) -> None:
+        """Give the field's ownership back; see ``ownership.handed_back`` for what becomes of it."""
+        resource = await self._resource(place)
+        for attempt in range(HAND_BACK_TRIES):
+            if attempt:
+                await asyncio.sleep(random.uniform(0.02, 0.1) * 2 ** min(attempt, 4))
+            document = await self._read(resource, place)
+            metadata = document["metadata"]
+            leaf = await self._leaf(resource, place)
+            fields = handed_back(
+                metadata.get("managedFields") or [], leaf, to=manager, api_version=place.ref.api_version
+            )
+            if fields is None or await self._rewrite(resource, place, metadata["resourceVersion"], fields):
+                return
+        raise UnavailableError(f"{place.ref}: its version moved under each of {HAND_BACK_TRIES} tries to hand back")
+
+    async def _rewrite(self, resource: Resource, place: Place, version: str, fields: list[Json]) -> bool:
+        """Replace managedFields on the main object; False when it moved in between."""
+        operations: list[Json] = [
+            {"op": "test", "path": "/metadata/uid", "value": place.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+            # An empty list would be taken for "not given"; one empty entry is how the server is told "none".
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields or [{}]},
+        ]
+        try:
+            await self._client.patch(resource.path(place.ref.namespace, place.ref.name), operations, Form.JSON)
+        except (InvalidError, ConflictError) as error:
+            if isinstance(error, InvalidError) and error.causes:
+                raise
+            return False
+        return True
+
+    async def _test(self, path: str, place: Place, believed: int) -> Json:
+        """The patch test for a level. A Scale leaves its replicas out when they are 0, so that a test on them fails;
+        the test is then on the whole of its spec, which holds nothing else.
+        """
+        if believed == 0 and place.subresource == SUBRESOURCE:
+            spec = (await self._client.get(path)).get("spec") or {}
+            if "replicas" not in spec:
+                return {"op": "test", "path": "/spec", "value": spec}
+        return {"op": "test", "path": place.field, "value": believed}
+
+    async def _why(self, resource: Resource, place: Place, believed: int, error: InvalidError) -> Exception:
+        """A failed test and a wrong document are both 422: look which it was."""
+        try:
+            held = await self._held(resource, place, await self._read(resource, place))
+        except NotFoundError as gone:
+            return ConflictError(str(gone))
+        if held.value != believed:
+            named = held.manager.name if held.manager else None
+            return ConflictError(f"{place.ref}: {place.field} is {held.value}, not {believed}", manager=named)
+        if not error.causes:  # a failed test names no cause: the value has come back since
+            return ConflictError(f"{place.ref}: {place.field} was not {believed} for a moment")
+        return RefusedError(str(error))
+
+    async def _resource(self, place: Place) -> Resource:
+        resource = await self._discovery.find(place.ref.api_version, place.ref.kind)
+        if resource is None:
+            raise NotFoundError(f"the cluster serves no {place.ref.kind} of {place.ref.api_version} (any more)")
+        return resource
+
+    async def _read(self, resource: Resource, place: Place) -> Json:
+        document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
+        if document["metadata"]["uid"] != place.uid:
+            raise NotFoundError(f"{place.ref} was deleted; another of that name took its place")
+        return document
+
+    async def _leaf(self, resource: Resource, place: Place) -> Leaf:
+        if place.subresource == SUBRESOURCE:
+            return (await self._workloads.paths(resource)).level
+        return leaf_of_pointer(place.field)
+
+    async def _held(self, resource: Resource, place: Place, document: Json) -> Held:
+        leaf = await self._leaf(resource, place)
+        if place.subresource == SUBRESOURCE:
+            value = await self._workloads.level(resource, document, await self._workloads.paths(resource))
+        else:
+            value = value_at(document, leaf)
+        if not isinstance(value, int):
+            raise NotFoundError(f"{place.ref} has no number at {place.field} (any more)")
+        return Held(value, owner(document["metadata"].get("managedFields") or [], leaf))

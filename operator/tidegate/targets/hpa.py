@@ -1,0 +1,95 @@
+"""The HPA in front of a workload: its ``minReplicas`` is the floor that we borrow, its maximum a finding.
+
+A namespace's HPAs are listed once and kept for the length of a beat, since every look at a target needs to know which
+HPA points to it and an HPA cannot be asked for by that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tidegate.planning.model import Ref
+from tidegate.ports import Json, Manager
+from tidegate.targets.client import KubeClient
+from tidegate.targets.ownership import owner
+from tidegate.targets.scale import controller_of
+
+API_VERSION = "autoscaling/v2"
+KIND = "HorizontalPodAutoscaler"
+FIELD = "/spec/minReplicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Hpa:
+    """An HPA as read."""
+
+    ref: Ref
+    uid: str
+    scales: tuple[str, str, str]
+    """(group, kind, name) of its workload."""
+    minimum: int
+    maximum: int
+    desired: int | None
+    """Replicas its last sync asked for; None before the first."""
+    controller: str | None
+    manager: Manager | None
+
+
+def hpa_of(document: Json) -> Hpa:
+    """Read an ``autoscaling/v2`` document."""
+    metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
+    target = spec["scaleTargetRef"]
+    return Hpa(
+        ref=Ref(API_VERSION, KIND, metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        scales=((target.get("apiVersion") or "").rpartition("/")[0], target["kind"], target["name"]),
+        minimum=int(spec.get("minReplicas", 1)),
+        maximum=int(spec["maxReplicas"]),
+        desired=int(status["desiredReplicas"]) if status.get("conditions") else None,
+        controller=controller_of(metadata),
+        manager=owner(metadata.get("managedFields") or [], ("spec", "minReplicas")),
+    )
+
+
+class HpaShelf:
+    """HPAs by namespace, each list kept for ``lifetime`` seconds of ``now``, one list under way per namespace."""
+
+    def __init__(self, client: KubeClient, *, now: Callable[[], float], lifetime: float) -> None:
+        self._client = client
+        self._now = now
+        self._lifetime = lifetime
+        self._lists: dict[str, tuple[float, list[Hpa]]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def in_front_of(self, ref: Ref) -> list[Hpa]:
+        """HPAs that point to a workload, by name."""
+        wanted = (ref.api_version.rpartition("/")[0], ref.kind, ref.name)
+        return [hpa for hpa in await self._of(ref.namespace) if hpa.scales == wanted]
+
+    async def refresh(self, namespaces: Iterable[str]) -> None:
+        """List these namespaces anew."""
+        names = sorted(set(namespaces))
+        for name in names:
+            self.forget(name)
+        await asyncio.gather(*(self._of(name) for name in names))
+
+    def forget(self, namespace: str | None = None) -> None:
+        """What is on the shelf is not to be believed any more."""
+        if namespace is None:
+            self._lists.clear()
+        else:
+            self._lists.pop(namespace, None)
+
+    async def _of(self, namespace: str) -> list[Hpa]:
+        async with self._locks.setdefault(namespace, asyncio.Lock()):
+            listed, found = self._lists.get(namespace, (None, []))
+            # A clock that was set back makes a list look as if it were from the future: not to be believed either.
+            if listed is None or not 0 <= self._now() - listed < self._lifetime:
+                path = f"/apis/{API_VERSION}/namespaces/{namespace}/horizontalpodautoscalers"
+                asked = self._now()
+                found = [hpa_of(document) for document in await self._client.items(path)]
+                found.sort(key=lambda hpa: hpa.ref)
+                self._lists[namespace] = (asked, found)
+            return found

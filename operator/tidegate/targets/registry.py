@@ -1,0 +1,149 @@
+"""Targets on a real cluster: finds where a workload's level is written, and moves it. The loop's ``Targets``.
+
+The order of looking is the order of ``see``: is it a kind with a level, is it there, does an HPA stand in front of it,
+and is what we would write anybody else's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from tidegate.planning.model import Observed, Ref, Trouble
+from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight
+from tidegate.targets import hpa as hpas
+from tidegate.targets import scale
+from tidegate.targets.client import KubeClient
+from tidegate.targets.discovery import Discovery, Resource
+from tidegate.targets.errors import ForbiddenError
+from tidegate.targets.fields import Fields
+from tidegate.targets.hpa import Hpa, HpaShelf
+from tidegate.targets.scale import Workload, Workloads
+
+BEAT = 15.0
+"""Seconds that a namespace's list of HPAs is believed: the loop's beat."""
+
+INSTEAD: dict[tuple[str, str], str] = {
+    ("autoscaling", "HorizontalPodAutoscaler"): "name the workload itself: the HPA in front of it is found",
+    ("keda.sh", "ScaledJob"): "its jobs have no level that could be held",
+    ("keda.sh", "ScaledObject"): "its HPA belongs to KEDA; it is not driven yet",
+}
+"""Kinds that people name by mistake, by (group, kind), sorted; with what to do instead."""
+
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""By which Kueue knows a Job as its own."""
+
+
+class KubeTargets:
+    """``ports.Targets`` over an API server."""
+
+    def __init__(
+        self, client: KubeClient, *, now: Callable[[], float] = time.monotonic, lifetime: float = BEAT
+    ) -> None:
+        """``now`` is what ``lifetime`` (seconds a list of HPAs is believed) is measured with: the loop's own clock,
+        when that runs faster than the machine's.
+        """
+        self._client = client
+        self._discovery = Discovery(client)
+        self._workloads = Workloads(client)
+        self._hpas = HpaShelf(client, now=now, lifetime=lifetime)
+        self._fields = Fields(client, self._discovery, self._workloads)
+
+    async def refresh(self, namespaces: Iterable[str]) -> None:
+        """List the HPAs of these namespaces anew: at the start of a round."""
+        await self._hpas.refresh(namespaces)
+
+    def forget(self, namespace: str | None = None) -> None:
+        """Believe no list of HPAs any more (of one namespace, or of all)."""
+        self._hpas.forget(namespace)
+
+    async def see(self, ref: Ref) -> Sight:
+        """See ``ports.Targets``. UnavailableError when the server gives no answer."""
+        try:
+            return await self._see(ref)
+        except NotFoundError:
+            return _trouble(Trouble.MISSING, f"{ref} does not exist in namespace {ref.namespace}")
+        except ForbiddenError as error:
+            return _trouble(Trouble.FORBIDDEN, str(error))
+        except RefusedError as error:
+            return _trouble(Trouble.UNREADABLE, str(error))
+
+    async def held(self, place: Place) -> Held:
+        """See ``ports.Targets``; always from the server."""
+        return await self._fields.held(place)
+
+    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        """See ``ports.Targets``."""
+        self._hpas.forget(place.ref.namespace)
+        await self._fields.swap(place, believed=believed, wanted=wanted)
+
+    async def hand_back(self, place: Place, manager: Manager | None) -> None:
+        """See ``ports.Targets``."""
+        self._hpas.forget(place.ref.namespace)
+        await self._fields.hand_back(place, manager)
+
+    async def _see(self, ref: Ref) -> Sight:
+        resource = await self._discovery.find(ref.api_version, ref.kind)
+        if resource is None:
+            return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}")
+        if not (resource.scale and resource.namespaced):
+            return await self._unscalable(resource, ref)
+        workload = await self._workloads.look(resource, ref)
+        if ref.kind == "ReplicaSet" and workload.controller:
+            return _foreign(ref, workload.controller)
+        found = await self._hpas.in_front_of(ref)
+        if len(found) > 1:
+            names = " and ".join(hpa.ref.name for hpa in found)
+            return _trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {ref}: {names}; keep one")
+        return _through_hpa(workload, found[0]) if found else _through_scale(workload)
+
+    async def _unscalable(self, resource: Resource, ref: Ref) -> Sight:
+        if advice := INSTEAD.get((resource.group, ref.kind)):
+            return _trouble(Trouble.NOT_SCALABLE, f"{ref}: {advice}")
+        if not resource.namespaced:
+            return _trouble(Trouble.NOT_SCALABLE, f"{ref} belongs to the cluster, not to a namespace")
+        metadata = (await self._client.get(resource.path(ref.namespace, ref.name)))["metadata"]
+        if controller := scale.controller_of(metadata):
+            return _foreign(ref, controller)
+        if queue := (metadata.get("labels") or {}).get(QUEUE_LABEL):
+            return _foreign(ref, f"Kueue (queue {queue})")
+        return _trouble(Trouble.NOT_SCALABLE, f"{ref.kind} has no scale subresource")
+
+
+def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
+    """The floor is the HPA's minimum."""
+    if hpa.controller:
+        return _foreign(hpa.ref, hpa.controller)
+    if workload.level == 0 and hpa.minimum > 0:
+        note = f"{workload.ref} stands at 0 replicas, which switches {hpa.ref} off; scale it to 1 or more"
+        return Sight(
+            Observed(level=hpa.minimum, ready=workload.ready, trouble=Trouble.SCALING_DISABLED, note=note), None
+        )
+    observed = Observed(
+        level=hpa.minimum,
+        ready=workload.ready,
+        desired=hpa.desired if hpa.desired is not None else workload.level,
+        maximum=hpa.maximum,
+    )
+    return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager))
+
+
+def _through_scale(workload: Workload) -> Sight:
+    """The level is the workload's own replicas."""
+    if workload.controller:
+        return _foreign(workload.ref, workload.controller)
+    if workload.level is None:
+        return _trouble(
+            Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one"
+        )
+    place = Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
+    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level)
+    return Sight(observed, place, Held(workload.level, workload.manager))
+
+
+def _trouble(trouble: Trouble, note: str) -> Sight:
+    return Sight(Observed(trouble=trouble, note=note), None)
+
+
+def _foreign(ref: Ref, owner: str) -> Sight:
+    return _trouble(Trouble.FOREIGN_OWNER, f"{ref} is driven by {owner}: what drives it would undo our change")
