@@ -44,8 +44,7 @@ class Ref(NamedTuple):
 # ---- announced demand
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(NamedTuple):
     """One time that an event takes place, after postponements and extensions."""
 
     start: float
@@ -54,8 +53,7 @@ class Occurrence:
     """Seconds, more than 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """An instant inside (or before, or after) an occurrence with its own demand.
 
     Inside ``[start + offset, start + offset + duration)`` the signal's median is the larger of the shape's value and
@@ -73,8 +71,7 @@ class Moment:
     """Count ``offset`` from the end of the occurrence instead: "it peaks at the final whistle"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(NamedTuple):
     """A signal that follows another: ``factor x source``, ``lag`` seconds later. Its own moments are added to that."""
 
     signal: str

@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.planning.model import Announcement, Derived, Occurrence
+from tidegate.planning.model import Announcement, Derived, Moment, Occurrence
 
 Cells = NDArray[np.float64]
 
@@ -35,20 +36,21 @@ PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
 announced time. ``show`` and ``flash-sale`` are judgment until history is learned."""
 
 _QUANTUM = 1024.0
+_SCALES = tuple(min(2.0 ** (24 - exponent), _QUANTUM) for exponent in range(1024))
 _CACHE = 4096
 
 
-@lru_cache(maxsize=_CACHE)
 def exact(value: float) -> float:
     """The next number up that is a multiple of 2^-10 and has at most 24 significant bits."""
     if value <= 0.0:
         return 0.0
-    step = max(2.0 ** (math.frexp(value)[1] - 24), 1.0 / _QUANTUM)
-    return math.ceil(value / step) * step
+    if value < 16_384.0:  # 2^14: fourteen bits before the point and ten behind it
+        return math.ceil(value * _QUANTUM) / _QUANTUM
+    scale = _SCALES[min(max(math.frexp(value)[1], 0), 1023)]
+    return math.ceil(value * scale) / scale
 
 
-@dataclass(frozen=True, slots=True)
-class Bump:
+class Bump(NamedTuple):
     """A stretch of constant height; offset in seconds from T-0."""
 
     offset: float
@@ -56,7 +58,7 @@ class Bump:
     height: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Contribution:
     """What one occurrence adds to one signal: ``scale x unit`` from cell ``first`` on."""
 
@@ -80,9 +82,8 @@ class Contribution:
 def contributions(event: Announcement, occurrence: Occurrence, *, cell: float) -> tuple[Contribution, ...]:
     """The curves of one occurrence, by signal name; a signal without any demand is left out."""
     bases = _bases(event)
-    derived = {d.signal: d for d in event.derived}
     signals = sorted({*bases, *(m.signal for m in event.moments)})
-    found = (_contribution(event, occurrence, signal, bases, derived, cell) for signal in signals)
+    found = (_contribution(event, occurrence, signal, bases.get(signal, 0.0), cell) for signal in signals)
     return tuple(c for c in found if c is not None)
 
 
@@ -98,12 +99,11 @@ def _contribution(
     event: Announcement,
     occurrence: Occurrence,
     signal: str,
-    bases: dict[str, float],
-    derived: dict[str, Derived],
+    plateau: float,
     cell: float,
 ) -> Contribution | None:
-    relative, absolute, lag = _bumps(event, occurrence, signal, derived)
-    base = exact(bases.get(signal, 0.0))
+    relative, absolute, lag = _bumps(event.moments, event.derived, occurrence.duration, signal)
+    base = exact(plateau)
     start = occurrence.start
     phase = start - math.floor(start / cell) * cell
     origin = math.floor(start / cell)
@@ -116,18 +116,20 @@ def _contribution(
     return Contribution(signal, origin + first, 1.0, unit) if unit.size else None
 
 
+@lru_cache(maxsize=_CACHE)
 def _bumps(
-    event: Announcement, occurrence: Occurrence, signal: str, derived: dict[str, Derived]
+    moments: tuple[Moment, ...], links: tuple[Derived, ...], duration: float, signal: str
 ) -> tuple[tuple[Bump, ...], tuple[Bump, ...], float]:
     """Moments that reach a signal, its own and its sources': (multiples of its base, levels, lag of its shape)."""
+    derived = {link.signal: link for link in links}
     relative: list[Bump] = []
     absolute: list[Bump] = []
     lag, factor, at = 0.0, 1.0, signal
     for _ in range(len(derived) + 1):
-        for moment in event.moments:
+        for moment in moments:
             if moment.signal != at:
                 continue
-            offset = moment.offset + lag + (occurrence.duration if moment.from_end else 0.0)
+            offset = moment.offset + lag + (duration if moment.from_end else 0.0)
             if moment.level is not None:
                 absolute.append(Bump(offset, moment.duration, moment.level * factor))
             elif moment.factor is not None:
