@@ -1,0 +1,152 @@
+"""What all kinds of the API share: base models, quantities, names and the bounds that the schema and the CLI both use.
+
+Two bases: ``Written`` for what users write (unknown fields are refused, nothing is coerced) and ``Stored`` for what is
+read back (unknown fields of a newer version are ignored). Both speak camelCase to the outside.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+GROUP = "tidegate.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+MAX_QUANTITY = 10**12 - 1
+"""Largest quantity: a hundred times everyone on Earth, small enough that a float holds it and its decimals exactly."""
+DAY = 86_400
+WEEK = 7 * DAY
+MAX_DURATION = 31 * DAY
+"""Longest occurrence. A festival of weeks is one; a year is a mistake (milliseconds?)."""
+
+_QUANTITY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
+QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?$"
+
+
+class Written(BaseModel):
+    """Base of what users write: unknown fields are refused, types are not coerced."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class Stored(BaseModel):
+    """Base of what we wrote ourselves and read back: unknown fields are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """As the plain JSON object of the API: camelCase, without what is not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def cel(*rules: tuple[str, str]) -> ConfigDict:
+    """Model configuration that adds CEL rules to the schema: (expression, message)."""
+    return ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": " ".join(rule.split()), "message": message} for rule, message in rules
+            ]
+        }
+    )
+
+
+def quantity(value: object) -> float:
+    """An integer or a decimal string as a float; anything else is a pydantic error with what would be right."""
+    if type(value) is int:
+        if 0 <= value <= MAX_QUANTITY:
+            return float(value)
+        raise _refusal(f"{_shown(value)} is outside 0 to {MAX_QUANTITY}", f"a quantity from 0 to {MAX_QUANTITY}")
+    if isinstance(value, str):
+        if _QUANTITY.fullmatch(value):
+            return float(value)
+        raise _refusal(
+            f"{_shown(value)} is not a plain decimal number",
+            'digits with at most 9 decimals, no sign, unit or exponent, e.g. 2000000 or "2.5"',
+        )
+    if isinstance(value, float):
+        raise _refusal(f"{value} is a floating-point number", f'a decimal number in quotes: "{_as_decimal(value)}"')
+    raise _refusal(
+        f"{_shown(value)} is not a number", 'an integer or a decimal number in quotes, e.g. 2000000 or "2.5"'
+    )
+
+
+def positive_quantity(value: object) -> float:
+    """As ``quantity``, and more than 0."""
+    number = quantity(value)
+    if number > 0:
+        return number
+    raise _refusal("0 would mean nothing here", 'a quantity above 0, e.g. 250 or "0.5"')
+
+
+def _refusal(wrong: str, right: str) -> PydanticCustomError:
+    # The texts go in as context, never as the template: they may hold braces.
+    return PydanticCustomError("tidegate", "{wrong}; {right}", {"wrong": wrong, "right": right})
+
+
+def _shown(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _as_decimal(value: float) -> str:
+    if 0 <= value <= MAX_QUANTITY:
+        return f"{value:.9f}".rstrip("0").rstrip(".")
+    return "2.5"
+
+
+def _quantity_schema(minimum: int) -> dict[str, Any]:
+    return {
+        "x-kubernetes-int-or-string": True,
+        "pattern": QUANTITY_PATTERN,
+        "maxLength": 22,
+        "minimum": minimum,
+        "maximum": MAX_QUANTITY,
+    }
+
+
+Quantity = Annotated[float, BeforeValidator(quantity), WithJsonSchema(_quantity_schema(0))]
+"""A number of the API: an integer or a decimal string, 0 or more."""
+
+PositiveQuantity = Annotated[
+    float,
+    BeforeValidator(positive_quantity),
+    WithJsonSchema(
+        _quantity_schema(1)
+        | {
+            "x-kubernetes-validations": [
+                {
+                    "rule": "type(self) == int || string(self).matches('[1-9]')",
+                    "message": 'must be more than 0, e.g. 250 or "0.5"',
+                }
+            ]
+        }
+    ),
+]
+"""A number of the API, more than 0."""
+
+SignalName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", min_length=1, max_length=63, strict=True)]
+"""Name of a signal, as in PromQL: ``orders_per_second``."""
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63, strict=True)
+]
+"""Name of a part of one of our objects: a DNS label."""
+
+ObjectName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253, strict=True)
+]
+"""Name of an object of the cluster: a DNS subdomain."""
+
+Seconds = Annotated[int, Field(ge=0, le=WEEK)]
+"""A length of up to a week."""
+
+LOCAL_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$"

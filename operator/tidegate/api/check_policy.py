@@ -1,0 +1,105 @@
+"""Checks of a ScalingPolicy across its fields, and its value for the core."""
+
+from __future__ import annotations
+
+from sys import intern
+
+from tidegate.api.check_event import check_signal
+from tidegate.api.problems import Problem, quoted
+from tidegate.api.scalingpolicy import ScalingPolicySpec, Target
+from tidegate.planning.model import (
+    Key,
+    LeadTimeGuess,
+    Mode,
+    Policy,
+    Ref,
+    Release,
+    SignalSpec,
+    TargetSpec,
+)
+
+_AUTOSCALERS = {"HorizontalPodAutoscaler", "ScaledObject"}
+
+
+def policy_of(
+    spec: ScalingPolicySpec, key: Key, *, created: float, uid: str, generation: int, problems: list[Problem]
+) -> Policy:
+    """The policy as the core knows it; what is wrong with it is added to ``problems``."""
+    _check_signals(spec, problems)
+    _check_targets(spec, problems)
+    return Policy(
+        key=key,
+        targets=tuple(_target(target, key.namespace) for target in spec.targets),
+        signals=tuple(SignalSpec(intern(s.name), s.query, float(s.stale_after_seconds)) for s in spec.signals),
+        mode=Mode(spec.mode),
+        quantile=spec.quantile_percent / 100,
+        correlation=spec.correlation_percent / 100,
+        release=Release(float(spec.release.hold_seconds), spec.release.max_step_percent_per_minute / 100),
+        blind_max=float(spec.blind_max_seconds),
+        created=created,
+        uid=uid,
+        generation=generation,
+    )
+
+
+def _target(target: Target, namespace: str) -> TargetSpec:
+    return TargetSpec(
+        name=target.name,
+        ref=Ref(target.ref.api_version, target.ref.kind, namespace, target.ref.name),
+        capacity=tuple((intern(signal), value) for signal, value in sorted(target.capacity.items())),
+        background=tuple((intern(signal), value) for signal, value in sorted(target.background.items())),
+        headroom=target.headroom_percent / 100,
+        stage=target.stage.name,
+        settle=float(target.stage.settle_seconds),
+        minimum=target.min,
+        maximum=target.max,
+        lead=LeadTimeGuess(float(target.lead_time.guess_seconds), float(target.lead_time.machine_seconds)),
+    )
+
+
+def _check_signals(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
+    names: set[str] = set()
+    carried = {signal for target in spec.targets for signal in target.capacity}
+    for index, signal in enumerate(spec.signals):
+        path = f"spec.signals[{index}].name"
+        check_signal(signal.name, path, problems)
+        if signal.name in names:
+            problems.append(Problem(path, f"{quoted(signal.name)} is there twice", "one entry a signal"))
+        names.add(signal.name)
+        if signal.name not in carried:
+            wrong = f"no target carries {quoted(signal.name)}"
+            problems.append(Problem(path, wrong, "add it to a target's capacity, or remove the signal"))
+
+
+def _check_targets(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
+    names: set[str] = set()
+    workloads: dict[tuple[str, str, str], str] = {}
+    for index, target in enumerate(spec.targets):
+        path = f"spec.targets[{index}]"
+        if target.name in names:
+            problems.append(Problem(f"{path}.name", f"{quoted(target.name)} is used twice", "one name a target"))
+        names.add(target.name)
+        group = target.ref.api_version.rpartition("/")[0]
+        workload = (group, target.ref.kind, target.ref.name)
+        if workload in workloads:
+            wrong = f"{target.ref.kind} {quoted(target.ref.name)} is target {workloads[workload]} already"
+            problems.append(Problem(f"{path}.ref", wrong, "merge them: several signals go into one capacity"))
+        workloads.setdefault(workload, target.name)
+        _check_target(target, path, problems)
+
+
+def _check_target(target: Target, path: str, problems: list[Problem]) -> None:
+    if target.ref.kind in _AUTOSCALERS:
+        right = "name the workload it scales, e.g. a Deployment: its autoscaler is found from it"
+        problems.append(Problem(f"{path}.ref.kind", f"{target.ref.kind} is an autoscaler", right))
+    elif target.ref.kind == "Pod":
+        problems.append(Problem(f"{path}.ref.kind", "a Pod has no level to set", "name its Deployment or StatefulSet"))
+    if target.min > target.max:
+        problems.append(Problem(f"{path}.min", f"{target.min} is above max {target.max}", "lower min or raise max"))
+    for signal in target.capacity:
+        check_signal(signal, f"{path}.capacity.{signal}", problems)
+    for signal in target.background:
+        if signal not in target.capacity:
+            wrong = f"has no capacity for {quoted(signal)}"
+            right = f"use one of {', '.join(sorted(target.capacity))}, or add its capacity"
+            problems.append(Problem(f"{path}.background.{signal}", wrong, right))

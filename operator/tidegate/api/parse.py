@@ -1,0 +1,142 @@
+"""Objects of the API, as JSON, to the plain values of the core; or all that is wrong with them, in words.
+
+The one door for the operator, the command line and the benchmarks: what one of them accepts all accept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from sys import intern
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tidegate.api.base import API_VERSION
+from tidegate.api.check_event import check_moments, check_signals
+from tidegate.api.check_policy import policy_of
+from tidegate.api.check_schedule import check_schedule
+from tidegate.api.liveevent import LiveEventSpec
+from tidegate.api.parsed import ParsedEvent
+from tidegate.api.problems import InvalidObject, Problem, explain, quoted
+from tidegate.api.scalingpolicy import ScalingPolicySpec
+from tidegate.api.walltime import from_rfc3339
+from tidegate.planning.model import Announcement, Key, Moment, Policy
+
+_Spec = TypeVar("_Spec", bound=BaseModel)
+
+
+def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
+    """A LiveEvent object as read from the API server or a file. InvalidObject carries every problem it has.
+
+    ``apiVersion`` and ``kind`` may be missing (items of a list have none). A policy that does not exist is no problem
+    here: it may come later.
+    """
+    key, metadata = _identity(obj, "LiveEvent")
+    spec = _validated(obj, LiveEventSpec)
+    problems: list[Problem] = []
+    dates = check_schedule(spec.schedule, problems)
+    derived = check_signals(spec, problems)
+    moments = check_moments(spec, problems)
+    if problems or dates is None:
+        raise InvalidObject(problems)
+    base = Announcement(
+        key=key,
+        policy=intern(spec.policy_ref.name),
+        occurrences=dates.occurrences,
+        expected=tuple((intern(signal), level) for signal, level in sorted(spec.expected.items())),
+        profile=intern(spec.profile),
+        spread=spec.spread_percent / 100,
+        moments=_shared(moments),
+        derived=derived,
+    )
+    return ParsedEvent(
+        base=base,
+        zone=dates.zone,
+        start=dates.start,
+        series=dates.series,
+        moved=dates.moved,
+        uid=_text(metadata.get("uid")),
+        generation=_whole(metadata.get("generation")),
+    )
+
+
+def parse_policy(obj: Mapping[str, Any]) -> Policy:
+    """A ScalingPolicy object as the core knows it. InvalidObject carries every problem it has."""
+    key, metadata = _identity(obj, "ScalingPolicy")
+    spec = _validated(obj, ScalingPolicySpec)
+    problems: list[Problem] = []
+    policy = policy_of(
+        spec,
+        key,
+        created=_instant(metadata.get("creationTimestamp")),
+        uid=_text(metadata.get("uid")),
+        generation=_whole(metadata.get("generation")),
+        problems=problems,
+    )
+    if problems:
+        raise InvalidObject(problems)
+    return policy
+
+
+def _identity(obj: Mapping[str, Any], kind: str) -> tuple[Key, Mapping[str, Any]]:
+    """The object's key and metadata, or InvalidObject. An object of a file without namespace is in ``default``."""
+    if not isinstance(obj, Mapping):
+        raise InvalidObject([Problem("", f"{quoted(obj)} is not an object", f"give a {kind} with metadata and spec")])
+    problems: list[Problem] = []
+    if obj.get("apiVersion") not in (None, API_VERSION):
+        problems.append(Problem("apiVersion", f"{quoted(obj.get('apiVersion'))} is not known", f"use {API_VERSION}"))
+    if obj.get("kind") not in (None, kind):
+        problems.append(Problem("kind", f"{quoted(obj.get('kind'))} is not {kind}", f"use {kind}"))
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, Mapping):
+        raise InvalidObject([*problems, Problem("metadata", "is missing", "give metadata with a name")])
+    name, namespace = metadata.get("name"), metadata.get("namespace", "default")
+    for field, value in (("name", name), ("namespace", namespace)):
+        if not isinstance(value, str) or not value:
+            problems.append(Problem(f"metadata.{field}", "is missing or no text", "give a name, e.g. spring-sale"))
+    if problems:
+        raise InvalidObject(problems)
+    return Key(intern(str(namespace)), str(name)), metadata
+
+
+def _validated(obj: Mapping[str, Any], model: type[_Spec]) -> _Spec:
+    """The spec against its model: types, bounds, unknown fields."""
+    spec = obj.get("spec")
+    if type(spec) is not dict:
+        if not isinstance(spec, Mapping):
+            wrong = "is missing" if spec is None else f"{quoted(spec)} is not a map of fields"
+            raise InvalidObject([Problem("spec", wrong, f"give a spec ({', '.join(_required(model))} are needed)")])
+        spec = dict(spec)
+    try:
+        return model.model_validate(spec)
+    except ValidationError as error:
+        raise InvalidObject(explain(error, model)) from None
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
+@lru_cache(maxsize=4096)
+def _shared(moments: tuple[Moment, ...]) -> tuple[Moment, ...]:
+    """The same object for equal moments: shows of one kind have the same ones, and there are tens of thousands."""
+    return moments
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _instant(value: object) -> float:
+    """Epoch seconds of a metadata time; 0 for an object that no server has seen."""
+    if not isinstance(value, str):
+        return 0.0
+    try:
+        return from_rfc3339(value)
+    except ValueError:
+        return 0.0

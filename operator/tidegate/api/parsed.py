@@ -1,0 +1,144 @@
+"""A LiveEvent after parsing: its announcement without the dates, and the dates as compactly as they can be kept.
+
+There are tens of thousands of these in one process. An event without recurrence keeps its one Announcement and gives
+out the same object each time, so that whatever is cached by it stays cached; a recurring one is expanded inside a
+window only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tidegate.api.recurrence import Rule, local_starts
+from tidegate.api.walltime import clock_note, to_instant, to_local, to_rfc3339
+from tidegate.planning.model import Announcement, Key, Occurrence
+
+_SEARCH_DAYS = (8, 40, 400, 9 * 366)
+"""How far ahead the next occurrence is looked for: most come back within the week, 29 February takes eight years."""
+_EARLIEST = -2_000_000_000.0
+_LATEST = 16_000_000_000.0
+"""About 1906 and 2477: windows are cut to these, so that no arithmetic on dates can overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The occurrences of a recurring event, not expanded."""
+
+    rule: Rule
+    start: datetime
+    """Naive local start of the first."""
+    zone: ZoneInfo
+    duration: float
+    skipped: frozenset[datetime]
+    """Announced local starts that are excluded or changed."""
+    changed: tuple[Occurrence, ...]
+    """What became of the changed ones that still take place."""
+
+    def between(self, since: float, until: float) -> tuple[Occurrence, ...]:
+        """Occurrences that overlap ``[since, until)`` (epoch seconds), sorted."""
+        low, high = max(since, _EARLIEST), min(until, _LATEST)
+        if low >= high:
+            return ()
+        # A day of slack: a local time is up to a day away from UTC, and a gap moves it.
+        day = timedelta(days=1)
+        first = _naive(low - self.duration, self.zone) - day
+        last = _naive(high, self.zone) + day
+        found = {
+            Occurrence(to_instant(local, self.zone), self.duration)
+            for local in local_starts(self.rule, self.start, self.zone, since=max(first, self.start), until=last)
+            if local not in self.skipped
+        }
+        found.update(self.changed)
+        return tuple(
+            sorted(
+                (o for o in found if o.start < high and o.start + o.duration > low), key=lambda o: (o.start, o.duration)
+            )
+        )
+
+
+@dataclass(slots=True)
+class ParsedEvent:
+    """A LiveEvent that is valid. Instants are epoch seconds, UTC."""
+
+    base: Announcement
+    """All but the dates; for an event without recurrence the whole announcement (no occurrence when it is
+    cancelled)."""
+    zone: ZoneInfo
+    start: datetime
+    """Naive local start of the first occurrence, as announced."""
+    series: Series | None = None
+    """None without recurrence."""
+    moved: tuple[tuple[float, datetime], ...] = ()
+    """(instant, local start as written) of occurrences that were postponed, for the note about clocks."""
+    uid: str = ""
+    generation: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return self.base.key
+
+    @property
+    def policy(self) -> str:
+        """Name of the ScalingPolicy, in the same namespace."""
+        return self.base.policy
+
+    def announcement(self, window_start: float, window_end: float) -> Announcement:
+        """The announcement with the occurrences that matter inside ``[window_start, window_end)``.
+
+        An occurrence matters from its first moment to its last, lags included; the ramp and decay of the profile are
+        the caller's to add to the window. An event without recurrence always gives all it has: one occurrence, or none
+        when it is cancelled, and always the same object.
+        """
+        if self.series is None:
+            return self.base
+        before, after = reach(self.base)
+        return replace(self.base, occurrences=self.series.between(window_start - after, window_end + before))
+
+    def next_occurrence(self, after: float) -> Occurrence | None:
+        """The occurrence that runs at ``after``, or else the next one; None when none is left."""
+        if self.series is None:
+            return next((o for o in self.base.occurrences if o.start + o.duration > after), None)
+        for days in _SEARCH_DAYS:
+            begin = max(after, to_instant(self.start, self.zone) - 86_400)
+            found = self.series.between(after, begin + days * 86_400)
+            if found:
+                return found[0]
+        return next(iter(sorted((o for o in self.series.changed if o.start > after), key=lambda o: o.start)), None)
+
+
+def reach(base: Announcement) -> tuple[float, float]:
+    """Seconds that moments and lags reach before an occurrence's start and after its end, without the profile."""
+    lag = sum(d.lag for d in base.derived)
+    before = after = 0.0
+    for moment in base.moments:
+        # From the end, a moment lies before the start only for a short occurrence: counted in full, which is safe.
+        before = max(before, -moment.offset)
+        after = max(after, moment.offset + moment.duration)
+    return before, after + lag
+
+
+def describe_occurrence(event: ParsedEvent, occurrence: Occurrence) -> dict[str, Any]:
+    """An occurrence for status and people: ``start`` and ``end`` in UTC, ``startLocal`` and ``endLocal`` with the
+    zone's offset, and a ``note`` when a change of the clocks touches the announced time.
+    """
+    end = occurrence.start + occurrence.duration
+    local = to_local(occurrence.start, event.zone)
+    announced = next((wall for instant, wall in event.moved if instant == occurrence.start), None)
+    if announced is None:
+        announced = datetime.combine(local.date(), event.start.time())
+    told = {
+        "start": to_rfc3339(occurrence.start),
+        "startLocal": local.isoformat(timespec="seconds"),
+        "end": to_rfc3339(end),
+        "endLocal": to_local(end, event.zone).isoformat(timespec="seconds"),
+    }
+    note = clock_note(announced, event.zone)
+    return told if note is None else told | {"note": note}
+
+
+def _naive(instant: float, zone: ZoneInfo) -> datetime:
+    return to_local(instant, zone).replace(tzinfo=None)

@@ -1,0 +1,261 @@
+"""ScalingPolicy: which workloads carry which signals, and how they are moved; and what became of each of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from tidegate.api.base import (
+    DAY,
+    WEEK,
+    Name,
+    ObjectName,
+    PositiveQuantity,
+    Quantity,
+    SignalName,
+    Stored,
+    Written,
+    cel,
+)
+from tidegate.api.conditions import Condition
+from tidegate.planning.model import STAGES
+
+MAX_TARGETS = 64
+MAX_SIGNALS = 32
+MAX_UNITS = 1_000_000
+
+StageName = Literal["database", "cache", "app", "edge"]
+
+_SIGNAL_KEYS = "all(k, k.matches('^[a-z][a-z0-9_]{0,62}$'))"
+
+
+class Signal(Written):
+    """A signal and how it is measured, once for all targets that carry it."""
+
+    name: SignalName
+    """Name of the signal, as events and capacities use it."""
+    query: Annotated[str, StringConstraints(min_length=1, max_length=4096, strict=True)] | None = None
+    """PromQL that gives one series: the demand now, in the signal's unit. Without it the signal is planned only."""
+    stale_after_seconds: Annotated[int, Field(ge=5, le=DAY)] = 120
+    """A sample older than this is stale: it stops every downward move and never counts as zero."""
+
+
+class TargetRef(Written):
+    """A workload of the policy's namespace."""
+
+    model_config = cel(
+        (
+            "!(self.kind in ['HorizontalPodAutoscaler', 'Pod', 'ScaledObject'])",
+            "name the workload itself (a Deployment, anything with /scale): its autoscaler is found from it",
+        )
+    )
+
+    api_version: Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+/)?v[a-z0-9]+$", max_length=253, strict=True)]
+    """API version of the workload."""
+    kind: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63, strict=True)]
+    """Kind of the workload: Deployment, StatefulSet, or any kind with a /scale subresource."""
+    name: ObjectName
+    """Name of the workload."""
+
+
+class Stage(Written):
+    """When this target is ready, seen from the others: what stands behind is ready first."""
+
+    name: StageName = "app"
+    """Place in the chain: database before cache before app before edge."""
+    settle_seconds: Annotated[int, Field(ge=0, le=DAY)] = 0
+    """How long the stages behind this one must have been ready before it is."""
+
+
+class LeadTime(Written):
+    """How long from the write to ready and warm, until that has been measured."""
+
+    guess_seconds: Annotated[int, Field(ge=0, le=DAY)] = 60
+    """Seconds from the write to ready and warm on machines that are up. Used only until it is measured."""
+    machine_seconds: Annotated[int, Field(ge=0, le=DAY)] = 0
+    """Seconds more when machines must be started first."""
+
+
+class Target(Written):
+    """A workload, and how much one unit of it carries."""
+
+    model_config = cel(
+        ("!has(self.min) || self.min <= self.max", "min is above max: lower min or raise max"),
+        (
+            "self.capacity." + _SIGNAL_KEYS,
+            "names of signals in capacity: lower-case letters, digits and underscores, such as orders_per_second",
+        ),
+        (
+            "!has(self.background) || self.background.all(k, k in self.capacity)",
+            "background names a signal that is not in capacity: add its capacity or remove it",
+        ),
+    )
+
+    name: Name
+    """Name of the target in this policy, unique."""
+    ref: TargetRef
+    """The workload."""
+    capacity: dict[SignalName, PositiveQuantity] = Field(
+        min_length=1, max_length=MAX_SIGNALS, examples=["{orders_per_second: 250}"]
+    )
+    """How much of each signal one unit (replica) carries while it keeps its SLO. Of several signals the largest need
+    counts."""
+    background: dict[SignalName, Quantity] = Field(default={}, max_length=MAX_SIGNALS)
+    """Demand that the workload carries without any event, per signal of capacity."""
+    headroom_percent: Annotated[int, Field(ge=0, le=500)] = 20
+    """Added to the need before it is divided by the capacity."""
+    stage: Stage = Field(default_factory=Stage, json_schema_extra={"default": {}})
+    """Order of readiness."""
+    min: Annotated[int, Field(ge=0, le=MAX_UNITS)] = 1
+    """Least units that a plan asks for while an event holds a loan."""
+    max: Annotated[int, Field(ge=1, le=MAX_UNITS, examples=["200"])]
+    """Most units that a plan asks for, however much is announced: the bound on what a slip of the pen can cost."""
+    lead_time: LeadTime = Field(default_factory=LeadTime, json_schema_extra={"default": {}})
+    """How long from the write to ready and warm, until that has been measured."""
+
+
+class ReleasePlan(Written):
+    """How a floor comes down."""
+
+    hold_seconds: Annotated[int, Field(ge=0, le=DAY)] = 900
+    """Seconds that a level is kept after each fall of the need."""
+    max_step_percent_per_minute: Annotated[int, Field(ge=1, le=100)] = 20
+    """Most that is given back in a minute, as a share of the loan's highest floor."""
+
+
+class ScalingPolicySpec(Written):
+    """Which workloads carry the events of this namespace that name this policy, and how they are moved."""
+
+    model_config = cel(
+        (
+            "self.targets.all(t, self.targets.exists_one(u, u.ref.kind == t.ref.kind && u.ref.name == t.ref.name))",
+            "two targets name the same workload: merge them, several signals go into one capacity",
+        ),
+    )
+
+    mode: Literal["Observe", "Enforce"] = "Observe"
+    """Observe writes nothing but its own status and shows there all it would do; Enforce acts. Dry first: the default
+    is Observe."""
+    quantile_percent: Annotated[int, Field(ge=50, le=99)] = 95
+    """Quantile of demand and of lead time that is prepared for: of a hundred events so many find their capacity
+    ready."""
+    correlation_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    """How far the events' errors move together: 0 lets independent errors cancel, 100 adds them as if one cause moved
+    all."""
+    signals: list[Signal] = Field(
+        default=[],
+        max_length=MAX_SIGNALS,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    """How signals are measured."""
+    targets: list[Target] = Field(
+        min_length=1,
+        max_length=MAX_TARGETS,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    """The workloads."""
+    release: ReleasePlan = Field(default_factory=ReleasePlan, json_schema_extra={"default": {}})
+    """How floors come down."""
+    blind_max_seconds: Annotated[int, Field(ge=0, le=WEEK)] = 1800
+    """How long missing metrics stop downward moves; after that, levels step down gently all the same and say so."""
+
+
+class LeadTimeParts(Stored):
+    """What a lead time is made of, in seconds."""
+
+    start: Annotated[int, Field(ge=0)] = 0
+    """From the write to ready and warm on machines that are up: measured, or the guess."""
+    machines: Annotated[int, Field(ge=0)] = 0
+    """Starting machines first."""
+    creation: Annotated[int, Field(ge=0)] = 0
+    """Waiting for the cluster's pod-creation rate, which all workloads share."""
+    fail_over: Annotated[int, Field(ge=0)] = 0
+    """A change of leader at the wrong time."""
+    reaction: Annotated[int, Field(ge=0)] = 0
+    """From a step being due to its write."""
+    stages: Annotated[int, Field(ge=0)] = 0
+    """Settling of the stages behind this one."""
+    measured: bool | None = None
+    """Whether start was measured; otherwise it is the policy's guess."""
+
+
+class TargetStatus(Stored):
+    """One target now and ahead."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """Name of the target."""
+    floor: Annotated[int, Field(ge=0)] | None = None
+    """Floor that holds now."""
+    peak_floor: Annotated[int, Field(ge=0)] | None = None
+    """Highest floor ahead, within the horizon of a day."""
+    peak_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """When that floor is needed, UTC."""
+    ready: Annotated[int, Field(ge=0)] | None = None
+    """Units ready now."""
+    next_step_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """When the floor moves next, UTC."""
+    next_step_floor: Annotated[int, Field(ge=0)] | None = None
+    """What it moves to."""
+    lead_time_seconds: Annotated[int, Field(ge=0)] | None = None
+    """How long before the need the next upward step is written."""
+    lead_time_parts: LeadTimeParts | None = None
+    """What that is made of."""
+    reason: Annotated[str, Field(max_length=63)] | None = None
+    """Why the floor is what it is, as a code."""
+    message: Annotated[str, Field(max_length=512)] | None = None
+    """The same as a sentence."""
+
+
+class ScalingPolicyStatus(Stored):
+    """What the policy does now and next, target by target."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation that this status speaks of."""
+    conditions: list[Condition] = Field(
+        default=[],
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    """Accepted, Ready, Blind (a signal cannot be read), Stalled."""
+    targets: list[TargetStatus] = Field(
+        default=[],
+        max_length=MAX_TARGETS,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    """Each target now and ahead."""
+    next_step_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """When any target moves next, UTC."""
+    summary: Annotated[str, Field(max_length=256)] | None = None
+    """All targets in one line: what is held now and what comes next."""
+
+
+class ScalingPolicy:
+    """The kind as a whole, for the CRD."""
+
+    KIND: ClassVar[str] = "ScalingPolicy"
+    PLURAL: ClassVar[str] = "scalingpolicies"
+    SHORT_NAMES: ClassVar[list[str]] = ["scp"]
+    SPEC: ClassVar[type[Written] | type[Stored]] = ScalingPolicySpec
+    STATUS: ClassVar[type[Stored] | None] = ScalingPolicyStatus
+    DESCRIPTION: ClassVar[str] = (
+        "ScalingPolicy names the workloads that carry a namespace's events, how much one unit of each carries, and how"
+        " their floors are raised before a peak and lowered after it."
+    )
+    COLUMNS: ClassVar[list[dict[str, Any]]] = [
+        {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
+        {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+        {"name": "Blind", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Blind")].status'},
+        {"name": "Next", "type": "string", "jsonPath": ".status.nextStepTime"},
+        {"name": "Summary", "type": "string", "jsonPath": ".status.summary"},
+        {
+            "name": "Why",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
+            "priority": 1,
+        },
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]
+
+
+assert tuple(StageName.__args__) == STAGES  # type: ignore[attr-defined]  # noqa: S101 - two lists that must agree
