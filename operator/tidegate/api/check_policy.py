@@ -85,10 +85,11 @@ def _check_targets(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
             wrong = f"{target.ref.kind} {quoted(target.ref.name)} is target {workloads[workload]} already"
             problems.append(Problem(f"{path}.ref", wrong, "merge them: several signals go into one capacity"))
         workloads.setdefault(workload, target.name)
-        _check_target(target, path, problems)
+        check_target(target, path, problems)
 
 
-def _check_target(target: Target, path: str, problems: list[Problem]) -> None:
+def check_target(target: Target, path: str, problems: list[Problem]) -> None:
+    """What is wrong within one target."""
     if target.ref.kind in _AUTOSCALERS:
         right = "name the workload it scales, e.g. a Deployment: its autoscaler is found from it"
         problems.append(Problem(f"{path}.ref.kind", f"{target.ref.kind} is an autoscaler", right))

@@ -40,9 +40,7 @@ class Dates:
 
 def check_schedule(schedule: Schedule, problems: list[Problem]) -> Dates | None:
     """The dates of a schedule; None when something is wrong, which is then in ``problems``."""
-    zone = find_zone(schedule.time_zone)
-    if zone is None:
-        problems.append(_bad_zone(schedule.time_zone))
+    zone = check_zone(schedule.time_zone, problems)
     start = parse_local(schedule.start_time, f"{_PATH}.startTime", problems)
     rule = None if schedule.recurrence is None else _check_rule(schedule.recurrence, start, zone, problems)
     if zone is None or start is None or (schedule.recurrence is not None and rule is None):
@@ -80,6 +78,14 @@ def parse_local(text: str, path: str, problems: list[Problem]) -> datetime | Non
         right = "give the wall-clock time without offset; the zone is timeZone"
     problems.append(Problem(path, wrong, right))
     return None
+
+
+def check_zone(name: str, problems: list[Problem]) -> ZoneInfo | None:
+    """The IANA zone of that name."""
+    zone = find_zone(name)
+    if zone is None:
+        problems.append(_bad_zone(name))
+    return zone
 
 
 def _bad_zone(name: str) -> Problem:

@@ -44,11 +44,11 @@ class Recurrence(Written):
 
     model_config = cel(
         (
-            "self.rrule.matches('FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)')",
+            "self.rrule.matches('(?i)FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)')",
             "rrule must say FREQ=DAILY, WEEKLY, MONTHLY or YEARLY; several peaks within a day are moments",
         ),
         (
-            "!(self.rrule.contains('COUNT=') && self.rrule.contains('UNTIL='))",
+            "!(self.rrule.matches('(?i)COUNT=') && self.rrule.matches('(?i)UNTIL='))",
             "rrule ends by COUNT or by UNTIL, not by both",
         ),
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from sys import intern
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from tidegate.api.base import API_VERSION
 from tidegate.api.check_event import check_moments, check_signals
 from tidegate.api.check_policy import policy_of
+from tidegate.api.check_rest import rest_of_event, rest_of_policy
 from tidegate.api.check_schedule import check_schedule
 from tidegate.api.liveevent import LiveEventSpec
 from tidegate.api.parsed import ParsedEvent
@@ -22,8 +23,6 @@ from tidegate.api.problems import InvalidObject, Problem, explain, quoted
 from tidegate.api.scalingpolicy import ScalingPolicySpec
 from tidegate.api.walltime import from_rfc3339
 from tidegate.planning.model import Announcement, Key, Moment, Policy
-
-_Spec = TypeVar("_Spec", bound=BaseModel)
 
 
 def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
@@ -33,7 +32,11 @@ def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
     here: it may come later.
     """
     key, metadata = _identity(obj, "LiveEvent")
-    spec = _validated(obj, LiveEventSpec)
+    raw = _spec_of(obj, LiveEventSpec)
+    try:
+        spec = LiveEventSpec.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidObject([*explain(error, LiveEventSpec), *rest_of_event(raw, error)]) from None
     problems: list[Problem] = []
     dates = check_schedule(spec.schedule, problems)
     derived = check_signals(spec, problems)
@@ -64,7 +67,11 @@ def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
 def parse_policy(obj: Mapping[str, Any]) -> Policy:
     """A ScalingPolicy object as the core knows it. InvalidObject carries every problem it has."""
     key, metadata = _identity(obj, "ScalingPolicy")
-    spec = _validated(obj, ScalingPolicySpec)
+    raw = _spec_of(obj, ScalingPolicySpec)
+    try:
+        spec = ScalingPolicySpec.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidObject([*explain(error, ScalingPolicySpec), *rest_of_policy(raw)]) from None
     problems: list[Problem] = []
     policy = policy_of(
         spec,
@@ -100,18 +107,12 @@ def _identity(obj: Mapping[str, Any], kind: str) -> tuple[Key, Mapping[str, Any]
     return Key(intern(str(namespace)), str(name)), metadata
 
 
-def _validated(obj: Mapping[str, Any], model: type[_Spec]) -> _Spec:
-    """The spec against its model: types, bounds, unknown fields."""
+def _spec_of(obj: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     spec = obj.get("spec")
-    if type(spec) is not dict:
-        if not isinstance(spec, Mapping):
-            wrong = "is missing" if spec is None else f"{quoted(spec)} is not a map of fields"
-            raise InvalidObject([Problem("spec", wrong, f"give a spec ({', '.join(_required(model))} are needed)")])
-        spec = dict(spec)
-    try:
-        return model.model_validate(spec)
-    except ValidationError as error:
-        raise InvalidObject(explain(error, model)) from None
+    if isinstance(spec, Mapping):
+        return spec if type(spec) is dict else dict(spec)
+    wrong = "is missing" if spec is None else f"{quoted(spec)} is not a map of fields"
+    raise InvalidObject([Problem("spec", wrong, f"give a spec with at least {', '.join(_required(model))}")])
 
 
 def _required(model: type[BaseModel]) -> list[str]:
