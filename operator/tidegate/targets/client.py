@@ -13,7 +13,7 @@ import os
 import statistics
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -127,7 +127,7 @@ class KubeClient:
         """One object (or one page) by its path."""
         return await self._send("GET", path, params=params)
 
-    async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncIterator[Json]:
+    async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncGenerator[Json, None]:
         """A list, page by page, each as the server's List document. ExpiredError when it took so long that the
         token ran out: begin again.
         """
@@ -173,10 +173,12 @@ class KubeClient:
 
     async def watch(
         self, path: str, *, resource_version: str, lasting: float, silence: float, params: Params | None = None
-    ) -> AsyncIterator[tuple[str, Json]]:
-        """One watch request from ``resource_version``: (type, object), bookmarks included, until the server ends it
-        after about ``lasting`` seconds. ExpiredError when the version is too old; UnavailableError when nothing at
-        all came for ``silence`` seconds or the connection broke. Never sent again here: that is the informer's part.
+    ) -> AsyncGenerator[tuple[str, Json], None]:
+        """One watch request from ``resource_version``: (type, object), bookmarks included, until the server ends it.
+
+        The first pair is ``("OPEN", {})``: the server has accepted. The server ends it after about ``lasting`` seconds.
+        ExpiredError when the version is too old; UnavailableError when nothing at all came for ``silence`` seconds or
+        the connection broke. Never sent again here: that is the informer's part.
         """
         query: dict[str, str | int | bool] = {**(params or {}), "watch": True, "allowWatchBookmarks": True}
         query |= {"resourceVersion": resource_version, "timeoutSeconds": max(1, int(lasting))}
@@ -184,6 +186,7 @@ class KubeClient:
         request = f"WATCH {path}"
         response = await self._open("GET", path, query, limits=limits)
         try:
+            yield "OPEN", {}
             async for line in _lines(response, request):
                 event = orjson.loads(line)
                 if event["type"] == "ERROR":

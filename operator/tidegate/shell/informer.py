@@ -1,0 +1,220 @@
+"""List and watch of one collection: tells a handler of each object that is there, changes or goes.
+
+Written for a kind with tens of thousands of objects: lists come in pages, nothing of an object is kept but its uid and
+version, and the loop is given back every few milliseconds. What it promises: after ``on_sync`` every object of the
+first list was handed over; nothing that vanished while nobody watched is missed, since a list that follows a lost
+watch reports it as deleted; and ``age_seconds`` grows when the server has fallen silent, whatever the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing, suppress
+
+from tidegate.ports import Json, RefusedError, TidegateError
+from tidegate.targets.client import PAGE, KubeClient
+from tidegate.targets.errors import ExpiredError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[str, Json], None]
+"""Gets ``ADDED``, ``MODIFIED`` or ``DELETED`` and the object. An object deleted unseen has metadata only."""
+
+LASTING = 290.0
+"""Seconds of one watch request: below the five minutes at which many proxies cut a connection."""
+
+SILENCE = 90.0
+"""Seconds without any byte after which a watch is begun anew: a server sends a bookmark about every minute."""
+
+SLICE = 0.01
+"""Seconds that handlers may take in one go before other tasks get their turn."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds, the doubling pause after a failure, of which a random half to whole is taken."""
+
+
+class Informer:
+    """Watches one path."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        path: str,
+        *,
+        on_object: Handler,
+        on_sync: Callable[[], None],
+        page: int = PAGE,
+        silence: float = SILENCE,
+        selectors: Mapping[str, str] | None = None,
+    ) -> None:
+        """``on_object`` and ``on_sync`` (after each complete list) are called in the event loop and must not block.
+        ``selectors`` are the query's: ``labelSelector``, ``fieldSelector``.
+        """
+        self._client = client
+        self._path = path
+        self._on_object = on_object
+        self._on_sync = on_sync
+        self._page = page
+        self._silence = silence
+        self._selectors = dict(selectors or {})
+        self._known: dict[str, tuple[str, str]] = {}  # namespace/name -> uid, resourceVersion
+        self._version: str | None = None
+        self._life = time.monotonic()
+        self._slice = 0.0
+        self._failures = 0
+        self._task: asyncio.Task[None] | None = None
+        self.synced = False
+        """A list has been complete."""
+        self.lists = 0
+        """Complete lists so far: more than one means that a watch was lost."""
+        self.handler_errors = 0
+        """Objects whose handler failed; each was logged."""
+        self.trouble = ""
+        """Why it is not watching, in words; empty while it is."""
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        if self._task is None:
+            self._life = time.monotonic()
+            self._task = asyncio.create_task(self.run(), name=f"informer {self._path}")
+
+    async def stop(self) -> None:
+        """End; no handler is called afterwards."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def age_seconds(self) -> float:
+        """Seconds since the server last gave a sign of life: an answer, an event or a bookmark."""
+        return time.monotonic() - self._life
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                if self._version is None:
+                    await self._list()
+                await self._watch(self._version or "")
+            except ExpiredError as error:
+                self._version = None
+                await self._rest(error)
+            except TidegateError as error:
+                await self._rest(error)
+            except Exception as error:  # an answer that is no list or no event: as good as none
+                log.exception("%s: not understood", self._path)
+                self._version = None
+                await self._rest(error)
+
+    async def _rest(self, error: Exception) -> None:
+        """Pause after a failure; the first loss of a watch is ordinary and costs next to nothing."""
+        self._failures += 1
+        self.trouble = str(error)
+        level = logging.ERROR if isinstance(error, RefusedError) else logging.INFO
+        log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
+        await asyncio.sleep(random.uniform(longest / 2, longest))
+
+    def _alive(self) -> None:
+        self._life = time.monotonic()
+
+    def _well(self) -> None:
+        self._alive()
+        self._failures = 0
+        self.trouble = ""
+
+    # ---- the list
+
+    async def _list(self) -> None:
+        seen: set[str] = set()
+        version = ""
+        async with aclosing(self._client.pages(self._path, size=self._page, params=self._selectors)) as pages:
+            async for page in pages:
+                self._alive()
+                version = page["metadata"]["resourceVersion"]
+                for item in page.get("items") or []:
+                    seen.add(self._listed(page, item))
+                    await self._breathe()
+        for key in [key for key in self._known if key not in seen]:
+            self._vanished(key)
+            await self._breathe()
+        self._version = version
+        self.synced = True
+        self.lists += 1
+        self._on_sync()
+
+    def _listed(self, page: Json, item: Json) -> str:
+        """One object of a list; tells the handler only what it does not know yet."""
+        item.setdefault("apiVersion", page.get("apiVersion"))  # the items of typed lists come without
+        item.setdefault("kind", str(page.get("kind", "")).removesuffix("List"))
+        key, uid, version = _identity(item)
+        known = self._known.get(key)
+        if known is not None and known[0] != uid:
+            self._vanished(key)
+            known = None
+        if known is None or known[1] != version:
+            self._known[key] = (uid, version)
+            self._tell("ADDED" if known is None else "MODIFIED", item)
+        return key
+
+    def _vanished(self, key: str) -> None:
+        uid, version = self._known.pop(key)
+        namespace, _, name = key.rpartition("/")
+        metadata = {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": version}
+        self._tell("DELETED", {"metadata": {field: value for field, value in metadata.items() if value}})
+
+    # ---- the watch
+
+    async def _watch(self, version: str) -> None:
+        events = self._client.watch(
+            self._path, resource_version=version, lasting=LASTING, silence=self._silence, params=self._selectors
+        )
+        async with aclosing(events) as stream:
+            async for kind, item in stream:
+                if kind == "OPEN":
+                    self._alive()
+                    self.trouble = ""
+                    continue
+                self._well()
+                self._version = item["metadata"]["resourceVersion"]
+                if kind != "BOOKMARK":
+                    self._changed(kind, item)
+                    await self._breathe()
+        self._alive()  # the server ended it, as asked: life enough
+
+    def _changed(self, kind: str, item: Json) -> None:
+        key, uid, version = _identity(item)
+        if kind == "DELETED":
+            self._known.pop(key, None)
+        else:
+            self._known[key] = (uid, version)
+        self._tell(kind, item)
+
+    # ---- beneath
+
+    def _tell(self, kind: str, item: Json) -> None:
+        """One object that its handler cannot digest must not stop the others."""
+        try:
+            self._on_object(kind, item)
+        except Exception:
+            self.handler_errors += 1
+            log.exception("%s: the handler failed on %s %s", self._path, kind, _identity(item)[0])
+
+    async def _breathe(self) -> None:
+        if time.monotonic() - self._slice > SLICE:
+            await asyncio.sleep(0)
+            self._slice = time.monotonic()
+
+
+def _identity(item: Json) -> tuple[str, str, str]:
+    metadata = item["metadata"]
+    key = f"{metadata.get('namespace', '')}/{metadata['name']}"
+    return key, metadata.get("uid", ""), metadata.get("resourceVersion", "")

@@ -1,0 +1,328 @@
+"""What watching and leading rely on, on any cluster that KUBECONFIG points to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tidegate.api.loan import loan_from_object, loan_to_object
+from tidegate.planning.model import Key, Ref
+from tidegate.ports import Loan, Manager, Place
+from tidegate.shell.informer import Informer
+from tidegate.shell.leader import LeaseLeader, LeaseTimes
+from tidegate.targets.client import Form, KubeClient
+from tidegate.targets.errors import ExpiredError
+from tidegate.targets.loans import DeposedError, KubeLoanBook, latest_epoch, loan_key
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="needs an API server, found by KUBECONFIG"),
+]
+Json = dict[str, Any]
+
+
+@pytest.fixture
+async def kube() -> AsyncIterator[KubeClient]:
+    client = await KubeClient.connect()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def ns(kube: KubeClient) -> AsyncIterator[str]:
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    await kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    await kube.delete(f"/api/v1/namespaces/{name}")
+
+
+async def eventually(look: Callable[[], Any], seconds: float = 20) -> Any:
+    async with asyncio.timeout(seconds):
+        while True:
+            if seen := look():
+                return seen
+            await asyncio.sleep(0.05)
+
+
+def config_maps(ns: str) -> str:
+    return f"/api/v1/namespaces/{ns}/configmaps"
+
+
+async def add(kube: KubeClient, ns: str, name: str, **labels: str) -> Json:
+    metadata = {"name": name, "labels": {"mine": "yes", **labels}}
+    return await kube.create(config_maps(ns), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+
+
+class Seen:
+    """Remembers what an informer told."""
+
+    def __init__(self, kube: KubeClient, ns: str, **options: Any) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.syncs = 0
+        path = config_maps(ns)
+        selectors = {"labelSelector": "mine=yes"}
+        self.informer = Informer(kube, path, on_object=self._object, on_sync=self._sync, selectors=selectors, **options)
+
+    def _object(self, kind: str, item: Json) -> None:
+        self.told.append((kind, item["metadata"]["name"]))
+
+    def _sync(self) -> None:
+        self.syncs += 1
+
+
+# ---- watching
+
+
+async def test_a_list_in_pages_is_followed_by_every_change(kube: KubeClient, ns: str) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        await add(kube, ns, name)
+    seen = Seen(kube, ns, page=2)
+    seen.informer.start()
+    try:
+        await eventually(lambda: seen.informer.synced)
+        assert sorted(seen.told) == [("ADDED", name) for name in "abcde"]
+        await add(kube, ns, "f")
+        await kube.patch(f"{config_maps(ns)}/a", {"data": {"x": "1"}}, Form.MERGE)
+        await kube.delete(f"{config_maps(ns)}/b")
+        await eventually(lambda: len(seen.told) >= 8)
+        assert seen.told[5:] == [("ADDED", "f"), ("MODIFIED", "a"), ("DELETED", "b")]
+        assert (len(seen.informer), seen.syncs, seen.informer.trouble) == (5, 1, "")
+        assert seen.informer.age_seconds() < 5
+    finally:
+        await seen.informer.stop()
+
+
+async def test_a_watch_that_fell_silent_is_begun_anew_and_misses_nothing(kube: KubeClient, ns: str) -> None:
+    seen = Seen(kube, ns, silence=1.0)
+    seen.informer.start()
+    try:
+        await eventually(lambda: seen.informer.synced)
+        await asyncio.sleep(2.5)  # at least one watch ends for silence
+        await add(kube, ns, "late")
+        await eventually(lambda: seen.told == [("ADDED", "late")])
+        assert seen.informer.lists == 1
+    finally:
+        await seen.informer.stop()
+
+
+async def test_what_vanished_between_two_lists_is_told_as_deleted(kube: KubeClient, ns: str) -> None:
+    for name in ("stays", "goes", "anew"):
+        await add(kube, ns, name)
+    seen = Seen(kube, ns)
+    seen.informer.start()
+    await eventually(lambda: seen.informer.synced)
+    await seen.informer.stop()
+    seen.told.clear()
+    await kube.delete(f"{config_maps(ns)}/goes")
+    await kube.delete(f"{config_maps(ns)}/anew")
+    await add(kube, ns, "anew")
+    seen.informer._version = None  # as after a 410
+    seen.informer.start()
+    try:
+        await eventually(lambda: seen.syncs == 2)
+        assert sorted(seen.told) == [("ADDED", "anew"), ("DELETED", "anew"), ("DELETED", "goes")]
+        assert seen.told.index(("DELETED", "anew")) < seen.told.index(("ADDED", "anew"))
+    finally:
+        await seen.informer.stop()
+
+
+async def test_a_version_that_is_too_old_is_told_apart(kube: KubeClient, ns: str) -> None:
+    made = await add(kube, ns, "a")
+    ancient = "1" if int(made["metadata"]["resourceVersion"]) > 1 else "0"
+    watch = kube.watch(config_maps(ns), resource_version=ancient, lasting=3, silence=5)
+    seen: list[str] = []
+    try:
+        async for kind, _ in watch:
+            seen.append(kind)
+    except ExpiredError:
+        return
+    assert "ADDED" in seen, "neither refused as too old nor replayed from there"
+
+
+async def test_a_bookmark_ends_the_initial_events(kube: KubeClient, ns: str) -> None:
+    await add(kube, ns, "a")
+    initial = {"sendInitialEvents": True, "resourceVersionMatch": "NotOlderThan"}
+    kinds: list[str] = []
+    async for kind, item in kube.watch(config_maps(ns), resource_version="", lasting=5, silence=6, params=initial):
+        kinds.append(kind)
+        if kind == "BOOKMARK":
+            assert item["metadata"]["resourceVersion"]
+            break
+    assert kinds[0] == "OPEN"
+    assert kinds[-1] == "BOOKMARK"
+
+
+# ---- leading
+
+QUICK = LeaseTimes(duration=3.0, renew_every=0.3, deadline=2.0)
+Stand = Callable[[str], LeaseLeader]
+
+
+@pytest.fixture
+def stand(ns: str) -> Iterator[Stand]:
+    """Candidates for one Lease, on quick times."""
+    leaders: list[LeaseLeader] = []
+
+    async def nothing_on_record(client: KubeClient) -> int:
+        return await latest_epoch(client, [ns])
+
+    def make(identity: str) -> LeaseLeader:
+        leader = LeaseLeader(
+            KubeClient.connect,
+            namespace=ns,
+            name="tidegate",
+            identity=identity,
+            past_epoch=nothing_on_record,
+            on_change=lambda leading: None,
+            times=QUICK,
+        )
+        leaders.append(leader)
+        leader.start()
+        return leader
+
+    yield make
+    for leader in leaders:
+        leader.stop()
+
+
+async def test_of_two_candidates_one_leads_and_keeps_leading(stand: Stand) -> None:
+    one, two = stand("one"), stand("two")
+    await eventually(lambda: one.may_write() or two.may_write())
+    first = one if one.may_write() else two
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert [one.may_write(), two.may_write()].count(True) == 1
+        await asyncio.sleep(0.05)
+    assert first.may_write()
+
+
+async def test_one_that_stops_cleanly_is_followed_at_once(stand: Stand) -> None:
+    one = stand("one")
+    await eventually(one.may_write)
+    two = stand("two")
+    await asyncio.sleep(0.5)
+    epoch = one.epoch
+    stopped = time.monotonic()
+    await asyncio.to_thread(one.stop)
+    assert not one.may_write()
+    await eventually(two.may_write)
+    assert time.monotonic() - stopped < QUICK.duration / 2
+    assert two.epoch == epoch + 1
+
+
+async def test_one_that_died_is_followed_after_the_lease_and_not_before(
+    kube: KubeClient, ns: str, stand: Stand
+) -> None:
+    spec = {"holderIdentity": "dead", "leaseDurationSeconds": 3, "leaseTransitions": 6}
+    # Its clock ran an hour ahead: nobody's decision may depend on that.
+    spec["renewTime"] = spec["acquireTime"] = "2999-01-01T00:00:00.000000Z"
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "tidegate"}, "spec": spec}
+    await kube.create(f"/apis/coordination.k8s.io/v1/namespaces/{ns}/leases", lease)
+    began = time.monotonic()
+    heir = stand("heir")
+    await eventually(heir.may_write)
+    assert 3.0 <= time.monotonic() - began < 5.0
+    assert heir.epoch == 7
+
+
+async def test_a_leader_that_is_cut_off_stops_writing_before_anybody_follows(ns: str, stand: Stand) -> None:
+    one = stand("one")
+    await eventually(one.may_write)
+    two = stand("two")
+    await asyncio.sleep(0.5)
+    one._renew_or_take = _hang  # type: ignore[method-assign]  # the network is gone for this one
+    await eventually(lambda: not one.may_write())
+    assert not two.may_write()
+    await eventually(two.may_write)
+    assert not one.may_write()
+
+
+async def _hang(_client: KubeClient) -> None:
+    await asyncio.sleep(3600)
+
+
+# ---- loans
+
+
+def loan(ns: str, uid: str = "u-1") -> Loan:
+    place = Place(Ref("autoscaling/v2", "HorizontalPodAutoscaler", ns, "web"), uid, "/spec/minReplicas")
+    return Loan(
+        key=loan_key(place),
+        place=place,
+        policy=Key(ns, "shop"),
+        target="web",
+        original=2,
+        former=Manager("helm", "Apply"),
+        verified=None,
+        pending=12,
+        highest=12,
+        started_at=1_700_000_000.123,
+        stepped_at=1_700_000_000.123,
+        until=1_700_003_600.0,
+        epoch=3,
+        wanted_by=("LiveEvent/opening",),
+    )
+
+
+@pytest.fixture
+async def book(kube: KubeClient, ns: str, loan_kind: None) -> KubeLoanBook:
+    return KubeLoanBook(kube, [ns], to_object=loan_to_object, from_object=loan_from_object)
+
+
+@pytest.fixture
+async def loan_kind(kube: KubeClient) -> None:
+    """The kind as installed, else one that takes any loan, so that this file needs no chart."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"type": "object", "properties": {"spec": anything}}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "loans", "singular": "loan", "kind": "Loan"}
+    spec = {"group": "tidegate.dev", "scope": "Namespaced", "names": names, "versions": [version]}
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    known = {item["metadata"]["name"] for item in await kube.items(crds)}
+    if "loans.tidegate.dev" not in known:
+        await kube.create(crds, {**crd, "metadata": {"name": "loans.tidegate.dev"}, "spec": spec})
+
+    async def served() -> bool:
+        return "tidegate.dev" in {group["name"] for group in (await kube.get("/apis"))["groups"]}
+
+    await settled(served)
+    await asyncio.sleep(0.5)
+
+
+async def settled(look: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while True:
+            if await look():
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_loan_is_read_back_as_it_was_saved(ns: str, book: KubeLoanBook) -> None:
+    mine = loan(ns)
+    await book.save(mine)
+    await book.save(loan(ns, uid="u-2"))
+    assert mine in await book.list()
+    assert len(await book.list()) == 2
+    verified = replace(mine, verified=12, pending=14, highest=14)
+    await book.save(verified)
+    assert verified in await book.list()
+    await book.remove(verified)
+    await book.remove(verified)
+    assert [one.place.uid for one in await book.list()] == ["u-2"]
+
+
+async def test_a_deposed_leader_cannot_write_a_loan_of_its_follower(
+    kube: KubeClient, ns: str, book: KubeLoanBook
+) -> None:
+    await book.save(replace(loan(ns), epoch=4))
+    with pytest.raises(DeposedError):
+        await book.save(loan(ns))
+    assert await latest_epoch(kube, [ns]) == 4
