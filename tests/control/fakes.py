@@ -1,0 +1,246 @@
+"""A cluster that behaves, behind the ports: fields with owners, loans, a clock that is moved by hand, and faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from worlds import NS
+
+from tidegate.control.apply import Applier
+from tidegate.control.gather import Gatherer
+from tidegate.control.ledger import Ledger
+from tidegate.control.loop import Beat, Loop, LoopSettings
+from tidegate.planning.model import (
+    MANAGER,
+    Announcement,
+    Freshness,
+    Key,
+    Observed,
+    PlanSettings,
+    Policy,
+    Reading,
+    Ref,
+    Trouble,
+)
+from tidegate.ports import ConflictError, Held, Loan, Manager, NotFoundError, Place, Sight, UnavailableError
+
+
+class Killed(BaseException):
+    """SIGKILL: nothing catches it, nothing is cleaned up."""
+
+
+@dataclass
+class HandClock:
+    """Time that stands still until it is moved."""
+
+    at: float
+
+    def now(self) -> float:
+        return self.at
+
+    async def wait(self, until: float, wake: asyncio.Event) -> None:
+        if not wake.is_set():
+            self.at = max(self.at, until)
+
+
+@dataclass
+class Faults:
+    """Ends the world at the n-th call, before or after it took effect."""
+
+    kill_at: int | None = None
+    calls: int = 0
+
+    def step(self, effect: Callable[[], None] = lambda: None) -> None:
+        self.calls += 1
+        if self.kill_at == 2 * self.calls:
+            raise Killed
+        effect()
+        if self.kill_at == 2 * self.calls + 1:
+            raise Killed
+
+
+@dataclass
+class Thing:
+    """A workload with one level; units are ready after ``start_seconds``."""
+
+    level: int = 2
+    manager: str | None = "helm"
+    uid: str = "u1"
+    maximum: int | None = None
+    start_seconds: float = 20.0
+    ready: int = 2
+    starting: list[tuple[float, int]] = field(default_factory=list)
+    trouble: Trouble | None = None
+    lowest: int = 2
+
+    def write(self, level: int, manager: str, now: float) -> None:
+        if level > self.level:
+            self.starting.append((now + self.start_seconds, level - self.level))
+        elif level < self.level:
+            self.starting.clear()
+            self.ready = min(self.ready, level)
+        self.level, self.manager = level, manager
+
+    def advance(self, now: float) -> None:
+        self.ready += sum(n for at, n in self.starting if at <= now)
+        self.starting = [(at, n) for at, n in self.starting if at > now]
+        self.ready = min(self.ready, self.level) if not self.starting else self.ready
+
+
+@dataclass
+class FakeCluster:
+    """Targets and loans; outlives every operator that works on it."""
+
+    clock: HandClock
+    things: dict[str, Thing]
+    loans: dict[Key, Loan] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    unreadable: set[str] = field(default_factory=set)
+    level_writes: list[tuple[float, str, int, int]] = field(default_factory=list)
+
+    # ---- ports.Targets
+    async def see(self, ref: Ref) -> Sight:
+        if ref.name in self.unreadable:
+            raise UnavailableError(f"{ref} does not answer")
+        thing = self.things.get(ref.name)
+        if thing is None:
+            return Sight(Observed(trouble=Trouble.MISSING, note=f"{ref} does not exist"), None)
+        thing.advance(self.clock.now())
+        if thing.trouble is not None:
+            return Sight(Observed(level=thing.level, ready=thing.ready, trouble=thing.trouble), None)
+        seen = Observed(level=thing.level, ready=thing.ready, desired=thing.level, maximum=thing.maximum)
+        return Sight(seen, self.place(ref.name), self._held(thing))
+
+    def place(self, name: str) -> Place:
+        return Place(Ref("apps/v1", "Deployment", NS, name), self.things[name].uid, "/spec/replicas", "scale")
+
+    async def held(self, place: Place) -> Held:
+        self.faults.step()
+        return self._held(self._thing(place))
+
+    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        thing = self._thing(place)
+        if thing.level != believed:
+            raise ConflictError(f"{place.ref} is {thing.level}, not {believed}", manager=thing.manager)
+
+        def write() -> None:
+            self.level_writes.append((self.clock.now(), place.ref.name, believed, wanted))
+            thing.write(wanted, MANAGER, self.clock.now())
+
+        self.faults.step(write)
+
+    async def hand_back(self, place: Place, manager: Manager | None) -> None:
+        thing = self._thing(place)
+        if thing.manager not in (MANAGER, manager.name if manager else None):
+            raise ConflictError("somebody else has it", manager=thing.manager)
+        self.faults.step(lambda: setattr(thing, "manager", manager.name if manager else None))
+
+    # ---- ports.LoanBook
+    async def list(self) -> Sequence[Loan]:
+        self.faults.step()
+        return list(self.loans.values())
+
+    async def save(self, loan: Loan) -> None:
+        self.faults.step(lambda: self.loans.__setitem__(loan.key, loan))
+
+    async def remove(self, loan: Loan) -> None:
+        self.faults.step(lambda: self.loans.pop(loan.key, None) and None)
+
+    def _held(self, thing: Thing) -> Held:
+        return Held(thing.level, Manager(thing.manager, "Apply") if thing.manager else None)
+
+    def _thing(self, place: Place) -> Thing:
+        thing = self.things.get(place.ref.name)
+        if thing is None or thing.uid != place.uid:
+            raise NotFoundError(f"{place.ref} is gone")
+        return thing
+
+
+@dataclass
+class FakeStore:
+    """What the watches would have seen."""
+
+    policy_map: dict[Key, Policy]
+    events: dict[Key, Announcement]
+    changes: set[Key] = field(default_factory=set)
+    is_stopped: bool = False
+    synced: bool = True
+
+    def policies(self) -> dict[Key, Policy]:
+        return self.policy_map
+
+    def announcements(self) -> dict[Key, Announcement]:
+        return self.events
+
+    def put(self, event: Announcement) -> None:
+        self.events[event.key] = event
+        self.changes.add(event.key)
+
+    def delete(self, key: Key) -> None:
+        del self.events[key]
+        self.changes.add(key)
+
+    def take_changes(self) -> frozenset[Key]:
+        taken, self.changes = frozenset(self.changes), set()
+        return taken
+
+    def stopped(self) -> bool:
+        return self.is_stopped
+
+
+@dataclass
+class Leader:
+    leads: bool = True
+    epoch: int = 1
+
+    def may_write(self) -> bool:
+        return self.leads
+
+
+@dataclass
+class NoMetrics:
+    """Every query is unreachable, or answers what it is told."""
+
+    answers: dict[str, Reading] = field(default_factory=dict)
+
+    async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
+        return self.answers.get(query, Reading(Freshness.UNREACHABLE, None, now))
+
+
+def key_of(place: Place) -> Key:
+    return Key(place.ref.namespace, f"{place.ref.name}-{place.uid}")
+
+
+def operator(
+    cluster: FakeCluster, store: FakeStore, *, leader: Leader | None = None, metrics: NoMetrics | None = None
+) -> Loop:
+    """A fresh operator process: nothing but the cluster is remembered."""
+    leading = leader or Leader()
+    ledger = Ledger(cluster, cluster, cluster.clock, leading, key_of)
+    return Loop(
+        clock=cluster.clock,
+        store=store,
+        gatherer=Gatherer(cluster, metrics or NoMetrics(), ledger, idle_seconds=60.0),
+        ledger=ledger,
+        leadership=leading,
+        applier=Applier(cluster, ledger, cluster.clock),
+        settings=LoopSettings(),
+        plan_settings=PlanSettings(fail_over=0.0, reaction=0.0, creation_rate=1000.0),
+    )
+
+
+async def run_until(
+    loop: Loop, clock: HandClock, until: float, *, each: Callable[[Beat], None] = lambda b: None
+) -> None:
+    """Beat as ``Loop.run`` would, on the hand clock."""
+    while clock.at < until:
+        beat = await loop.beat()
+        assert beat is not None
+        each(beat)
+        due = clock.at + 15.0
+        if beat.plan.next_at is not None:
+            due = min(due, beat.plan.next_at)
+        clock.at = min(max(due, clock.at + 0.1), until) if not loop.wake.is_set() else clock.at + 0.1
+        loop.wake.clear()
