@@ -1,0 +1,94 @@
+"""Signals from a recording: for the demo, for tests and for replaying an evening that has been.
+
+A recording holds, per query, samples in the order of time; between two samples the earlier one stands. A sample
+without a value is a gap: from there on the query has no series, until the next one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from tidegate.metrics.promql import reading_of
+from tidegate.planning.model import Freshness, Reading
+
+Samples = Iterable[tuple[float, float | None]]
+"""(epoch seconds, value or None for a gap)."""
+
+
+class RecordedSource:
+    """``ports.MetricsSource`` over a recording."""
+
+    def __init__(self, samples: Mapping[str, Samples]) -> None:
+        """Samples by query, in any order. ValueError when a query has two of one instant."""
+        self._samples = {query: sorted(series, key=lambda sample: sample[0]) for query, series in samples.items()}
+        for query, series in self._samples.items():
+            if any(one[0] == two[0] for one, two in pairwise(series)):
+                raise ValueError(f"two samples of one instant for {query!r}")
+
+    @classmethod
+    def from_file(cls, path: Path) -> RecordedSource:
+        """Read ``.json`` (query → list of [time, value or null]) or ``.csv`` (columns time, query, value; an empty
+        value is a gap). Times are epoch seconds or RFC 3339. ValueError names the place that is wrong.
+        """
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return cls(_from_json(text, path))
+        if path.suffix == ".csv":
+            return cls(_from_csv(text, path))
+        raise ValueError(f"{path}: a recording ends in .json or .csv")
+
+    async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
+        """See ``ports.MetricsSource``."""
+        series = self._samples.get(query, [])
+        index = bisect_right(series, now, key=lambda sample: sample[0]) - 1
+        at, value = series[index] if index >= 0 else (now, None)
+        if value is None:
+            return reading_of(Freshness.EMPTY, now=now, stale_after=stale_after, query=query)
+        sample = (at, value) if math.isfinite(value) else Freshness.NAN
+        return reading_of(sample, now=now, stale_after=stale_after, query=query)
+
+
+def _from_json(text: str, path: Path) -> dict[str, list[tuple[float, float | None]]]:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError(f"{path}: not an object of query → samples")
+    return {
+        query: [
+            _sample(pair[0], pair[1], f"{path}: sample {number} of {query!r}")
+            for number, pair in enumerate(series, start=1)
+        ]
+        for query, series in document.items()
+    }
+
+
+def _from_csv(text: str, path: Path) -> dict[str, list[tuple[float, float | None]]]:
+    rows = csv.DictReader(text.splitlines())
+    if not {"time", "query", "value"} <= set(rows.fieldnames or ()):
+        raise ValueError(f"{path}: needs the columns time, query and value")
+    found: dict[str, list[tuple[float, float | None]]] = {}
+    for row in rows:
+        sample = _sample(row["time"], row["value"], f"{path}: line {rows.line_num}")
+        found.setdefault(row["query"], []).append(sample)
+    return found
+
+
+def _sample(at: object, value: object, where: str) -> tuple[float, float | None]:
+    try:
+        return _instant(str(at)), None if value is None or value == "" else float(str(value))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _instant(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
