@@ -99,6 +99,14 @@ def test_removed_workloads_leave_nothing_behind() -> None:
     assert physics.next_change() is None
 
 
+def test_every_change_is_told_at_its_own_instant_however_late_it_is_worked_out() -> None:
+    physics, seen = Physics(creation_rate=4.0), []
+    physics.on_change = lambda at: seen.append((at - T0, physics.view("order").ready))
+    physics.set_workload("order", now=T0, replicas=2, start_seconds=1.0)
+    physics.advance(T0 + 100)
+    assert seen == [(0.0, 0), (0.25, 0), (0.5, 0), (1.25, 1), (1.5, 2)]
+
+
 changes = st.lists(
     st.tuples(
         st.floats(0.0, 30.0),

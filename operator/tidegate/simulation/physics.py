@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 STOCK_CREATION_RATE = 20.0
@@ -110,6 +110,9 @@ class Physics:
         """Machines on order: (instant, units)."""
         self._starting: list[tuple[float, int, str, _Cohort]] = []
         self._sequence = 0
+        self.on_change: Callable[[float], None] | None = None
+        """Called with the instant after anything changed, in order of time: for those who record every change and do
+        not want to depend on how often ``advance`` is called."""
 
     # ---- what people ask for
 
@@ -142,6 +145,7 @@ class Physics:
             self._shed(key, workload, workload.created - replicas)
         self._note_backlog(key, workload)
         self._finish_starts()
+        self._tell()
 
     def remove(self, key: str, *, now: float) -> None:
         """Forget a workload and all its pods at once; one that is gone is well gone."""
@@ -153,6 +157,7 @@ class Physics:
         self._shed(key, workload, workload.created)
         del self._workloads[key]
         self._backlogged.discard(key)
+        self._tell()
 
     # ---- what time does
 
@@ -165,6 +170,7 @@ class Physics:
             self._receive_machines()
             if creating:
                 self._create(round(at / self._quantum))
+            self._tell()
         self._now = max(self._now, now)
 
     def next_change(self) -> float | None:
@@ -189,6 +195,10 @@ class Physics:
     def spare_units(self) -> float:
         """Room left on the machines that are up; infinite when there is always room."""
         return self._capacity - self._used
+
+    def _tell(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self._now)
 
     # ---- creation: one limit for all
 

@@ -1,0 +1,84 @@
+"""The result as one HTML file that needs nothing else: figures, pictures, every decision, and how it was made."""
+
+from __future__ import annotations
+
+from html import escape
+
+from tidegate.cli.demo_chart import STYLE, clock, document, legend
+from tidegate.cli.demo_picture import LEGEND, WIDTH, service_charts
+from tidegate.cli.demo_result import CONTESTANTS, Result
+from tidegate.cli.demo_table import HEADINGS, explanation, rows
+
+PAGE_STYLE = """
+:root { color-scheme: light dark; }
+body { font-family: system-ui, -apple-system, "Segoe UI", sans-serif; line-height: 1.5; margin: 2rem auto;
+  max-width: 1040px; padding: 0 1rem; color: #1f2933; background: #ffffff; }
+h1 { font-size: 1.5rem; margin-bottom: 0.2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+p.lead { color: #616e7c; margin-top: 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.7rem; text-align: right; border-bottom: 1px solid #e4e7eb; font-size: 0.92rem; }
+th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
+td.words, th.words { text-align: left; }
+div.scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; }
+details { margin: 0.6rem 0; } summary { cursor: pointer; }
+@media (prefers-color-scheme: dark) { body { color: #e4e7eb; background: #161b22; }
+  p.lead { color: #9aa5b1; } th, td { border-color: #323f4b; } }
+"""
+
+LEAD = "The same demand on the same cluster: prepared by Tidegate, and met by a plain HPA. All times are China time."
+
+
+def report(result: Result) -> str:
+    """The whole page."""
+    first, *others = result.scenario.services
+    sections = [
+        "<h1>Double 11, 2019, from 22:00 to 02:00</h1>",
+        f'<p class="lead">{LEAD}</p>',
+        _table(["", *HEADINGS], rows(result)),
+        f"<p>{escape(explanation())}</p>",
+        _charts(result, first.name),
+        "<h2>The other services</h2>",
+        *(f"<details><summary>{s.name}</summary>{_charts(result, s.name)}</details>" for s in others),
+        "<h2>Lost demand by service</h2>",
+        _by_service(result),
+        "<h2>What Tidegate decided</h2>",
+        _decisions(result),
+        "<h2>How this was made</h2>",
+        "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in result.notes) + "</ul>",
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Tidegate: Double 11, 2019</title>'
+        f"<style>{PAGE_STYLE}{STYLE}</style></head><body>{''.join(sections)}</body></html>"
+    )
+
+
+def _charts(result: Result, name: str) -> str:
+    service = next(s for s in result.scenario.services if s.name == name)
+    charts, height = service_charts(result, service, 34)
+    return document(WIDTH, round(34 + height), legend(LEGEND, 4, 18) + charts, title=name, alone=False)
+
+
+def _by_service(result: Result) -> str:
+    body = [
+        [s.name, *(f"{result.scores[name].lost_by_service[s.name]:.2f} %" for name in CONTESTANTS)]
+        for s in result.scenario.services
+    ]
+    return _table(["", *CONTESTANTS.values()], body)
+
+
+def _decisions(result: Result) -> str:
+    head = "<tr><th>time</th><th class='words'>service</th><th>from</th><th>to</th><th class='words'>why</th></tr>"
+    body = "".join(
+        f"<tr><td>{clock(d.at, seconds=True)}</td><td class='words'>{escape(d.service)}</td><td>{d.before}</td>"
+        f"<td>{d.after}</td><td class='words'>{escape(d.why)}</td></tr>"
+        for d in result.decisions
+    )
+    summary = f"<summary>{len(result.decisions)} floors were written</summary>"
+    return f"<details open>{summary}<div class='scroll'><table>{head}{body}</table></div></details>"
+
+
+def _table(head: list[str], body: list[list[str]]) -> str:
+    cells = "".join(f"<th>{escape(text)}</th>" for text in head)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in body)
+    return f"<div class='scroll'><table><tr>{cells}</tr>{lines}</table></div>"

@@ -1,0 +1,54 @@
+"""The one table at the end, for the terminal and for the report."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from tidegate.cli.demo_result import CONTESTANTS, Result
+
+HEADINGS = (
+    "lost demand",
+    "first 96 s",
+    "first 10 min",
+    "at the link",
+    "cost",
+    "ready before",
+    "writes",
+)
+
+
+def rows(result: Result) -> list[list[str]]:
+    """One row a contestant, the name first."""
+    return [[label, *_cells(result, name)] for name, label in CONTESTANTS.items()]
+
+
+def table(result: Result) -> Table:
+    """The table for the terminal."""
+    made = Table(title="Lost demand, cost and readiness, 22:00 to 02:00", title_justify="left")
+    made.add_column("")
+    for heading in HEADINGS:
+        made.add_column(heading, justify="right")
+    for row in rows(result):
+        made.add_row(*row)
+    return made
+
+
+def explanation() -> str:
+    """What the columns say."""
+    return (
+        "Lost demand: share of demand (in pods, all five services) that met no ready pod. Cost: pod-seconds paid, "
+        "starting pods included, over those of a clairvoyant plan bound by the same start lag. Ready before: the "
+        "fewest seconds that order-service stood ready before an announced moment; below 0 it was that much late. "
+        "Writes: floors written by Tidegate; scale writes of the HPAs that are alone."
+    )
+
+
+def _cells(result: Result, name: str) -> list[str]:
+    found = result.scores[name]
+    lost = [found.lost_percent, found.lost_in["first_96s"], found.lost_in["first_10min"], found.lost_in["at_link"]]
+    return [
+        *(f"{value:.2f} %" for value in lost),
+        f"{found.cost_ratio:.2f}×",
+        f"{found.ready_before_seconds:+.0f} s",
+        str(found.writes),
+    ]
