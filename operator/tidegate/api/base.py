@@ -13,6 +13,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from tidegate.api.problems import (
+    KIND_PATTERN,
+    LABEL_PATTERN,
+    SIGNAL_PATTERN,
+    SUBDOMAIN_PATTERN,
+    VERSION_PATTERN,
+    quoted,
+)
+
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -25,7 +34,6 @@ MAX_DURATION = 31 * DAY
 """Longest occurrence. A festival of weeks is one; a year is a mistake (milliseconds?)."""
 
 _QUANTITY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
-QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?$"
 
 
 class Written(BaseModel):
@@ -64,18 +72,18 @@ def quantity(value: object) -> float:
     if type(value) is int:
         if 0 <= value <= MAX_QUANTITY:
             return float(value)
-        raise _refusal(f"{_shown(value)} is outside 0 to {MAX_QUANTITY}", f"a quantity from 0 to {MAX_QUANTITY}")
+        raise _refusal(f"{quoted(value)} is outside 0 to {MAX_QUANTITY}", f"a quantity from 0 to {MAX_QUANTITY}")
     if isinstance(value, str):
         if _QUANTITY.fullmatch(value):
             return float(value)
         raise _refusal(
-            f"{_shown(value)} is not a plain decimal number",
+            f"{quoted(value)} is not a plain decimal number",
             'digits with at most 9 decimals, no sign, unit or exponent, e.g. 2000000 or "2.5"',
         )
     if isinstance(value, float):
         raise _refusal(f"{value} is a floating-point number", f'a decimal number in quotes: "{_as_decimal(value)}"')
     raise _refusal(
-        f"{_shown(value)} is not a number", 'an integer or a decimal number in quotes, e.g. 2000000 or "2.5"'
+        f"{quoted(value)} is not a number", 'an integer or a decimal number in quotes, e.g. 2000000 or "2.5"'
     )
 
 
@@ -92,61 +100,101 @@ def _refusal(wrong: str, right: str) -> PydanticCustomError:
     return PydanticCustomError("tidegate", "{wrong}; {right}", {"wrong": wrong, "right": right})
 
 
-def _shown(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 def _as_decimal(value: float) -> str:
     if 0 <= value <= MAX_QUANTITY:
         return f"{value:.9f}".rstrip("0").rstrip(".")
     return "2.5"
 
 
-def _quantity_schema(minimum: int) -> dict[str, Any]:
+def rule(expression: str, message: str) -> dict[str, str]:
+    """A CEL rule of a schema, with what is said when it does not hold."""
+    return {"rule": " ".join(expression.split()), "message": message}
+
+
+def _quantity_schema(minimum: int, *rules: dict[str, str]) -> dict[str, Any]:
+    decimal = rule(
+        "type(self) == int || string(self).matches('^[0-9]{1,12}([.][0-9]{1,9})?$')",
+        'give an integer or a plain decimal number in quotes, e.g. 2000000 or "2.5"',
+    )
     return {
         "x-kubernetes-int-or-string": True,
-        "pattern": QUANTITY_PATTERN,
-        "maxLength": 22,
+        "maxLength": 32,
         "minimum": minimum,
         "maximum": MAX_QUANTITY,
+        "x-kubernetes-validations": [decimal, *rules],
     }
 
+
+_ABOVE_ZERO = rule("type(self) == int || string(self).matches('[1-9]')", 'must be more than 0, e.g. 250 or "0.5"')
 
 Quantity = Annotated[float, BeforeValidator(quantity), WithJsonSchema(_quantity_schema(0))]
 """A number of the API: an integer or a decimal string, 0 or more."""
 
 PositiveQuantity = Annotated[
-    float,
-    BeforeValidator(positive_quantity),
-    WithJsonSchema(
-        _quantity_schema(1)
-        | {
-            "x-kubernetes-validations": [
-                {
-                    "rule": "type(self) == int || string(self).matches('[1-9]')",
-                    "message": 'must be more than 0, e.g. 250 or "0.5"',
-                }
-            ]
-        }
-    ),
+    float, BeforeValidator(positive_quantity), WithJsonSchema(_quantity_schema(1, _ABOVE_ZERO))
 ]
 """A number of the API, more than 0."""
 
-SignalName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", min_length=1, max_length=63, strict=True)]
+SignalName = Annotated[str, StringConstraints(pattern=SIGNAL_PATTERN, min_length=1, max_length=63, strict=True)]
 """Name of a signal, as in PromQL: ``orders_per_second``."""
 
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63, strict=True)
-]
+Name = Annotated[str, StringConstraints(pattern=LABEL_PATTERN, min_length=1, max_length=63, strict=True)]
 """Name of a part of one of our objects: a DNS label."""
 
-ObjectName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253, strict=True)
-]
+ObjectName = Annotated[str, StringConstraints(pattern=SUBDOMAIN_PATTERN, min_length=1, max_length=253, strict=True)]
 """Name of an object of the cluster: a DNS subdomain."""
 
 Seconds = Annotated[int, Field(ge=0, le=WEEK)]
 """A length of up to a week."""
 
-LOCAL_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$"
+ApiVersion = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_length=253, strict=True)]
+"""API version of an object of the cluster: ``apps/v1``."""
+
+KindName = Annotated[str, StringConstraints(pattern=KIND_PATTERN, max_length=63, strict=True)]
+"""Kind of an object of the cluster: ``Deployment``."""
+
+_LOCAL_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+
+
+def _text_schema(expression: str, message: str, length: int) -> dict[str, Any]:
+    return {"maxLength": length, "x-kubernetes-validations": [rule(expression, message)]}
+
+
+LocalTime = Annotated[
+    str,
+    Field(
+        examples=['"2026-11-10T20:00:00"'],
+        json_schema_extra=_text_schema(
+            f"self.matches('^{_LOCAL_TIME}$')",
+            "give the wall-clock time without offset, as 2026-11-10T20:00:00; the zone is timeZone",
+            32,
+        ),
+    ),
+]
+"""Wall-clock time without offset. ``api.check_schedule`` reads it; here it is a text."""
+
+LocalDay = Annotated[
+    str,
+    Field(
+        json_schema_extra=_text_schema(
+            f"self.matches('^([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|{_LOCAL_TIME})$')",
+            "give a local date, as 2026-11-12, or the full local start, as 2026-11-12T20:00:00",
+            32,
+        )
+    ),
+]
+"""A day of an occurrence, or its full local start."""
+
+ZoneName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64, strict=True),
+    Field(
+        examples=["Asia/Shanghai"],
+        json_schema_extra=_text_schema(
+            "self.matches('^[A-Za-z][A-Za-z0-9_+/-]*$')",
+            "name an IANA time zone as Area/City, such as Asia/Shanghai; an offset is no zone",
+            64,
+        ),
+    ),
+]
+"""Name of an IANA time zone."""

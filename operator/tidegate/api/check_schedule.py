@@ -142,6 +142,8 @@ def _check_exclude(
         found = has_start_on(rule, start, zone, day)
         if found is None or (len(text) > 10 and found.isoformat() != text):
             problems.append(Problem(path, f"{quoted(text)} is not an occurrence", _near(rule, start, zone, day)))
+        elif found in excluded:
+            problems.append(Problem(path, f"{quoted(text)} is excluded twice", "one entry an occurrence"))
         else:
             excluded.add(found)
     return excluded

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tidegate.api.base import Stored
+from tidegate.api.problems import KIND_PATTERN
 from tidegate.api.walltime import to_rfc3339
 
 MAX_MESSAGE = 1024
@@ -23,11 +24,11 @@ Status = Literal["True", "False", "Unknown"]
 class Condition(Stored):
     """One aspect of an object's state."""
 
-    type: Annotated[str, Field(max_length=63, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    type: Annotated[str, Field(max_length=63, pattern=KIND_PATTERN)]
     """Aspect in CamelCase: Accepted, Ready, OnTime, Live, Blind, Stalled."""
     status: Status
     """Whether it holds."""
-    reason: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Z][A-Za-z0-9]*$")]
+    reason: Annotated[str, Field(min_length=1, max_length=63, pattern=KIND_PATTERN)]
     """Why, as a CamelCase code: the same code as in Events, logs, metrics and the command line."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
     """Why, as a sentence."""

@@ -12,9 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from tidegate.api.base import (
-    LOCAL_TIME_PATTERN,
     MAX_DURATION,
     WEEK,
+    LocalDay,
+    LocalTime,
     Name,
     ObjectName,
     PositiveQuantity,
@@ -23,6 +24,7 @@ from tidegate.api.base import (
     SignalName,
     Stored,
     Written,
+    ZoneName,
     cel,
 )
 from tidegate.api.conditions import Condition
@@ -32,11 +34,6 @@ MAX_SIGNALS = 32
 MAX_CHANGES = 366
 
 Profile = Literal["flat", "show", "flash-sale", "match", "opening"]
-
-LocalTime = Annotated[
-    str,
-    Field(examples=['"2026-11-10T20:00:00"'], json_schema_extra={"pattern": LOCAL_TIME_PATTERN, "maxLength": 19}),
-]
 
 
 class Recurrence(Written):
@@ -59,7 +56,7 @@ class Recurrence(Written):
     """RFC 5545 recurrence rule without DTSTART, which is ``startTime``: FREQ daily or rarer, COUNT up to 366, UNTIL as
     a date or as a time (local, or UTC with Z). Parts that move the time of day (BYHOUR, BYMINUTE, BYSECOND) are
     refused."""
-    exclude: list[Annotated[str, Field(json_schema_extra={"maxLength": 19})]] = Field(
+    exclude: list[LocalDay] = Field(
         default=[], max_length=MAX_CHANGES, json_schema_extra={"x-kubernetes-list-type": "set"}
     )
     """Occurrences that do not take place: their local date ("2026-11-12") or full local start."""
@@ -93,9 +90,7 @@ class Schedule(Written):
     start_time: LocalTime
     """Announced start (T-0) of the first occurrence: wall-clock time in timeZone, without offset. A time that the zone
     skips when clocks go forward is moved forward by the gap; of a time that comes twice the first is meant."""
-    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=64, strict=True)] = Field(
-        examples=['"Asia/Shanghai"'], json_schema_extra={"pattern": r"^[A-Za-z][A-Za-z0-9_+/-]*$"}
-    )
+    time_zone: ZoneName
     """IANA time zone of all local times of this event, such as Asia/Shanghai or America/New_York."""
     duration_seconds: Annotated[int, Field(ge=1, le=MAX_DURATION, examples=["7200"])]
     """Seconds from start to end of an occurrence, as time passes (a change of the clocks does not stretch it)."""
@@ -188,7 +183,9 @@ class LiveEventSpec(Written):
         ),
     )
 
-    schedule: Schedule
+    schedule: Schedule = Field(
+        examples=['{startTime: "2026-11-10T20:00:00", timeZone: Asia/Shanghai, durationSeconds: 7200}']
+    )
     """When it takes place."""
     expected: dict[SignalName, Quantity] = Field(
         default={}, max_length=MAX_SIGNALS, examples=["{concurrent_viewers: 2000000}"]
@@ -212,7 +209,7 @@ class LiveEventSpec(Written):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     """Instants with demand of their own, the same in each occurrence."""
-    policy_ref: PolicyRef
+    policy_ref: PolicyRef = Field(examples=["{name: shop-core}"])
     """The ScalingPolicy whose targets carry this event."""
 
 

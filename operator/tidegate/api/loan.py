@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from tidegate.api.base import API_VERSION, Stored, cel
-from tidegate.api.problems import InvalidObject, Problem, explain
+from tidegate.api.problems import POINTER_PATTERN, InvalidObject, Problem, explain, quoted
 from tidegate.api.walltime import from_rfc3339, to_rfc3339
 from tidegate.planning.model import Key, Ref
 from tidegate.ports import Loan as PortLoan
@@ -73,7 +73,7 @@ class LoanSpec(Stored):
 
     target: LoanTarget
     """The object that holds the field."""
-    field: Annotated[str, Field(max_length=256, pattern=r"^/.+$")]
+    field: Annotated[str, Field(max_length=256, pattern=POINTER_PATTERN)]
     """JSON pointer of the field: /spec/minReplicas or /spec/replicas."""
     subresource: Annotated[str, Field(max_length=63)] = ""
     """Subresource that the field is written through: scale, or none."""
@@ -175,11 +175,11 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
     """The loan that an object of the API tells of. InvalidObject when it tells of none; unknown fields are ignored."""
     try:
         spec = LoanSpec.model_validate(obj["spec"])
-        times = {name: from_rfc3339(getattr(spec, name)) for name in ("started_at", "stepped_at", "until")}
+        started, stepped, until = (_instant(spec, name) for name in ("startedAt", "steppedAt", "until"))
         key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
     except ValidationError as error:
         raise InvalidObject(explain(error, LoanSpec)) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise InvalidObject(
             [Problem("", f"is no Loan ({error})", "loans are written by the operator alone")]
         ) from error
@@ -199,9 +199,18 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
         verified=spec.verified,
         pending=spec.pending,
         highest=spec.highest,
-        started_at=times["started_at"],
-        stepped_at=times["stepped_at"],
-        until=times["until"],
+        started_at=started,
+        stepped_at=stepped,
+        until=until,
         epoch=spec.epoch,
         wanted_by=tuple(spec.wanted_by),
     )
+
+
+def _instant(spec: LoanSpec, field: str) -> float:
+    text = {"startedAt": spec.started_at, "steppedAt": spec.stepped_at, "until": spec.until}[field]
+    try:
+        return from_rfc3339(text)
+    except ValueError:
+        right = 'an RFC 3339 time, e.g. "2026-11-10T14:30:00.000Z"'
+        raise InvalidObject([Problem(f"spec.{field}", f"{quoted(text)} is no time", right)]) from None

@@ -37,6 +37,11 @@ class Series:
     changed: tuple[Occurrence, ...]
     """What became of the changed ones that still take place."""
 
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest occurrence, extensions included."""
+        return max(self.duration, *(o.duration for o in self.changed)) if self.changed else self.duration
+
     def between(self, since: float, until: float) -> tuple[Occurrence, ...]:
         """Occurrences that overlap ``[since, until)`` (epoch seconds), sorted."""
         low, high = max(since, _EARLIEST), min(until, _LATEST)
@@ -89,13 +94,13 @@ class ParsedEvent:
     def announcement(self, window_start: float, window_end: float) -> Announcement:
         """The announcement with the occurrences that matter inside ``[window_start, window_end)``.
 
-        An occurrence matters from its first moment to its last, lags included; the ramp and decay of the profile are
-        the caller's to add to the window. An event without recurrence always gives all it has: one occurrence, or none
-        when it is cancelled, and always the same object.
+        An occurrence matters from its first demand to its last: ramp and decay of the profile, moments and lags are
+        counted. An event without recurrence always gives all it has (one occurrence, or none when it is cancelled), and
+        always the same object.
         """
         if self.series is None:
             return self.base
-        before, after = reach(self.base)
+        before, after = reach(self.base, self.series.longest)
         return replace(self.base, occurrences=self.series.between(window_start - after, window_end + before))
 
     def next_occurrence(self, after: float) -> Occurrence | None:
@@ -110,15 +115,18 @@ class ParsedEvent:
         return next(iter(sorted((o for o in self.series.changed if o.start > after), key=lambda o: o.start)), None)
 
 
-def reach(base: Announcement) -> tuple[float, float]:
-    """Seconds that moments and lags reach before an occurrence's start and after its end, without the profile."""
-    lag = sum(d.lag for d in base.derived)
-    before = after = 0.0
+def reach(base: Announcement, duration: float) -> tuple[float, float]:
+    """Seconds that an occurrence of ``duration`` reaches before its start and after its end: profile, moments, lags."""
+    # Here, because it brings numpy: whoever only parses starts without it.
+    from tidegate.planning.shape import PROFILES
+
+    points = PROFILES[base.profile]
+    before, after = -min(points[0][0], 0.0) * duration, max(points[-1][0] - 1.0, 0.0) * duration
     for moment in base.moments:
-        # From the end, a moment lies before the start only for a short occurrence: counted in full, which is safe.
+        # Counted generously: a moment anchored at the end may begin before the start of a short occurrence.
         before = max(before, -moment.offset)
         after = max(after, moment.offset + moment.duration)
-    return before, after + lag
+    return before, after + sum(d.lag for d in base.derived)
 
 
 def describe_occurrence(event: ParsedEvent, occurrence: Occurrence) -> dict[str, Any]:

@@ -14,8 +14,27 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+SIGNAL_PATTERN = r"^[a-z][a-z0-9_]*$"
+LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+VERSION_PATTERN = r"^([a-z0-9.-]+/)?v[a-z0-9]+$"
+KIND_PATTERN = r"^[A-Z][A-Za-z0-9]*$"
+POINTER_PATTERN = r"^/.+$"
+
+_PATTERN_HINTS = {
+    SIGNAL_PATTERN: "lower-case letters, digits and underscores, first a letter: orders_per_second",
+    LABEL_PATTERN: "lower-case letters, digits and dashes, first and last no dash: order-service",
+    SUBDOMAIN_PATTERN: "lower-case letters, digits, dots and dashes, first and last no dash: order-service",
+    VERSION_PATTERN: "a group and a version, or a version alone: apps/v1",
+    KIND_PATTERN: "the kind as it is written in manifests: Deployment",
+    POINTER_PATTERN: "a JSON pointer: /spec/minReplicas",
+}
+"""What is right where a pattern does not match."""
+
 MAX_PROBLEMS = 50
 """More problems than this are counted, not listed: nobody reads them and a status is bounded."""
+
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +119,7 @@ def _translate(detail: Any, model: type[BaseModel], root: str) -> Problem:
         return _unknown_field(path, str(location[-1]), parent)
     if kind == "missing":
         return Problem(path, "is missing", f"give it{_example(field)}")
-    wrong, right = _sentence(kind, context, value, field)
+    wrong, right = _sentence(kind, context, value, field=field, path=path)
     return Problem(path, wrong, right)
 
 
@@ -115,6 +134,8 @@ def _unknown_field(path: str, name: str, parent: type[BaseModel]) -> Problem:
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
     "bool_type": "true or false, without quotes",
     "list_type": "a list",
     "dict_type": "a map of names to values",
@@ -124,16 +145,18 @@ _WANTED = {
 }
 
 
-def _sentence(kind: str, context: dict[str, Any], value: object, field: FieldInfo | None) -> tuple[str, str]:
+def _sentence(
+    kind: str, context: dict[str, Any], value: object, *, field: FieldInfo | None, path: str
+) -> tuple[str, str]:
     """What is wrong and what would be right, by pydantic's error type."""
     if kind in _WANTED:
         what = "is empty (null)" if value is None else f"{quoted(value)} is not {_WANTED[kind].partition(',')[0]}"
-        hint = _number_hint(kind, value)
-        return what, hint or f"give {_WANTED[kind]}{_example(field, comma=True)}"
+        hint = _number_hint(path, value) if kind.startswith("int") else None
+        return what, hint or f"give {_WANTED[kind]}{_example(field)}"
     if kind == "literal_error":
         return f"{quoted(value)} is not known here", f"use one of {context['expected'].replace(chr(39), '')}"
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
-        return _out_of_range(kind, context, value)
+        return _out_of_range(kind, context, value, path)
     if kind in ("too_long", "too_short"):
         return _wrong_length(kind, context)
     if kind in ("string_too_long", "string_too_short"):
@@ -141,29 +164,34 @@ def _sentence(kind: str, context: dict[str, Any], value: object, field: FieldInf
             return f"is {len(str(value))} characters long", f"use at most {context['max_length']}"
         return "is empty" if value == "" else f"{quoted(value)} is too short", f"give it{_example(field)}"
     if kind == "string_pattern_mismatch":
-        return f"{quoted(value)} is not a name that can stand here", _pattern_hint(str(context.get("pattern", "")))
-    if kind == "int_from_float":
-        return f"{value} is not a whole number", "give a whole number"
+        return f"{quoted(value)} does not look right", _PATTERN_HINTS.get(
+            str(context.get("pattern")), "see the field's description"
+        )
     if kind == "string_unicode":
         return "is not valid text", "use plain Unicode text"
     return f"{quoted(value)} cannot stand here", f"give what the field asks for{_example(field)}"
 
 
-def _number_hint(kind: str, value: object) -> str | None:
-    if kind != "int_type":
+def _number_hint(path: str, value: object) -> str | None:
+    """What a person meant who wrote something else than a whole number where one is due."""
+    if isinstance(value, str):
+        digits = value.strip().removesuffix("%").strip()
+        return f"write the number alone, without quotes: {digits}" if digits.lstrip("-").isdecimal() else None
+    if not isinstance(value, float):
         return None
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return f"write it without quotes: {shown(value.strip())}"
-    if isinstance(value, float) and value.is_integer():
-        return f"write it without decimals: {int(value)}"
-    return None
+    if path.endswith("Percent") and 0 < value < 1:
+        return f"give percent: {value * 100:.0f}"
+    return f"write it without decimals: {value:.0f}" if value.is_integer() else None
 
 
-def _out_of_range(kind: str, context: dict[str, Any], value: object) -> tuple[str, str]:
+def _out_of_range(kind: str, context: dict[str, Any], value: object, path: str) -> tuple[str, str]:
     bound = next(iter(context.values()))
     if kind.startswith("greater"):
         return f"{shown(value)} is too small", f"{'at least' if kind.endswith('equal') else 'more than'} {bound}"
-    return f"{shown(value)} is too large", f"{'at most' if kind.endswith('equal') else 'less than'} {bound}"
+    right = f"{'at most' if kind.endswith('equal') else 'less than'} {bound}"
+    if path.endswith("Seconds") and bound >= _DAY:
+        right += f" ({bound // _DAY} days): give seconds, not milliseconds"
+    return f"{shown(value)} is too large", right
 
 
 def _wrong_length(kind: str, context: dict[str, Any]) -> tuple[str, str]:
@@ -173,16 +201,9 @@ def _wrong_length(kind: str, context: dict[str, Any]) -> tuple[str, str]:
     return f"has more than {most} entries", f"at most {most}: say the rest in another object, or more coarsely"
 
 
-def _pattern_hint(pattern: str) -> str:
-    if "_" in pattern:
-        return "lower-case letters, digits and underscores, first a letter: orders_per_second"
-    dots = ", dots" if "." in pattern else ""
-    return f"lower-case letters, digits{dots} and dashes, first and last no dash: order-service"
-
-
-def _example(field: FieldInfo | None, *, comma: bool = False) -> str:
+def _example(field: FieldInfo | None) -> str:
     examples = _examples(field)
-    return f", e.g. {examples[0]}" if examples else ("" if comma else " (see its description: tidegate crds)")
+    return f", e.g. {examples[0]}" if examples else ""
 
 
 def _examples(field: FieldInfo | None) -> list[Any]:

@@ -9,6 +9,8 @@ from pydantic import Field, StringConstraints
 from tidegate.api.base import (
     DAY,
     WEEK,
+    ApiVersion,
+    KindName,
     Name,
     ObjectName,
     PositiveQuantity,
@@ -35,7 +37,9 @@ class Signal(Written):
 
     name: SignalName
     """Name of the signal, as events and capacities use it."""
-    query: Annotated[str, StringConstraints(min_length=1, max_length=4096, strict=True)] | None = None
+    query: Annotated[str, StringConstraints(min_length=1, max_length=4096, strict=True)] | None = Field(
+        default=None, examples=["sum(rate(orders_total[1m]))"]
+    )
     """PromQL that gives one series: the demand now, in the signal's unit. Without it the signal is planned only."""
     stale_after_seconds: Annotated[int, Field(ge=5, le=DAY)] = 120
     """A sample older than this is stale: it stops every downward move and never counts as zero."""
@@ -51,9 +55,9 @@ class TargetRef(Written):
         )
     )
 
-    api_version: Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+/)?v[a-z0-9]+$", max_length=253, strict=True)]
+    api_version: ApiVersion
     """API version of the workload."""
-    kind: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63, strict=True)]
+    kind: KindName
     """Kind of the workload: Deployment, StatefulSet, or any kind with a /scale subresource."""
     name: ObjectName
     """Name of the workload."""
@@ -94,7 +98,7 @@ class Target(Written):
 
     name: Name
     """Name of the target in this policy, unique."""
-    ref: TargetRef
+    ref: TargetRef = Field(examples=["{apiVersion: apps/v1, kind: Deployment, name: order-service}"])
     """The workload."""
     capacity: dict[SignalName, PositiveQuantity] = Field(
         min_length=1, max_length=MAX_SIGNALS, examples=["{orders_per_second: 250}"]
@@ -129,7 +133,8 @@ class ScalingPolicySpec(Written):
 
     model_config = cel(
         (
-            "self.targets.all(t, self.targets.exists_one(u, u.ref.kind == t.ref.kind && u.ref.name == t.ref.name))",
+            """self.targets.all(t, self.targets.exists_one(u, u.ref.name == t.ref.name
+              && u.ref.kind == t.ref.kind && u.ref.apiVersion == t.ref.apiVersion))""",
             "two targets name the same workload: merge them, several signals go into one capacity",
         ),
     )

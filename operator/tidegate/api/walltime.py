@@ -32,9 +32,9 @@ def near_zones(name: str) -> list[str]:
     """Up to three zones whose name, or whose place, is close to ``name``."""
     wanted = name.strip().replace(" ", "_").lower()
     names = {zone.lower(): zone for zone in sorted(_zone_names()) if "/" in zone and not zone.startswith("Etc/")}
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.75)
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.84)
     places = {zone.rpartition("/")[2]: zone for zone in names}
-    near += [places[p] for p in difflib.get_close_matches(wanted.rpartition("/")[2], places, n=3, cutoff=0.75)]
+    near += [places[p] for p in difflib.get_close_matches(wanted.rpartition("/")[2], places, n=3, cutoff=0.84)]
     return [names[zone] for zone in dict.fromkeys(near)][:3]
 
 
