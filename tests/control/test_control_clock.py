@@ -73,6 +73,20 @@ def test_a_file_that_is_no_schedule_is_refused_in_words(tmp_path: Path) -> None:
         ScheduledClock.from_file(tmp_path / "clock.json")
 
 
+async def test_a_clock_that_has_not_begun_stands_until_its_file_says_when(tmp_path: Path) -> None:
+    ours = ScheduledClock(math.inf, 100.0, ((0.0, 1000.0),))
+    ours.to_file(tmp_path / "clock.json")
+    theirs = ScheduledClock.from_file(tmp_path / "clock.json")
+    assert (theirs.now(), theirs.begun) == (100.0, False)
+    waiting = asyncio.create_task(theirs.wait(150.0, asyncio.Event()))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    ours.begin(time.time())
+    await asyncio.wait_for(waiting, 2.0)
+    assert theirs == ours
+    assert theirs.now() >= 150.0
+
+
 async def test_waiting_ends_at_the_simulated_instant() -> None:
     clock = ScheduledClock(time.time(), 0.0, ((0.0, 1000.0),))
     await clock.wait(20.0, asyncio.Event())

@@ -83,7 +83,8 @@ def draw(chart: Chart, box: Box) -> str:
     plot = Box(box.x + 52, box.y + 44, box.width - 76, box.height - 72)
     seconds = np.arange(round(chart.begin - chart.first), round(chart.end - chart.first), dtype=np.int64)
     top = _round_up(max(float(line.values[seconds].max()) for line in chart.lines))
-    xs: Values = plot.x + (seconds + chart.first - chart.begin) / (chart.end - chart.begin) * plot.width
+    scale = plot.width / (chart.end - chart.begin)
+    xs: Values = plot.x + (seconds.astype(np.float64) + (chart.first - chart.begin)) * scale
     heights: dict[str, Values] = {
         line.look: plot.y + plot.height - np.minimum(line.values[seconds], top) / top * plot.height
         for line in chart.lines
