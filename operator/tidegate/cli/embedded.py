@@ -1,0 +1,45 @@
+"""``tidegate embedded``: a cluster on this machine, for kubectl, demos and tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def embedded(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8901,
+    apply: Annotated[
+        list[Path] | None, typer.Option(help="YAML file to apply at the start (CRDs first); may be repeated.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Machines that are up; 0: there is always room.")] = 0,
+    node_cpu: Annotated[float, typer.Option(help="Cores of each machine.")] = 32.0,
+    machine_seconds: Annotated[float, typer.Option(help="Seconds until a new machine is up; 0: none comes.")] = 0.0,
+    creation_rate: Annotated[float, typer.Option(help="Pods per second that the whole cluster creates.")] = 20.0,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Write a kubeconfig to this file.")] = None,
+) -> None:
+    """Serve an in-memory Kubernetes API until interrupted.
+
+    Pods are simulated: the annotations tidegate.dev/start-seconds, never-ready and run-seconds on a pod template say
+    how they behave. What it leaves out: see the docstring of tidegate.embedded.
+    """
+    from tidegate.embedded.cluster import EmbeddedCluster, NodePool
+    from tidegate.embedded.server import Running, serve, write_kubeconfig
+
+    pool = NodePool(nodes, cpu=node_cpu, machine_seconds=machine_seconds) if nodes else None
+    cluster = EmbeddedCluster(nodes=pool, creation_rate=creation_rate)
+    for path in apply or ():
+        cluster.apply_manifests(path.read_text(encoding="utf-8"))
+
+    def greet(server: Running) -> None:
+        if kubeconfig is not None:
+            write_kubeconfig(kubeconfig, server.url)
+        typer.echo(f"Kubernetes API (in memory) at {server.url}")
+        typer.echo(f"  kubectl --server {server.url} get deployments,hpa -A")
+
+    try:
+        serve(port, cluster=cluster, on_start=greet)
+    except OSError as error:
+        typer.echo(f"cannot listen on port {port}: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
