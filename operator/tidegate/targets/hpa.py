@@ -1,13 +1,15 @@
 """The HPA in front of a workload: its ``minReplicas`` is the floor that we borrow, its maximum a finding.
 
-A namespace's HPAs are listed once and kept for the length of a beat, since every look at a target needs to know which
-HPA points to it and an HPA cannot be asked for by that.
+A namespace's HPAs are listed once for all targets of a round, since every look at a target needs to know which HPA
+points to it and an HPA cannot be asked for by that.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import math
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
@@ -54,13 +56,13 @@ def hpa_of(document: Json) -> Hpa:
 
 
 class HpaShelf:
-    """HPAs by namespace, each list kept for ``lifetime`` seconds of ``now``, one list under way per namespace."""
+    """HPAs by namespace: each list is kept for ``lifetime`` seconds, and one is under way per namespace."""
 
-    def __init__(self, client: KubeClient, *, now: Callable[[], float], lifetime: float) -> None:
+    def __init__(self, client: KubeClient, *, lifetime: float) -> None:
         self._client = client
-        self._now = now
         self._lifetime = lifetime
         self._lists: dict[str, tuple[float, list[Hpa]]] = {}
+        self._forgotten: dict[str, int] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def in_front_of(self, ref: Ref) -> list[Hpa]:
@@ -75,21 +77,18 @@ class HpaShelf:
             self.forget(name)
         await asyncio.gather(*(self._of(name) for name in names))
 
-    def forget(self, namespace: str | None = None) -> None:
-        """What is on the shelf is not to be believed any more."""
-        if namespace is None:
-            self._lists.clear()
-        else:
-            self._lists.pop(namespace, None)
+    def forget(self, namespace: str) -> None:
+        """Something changed: neither the list that is there nor one under way is to be believed."""
+        self._lists.pop(namespace, None)
+        self._forgotten[namespace] = self._forgotten.get(namespace, 0) + 1
 
     async def _of(self, namespace: str) -> list[Hpa]:
         async with self._locks.setdefault(namespace, asyncio.Lock()):
-            listed, found = self._lists.get(namespace, (None, []))
-            # A clock that was set back makes a list look as if it were from the future: not to be believed either.
-            if listed is None or not 0 <= self._now() - listed < self._lifetime:
+            listed, found = self._lists.get(namespace, (-math.inf, []))
+            if time.monotonic() - listed >= self._lifetime:
+                asked, before = time.monotonic(), self._forgotten.get(namespace, 0)
                 path = f"/apis/{API_VERSION}/namespaces/{namespace}/horizontalpodautoscalers"
-                asked = self._now()
-                found = [hpa_of(document) for document in await self._client.items(path)]
-                found.sort(key=lambda hpa: hpa.ref)
-                self._lists[namespace] = (asked, found)
+                found = sorted(map(hpa_of, await self._client.items(path)), key=lambda hpa: hpa.ref)
+                if self._forgotten.get(namespace, 0) == before:  # else good for this one look only
+                    self._lists[namespace] = (asked, found)
             return found

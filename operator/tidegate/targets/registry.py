@@ -6,8 +6,7 @@ and is what we would write anybody else's.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tidegate.planning.model import Observed, Ref, Trouble
 from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight
@@ -20,8 +19,8 @@ from tidegate.targets.fields import Fields
 from tidegate.targets.hpa import Hpa, HpaShelf
 from tidegate.targets.scale import Workload, Workloads
 
-BEAT = 15.0
-"""Seconds that a namespace's list of HPAs is believed: the loop's beat."""
+ROUND = 0.5
+"""Seconds that a namespace's list of HPAs is believed: as long as it takes to look at the targets of one round."""
 
 INSTEAD: dict[tuple[str, str], str] = {
     ("autoscaling", "HorizontalPodAutoscaler"): "name the workload itself: the HPA in front of it is found",
@@ -37,24 +36,21 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 class KubeTargets:
     """``ports.Targets`` over an API server."""
 
-    def __init__(
-        self, client: KubeClient, *, now: Callable[[], float] = time.monotonic, lifetime: float = BEAT
-    ) -> None:
-        """``now`` is what ``lifetime`` (seconds a list of HPAs is believed) is measured with: the loop's own clock,
-        when that runs faster than the machine's.
-        """
+    def __init__(self, client: KubeClient, *, lifetime: float = ROUND) -> None:
+        """``lifetime``: seconds of the machine's clock that a list of HPAs is believed."""
         self._client = client
-        self._discovery = Discovery(client)
+        self.discovery = Discovery(client)
+        """Where kinds live: also for others that need to know."""
         self._workloads = Workloads(client)
-        self._hpas = HpaShelf(client, now=now, lifetime=lifetime)
-        self._fields = Fields(client, self._discovery, self._workloads)
+        self._hpas = HpaShelf(client, lifetime=lifetime)
+        self._fields = Fields(client, self.discovery, self._workloads)
 
     async def refresh(self, namespaces: Iterable[str]) -> None:
         """List the HPAs of these namespaces anew: at the start of a round."""
         await self._hpas.refresh(namespaces)
 
-    def forget(self, namespace: str | None = None) -> None:
-        """Believe no list of HPAs any more (of one namespace, or of all)."""
+    def forget(self, namespace: str) -> None:
+        """Something changed in a namespace (a watch saw it): the next look asks the server."""
         self._hpas.forget(namespace)
 
     async def see(self, ref: Ref) -> Sight:
@@ -74,16 +70,20 @@ class KubeTargets:
 
     async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
         """See ``ports.Targets``."""
-        self._hpas.forget(place.ref.namespace)
-        await self._fields.swap(place, believed=believed, wanted=wanted)
+        try:
+            await self._fields.swap(place, believed=believed, wanted=wanted)
+        finally:
+            self._hpas.forget(place.ref.namespace)
 
     async def hand_back(self, place: Place, manager: Manager | None) -> None:
         """See ``ports.Targets``."""
-        self._hpas.forget(place.ref.namespace)
-        await self._fields.hand_back(place, manager)
+        try:
+            await self._fields.hand_back(place, manager)
+        finally:
+            self._hpas.forget(place.ref.namespace)
 
     async def _see(self, ref: Ref) -> Sight:
-        resource = await self._discovery.find(ref.api_version, ref.kind)
+        resource = await self.discovery.find(ref.api_version, ref.kind)
         if resource is None:
             return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}")
         if not (resource.scale and resource.namespaced):

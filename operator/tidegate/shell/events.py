@@ -1,0 +1,177 @@
+"""Kubernetes Events: few, well named, and never in the way.
+
+What is said again about the same subject for the same reason within ten minutes raises the count of the Event that is
+there, as ``kubectl describe`` expects. A queue stands between the loop and the server; when it is full, the newest is
+dropped and counted: an Event is news, no record (status and metrics are).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tidegate.planning.model import Ref
+from tidegate.ports import Json, NotFoundError, TidegateError
+from tidegate.targets.client import Form, KubeClient
+from tidegate.targets.discovery import Discovery
+
+log = logging.getLogger(__name__)
+
+TOGETHER = 600.0
+"""Seconds within which the same thing said again is the same Event."""
+
+QUEUE = 1000
+"""Different Events that may wait; and that are remembered for being said again."""
+
+PAUSE = 0.1
+"""Seconds between two writes: ten Events a second are more than anybody reads."""
+
+LONGEST_MESSAGE = 1024
+"""Characters, the API's own limit."""
+
+Subject = tuple[Ref, str]
+
+
+@dataclass(slots=True)
+class _Said:
+    """One Event: waiting, posted, or posted with more to tell."""
+
+    message: str
+    warning: bool
+    first: float
+    last: float
+    count: int = 1
+    path: str = ""
+    """Where it was posted; empty before that."""
+
+
+class KubeEventSink:
+    """``ports.EventSink`` over an API server."""
+
+    def __init__(self, client: KubeClient, discovery: Discovery, *, instance: str, now: Callable[[], float]) -> None:
+        """``instance`` is this process's identity; ``now`` in epoch seconds, the loop's clock."""
+        self._client = client
+        self._discovery = discovery
+        self._instance = instance
+        self._now = now
+        self._said: OrderedDict[Subject, _Said] = OrderedDict()
+        self._due: dict[Subject, None] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+        self.dropped = 0
+        """Events that nobody will see: the queue was full, or the server would not have them."""
+
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+        """See ``ports.EventSink``."""
+        name, now = (subject, reason), self._now()
+        said = self._said.get(name)
+        if said is not None and 0 <= now - said.last < TOGETHER:
+            said.count, said.last, said.message, said.warning = said.count + 1, now, message[:LONGEST_MESSAGE], warning
+        elif len(self._due) >= QUEUE:
+            self.dropped += 1
+            return
+        else:
+            self._said[name] = _Said(message[:LONGEST_MESSAGE], warning, now, now)
+        self._said.move_to_end(name)
+        self._due[name] = None
+        self._idle.clear()
+        self._wake.set()
+        self._trim()
+
+    def start(self) -> None:
+        """Begin to write, in the running event loop."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="events")
+
+    async def stop(self, *, patience: float = 2.0) -> None:
+        """Post what waits, for ``patience`` seconds at most, and end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.flushed()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def flushed(self) -> None:
+        """Return when nothing waits."""
+        await self._idle.wait()
+
+    def _trim(self) -> None:
+        for name in list(self._said)[: max(0, len(self._said) - QUEUE)]:
+            if name not in self._due:
+                del self._said[name]
+
+    async def _run(self) -> None:
+        while True:
+            while not self._due:
+                self._idle.set()
+                self._wake.clear()
+                await self._wake.wait()
+            name = next(iter(self._due))
+            del self._due[name]
+            if said := self._said.get(name):
+                await self._write(name, said)
+                await asyncio.sleep(PAUSE)
+
+    async def _write(self, name: Subject, said: _Said) -> None:
+        subject, reason = name
+        try:
+            if said.path:
+                with suppress(NotFoundError):  # expired on the server: said anew below
+                    change = {"count": said.count, "lastTimestamp": _instant(said.last), "message": said.message}
+                    await self._client.patch(said.path, change, Form.MERGE)
+                    return
+            collection = f"/api/v1/namespaces/{subject.namespace or 'default'}/events"
+            posted = await self._client.create(collection, await self._document(subject, reason, said))
+            said.path = f"{collection}/{posted['metadata']['name']}"
+        except TidegateError as error:
+            self.dropped += 1
+            log.info("event %s on %s not written: %s", reason, subject, error)
+        except Exception:  # news must never cost the process anything
+            self.dropped += 1
+            log.exception("event %s on %s not written", reason, subject)
+
+    async def _document(self, subject: Ref, reason: str, said: _Said) -> Json:
+        involved = {
+            "apiVersion": subject.api_version,
+            "kind": subject.kind,
+            "namespace": subject.namespace,
+            "name": subject.name,
+        }
+        if uid := await self._uid(subject):
+            involved["uid"] = uid  # describe shows only Events that bear the object's uid
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{subject.name[:200]}.", "namespace": subject.namespace or "default"},
+            "involvedObject": involved,
+            "reason": reason,
+            "message": said.message,
+            "type": "Warning" if said.warning else "Normal",
+            "source": {"component": "tidegate"},
+            "reportingComponent": "tidegate.dev/operator",
+            "reportingInstance": self._instance[:128],
+            "firstTimestamp": _instant(said.first),
+            "lastTimestamp": _instant(said.last),
+            "count": said.count,
+        }
+
+    async def _uid(self, subject: Ref) -> str | None:
+        with suppress(TidegateError):
+            if resource := await self._discovery.find(subject.api_version, subject.kind):
+                found = await self._client.get(resource.path(subject.namespace, subject.name))
+                return str(found["metadata"]["uid"])
+        return None
+
+
+def _instant(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,201 @@
+"""What an administrator may set, by environment variables named ``TIDEGATE_*``: read once, at the start.
+
+No variable ends in ``_PORT`` or ``_HOST``: Kubernetes puts such names into every pod, for Services called
+``tidegate-…``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import socket
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tidegate.planning.model import PlanSettings
+
+PREFIX = "TIDEGATE_"
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where a pod is told its own namespace."""
+
+_SERVICE_LINK = re.compile(r"TIDEGATE_(\w+_)?(SERVICE_\w+|PORT(_\w+)?)")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class SettingsError(ValueError):
+    """What is wrong with the environment: one sentence a variable, each with what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it."""
+
+    namespaces: tuple[str, ...] | None = None
+    """Namespaces that are watched, sorted; None (the default) is the whole cluster, which needs a ClusterRole."""
+    operator_namespace: str = "tidegate"
+    """Where the Lease, the durable stop and the loans of cluster-scoped targets stand. Default: the pod's own."""
+    identity: str = ""
+    """Who we are in the Lease. A random part is always added, since a life must never be taken for the one before.
+    Default: the host's name."""
+    lease_name: str = "tidegate"
+    """Two operators of the same scope in one namespace need the same name, of different scopes different ones."""
+    api_url: str | None = None
+    """A plain URL of the API server, without credentials (the embedded one). Default: KUBECONFIG, else the pod's
+    account."""
+    prometheus_url: str | None = None
+    """Where signals are measured. Default: nowhere, so that every plan rests on announcements alone."""
+    recorded_metrics: Path | None = None
+    """A recording to read signals from instead, for demonstrations."""
+    beat_seconds: float = 15.0
+    """Seconds between two looks when nothing is due: one Prometheus scrape interval, and what one cell of the demand
+    grid is long."""
+    plan: PlanSettings = field(default_factory=PlanSettings)
+    """Constants of the planner; cell, horizon, creation rate and fail-over may be set."""
+    clock_schedule: Path | None = None
+    """A schedule for a sped-up clock, for demonstrations; the Lease stays on the real one. Default: the real clock."""
+    status_writes_per_second: float = 20.0
+    """Upper bound of status writes: what the API server allows a stock controller, and a fortieth of what it does."""
+    listen_probes: int = 8080
+    """Port of /healthz and /readyz; 0 takes any free one."""
+    listen_metrics: int = 8081
+    """Port of /metrics; the same as the probes' puts all on one."""
+    log_format: str = "text"
+    """``text`` for people, ``json`` (one object a line) for collectors."""
+    log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
+    unknown: tuple[str, ...] = field(default=(), compare=False)
+    """Variables of our prefix that mean nothing: worth a warning, for they are probably misspelt."""
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read them, from the process's environment by default.
+
+    SettingsError names every variable that is wrong, not only the first.
+    """
+    return _read(os.environ if environment is None else environment)
+
+
+def _read(environment: Mapping[str, str]) -> Settings:
+    found: dict[str, object] = {}
+    plan: dict[str, float] = {}
+    wrong: list[str] = []
+    for name, (target, parse, wanted) in sorted(_VARIABLES.items()):
+        text = environment.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            value = parse(text)
+        except ValueError:
+            wrong.append(f"{name} is {text!r}; wanted: {wanted}")
+            continue
+        if target.startswith("plan."):
+            plan[target.removeprefix("plan.")] = float(str(value))
+        else:
+            found[target] = value
+    if "prometheus_url" in found and "recorded_metrics" in found:
+        wrong.append("TIDEGATE_PROMETHEUS_URL and TIDEGATE_RECORDED_METRICS exclude each other; unset one")
+    if wrong:
+        raise SettingsError("; ".join(wrong))
+    found.setdefault("operator_namespace", _own_namespace())
+    found["identity"] = f"{found.get('identity') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    found["unknown"] = _unknown(environment)
+    return Settings(plan=PlanSettings(**plan), **found)  # type: ignore[arg-type]
+
+
+def _unknown(environment: Mapping[str, str]) -> tuple[str, ...]:
+    ours = (name for name in environment if name.startswith(PREFIX) and name not in _VARIABLES)
+    return tuple(sorted(name for name in ours if not _SERVICE_LINK.fullmatch(name)))
+
+
+def _own_namespace() -> str:
+    try:
+        return NAMESPACE_FILE.read_text(encoding="utf-8").strip() or "tidegate"
+    except OSError:
+        return "tidegate"
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    return tuple(sorted({_namespace(part.strip()) for part in text.split(",") if part.strip()}))
+
+
+def _namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(text)
+    return path
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise ValueError(text)
+    return port
+
+
+def _above(least: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not (value > least and math.isfinite(value)):
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _at_least_zero(text: str) -> float:
+    value = float(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(text)
+    return value
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return parse
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
+    "TIDEGATE_API_URL": ("api_url", _url, "a URL such as http://127.0.0.1:8080"),
+    "TIDEGATE_BEAT_SECONDS": ("beat_seconds", _above(0), "seconds above 0, such as 15"),
+    "TIDEGATE_CLOCK_SCHEDULE": ("clock_schedule", _file, "a file with a clock schedule"),
+    "TIDEGATE_IDENTITY": ("identity", str, "a name"),
+    "TIDEGATE_LEASE_NAME": ("lease_name", _namespace, "a name of lower-case letters, digits and dashes"),
+    "TIDEGATE_LISTEN_METRICS": ("listen_metrics", _port, "a port from 0 to 65535"),
+    "TIDEGATE_LISTEN_PROBES": ("listen_probes", _port, "a port from 0 to 65535"),
+    "TIDEGATE_LOG_FORMAT": ("log_format", _one_of("text", "json"), "text or json"),
+    "TIDEGATE_LOG_LEVEL": (
+        "log_level",
+        _one_of("debug", "info", "warning", "error"),
+        "debug, info, warning or error",
+    ),
+    "TIDEGATE_NAMESPACES": ("namespaces", _namespaces, "names of namespaces, separated by commas; none for all"),
+    "TIDEGATE_OPERATOR_NAMESPACE": ("operator_namespace", _namespace, "the name of a namespace"),
+    "TIDEGATE_PLAN_CELL_SECONDS": ("plan.cell", _above(0), "seconds above 0, such as 15"),
+    "TIDEGATE_PLAN_CREATION_RATE": ("plan.creation_rate", _above(0), "pods per second above 0, such as 20"),
+    "TIDEGATE_PLAN_FAIL_OVER_SECONDS": ("plan.fail_over", _at_least_zero, "seconds of 0 or more, such as 15"),
+    "TIDEGATE_PLAN_HORIZON_SECONDS": ("plan.horizon", _above(0), "seconds above 0, such as 86400"),
+    "TIDEGATE_PROMETHEUS_URL": ("prometheus_url", _url, "a URL such as http://prometheus.monitoring:9090"),
+    "TIDEGATE_RECORDED_METRICS": ("recorded_metrics", _file, "a file with a recording"),
+    "TIDEGATE_STATUS_WRITES_PER_SECOND": ("status_writes_per_second", _above(0), "a number above 0, such as 20"),
+}
+"""Variable → (field, how it is read, what would be right), sorted by name."""
