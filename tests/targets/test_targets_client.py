@@ -1,0 +1,223 @@
+"""The client against a server that misbehaves as servers do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tidegate.ports import ConflictError, NotFoundError, RefusedError, UnavailableError
+from tidegate.targets.client import Form, KubeClient, Limits
+from tidegate.targets.errors import ExistsError, ExpiredError, ForbiddenError, InvalidError
+
+Answer = Callable[[web.Request], web.StreamResponse]
+QUICK = Limits(connect=1, total=0.3, attempts=3, budget=3, first_pause=0.01, longest_pause=0.02)
+
+
+def status(code: int, reason: str = "", **details: Any) -> Answer:
+    body = {"kind": "Status", "status": "Failure", "message": "said so", "reason": reason, "code": code}
+    return lambda _: web.json_response({**body, "details": details}, status=code)
+
+
+def fine(**body: Any) -> Answer:
+    return lambda _: web.json_response(body)
+
+
+class Server:
+    """Gives its answers in turn, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.asked: list[tuple[str, str, str]] = []
+        self.hang = 0.0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.method, request.query_string, await request.text()))
+        if self.hang:
+            await asyncio.sleep(self.hang)
+        return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Server, KubeClient]]:
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    running = TestServer(app, host="127.0.0.1")
+    await running.start_server()
+    client = await KubeClient.connect(url=str(running.make_url("/")), limits=QUICK)
+    yield server, client
+    await client.close()
+    await running.close()
+
+
+Served = tuple[Server, KubeClient]
+
+
+@pytest.mark.parametrize(
+    ("answer", "want"),
+    [
+        (status(404, "NotFound"), NotFoundError),
+        (lambda _: web.Response(text="404 page not found", status=404), NotFoundError),
+        (status(409, "Conflict"), ConflictError),
+        (status(409, "AlreadyExists"), ExistsError),
+        (status(410, "Expired"), ExpiredError),
+        (status(401, "Unauthorized"), ForbiddenError),
+        (status(403, "Forbidden"), ForbiddenError),
+        (status(422, "Invalid"), InvalidError),
+        (status(400, "BadRequest"), RefusedError),
+        (status(500, "InternalError"), UnavailableError),
+        (status(429, "TooManyRequests"), UnavailableError),
+        (lambda _: web.Response(text="<html>", status=200), UnavailableError),
+    ],
+)
+async def test_every_answer_has_one_error_of_ours(served: Served, answer: Answer, want: type[Exception]) -> None:
+    server, client = served
+    server.answers = [answer]
+    with pytest.raises(want) as raised:
+        await client.get("/x")
+    assert raised.value.__cause__ is not None, "what the server said is chained"
+
+
+async def test_a_conflict_names_the_manager_that_the_server_names(served: Served) -> None:
+    server, client = served
+    cause = {"reason": "FieldManagerConflict", "message": 'conflict with "tidegate" using v2', "field": ".spec.x"}
+    server.answers = [status(409, "Conflict", causes=[cause])]
+    with pytest.raises(ConflictError) as conflict:
+        await client.patch("/x", {}, Form.APPLY, manager="helm")
+    assert conflict.value.manager == "tidegate"
+
+
+async def test_a_long_answer_is_quoted_briefly(served: Served) -> None:
+    server, client = served
+    server.answers = [lambda _: web.Response(text="x" * 100_000, status=400)]
+    with pytest.raises(RefusedError) as refused:
+        await client.get("/x")
+    assert len(str(refused.value)) < 500
+
+
+async def test_what_is_idempotent_is_asked_again_a_few_times(served: Served) -> None:
+    server, client = served
+    server.answers = [status(503), status(500), fine(a=1)]
+    assert await client.get("/x") == {"a": 1}
+    assert len(server.asked) == 3
+    server.answers = [status(503)]
+    with pytest.raises(UnavailableError):
+        await client.get("/x")
+    assert len(server.asked) == 3 + QUICK.attempts
+
+
+@pytest.mark.parametrize("verb", ["create", "swap"])
+async def test_what_may_have_been_done_is_not_asked_again(served: Served, verb: str) -> None:
+    server, client = served
+    server.answers = [status(503), fine()]
+    with pytest.raises(UnavailableError):
+        await (client.create("/x", {}) if verb == "create" else client.patch("/x", [], Form.JSON))
+    assert len(server.asked) == 1
+
+
+async def test_a_throttled_request_is_sent_again_after_the_time_the_server_asks(served: Served) -> None:
+    server, client = served
+    server.answers = [lambda _: web.Response(status=429, headers={"Retry-After": "1"}), fine(a=1)]
+    began = time.monotonic()
+    assert await client.create("/x", {}) == {"a": 1}, "429 says that nothing was done"
+    assert time.monotonic() - began >= 1.0
+
+
+async def test_a_wait_longer_than_the_budget_is_not_begun(served: Served) -> None:
+    server, client = served
+    server.answers = [lambda _: web.Response(status=429, headers={"Retry-After": "60"})]
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await client.get("/x")
+    assert time.monotonic() - began < 1.0
+
+
+async def test_a_server_that_hangs_is_given_up(served: Served) -> None:
+    server, client = served
+    server.answers, server.hang = [fine()], 2.0
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await client.get("/x")
+    assert time.monotonic() - began < QUICK.total * QUICK.attempts + 0.5
+
+
+async def test_nobody_there_is_unavailable_for_writes_too() -> None:
+    client = await KubeClient.connect(url="http://127.0.0.1:9", limits=QUICK)
+    with pytest.raises(UnavailableError):
+        await client.create("/x", {})
+    await client.close()
+
+
+async def test_writes_bear_our_name(served: Served) -> None:
+    server, client = served
+    server.answers = [fine()]
+    await client.create("/x", {"a": 1})
+    await client.replace("/x", {"a": 1})
+    await client.patch("/x", {"a": 1}, Form.MERGE)
+    assert all("fieldManager=tidegate" in query for _, query, _ in server.asked)
+    assert json.loads(server.asked[0][2]) == {"a": 1}
+
+
+async def test_pages_follow_their_token(served: Served) -> None:
+    server, client = served
+    server.answers = [fine(metadata={"continue": "abc/+="}, items=[{"n": 1}]), fine(metadata={}, items=[{"n": 2}])]
+    assert await client.items("/x", {"labelSelector": "a in (b,c)"}) == [{"n": 1}, {"n": 2}]
+    assert "continue=abc/%2B%3D" in server.asked[1][1]
+
+
+async def test_the_servers_clock_is_read_from_its_answers(served: Served) -> None:
+    server, client = served
+    assert client.clock_skew_seconds is None
+    headers = {"Date": formatdate(time.time() + 30, usegmt=True)}
+    server.answers = [lambda _: web.json_response({}, headers=headers)]
+    for _ in range(3):
+        await client.get("/x")
+    assert client.clock_skew_seconds is not None
+    assert 28.5 < client.clock_skew_seconds < 31.5
+
+
+async def test_a_watch_event_larger_than_any_buffer_arrives_whole(served: Served) -> None:
+    server, client = served
+    event = {"type": "ADDED", "object": {"metadata": {"name": "big"}, "data": "x" * 9_000_000}}
+    server.answers = [lambda _: web.Response(body=json.dumps(event).encode() + b"\n")]
+    async with aclosing(client.watch("/x", resource_version="1", lasting=5, silence=5)) as events:
+        seen = [kind async for kind, _ in events]
+    assert seen == ["OPEN", "ADDED"]
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        ({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}, ExpiredError),
+        ({"type": "ERROR", "object": {"kind": "Status", "code": 500}}, UnavailableError),
+        ({"no": "event"}, UnavailableError),
+    ],
+)
+async def test_an_error_event_ends_a_watch_with_our_error(served: Served, body: object, want: type[Exception]) -> None:
+    server, client = served
+    server.answers = [lambda _: web.Response(body=json.dumps(body).encode() + b"\n")]
+    with pytest.raises(want):
+        async for _ in client.watch("/x", resource_version="1", lasting=5, silence=5):
+            pass
+
+
+async def test_a_broken_kubeconfig_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "config"
+    broken.write_text("nonsense: [")
+    with pytest.raises(RefusedError, match="no usable cluster configuration"):
+        await KubeClient.connect(kubeconfig=str(broken))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(RefusedError, match="no usable cluster configuration"):
+        await KubeClient.connect()
