@@ -215,7 +215,7 @@ def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
     if most <= 0:
         return facts.rest, None
     bounded = min(max(most, facts.target.minimum), facts.target.maximum)
-    return max(bounded, facts.rest), max((at + line.first) * line.cell, facts.now)
+    return max(bounded, facts.rest), (at + line.first) * line.cell
 
 
 def _next(facts: Facts, action: Action, level: int | None, line: Timeline | None) -> tuple[float | None, int | None]:

@@ -1,0 +1,101 @@
+"""``tidegate explain``: a reason for every number."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.cli.output import Output
+
+
+def explain(
+    policy: Annotated[str, typer.Argument(help="name of the ScalingPolicy")],
+    target: Annotated[str, typer.Argument(help="name of the target in it")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="LiveEvents and ScalingPolicies; none: ask the cluster")
+    ] = None,
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="of the policy")] = None,
+    at: Annotated[str | None, typer.Option(help="explain this instant, RFC 3339; default: now")] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
+) -> None:
+    """Say who asked for how much at an instant, which lead time applies, and what limited the level."""
+    from tidegate.cli.world import instant, load
+    from tidegate.planning.explain import shares
+    from tidegate.planning.plan import Planner
+
+    now = instant(at, default=time.time())
+    given = load(files, namespace, now)
+    found = [
+        (p, t)
+        for p in given.world.policies.values()
+        for t in p.targets
+        if (p.key.name, t.name) == (policy, target) and namespace in (None, p.key.namespace)
+    ]
+    if len(found) != 1:
+        known = ", ".join(sorted(f"{p.key}: {t.name}" for p in given.world.policies.values() for t in p.targets))
+        what = "is not there" if not found else "is in several namespaces, give --namespace"
+        typer.echo(f"target {target} of policy {policy} {what}; there are: {known or 'none'}", err=True)
+        raise typer.Exit(1)
+    chosen, spec = found[0]
+    planner = Planner(given.world.settings)
+    decided = planner.plan(given.world, now).targets[chosen.key, spec.name]
+    asked = shares(planner.book, chosen, spec, now)
+    told: dict[str, Any] = {
+        "at": _utc(now),
+        "policy": str(chosen.key),
+        "target": spec.name,
+        "assumedLevels": given.assumed,
+        "need": decided.need,
+        "level": decided.level,
+        "reason": decided.reason.value,
+        "message": decided.message,
+        "askedBy": [
+            {"event": str(s.event), "signal": s.signal, "demand": round(s.demand, 3), "units": s.units} for s in asked
+        ],
+        "background": dict(spec.background),
+        "capacity": dict(spec.capacity),
+        "headroomPercent": round(spec.headroom * 100, 3),
+        "guardrails": [{"reason": j.reason.value, "level": j.level, "message": j.message} for j in decided.trail],
+        "leadTime": {
+            "seconds": decided.lead.seconds,
+            "parts": dict(decided.lead.parts),
+            "learned": decided.lead.learned,
+        },
+        "next": {"at": _utc(decided.next_at), "level": decided.next_level} if decided.next_at else None,
+    }
+    if output is Output.JSON:
+        print(json.dumps(told))
+    else:
+        _print(told)
+
+
+def _print(told: dict[str, Any]) -> None:
+    print(f"{told['policy']} {told['target']} at {told['at']}: level {told['level']}, needed {told['need']}")
+    if told["assumedLevels"]:
+        print("  (without a cluster: the target is taken to stand at its policy's min)")
+    print("asked by")
+    for share in told["askedBy"]:
+        demand = f"{share['demand']:g} {share['signal']}"
+        print(f"  {share['event']:40} {demand:36} {share['units']:>7} units alone")
+    for signal, value in told["background"].items():
+        print(f"  {'background':40} {value:g} {signal}")
+    if not told["askedBy"]:
+        print("  nobody")
+    print("guardrails, in their order")
+    for judgement in told["guardrails"]:
+        print(f"  {judgement['level']:>7}  {judgement['reason']}: {judgement['message']}")
+    lead = told["leadTime"]
+    parts = " + ".join(f"{name} {seconds:g}" for name, seconds in lead["parts"].items())
+    source = "measured" if lead["learned"] else "the policy's guess"
+    print(f"lead time  {lead['seconds']:g} s = {parts}   (start: {source})")
+    if told["next"]:
+        print(f"next       {told['next']['level']} at {told['next']['at']}")
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

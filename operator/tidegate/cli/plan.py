@@ -1,0 +1,97 @@
+"""``tidegate plan``: what will be done, when and why, before it is done."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.output import Output
+
+if TYPE_CHECKING:
+    from tidegate.cli.world import Given
+    from tidegate.planning.foresee import Foreseen
+
+
+def plan(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="LiveEvents and ScalingPolicies to plan with, without a cluster; none: ask the cluster"),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="only this namespace of the cluster")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="plan as of this instant, RFC 3339; default: now")] = None,
+    hours: Annotated[float, typer.Option(min=0.1, max=48, help="how far to look ahead")] = 24.0,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
+) -> None:
+    """Show every step that is coming: when, which target, from what to what, and why.
+
+    With files the targets are taken to stand at their policy's min; with a cluster they are looked at. Nothing is
+    written. Policies in mode Observe are planned as if they enforced.
+    """
+    from dataclasses import replace
+
+    from tidegate.cli.world import instant, load
+    from tidegate.planning.foresee import foresee
+    from tidegate.planning.model import Mode
+
+    now = instant(at, default=time.time())
+    given = load(files, namespace, now)
+    policies = {key: replace(policy, mode=Mode.ENFORCE) for key, policy in given.world.policies.items()}
+    settings = replace(given.world.settings, horizon=hours * 3600.0)
+    world = replace(given.world, policies=policies, settings=settings)
+    steps = foresee(world, now, now + hours * 3600.0)
+    if output is Output.JSON:
+        print(json.dumps({"now": _utc(now), "assumedLevels": given.assumed, "steps": [_row(s) for s in steps]}))
+        return
+    _print(given, steps, now)
+
+
+def _row(foreseen: Foreseen) -> dict[str, Any]:
+    step = foreseen.step
+    return {
+        "at": _utc(foreseen.at),
+        "namespace": step.policy.namespace,
+        "policy": step.policy.name,
+        "target": step.target,
+        "action": step.action.value,
+        "from": step.before,
+        "to": step.level,
+        "reason": step.reason.value,
+        "message": step.message,
+    }
+
+
+def _print(given: Given, steps: tuple[Foreseen, ...], now: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    events, policies = len(given.world.announcements), len(given.world.policies)
+    console.print(f"{_words(policies, 'policy', 'policies')}, {_words(events, 'event', 'events')}, as of {_utc(now)}")
+    if given.assumed:
+        console.print("Without a cluster: every target is taken to stand at its policy's min.")
+    if not steps:
+        console.print("Nothing will be done.")
+        return
+    table = Table("when (UTC)", "policy", "target", "from", "to", "why", box=None, header_style="bold")
+    for column in (3, 4):
+        table.columns[column].justify = "right"
+    for foreseen in steps:
+        step = foreseen.step
+        why = f"{step.reason.value}: {step.message}"
+        table.add_row(_utc(foreseen.at), str(step.policy), step.target, str(step.before), str(step.level), why)
+    console.print(table)
+
+
+def _words(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,166 @@
+"""``tidegate release`` and ``tidegate resume``: give everything back, with or without an operator."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.output import Output
+
+if TYPE_CHECKING:
+    from tidegate.targets.client import KubeClient
+
+OBEY = 3.0
+"""Seconds that a live operator is given to see the stop before its loans are returned."""
+
+
+def release(
+    everything: Annotated[
+        bool, typer.Option("--all", help="return every loan; required, so that nobody does it by accident")
+    ] = False,
+    now: Annotated[bool, typer.Option("--now", help="also while an event is live")] = False,
+    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="only loans of this namespace")] = None,
+    operator_namespace: Annotated[
+        str,
+        typer.Option(envvar="TIDEGATE_OPERATOR_NAMESPACE", help="where the operator runs: the stop is written there"),
+    ] = "tidegate",
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
+) -> None:
+    """Return everything that was borrowed: values, owners, and the Loan objects.
+
+    First a durable stop is written that a live operator obeys (``tidegate resume`` lifts it). Values are restored at
+    once, not in steps: an autoscaler without a gentle ``behavior.scaleDown`` falls to its metric's level within seconds.
+    While a loan is live nothing is done without --now.
+    """
+    if not everything:
+        typer.echo("nothing done: say --all to return every loan", err=True)
+        raise typer.Exit(1)
+    told = _run(_release(now=now, namespace=namespace, operator_namespace=operator_namespace))
+    if output is Output.JSON:
+        print(json.dumps(told))
+    else:
+        _tell(told)
+    raise typer.Exit(1 if told["refused"] or told["failed"] else 0)
+
+
+def resume(
+    operator_namespace: Annotated[
+        str, typer.Option(envvar="TIDEGATE_OPERATOR_NAMESPACE", help="where the operator runs")
+    ] = "tidegate",
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
+) -> None:
+    """Lift the durable stop: the operator borrows again."""
+    lifted = _run(_resume(operator_namespace))
+    if output is Output.JSON:
+        print(json.dumps({"lifted": lifted}))
+    else:
+        print("the stop is lifted" if lifted else "there was no stop")
+
+
+def _run(job: Any) -> Any:
+    from tidegate.ports import TidegateError
+
+    try:
+        return asyncio.run(job)
+    except TidegateError as error:
+        typer.echo(f"not done: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _tell(told: dict[str, Any]) -> None:
+    for name in told["live"] if told["refused"] else ():
+        print(f"live: {name}")
+    if told["refused"]:
+        print(
+            "nothing done: loans are live, returning them now lowers capacity in mid-event; add --now to do it anyway"
+        )
+        return
+    for name in told["returned"]:
+        print(f"returned: {name}")
+    for name, why in told["failed"].items():
+        print(f"not returned: {name}: {why}")
+    print(
+        f"{len(told['returned'])} returned, {len(told['failed'])} left; the operator is stopped until `tidegate resume`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Whoever runs the command may write; the epoch is that of the loans themselves."""
+
+    epoch: int
+
+    def may_write(self) -> bool:
+        return True
+
+
+async def _release(*, now: bool, namespace: str | None, operator_namespace: str) -> dict[str, Any]:
+    from tidegate.api.loan import loan_from_object, loan_to_object
+    from tidegate.control.clock import RealClock
+    from tidegate.control.ledger import Ledger
+    from tidegate.ports import TidegateError
+    from tidegate.targets.client import KubeClient
+    from tidegate.targets.loans import KubeLoanBook, loan_key
+    from tidegate.targets.registry import KubeTargets
+
+    client = await KubeClient.connect()
+    try:
+        scope = [namespace] if namespace else None
+        book = KubeLoanBook(client, scope, to_object=loan_to_object, from_object=loan_from_object)
+        loans = list(await book.list())
+        live = [str(loan.place.ref) for loan in loans if loan.until > time.time()]
+        if live and not now:
+            return {"refused": True, "live": live, "returned": [], "failed": {}}
+        await _stop(client, operator_namespace)
+        if loans:
+            await asyncio.sleep(OBEY)
+            loans = list(await book.list())
+        epoch = max((loan.epoch for loan in loans), default=0)
+        ledger = Ledger(KubeTargets(client), book, RealClock(), _Person(epoch), loan_key)
+        ledger.loans = {loan.key: loan for loan in loans}
+        returned, failed = [], {}
+        for loan in loans:
+            name = f"{loan.key.namespace}/{loan.place.ref} {loan.place.field} to {loan.original}"
+            try:
+                await ledger.give_back(loan)
+                returned.append(name)
+            except TidegateError as error:
+                failed[name] = str(error)
+        failed |= {str(key): why for key, why in book.unreadable}
+        return {"refused": False, "live": live, "returned": returned, "failed": failed}
+    finally:
+        await client.close()
+
+
+async def _stop(client: KubeClient, namespace: str) -> None:
+    from tidegate.control.stop import NAME, stop_object, stop_path
+    from tidegate.ports import NotFoundError
+
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        await client.get(stop_path(namespace, NAME))
+    except NotFoundError:
+        await client.create(stop_path(namespace), stop_object(namespace, by=getpass.getuser(), at=stamp))
+
+
+async def _resume(namespace: str) -> bool:
+    from tidegate.control.stop import NAME, stop_path
+    from tidegate.ports import NotFoundError
+    from tidegate.targets.client import KubeClient
+
+    client = await KubeClient.connect()
+    try:
+        await client.delete(stop_path(namespace, NAME))
+    except NotFoundError:
+        return False
+    else:
+        return True
+    finally:
+        await client.close()

@@ -1,0 +1,60 @@
+"""The operator as kopf runs it: ``kopf run -m tidegate.shell.app --standalone --namespace shop``.
+
+kopf keeps the process, its signals and the watch of the few ScalingPolicies; ``runtime`` holds everything else. Start
+it by module, never by file path: a top-level folder of this project is called ``operator``, and so is a module of the
+standard library.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from tidegate.shell.runtime import Runtime
+from tidegate.shell.settings import load_settings
+
+_runtime: Runtime | None = None
+
+
+@kopf.on.login()
+def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """The pod's own account, else the kubeconfig; no client library is needed for either."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+@kopf.on.startup()
+async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Set kopf up, then start the loop."""
+    global _runtime
+    configure(settings)
+    _runtime = Runtime(load_settings())
+    await _runtime.start()
+
+
+@kopf.on.cleanup()
+async def cleanup(**_: Any) -> None:
+    """End the loop first, then give the Lease up."""
+    if _runtime is not None:
+        await _runtime.stop()
+
+
+@kopf.on.event("tidegate.dev", "v1alpha1", "scalingpolicies")
+async def policy_seen(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+    """A policy appeared, changed or went."""
+    if _runtime is not None:
+        _runtime.policy_seen(str(event["type"]), dict(body))
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """What kopf needs to be told: nothing of it may write to our objects, and no watch may hang for ever."""
+    settings.persistence.finalizer = "tidegate.dev/kopf"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="kopf.tidegate.dev")
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="kopf.tidegate.dev")
+    settings.peering.standalone = True  # a Lease of our own decides who acts
+    settings.posting.enabled = False
+    settings.watching.server_timeout = 290
+    settings.watching.client_timeout = 300
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.queueing.idle_timeout = 1.0

@@ -1,0 +1,138 @@
+"""After each beat: tell what was seen, decided and done, in status, Events, metrics and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tidegate.control.apply import Applied
+from tidegate.control.loop import Beat
+from tidegate.planning.decision import Action, Outcome, Verdict
+from tidegate.planning.model import Key, Ref
+from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
+from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
+from tidegate.shell.store import WatchedStore
+
+log = logging.getLogger("tidegate.decisions")
+
+API_VERSION = "tidegate.dev/v1alpha1"
+SLICE = 200
+"""Events whose status is worked out before other tasks get their turn."""
+SWEEP = 600.0
+"""Seconds between two looks at the status of every event."""
+
+_DID = {Action.RAISE: "FloorRaised", Action.LOWER: "FloorLowered", Action.RETURN: "LoanReturned"}
+_VERDICTS = {Outcome.READY: "OnTime", Outcome.LATE: "RunningLate", Outcome.BLOCKED: "Blocked"}
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Turns beats into what people see."""
+
+    store: WatchedStore
+    publisher: Publisher
+    events: EventSink
+    clock: Clock
+    last: Beat | None = None
+    _live: set[Key] = field(default_factory=set)
+    _told: dict[Key, Verdict] = field(default_factory=dict)
+    _changes_at: dict[Key, float] = field(default_factory=dict)
+
+    def report(self, beat: Beat) -> None:
+        """Show one beat. Only the leader shows status: two that disagree would write for ever."""
+        self.last = beat
+        for one in beat.applied:
+            self._say(one)
+        if not beat.leading:
+            return
+        self.publisher.publish(self._policies(beat))
+        self.publisher.publish(self._near_events(beat))
+
+    def arrived(self, key: Key) -> None:
+        """An event appeared or changed: show that it was accepted, or why not."""
+        self._changes_at.pop(key, None)
+        if self.last is not None and self.last.leading:
+            self.publisher.publish(self._event(key))
+
+    async def sweep_for_ever(self) -> None:
+        """Now and then, bring every event's status up: its occurrence may have passed."""
+        while True:
+            if self.last is not None and self.last.leading:
+                await self._sweep()
+                await asyncio.sleep(SWEEP)
+            else:
+                await asyncio.sleep(1.0)
+
+    async def _sweep(self) -> None:
+        now = self.clock.now()
+        late = [key for key in (*self.store.events, *self._invalid()) if self._changes_at.get(key, 0.0) <= now]
+        for at in range(0, len(late), SLICE):
+            for key in late[at : at + SLICE]:
+                self.publisher.publish(self._event(key))
+            await asyncio.sleep(0)
+
+    def _invalid(self) -> list[Key]:
+        return [key for kind, key in self.store.invalid if kind == "LiveEvent"]
+
+    def _policies(self, beat: Beat) -> Iterable[StatusPatch]:
+        for key, policy in beat.world.policies.items():
+            bad = self.store.invalid.get(("ScalingPolicy", key))
+            note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
+            status = policy_status(policy, beat.plan, beat.world.observed, note=note)
+            yield StatusPatch("ScalingPolicy", key, status)
+        for (kind, key), bad in self.store.invalid.items():
+            if kind == "ScalingPolicy" and key not in beat.world.policies:
+                yield StatusPatch(kind, key, invalid_status(bad))
+
+    def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
+        live = {
+            Key(loan.policy.namespace, name.removeprefix("LiveEvent/"))
+            for loan in beat.loans
+            for name in loan.wanted_by
+        } & self.store.events.keys()
+        changed = live ^ self._live
+        self._live = live
+        for key, verdict in beat.plan.verdicts.items():
+            if self._told.get(key) != verdict:
+                changed.add(key)
+                self._announce(key, verdict, self._told.get(key))
+                self._told[key] = verdict
+        for gone in self._told.keys() - beat.plan.verdicts.keys():
+            del self._told[gone]
+            changed.add(gone)
+        for key in sorted(changed):
+            yield from self._event(key)
+
+    def _event(self, key: Key) -> Iterable[StatusPatch]:
+        bad = self.store.invalid.get(("LiveEvent", key))
+        if bad is not None:
+            self._changes_at[key] = float("inf")
+            return [StatusPatch("LiveEvent", key, invalid_status(bad))]
+        parsed = self.store.events.get(key)
+        if parsed is None:
+            self._changes_at.pop(key, None)
+            return []
+        now = self.clock.now()
+        self._changes_at[key] = event_changes_at(parsed, now)
+        status = event_status(parsed, self._told.get(key), live=key in self._live, now=now)
+        return [StatusPatch("LiveEvent", key, status)]
+
+    def _say(self, one: Applied) -> None:
+        subject = Ref(API_VERSION, "ScalingPolicy", one.policy.namespace, one.policy.name)
+        if one.error is not None:
+            log.warning("%s/%s: %s failed: %s", one.policy, one.target, one.action.value, one.error)
+            self.events.emit(subject, reason="WriteFailed", message=f"{one.target}: {one.error}", warning=True)
+            return
+        text = f"{one.target}: {one.before} to {one.level}, {one.message}"
+        log.info("%s %s", one.policy, text)
+        self.events.emit(subject, reason=_DID[one.action], message=text)
+
+    def _announce(self, key: Key, verdict: Verdict, before: Verdict | None) -> None:
+        """An Event when the outcome changes, not when its numbers do."""
+        if verdict.outcome is Outcome.UNKNOWN or (before is not None and before.outcome is verdict.outcome):
+            return
+        subject = Ref(API_VERSION, "LiveEvent", key.namespace, key.name)
+        bad = verdict.outcome is not Outcome.READY
+        self.events.emit(subject, reason=_VERDICTS[verdict.outcome], message=verdict.message, warning=bad)

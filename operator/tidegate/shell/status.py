@@ -1,0 +1,145 @@
+"""What objects show: a plan, told as LiveEvent and ScalingPolicy status. Pure; the publisher writes it.
+
+Conditions come without times: the publisher sets those. A status changes only with its meaning: the number of ready
+units is shown while something is borrowed, and at rest only whether there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tidegate.api.conditions import accepted_conditions, condition, invalid_conditions
+from tidegate.api.parsed import ParsedEvent, describe_occurrence
+from tidegate.api.walltime import to_rfc3339
+from tidegate.planning.decision import Outcome, Plan, TargetPlan, Verdict
+from tidegate.planning.model import Key, Mode, Observed, Policy
+from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.ports import Json
+from tidegate.shell.store import Invalid
+
+MESSAGE_MOST = 500
+
+_TROUBLES = {
+    Reason.TARGET_MISSING,
+    Reason.OWNED_BY_OTHER_SCALER,
+    Reason.SCALING_DISABLED,
+    Reason.NOT_SCALABLE,
+    Reason.FORBIDDEN,
+    Reason.UNREADABLE,
+    Reason.FIELD_MANAGER_CONFLICT,
+    Reason.SHARED_WORKLOAD,
+}
+
+
+def invalid_status(invalid: Invalid) -> Json:
+    """Of an object that cannot be used."""
+    return {
+        "observedGeneration": invalid.generation,
+        "conditions": invalid_conditions(invalid.problems, generation=invalid.generation),
+    }
+
+
+def event_status(event: ParsedEvent, verdict: Verdict | None, *, live: bool, now: float) -> Json:
+    """Of a LiveEvent: armed, its verdict, its next occurrence. One that waits for next Friday is Ready."""
+    generation = event.generation
+    occurrence = event.next_occurrence(now)
+    armed = "Armed" if occurrence is not None else "Over"
+    message = SENTENCES[Reason.ARMED] if occurrence is not None else "No occurrence is left."
+    status: Json = {
+        "observedGeneration": generation,
+        "conditions": [
+            *accepted_conditions(generation=generation, reason=armed, message=message),
+            _on_time(verdict, generation),
+            condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
+        ],
+        "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
+        "verdict": _cut(f"{verdict.outcome.value}: {verdict.message}") if verdict is not None else None,
+    }
+    return status
+
+
+def event_changes_at(event: ParsedEvent, now: float) -> float:
+    """When time alone changes an event's status: the end of its current or next occurrence."""
+    occurrence = event.next_occurrence(now)
+    return occurrence.start + occurrence.duration if occurrence is not None else float("inf")
+
+
+def policy_status(policy: Policy, plan: Plan, observed: Mapping[tuple[Key, str], Observed], *, note: str = "") -> Json:
+    """Of a ScalingPolicy: each target now and ahead, in words of its reasons."""
+    generation = policy.generation
+    mine = [plan.targets[policy.key, target.name] for target in policy.targets]
+    bad = [p for p in mine if p.reason in _TROUBLES]
+    blind = [p for p in mine if p.blind]
+    reason, message = _readiness(policy, bad, note)
+    upcoming = [p.next_at for p in mine if p.next_at is not None]
+    return {
+        "observedGeneration": generation,
+        "conditions": [
+            *accepted_conditions(generation=generation, reason=reason, message=message),
+            _blind(blind, generation),
+        ],
+        "targets": [_target(p, observed.get((policy.key, p.target), Observed())) for p in mine],
+        "nextStepTime": to_rfc3339(min(upcoming)) if upcoming else None,
+        "summary": _summary(mine),
+    }
+
+
+def _readiness(policy: Policy, bad: list[TargetPlan], note: str) -> tuple[str, str]:
+    if note:
+        return "KeepsLastValid", _cut(note)
+    if bad:
+        return bad[0].reason.value, _cut("; ".join(f"{p.target}: {p.message}" for p in bad))
+    if policy.mode is Mode.OBSERVE:
+        return "Observing", "Observe: nothing is written; the targets show what would be done."
+    return "Enforcing", ""
+
+
+def _blind(blind: list[TargetPlan], generation: int) -> Json:
+    if not blind:
+        return condition("Blind", False, "Measured", generation=generation)
+    names = ", ".join(p.target for p in blind)
+    message = _cut(f"{SENTENCES[Reason.BLIND]} Targets: {names}")
+    return condition("Blind", True, Reason.BLIND.value, message, generation=generation)
+
+
+def _on_time(verdict: Verdict | None, generation: int) -> Json:
+    if verdict is None:
+        message = "A verdict is given from an hour before T-0."
+        return condition("OnTime", None, "NotDueYet", message, generation=generation)
+    status = {Outcome.READY: True, Outcome.LATE: False, Outcome.BLOCKED: False}.get(verdict.outcome)
+    message = verdict.message
+    if verdict.ready_at is not None:
+        message = f"{message}; ready at {to_rfc3339(verdict.ready_at)}"
+    code = verdict.reason.value
+    return condition("OnTime", status, code, _cut(message), generation=generation)
+
+
+def _target(plan: TargetPlan, seen: Observed) -> Json:
+    lead: Json = {name: round(seconds) for name, seconds in plan.lead.parts}
+    lead["measured"] = plan.lead.learned
+    return {
+        "name": plan.target,
+        "floor": plan.level,
+        "peakFloor": plan.peak if plan.peak_at is not None else None,
+        "peakTime": to_rfc3339(plan.peak_at) if plan.peak_at is not None else None,
+        "ready": seen.ready if seen.loan is not None or plan.level is None else min(seen.ready or 0, plan.level),
+        "nextStepTime": to_rfc3339(plan.next_at) if plan.next_at is not None else None,
+        "nextStepFloor": plan.next_level,
+        "leadTimeSeconds": round(plan.lead.seconds),
+        "leadTimeParts": lead,
+        "reason": plan.reason.value,
+        "message": _cut(plan.message),
+    }
+
+
+def _summary(plans: Iterable[TargetPlan]) -> str:
+    parts = []
+    for p in plans:
+        now = "?" if p.level is None else str(p.level)
+        parts.append(f"{p.target} {now}→{p.next_level}" if p.next_level not in (None, p.level) else f"{p.target} {now}")
+    text = ", ".join(parts)
+    return text if len(text) <= 250 else text[:249] + "…"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MESSAGE_MOST else text[: MESSAGE_MOST - 1] + "…"

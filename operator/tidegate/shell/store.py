@@ -1,0 +1,168 @@
+"""What the watches have seen, parsed: policies from kopf's handlers, events from the informer, the durable stop.
+
+A bad object is kept with its problems, so that its status can say them; it never hides the good ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tidegate.api.parse import parse_live_event, parse_policy
+from tidegate.api.parsed import ParsedEvent
+from tidegate.api.problems import InvalidObject
+from tidegate.planning.model import Announcement, Key, Policy
+
+WINDOW = 86_400.0 * 3
+"""Seconds to both sides of now for which the occurrences of recurring events are worked out. More than the planner's
+horizon, its book's slack and the longest moment before a start."""
+ROLL = 3600.0
+"""Seconds after which they are worked out again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """An object that cannot be used, and why."""
+
+    kind: str
+    key: Key
+    generation: int
+    problems: str
+
+
+@dataclass(slots=True)
+class WatchedStore:
+    """``ports.Store`` over parsed objects."""
+
+    now: Callable[[], float]
+    on_change: Callable[[], None] = lambda: None
+    events: dict[Key, ParsedEvent] = field(default_factory=dict)
+    invalid: dict[tuple[str, Key], Invalid] = field(default_factory=dict)
+    policies_synced: bool = False
+    events_synced: bool = False
+    stop_synced: bool = False
+    _policies: dict[Key, Policy] = field(default_factory=dict)
+    _announcements: dict[Key, Announcement] = field(default_factory=dict)
+    _changes: set[Key] = field(default_factory=set)
+    _recurring: set[Key] = field(default_factory=set)
+    _rolled_at: float = 0.0
+    _stopped: bool = False
+
+    # ---- ports.Store
+
+    @property
+    def synced(self) -> bool:
+        """Every first list is complete."""
+        return self.policies_synced and self.events_synced and self.stop_synced
+
+    def policies(self) -> Mapping[Key, Policy]:
+        """A copy: the plan of a beat must not change under it."""
+        return dict(self._policies)
+
+    def announcements(self) -> Mapping[Key, Announcement]:
+        """The live mapping; ``take_changes`` tells what differs."""
+        self._roll()
+        return self._announcements
+
+    def take_changes(self) -> frozenset[Key]:
+        """Announcements that changed since the last call."""
+        taken, self._changes = frozenset(self._changes), set()
+        return taken
+
+    def stopped(self) -> bool:
+        """The durable stop is set."""
+        return self._stopped
+
+    # ---- fed by the watches
+
+    def put_event(self, obj: Mapping[str, Any]) -> Key:
+        """A LiveEvent appeared or changed."""
+        key = key_of(obj)
+        try:
+            parsed = parse_live_event(obj)
+        except InvalidObject as error:
+            self._drop_event(key)
+            self.invalid["LiveEvent", key] = Invalid("LiveEvent", key, generation_of(obj), error.message())
+        else:
+            self.invalid.pop(("LiveEvent", key), None)
+            known = self.events.get(key)
+            self.events[key] = parsed
+            if known is None or known.base != parsed.base or known.series != parsed.series:
+                self._announce(key, parsed)
+        return key
+
+    def delete_event(self, key: Key) -> None:
+        """A LiveEvent is gone."""
+        self.invalid.pop(("LiveEvent", key), None)
+        self._drop_event(key)
+
+    def put_policy(self, obj: Mapping[str, Any]) -> Key:
+        """A ScalingPolicy appeared or changed; one that became invalid keeps acting as it last was valid.
+
+        A typing error at 23:58 must not let floors fall.
+        """
+        key = key_of(obj)
+        try:
+            policy = parse_policy(obj)
+        except InvalidObject as error:
+            self.invalid["ScalingPolicy", key] = Invalid("ScalingPolicy", key, generation_of(obj), error.message())
+            return key
+        self.invalid.pop(("ScalingPolicy", key), None)
+        known = self._policies.get(key)
+        if known is None or replace(known, generation=policy.generation) != policy:
+            self._policies[key] = policy
+            self.on_change()
+        elif known.generation != policy.generation:
+            self._policies[key] = policy
+        return key
+
+    def delete_policy(self, key: Key) -> None:
+        """A ScalingPolicy is gone."""
+        self.invalid.pop(("ScalingPolicy", key), None)
+        if self._policies.pop(key, None) is not None:
+            self.on_change()
+
+    def set_stopped(self, stopped: bool) -> None:
+        """The durable stop was set or lifted."""
+        if stopped != self._stopped:
+            self._stopped = stopped
+            self.on_change()
+
+    def _announce(self, key: Key, parsed: ParsedEvent) -> None:
+        now = self.now()
+        self._announcements[key] = parsed.announcement(now - WINDOW, now + WINDOW)
+        (self._recurring.add if parsed.series is not None else self._recurring.discard)(key)
+        self._changes.add(key)
+        self.on_change()
+
+    def _drop_event(self, key: Key) -> None:
+        if self.events.pop(key, None) is None:
+            return
+        self._announcements.pop(key, None)
+        self._recurring.discard(key)
+        self._changes.add(key)
+        self.on_change()
+
+    def _roll(self) -> None:
+        """Work out the occurrences of recurring events anew, now and then."""
+        now = self.now()
+        if now - self._rolled_at < ROLL:
+            return
+        self._rolled_at = now
+        for key in self._recurring:
+            fresh = self.events[key].announcement(now - WINDOW, now + WINDOW)
+            if fresh != self._announcements[key]:
+                self._announcements[key] = fresh
+                self._changes.add(key)
+
+
+def key_of(obj: Mapping[str, Any]) -> Key:
+    """Namespace and name of an object as read."""
+    metadata = obj["metadata"]
+    return Key(metadata.get("namespace", ""), metadata["name"])
+
+
+def generation_of(obj: Mapping[str, Any]) -> int:
+    """Generation of an object as read; 0 without one."""
+    return int(obj["metadata"].get("generation") or 0)
