@@ -1,0 +1,92 @@
+"""Events are few, find their object, and never get in the way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.server import running
+from tidegate.planning.model import Ref
+from tidegate.shell import events as sink
+from tidegate.shell.events import KubeEventSink
+from tidegate.targets.client import KubeClient, Limits
+from tidegate.targets.discovery import Discovery
+
+SUBJECT = Ref("v1", "ConfigMap", "default", "show")
+
+
+@dataclass
+class Desk:
+    cluster: EmbeddedCluster
+    events: KubeEventSink
+    clock: float = 1_700_000_000.0
+
+    def posted(self) -> list[dict[str, Any]]:
+        return [dict(event) for event in self.cluster.list("v1", "Event")]
+
+
+@pytest.fixture
+async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setattr(sink, "PAUSE", 0.001)
+    cluster = EmbeddedCluster()
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "show"}})
+    async with running(cluster) as url:
+        client = await KubeClient.connect(url=url)
+        made = Desk(cluster, None)  # type: ignore[arg-type]
+        made.events = KubeEventSink(client, Discovery(client), instance="me", now=lambda: made.clock)
+        made.events.start()
+        yield made
+        await made.events.stop()
+        await client.close()
+
+
+async def test_what_is_said_again_soon_is_counted_and_later_is_news(desk: Desk) -> None:
+    desk.events.emit(SUBJECT, reason="Late", message="one", warning=True)
+    await desk.events.flushed()
+    for minute in (1, 2):
+        desk.clock += 60
+        desk.events.emit(SUBJECT, reason="Late", message=f"again {minute}", warning=True)
+    await desk.events.stop()
+    desk.events.start()
+    (event,) = desk.posted()
+    assert (event["count"], event["message"], event["type"]) == (3, "again 2", "Warning")
+    assert event["involvedObject"]["uid"] == desk.cluster.get("v1", "ConfigMap", "show")["metadata"]["uid"]  # type: ignore[index]
+    assert event["firstTimestamp"] < event["lastTimestamp"]
+    desk.events.emit(SUBJECT, reason="Ready", message="other reason")
+    desk.clock += sink.TOGETHER
+    desk.events.emit(SUBJECT, reason="Late", message="much later")
+    await desk.events.stop()
+    assert len(desk.posted()) == 3
+
+
+async def test_an_event_that_expired_on_the_server_is_said_anew(desk: Desk) -> None:
+    desk.events.emit(SUBJECT, reason="Late", message="one")
+    await desk.events.stop()
+    desk.cluster.delete("v1", "Event", desk.posted()[0]["metadata"]["name"])
+    desk.events.start()
+    desk.events.emit(SUBJECT, reason="Late", message="two")
+    await desk.events.stop()
+    assert [event["count"] for event in desk.posted()] == [2]
+
+
+async def test_an_event_about_something_unknown_is_posted_without_uid(desk: Desk) -> None:
+    desk.events.emit(Ref("nobody.example/v1", "Thing", "default", "x"), reason="Odd", message="m")
+    await desk.events.stop()
+    (event,) = desk.posted()
+    assert "uid" not in event["involvedObject"]
+
+
+async def test_a_server_that_is_gone_and_a_full_queue_cost_events_and_nothing_else() -> None:
+    client = await KubeClient.connect(url="http://127.0.0.1:9", limits=Limits(attempts=1))
+    events = KubeEventSink(client, Discovery(client), instance="me", now=lambda: 0.0)
+    for number in range(sink.QUEUE + 5):
+        events.emit(Ref("v1", "ConfigMap", "default", f"c{number}"), reason="Many", message="m")
+    assert events.dropped == 5
+    events.start()
+    await events.stop(patience=0.3)
+    assert events.dropped > 5
+    await client.close()
