@@ -76,7 +76,40 @@ json_like = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
-FIELDS = ["schedule", "startTime", "timeZone", "durationSeconds", "recurrence", "rrule", "exclude", "changes", "occurrence", "postponedTo", "cancelled", "expected", "derived", "signal", "from", "factor", "moments", "name", "level", "offsetSeconds", "policyRef", "targets", "ref", "capacity", "min", "max", "stage", "release", "signals", "query", "metadata", "spec"]
+FIELDS = [
+    "schedule",
+    "startTime",
+    "timeZone",
+    "durationSeconds",
+    "recurrence",
+    "rrule",
+    "exclude",
+    "changes",
+    "occurrence",
+    "postponedTo",
+    "cancelled",
+    "expected",
+    "derived",
+    "signal",
+    "from",
+    "factor",
+    "moments",
+    "name",
+    "level",
+    "offsetSeconds",
+    "policyRef",
+    "targets",
+    "ref",
+    "capacity",
+    "min",
+    "max",
+    "stage",
+    "release",
+    "signals",
+    "query",
+    "metadata",
+    "spec",
+]
 fields = st.sampled_from(FIELDS)
 near_objects = st.recursive(json_like, lambda inner: st.dictionaries(fields, inner, max_size=6), max_leaves=20)
 

@@ -68,8 +68,8 @@ def _in_order(spec: LiveEventSpec, signals: set[str], problems: list[Problem]) -
         if not ready:
             break
         ordered += sorted((d for _, d in ready), key=lambda d: d.signal)
-        known.update(d.signal for _, d in ready)
         left = [(i, d) for i, d in left if d.source not in known]
+        known.update(d.signal for _, d in ready)
     for index, derived in left:
         path = f"spec.derived[{index}].from"
         if derived.source not in signals:

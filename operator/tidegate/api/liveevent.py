@@ -129,7 +129,7 @@ class Moment(Written):
     name: Name
     """Name of the moment, unique in the event: opening, link-drop, lottery, closing."""
     signal: SignalName
-    """The signal that it raises."""
+    """The signal that it raises. Signals derived from it feel the moment too, their own lag later."""
     anchor: Literal["Start", "End"] = "Start"
     """What offsetSeconds counts from: the occurrence's start, or its end (which moves when it is extended)."""
     offset_seconds: Annotated[int, Field(ge=-(MAX_DURATION + WEEK), le=MAX_DURATION + WEEK)] = 0
@@ -222,6 +222,8 @@ class NextOccurrence(Stored):
     """The same instant in the event's zone, with its offset."""
     end: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})]
     """End in UTC, after changes."""
+    end_local: Annotated[str, Field(max_length=35)] | None = None
+    """The same instant in the event's zone, with its offset."""
     note: Annotated[str, Field(max_length=256)] | None = None
     """What a change of the clocks made of the announced wall-clock time, if anything."""
 

@@ -179,8 +179,6 @@ class LeadTimeParts(Stored):
     """A change of leader at the wrong time."""
     reaction: Annotated[int, Field(ge=0)] = 0
     """From a step being due to its write."""
-    stages: Annotated[int, Field(ge=0)] = 0
-    """Settling of the stages behind this one."""
     measured: bool | None = None
     """Whether start was measured; otherwise it is the policy's guess."""
 

@@ -72,6 +72,11 @@ def read_documents(paths: Iterable[Path]) -> Iterator[Document]:
             yield from _documents_of(file)
 
 
+def read_manifests(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """The objects of ``read_documents`` alone; what is no map of fields is left out."""
+    return (document.content for document in read_documents(paths) if isinstance(document.content, dict))
+
+
 def _documents_of(path: Path) -> Iterator[Document]:
     try:
         text = path.read_text(encoding="utf-8")

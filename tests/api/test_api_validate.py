@@ -1,0 +1,158 @@
+"""``tidegate validate``: what is wrong in files, without a cluster; and all presets and examples are valid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from tidegate.api.parse import parse_policy
+from tidegate.cli.validate import validate
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+PRESETS = sorted((ROOT / "policies/scaling").glob("*.yaml"))
+APP = Typer()
+APP.command()(validate)
+
+EVENT = """
+apiVersion: tidegate.dev/v1alpha1
+kind: LiveEvent
+metadata: {name: show, namespace: live}
+spec:
+  schedule: {startTime: 2026-11-10T20:00:00, timeZone: Asia/Shanghai, durationSeconds: 7200}
+  expected: {concurrent_viewers: 1000}
+  policyRef: {name: core}
+"""
+POLICY = """
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: core, namespace: live}
+spec:
+  targets:
+  - name: gateway
+    ref: {apiVersion: apps/v1, kind: Deployment, name: gateway}
+    capacity: {concurrent_viewers: 100}
+    max: 50
+"""
+
+
+def run(tmp_path: Path, *texts: str, output: str = "text") -> Result:
+    """Validate each text as a file of its own."""
+    files = []
+    for index, text in enumerate(texts):
+        files.append(tmp_path / f"{index}.yaml")
+        files[-1].write_text(text)
+    return CliRunner().invoke(APP, [*map(str, files), "--output", output])
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[p.stem for p in EXAMPLES])
+def test_every_example_is_complete_and_valid(path: Path) -> None:
+    result = CliRunner().invoke(APP, [str(path), "--output", "json"])
+    report = json.loads(result.stdout)
+
+    assert result.exit_code == 0
+    assert report["problems"] == report["warnings"] == []
+    assert {d["kind"] for d in yaml.safe_load_all(path.read_text())} == {"LiveEvent", "ScalingPolicy"}
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=[p.stem for p in PRESETS])
+def test_every_preset_is_valid_and_gives_its_reasons(path: Path) -> None:
+    assert CliRunner().invoke(APP, [str(path)]).exit_code == 0
+    assert sum(line.strip().startswith("#") for line in path.read_text().splitlines()) >= 5
+
+
+def test_the_double_11_preset_has_little_headroom_and_a_short_hold() -> None:
+    policy = parse_policy(yaml.safe_load((ROOT / "policies/scaling/double-11.yaml").read_text()))
+
+    assert all(target.headroom <= 0.10 for target in policy.targets)
+    assert policy.release.hold <= 60.0
+
+
+def test_valid_files_pass_and_unquoted_times_are_texts(tmp_path: Path) -> None:
+    result = run(tmp_path, f"{EVENT}---{POLICY}")
+
+    assert result.exit_code == 0
+    assert result.stdout == ""
+
+
+def test_a_problem_is_told_with_file_object_path_and_cure(tmp_path: Path) -> None:
+    result = run(tmp_path, EVENT.replace("Asia/Shanghai", "Asia/Shangai"))
+
+    assert result.exit_code == 1
+    assert result.stdout == (
+        f'{tmp_path}/0.yaml: LiveEvent/show: spec.schedule.timeZone: "Asia/Shangai" is not an IANA time zone;'
+        " did you mean Asia/Shanghai?\n"
+    )
+
+
+def test_json_holds_problems_and_warnings(tmp_path: Path) -> None:
+    result = run(tmp_path, EVENT, POLICY.replace("capacity: {concurrent_viewers: 100}", "capacity: {}"), output="json")
+    report = json.loads(result.stdout)
+
+    assert result.exit_code == 1
+    assert report["checked"] == 2
+    assert [(p["kind"], p["name"], p["path"]) for p in report["problems"]] == [
+        ("ScalingPolicy", "core", "spec.targets[0].capacity")
+    ]
+    assert [w["path"] for w in report["warnings"]] == ["spec.policyRef.name"]
+
+
+def test_a_missing_policy_and_a_signal_that_nobody_carries_are_warnings(tmp_path: Path) -> None:
+    alone = run(tmp_path, EVENT)
+    uncarried = run(tmp_path, EVENT.replace("concurrent_viewers", "orders_per_second"), POLICY)
+
+    assert (alone.exit_code, uncarried.exit_code) == (0, 0)
+    assert 'no ScalingPolicy "core" in namespace live' in alone.stdout
+    assert 'no target of core carries "orders_per_second"' in uncarried.stdout
+
+
+def test_two_objects_of_one_name_are_a_problem_and_two_policies_of_one_workload_a_warning(tmp_path: Path) -> None:
+    twice = run(tmp_path, POLICY, POLICY)
+    shared = run(tmp_path, POLICY, POLICY.replace("name: core", "name: other"))
+
+    assert twice.exit_code == 1
+    assert "is used in" in twice.stdout
+    assert shared.exit_code == 0
+    assert "Deployment/gateway is a target of live/core too" in shared.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("spec: {a: [}", "line 1, column 12"),
+        ("metadata: {name: a}\nmetadata: {name: b}\n", "the field metadata is given twice"),
+        ("a: \x01", "special characters"),
+    ],
+)
+def test_what_is_no_yaml_is_unreadable_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+    result = run(tmp_path, text)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_file_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
+    result = CliRunner().invoke(APP, [str(tmp_path / "none.yaml")])
+
+    assert result.exit_code == 2
+    assert "No such file" in result.stderr
+
+
+def test_other_kinds_are_skipped_and_lists_are_taken_apart(tmp_path: Path) -> None:
+    items = [yaml.safe_load(POLICY), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}]
+    result = run(tmp_path, yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}), output="json")
+    report = json.loads(result.stdout)
+
+    assert (report["checked"], report["skipped"]) == (1, 1)
+
+
+def test_documents_that_are_no_objects_are_problems(tmp_path: Path) -> None:
+    result = run(tmp_path, "- 1\n---\njust text\n---\n{}\n")
+
+    assert result.exit_code == 1
+    assert result.stdout.count("is missing") == 3
