@@ -95,7 +95,7 @@ def release_step(observed: Observed, release: Release, *, now: float) -> tuple[A
         return Action.NOTHING, current
     elapsed = min(now - observed.loan.stepped_at, 60.0)
     allowed = max(1, math.floor(release.step_per_minute * observed.loan.highest * elapsed / 60.0))
-    return Action.LOWER, max(rest, current - allowed)
+    return (Action.LOWER, current - allowed) if current - allowed > rest else (Action.RETURN, rest)
 
 
 def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: float) -> int:
@@ -151,8 +151,8 @@ def _lead(
 
 
 def _action(facts: Facts, level: int, trail: tuple[Judgement, ...]) -> Action:
-    if facts.observed.loan is not None and level == facts.current == facts.rest:
-        return Action.RETURN
+    if facts.observed.loan is not None and level == facts.rest <= facts.current:
+        return Action.RETURN  # the last step down and the return are one: value, owner, loan
     if level > facts.current:
         return Action.RAISE
     return Action.LOWER if level < facts.current else Action.NOTHING
@@ -250,8 +250,9 @@ def _way_down(facts: Facts, action: Action, level: int, line: Timeline | None) -
     fall = line.next_fall(facts.now, min(facts.due, level) or 1)
     if fall is None or fall <= facts.now:
         return []
-    after = max(line.due_at(fall), rest)
-    return [(fall, after)] if after < level else [(fall, level)]
+    share = facts.policy.release.step_per_minute * (loan.highest if loan else level)
+    after = max(line.due_at(fall), rest, level - max(1, math.floor(share)))
+    return [(fall, min(after, level))]
 
 
 def _valid_until(facts: Facts, next_at: float | None, line: Timeline | None) -> float:

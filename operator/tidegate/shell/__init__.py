@@ -1,0 +1,1 @@
+"""The process: kopf, watches, leadership, status, probes, and the wiring of all rooms below."""

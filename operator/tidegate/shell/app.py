@@ -7,6 +7,7 @@ standard library.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import kopf
@@ -58,3 +59,4 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.queueing.idle_timeout = 1.0
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # "handler succeeded" at each of our status writes
