@@ -7,6 +7,8 @@ StatefulSets, ReplicaSets, HPAs, Jobs and nodes in the time of a clock that the 
 
 What is left out, on purpose:
 
+* protobuf: Go clients that insist on it (``kubectl create deployment``, ``kubectl autoscale``) are told so with 415;
+  manifests (``kubectl apply -f``, ``create -f``) come as JSON and work;
 * authentication, authorisation, TLS, admission webhooks and policies: whoever reaches the port may do everything;
 * CEL rules of CRDs are kept and not evaluated; patterns are read as Python's;
 * built-in kinds have no schema: only what ``admission`` names is defaulted or checked, unknown fields are kept, and

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tidegate.embedded.autoscalers import Autoscalers, Load
-from tidegate.embedded.jobs import Jobs
+from tidegate.embedded.autoscalers import AUTOSCALERS, Autoscalers, Load
+from tidegate.embedded.jobs import JOBS, Jobs
 from tidegate.embedded.machines import MachinePhysics, Machines, NodePool
 from tidegate.embedded.resources import Registry
 from tidegate.embedded.store import Change, Store
-from tidegate.embedded.workloads import Workloads
+from tidegate.embedded.workloads import KINDS, Workloads
 from tidegate.embedded.writes import Writes
 
 __all__ = ["ControllerSettings", "Controllers", "Load", "NodePool"]
@@ -48,6 +48,9 @@ class Controller(Protocol):
 
     def publish(self, at: float) -> None:
         """Write statuses that are no longer true."""
+
+
+_FOLLOWED = {*KINDS, JOBS, AUTOSCALERS}
 
 
 class Controllers:
@@ -84,6 +87,8 @@ class Controllers:
         store.listen(self._listen)
 
     def _listen(self, kind: tuple[str, str], change: Change) -> None:
+        if kind not in _FOLLOWED:
+            return
         at = self._moment if self._moment is not None else self._now()
         self._changes.append((at, kind, change))
 

@@ -112,6 +112,15 @@ def unsupported_patch(content_type: str, accepted: Sequence[str]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
+def unsupported_body(content_type: str) -> ApiError:
+    """415 for an encoding that is not read here, with the way around it."""
+    message = (
+        f"this server reads JSON and YAML, not {content_type}; with kubectl, send a manifest: "
+        "kubectl create --dry-run=client -o yaml ... | kubectl apply -f -"
+    )
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
 def not_acceptable(offered: str) -> ApiError:
     """406: the client insists on an encoding that is not offered."""
     return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {offered}")

@@ -239,6 +239,8 @@ def apply(
     document = merge_applied(live, config, shape)
     if before is not None:
         _give_up(document, before.paths - wanted.keys(), others, shape)
+    replaced = seen.keys() - leaves(document, shape).keys()
+    others = [replace(o, paths=o.paths - replaced) if o.paths & replaced else o for o in others]
     mine = Owned(writer, frozenset(wanted), now)
     if before is not None and before.paths == mine.paths:
         mine = before
@@ -246,11 +248,18 @@ def apply(
 
 
 def _give_up(document: Json, paths: frozenset[Path], others: list[Owned], shape: Shape) -> None:
-    """Remove what an applier no longer names, deepest first, unless somebody else owns it or something inside."""
+    """Remove what an applier no longer names, unless somebody else owns it or something inside. A list item goes as a
+    whole, before what is in it; the key of an item that stays, stays.
+    """
     held = {path[:n] for o in others for path in o.paths for n in range(1, len(path) + 1)}
-    for path in sorted(paths, key=len, reverse=True):
-        if path not in held:
+    for path in sorted(paths, key=len):
+        if path not in held and not _is_key(path):
             _drop(document, path, shape)
+
+
+def _is_key(path: Path) -> bool:
+    """Whether a path leads to the field by which a list item is known."""
+    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in orjson.loads(path[-2][2:])
 
 
 def _conflict(disputes: list[tuple[Writer, set[Path]]]) -> ApiError:

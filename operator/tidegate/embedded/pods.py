@@ -80,7 +80,7 @@ def quantity(text: Any) -> float | None:
     if text is None or isinstance(text, bool):
         return None
     told = str(text).strip()
-    digits = told.rstrip("numkMGTPEi")
+    digits = told.rstrip("numkKMGTPEi")
     try:
         return float(digits) * _SUFFIXES[told[len(digits) :]]
     except (ValueError, KeyError):

@@ -19,6 +19,7 @@ from tidegate.embedded.errors import (
     no_such_path,
     not_acceptable,
     not_found,
+    unsupported_body,
     unsupported_patch,
 )
 from tidegate.embedded.lists import Filter
@@ -279,6 +280,8 @@ def _is_about_objects(steps: list[str]) -> bool:
 
 
 async def _body(request: web.Request, kind: type | tuple[type, ...] = dict) -> Any:
+    if "protobuf" in request.content_type or "cbor" in request.content_type:
+        raise unsupported_body(request.content_type)
     raw = await request.read()
     try:
         document = yaml.safe_load(raw) if "yaml" in request.content_type and raw[:1] != b"{" else orjson.loads(raw)

@@ -2,8 +2,8 @@
 
 A schema is compiled once into a tree of functions, because a cluster of 60,000 objects is checked with it. Each
 function takes a value, its path and a report, changes the value in place (defaults in, unknown fields out) and returns
-it. CEL rules (``x-kubernetes-validations``) are not evaluated. Patterns are taken for Python's, which differ from RE2 in
-corners that no CRD should use.
+it. CEL rules (``x-kubernetes-validations``) are not evaluated. Patterns are taken for Python's, which differ from RE2
+in corners that no CRD should use.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ def compile_schema(schema: Json, *, root: bool = False, prune: bool = True) -> C
     if schema.get("x-kubernetes-int-or-string"):
         return _with_rules(_int_or_string, schema)
     kind = schema.get("type")
-    if kind == "object" or (kind is None and "properties" in schema):
+    if kind == "object":
         walk = _object(schema, root=root, prune=prune)
+    elif kind is None and ("properties" in schema or "required" in schema):
+        walk = _if_object(_object(schema, root=root, prune=prune))
     elif kind == "array":
         walk = _array(schema, prune=prune)
     else:
@@ -113,6 +115,11 @@ def _scalar(kind: str | None) -> Checker:
         return value
 
     return check
+
+
+def _if_object(walk: Checker) -> Checker:
+    """What is said of members holds for maps; a schema without a type lets everything else pass."""
+    return lambda value, path, report: walk(value, path, report) if isinstance(value, dict) else value
 
 
 def _int_or_string(value: Any, path: str, report: Report) -> Any:
