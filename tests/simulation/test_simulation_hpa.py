@@ -152,6 +152,12 @@ def test_the_maximum_caps_what_the_metric_wants() -> None:
     assert (decision.replicas, decision.reason) == (15, HpaReason.TOO_MANY)
 
 
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_what_is_no_number_changes_nothing(value: float | None) -> None:
+    decision = shared().decide(now=0, current=10, ready=10, value=value)
+    assert (decision.replicas, decision.reason) == (10, HpaReason.METRIC_MISSING)
+
+
 def test_a_target_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         HpaMetric(HpaMetricKind.VALUE, 0.0)

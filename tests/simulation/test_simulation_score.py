@@ -143,6 +143,7 @@ def test_the_metric_is_a_minute_wide_and_half_a_minute_old() -> None:
     assert played.metric(ORDER, 130.0) == 0.0
     assert played.metric(ORDER, 160.0) == 30.0
     assert played.metric(ORDER, 190.0) == 60.0
+    assert played.metric(ORDER, 9999.0) == 60.0
 
 
 def test_an_autoscaler_alone_keeps_up_with_a_slow_rise_and_not_with_a_wall() -> None:

@@ -10,9 +10,9 @@ from tidegate.simulation.scenario import Scenario
 from tidegate.simulation.score import Run, Score, score
 
 CONTESTANTS: Mapping[str, str] = {
-    "tidegate": "Tidegate, HPA at 90 % beneath",
-    "hpa70": "HPA at 70 % alone",
-    "hpa80": "HPA at 80 % alone",
+    "tidegate": "Tidegate + HPA 90 %",
+    "hpa70": "HPA 70 % alone",
+    "hpa80": "HPA 80 % alone",
 }
 
 

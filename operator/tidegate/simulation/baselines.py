@@ -32,10 +32,17 @@ def opening_replicas(service: Service, target_percent: float) -> int:
     return min(service.maximum, max(service.minimum, wanted))
 
 
-def run_autoscaler(scenario: Scenario, *, target_percent: float, creation_rate: float, name: str) -> Run:
+def run_autoscaler(
+    scenario: Scenario,
+    *,
+    target_percent: float,
+    creation_rate: float,
+    name: str,
+    behavior: Behavior | None = DEFAULT,
+) -> Run:
     """Play the scenario with one HPA a service and nothing else. ``writes`` counts its scale writes."""
     physics = Physics(creation_rate=creation_rate)
-    rules = {s.name: autoscaler(s, target_percent) for s in scenario.services}
+    rules = {s.name: autoscaler(s, target_percent, behavior) for s in scenario.services}
     wanted = {s.name: opening_replicas(s, target_percent) for s in scenario.services}
     trackers = {s.name: Tracker(scenario) for s in scenario.services}
     for service in scenario.services:

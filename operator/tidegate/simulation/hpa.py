@@ -144,8 +144,8 @@ class HpaRule:
     def decide(self, *, now: float, current: int, ready: int, value: float | None) -> HpaDecision:
         """One sync.
 
-        ``current`` is the scale's ``spec.replicas``, ``ready`` the pods that are ready, ``value`` the metric (None: it
-        could not be read). The caller is expected to carry the decision out: it is remembered as a step.
+        ``current`` is the scale's ``spec.replicas``, ``ready`` the pods that are ready, ``value`` the metric (None, or
+        not finite: it could not be read). The caller is expected to carry the decision out: it is remembered.
         """
         decision = self._decide(now=now, current=current, ready=ready, value=value)
         if decision.replicas != current:
@@ -161,7 +161,7 @@ class HpaRule:
             return HpaDecision(self.maximum, None, HpaReason.TOO_MANY)
         if current < self.minimum:
             return HpaDecision(self.minimum, None, HpaReason.TOO_FEW)
-        if value is None:
+        if value is None or not math.isfinite(value):
             return HpaDecision(current, None, HpaReason.METRIC_MISSING)
         desired = self._desired(current, ready, value)
         stable, stabilized = self._stabilise(now, current, desired)

@@ -82,11 +82,11 @@ class Scenario:
     def metric(self, service: Service, at: float, *, window: float = 60.0, age: float = 30.0) -> float | None:
         """A signal as a scraper shows it: the mean of ``window`` seconds that ended ``age`` seconds ago.
 
-        None while nothing was measured yet. 60 s and 30 s are what a rate over a minute and a metrics pipeline make of
-        it (kubelet 10 s, metrics server 15 to 60 s: kubernetes issue 110317).
+        None while nothing was measured yet; after the last second that one's minute stands. 60 s and 30 s are what a
+        rate over a minute and a metrics pipeline make of it (kubelet 10 s, metrics server 15 to 60 s: kubernetes issue
+        110317).
         """
-        stop = math.floor(at - age - self.first)
-        begin = max(0, stop - round(window))
+        stop = min(math.floor(at - age - self.first), self.seconds)
         if stop <= 0:
             return None
-        return float(self.demand[service.signal][begin : min(stop, self.seconds)].mean())
+        return float(self.demand[service.signal][max(0, stop - round(window)) : stop].mean())

@@ -1,0 +1,86 @@
+"""The real operator as a process of its own, with the settings of the demonstration."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from tidegate.simulation.scenario import Scenario
+
+SAMPLE_SECONDS = 15
+"""Distance of the recording's samples: a usual scrape interval."""
+
+
+class OperatorDiedError(RuntimeError):
+    """The operator ended by itself; the message holds the end of its log."""
+
+
+class Operator:
+    """``with Operator(...)``: started, watched, and ended by SIGTERM."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        url: str,
+        kubeconfig: Path,
+        namespace: str,
+        settings: dict[str, str],
+        module: str = "tidegate.shell.app",
+    ) -> None:
+        """``settings`` are TIDEGATE_* variables without their prefix; nothing else of that prefix is passed on."""
+        self._log = folder / "operator.log"
+        self._command = [
+            *(sys.executable, "-m", "kopf", "run", "-m", module),
+            *("--standalone", "--namespace", namespace),
+        ]
+        usual = {"API_URL": url, "NAMESPACES": namespace, "LISTEN_PROBES": "0", "LISTEN_METRICS": "0"}
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")},
+            **{f"TIDEGATE_{name}": value for name, value in {**usual, **settings}.items()},
+            "KUBECONFIG": str(kubeconfig),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Operator:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
+                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def check(self) -> None:
+        """Raise OperatorDiedError when it is no longer there."""
+        if self._process is not None and self._process.poll() is not None:
+            raise OperatorDiedError(f"the operator ended with code {self._process.returncode}:\n{self.last_words()}")
+
+    def last_words(self, lines: int = 30) -> str:
+        """The end of its log."""
+        return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def record_signals(scenario: Scenario, queries: dict[str, str], path: Path) -> Path:
+    """Write what a metrics pipeline would show of the demand, as a recording: ``queries`` is query by service name."""
+    recording = {}
+    for service in scenario.services:
+        instants = range(0, scenario.seconds, SAMPLE_SECONDS)
+        seen = ((scenario.first + at, scenario.metric(service, scenario.first + at)) for at in instants)
+        recording[queries[service.name]] = list(seen)
+    path.write_text(json.dumps(recording), encoding="utf-8")
+    return path

@@ -1,0 +1,72 @@
+"""The five services as a cluster holds them, before anything is announced: Deployments, each with its own HPA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate.simulation.baselines import opening_replicas
+from tidegate.simulation.double11_objects import HPA_BENEATH_PERCENT, NAMESPACE, SERVICES
+from tidegate.simulation.hpa import Behavior, Direction, PercentPolicy
+from tidegate.simulation.scenario import Service
+
+Json = dict[str, Any]
+
+START_ANNOTATION = "tidegate.dev/start-seconds"
+"""How long a pod of the simulated cluster takes from being on a machine to ready."""
+
+DOWN_PERCENT_PER_MINUTE = 50
+BENEATH = Behavior(down=Direction(window=0.0, policies=(PercentPolicy(DOWN_PERCENT_PER_MINUTE, 60.0),)))
+"""How the HPAs beneath Tidegate come down: no window, since a floor holds what matters, and at most half in a minute,
+so that a floor that is lost is no cliff."""
+
+
+def workloads() -> tuple[Json, ...]:
+    """The Deployments and HPAs, as they stand before the evening."""
+    return tuple(document for s in SERVICES for document in (_deployment(s), _autoscaler(s)))
+
+
+def _deployment(service: Service) -> Json:
+    labels = {"app": service.name}
+    template = {
+        "metadata": {"labels": labels, "annotations": {START_ANNOTATION: f"{service.start_seconds:g}"}},
+        "spec": {"containers": [{"name": "main", "image": f"registry.example/{service.name}:1"}]},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": service.name, "namespace": NAMESPACE},
+        "spec": {
+            "replicas": opening_replicas(service, HPA_BENEATH_PERCENT),
+            "selector": {"matchLabels": labels},
+            "template": template,
+        },
+    }
+
+
+def _autoscaler(service: Service) -> Json:
+    """The metric is the demand in pods that would be fully used: the same one that the baselines are judged by."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": service.name, "namespace": NAMESPACE},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service.name},
+            "minReplicas": service.minimum,
+            "maxReplicas": service.maximum,
+            "metrics": [
+                {
+                    "type": "External",
+                    "external": {
+                        "metric": {"name": f"{service.signal}_in_pods"},
+                        "target": {"type": "AverageValue", "averageValue": f"{HPA_BENEATH_PERCENT * 10:.0f}m"},
+                    },
+                }
+            ],
+            "behavior": {
+                "scaleDown": {
+                    "stabilizationWindowSeconds": 0,
+                    "policies": [{"type": "Percent", "value": DOWN_PERCENT_PER_MINUTE, "periodSeconds": 60}],
+                }
+            },
+        },
+    }
