@@ -156,3 +156,13 @@ def test_documents_that_are_no_objects_are_problems(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert result.stdout.count("is missing") == 3
+
+
+def test_a_file_that_unfolds_without_end_is_refused_in_a_short_sentence(tmp_path: Path) -> None:
+    """Ten lines of YAML that would print as ten billion words."""
+    lines = ["a0: &a0 [word]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 11)]
+    result = run(tmp_path, EVENT.replace("durationSeconds: 7200", "durationSeconds: *a10") + "\n".join(lines))
+    moved = "\n".join([*lines, EVENT.strip().replace("durationSeconds: 7200", "durationSeconds: *a10")])
+
+    assert result.exit_code == 2, "an alias before its anchor"
+    assert "durationSeconds: a list is not a whole number" in run(tmp_path, moved).stdout

@@ -5,20 +5,24 @@ occurrences.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from tidegate.api.liveevent import Change, Recurrence, Schedule
 from tidegate.api.parsed import Series
 from tidegate.api.problems import Problem, quoted
-from tidegate.api.recurrence import Rule, RuleError, first_start, has_start_on, parse_rule
+from tidegate.api.recurrence import Rule, RuleError, first_start, local_starts, parse_rule
 from tidegate.api.walltime import find_zone, near_zones, to_instant
 from tidegate.planning.model import Occurrence
 
-YEARS = (2000, 2199)
+YEARS = (2000, 2099)
 """Years that an event may be in."""
 MOVED_AT_MOST = timedelta(days=366)
+
+_AROUND = timedelta(days=366)
+"""How far around the days that are spoken of the nearest occurrence is looked for."""
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -49,8 +53,11 @@ def check_schedule(schedule: Schedule, problems: list[Problem]) -> Dates | None:
     if rule is None and not schedule.changes:
         return Dates(zone, start, (Occurrence(to_instant(start, zone), duration),), None, ())
     before = len(problems)
-    excluded = _check_exclude(schedule.recurrence, rule, start, zone, problems)
-    changed, moved = _check_changes(schedule, rule, start, zone, excluded, problems)
+    days = [] if schedule.recurrence is None else _excluded_days(schedule.recurrence, problems)
+    announced = _announced_starts(schedule, problems)
+    known = _KnownStarts(rule, start, zone, [day for _, _, day in days] + [a.date() for a in announced.values()])
+    excluded = _check_exclude(days, known, problems)
+    changed, moved = _check_changes(schedule, announced, zone, known, excluded, problems)
     if len(problems) > before:
         return None
     became = tuple(o for o in changed.values() if o is not None)
@@ -127,21 +134,58 @@ def _check_rule(
     return None
 
 
-def _check_exclude(
-    recurrence: Recurrence | None, rule: Rule | None, start: datetime, zone: ZoneInfo, problems: list[Problem]
-) -> set[datetime]:
+class _KnownStarts:
+    """Local starts of a series around the days that are spoken of: expanded once, however many days there are."""
+
+    def __init__(self, rule: Rule | None, start: datetime, zone: ZoneInfo, days: list[date]) -> None:
+        self._single = rule is None
+        self._starts = [start]
+        if rule is not None and days:
+            since = datetime.combine(min(days), time.min) - _AROUND
+            until = datetime.combine(max(days), time.max) + _AROUND
+            self._starts = list(local_starts(rule, start, zone, since=since, until=until)) or [start]
+        self._by_day = {known.date(): known for known in self._starts}
+
+    def on(self, day: date) -> datetime | None:
+        """The start on that day."""
+        return self._by_day.get(day)
+
+    def nearest(self, day: date) -> str:
+        """Which occurrence lies nearest to a day that has none, in words."""
+        place = bisect_left(self._starts, datetime.combine(day, time.min))
+        around = self._starts[max(place - 1, 0) : place + 1]
+        near = min(around, key=lambda known: abs(known.date() - day))
+        which = "without recurrence the only one is" if self._single else "the nearest one is"
+        return f'{which} "{near.isoformat()}"'
+
+
+def _excluded_days(recurrence: Recurrence, problems: list[Problem]) -> list[tuple[int, str, date]]:
+    """The entries of ``exclude`` that are days: (index, text, day)."""
+    days = []
+    for index, text in enumerate(recurrence.exclude):
+        day = _parse_day(text, f"{_PATH}.recurrence.exclude[{index}]", problems)
+        if day is not None:
+            days.append((index, text, day))
+    return days
+
+
+def _announced_starts(schedule: Schedule, problems: list[Problem]) -> dict[int, datetime]:
+    """The occurrence that each change speaks of, by the change's index."""
+    read = {
+        index: parse_local(change.occurrence, f"{_PATH}.changes[{index}].occurrence", problems)
+        for index, change in enumerate(schedule.changes)
+    }
+    return {index: local for index, local in read.items() if local is not None}
+
+
+def _check_exclude(days: list[tuple[int, str, date]], known: _KnownStarts, problems: list[Problem]) -> set[datetime]:
     """Announced local starts that do not take place."""
     excluded: set[datetime] = set()
-    if recurrence is None or rule is None:
-        return excluded
-    for index, text in enumerate(recurrence.exclude):
+    for index, text, day in days:
         path = f"{_PATH}.recurrence.exclude[{index}]"
-        day = _parse_day(text, path, problems)
-        if day is None:
-            continue
-        found = has_start_on(rule, start, zone, day)
+        found = known.on(day)
         if found is None or (len(text) > 10 and found.isoformat() != text):
-            problems.append(Problem(path, f"{quoted(text)} is not an occurrence", _near(rule, start, zone, day)))
+            problems.append(Problem(path, f"{quoted(text)} is not an occurrence", known.nearest(day)))
         elif found in excluded:
             problems.append(Problem(path, f"{quoted(text)} is excluded twice", "one entry an occurrence"))
         else:
@@ -167,24 +211,11 @@ def _parse_day(text: str, path: str, problems: list[Problem]) -> date | None:
     return None
 
 
-def _near(rule: Rule | None, start: datetime, zone: ZoneInfo, day: date) -> str:
-    """Which occurrences lie around a day that has none."""
-    if rule is None:
-        return f'without recurrence the only one is "{start.isoformat()}"'
-    days = (day + timedelta(days=offset) for away in range(1, 32) for offset in (away, -away) if _in_reach(day, away))
-    near = next((found for d in days if (found := has_start_on(rule, start, zone, d))), None)
-    return f'the nearest one is "{near.isoformat()}"' if near else f'the first one is "{start.isoformat()}"'
-
-
-def _in_reach(day: date, away: int) -> bool:
-    return YEARS[0] <= day.year <= YEARS[1] and away > 0
-
-
 def _check_changes(
     schedule: Schedule,
-    rule: Rule | None,
-    start: datetime,
+    announced: dict[int, datetime],
     zone: ZoneInfo,
+    known: _KnownStarts,
     excluded: set[datetime],
     problems: list[Problem],
 ) -> tuple[dict[datetime, Occurrence | None], tuple[tuple[float, datetime], ...]]:
@@ -194,30 +225,26 @@ def _check_changes(
     for index, change in enumerate(schedule.changes):
         path = f"{_PATH}.changes[{index}]"
         _check_shape(change, path, problems)
-        announced = parse_local(change.occurrence, f"{path}.occurrence", problems)
         goal = None
         if change.postponed_to is not None:
             goal = parse_local(change.postponed_to, f"{path}.postponedTo", problems)
-        if announced is None:
+        local = announced.get(index)
+        if local is None:
             continue
-        if announced in changed:
-            problems.append(
-                Problem(
-                    f"{path}.occurrence", f"{quoted(change.occurrence)} is changed twice", "one entry an occurrence"
-                )
-            )
-        changed[announced] = None
-        _check_exists(announced, rule, start, zone, excluded, f"{path}.occurrence", problems)
-        if goal is not None and abs(goal - announced) > MOVED_AT_MOST:
-            problems.append(
-                Problem(f"{path}.postponedTo", "is more than a year away from the occurrence", "check the year")
-            )
+        if local in changed:
+            wrong = f"{quoted(change.occurrence)} is changed twice"
+            problems.append(Problem(f"{path}.occurrence", wrong, "one entry an occurrence"))
+        _check_exists(local, known, excluded, f"{path}.occurrence", problems)
+        if goal is not None and abs(goal - local) > MOVED_AT_MOST:
+            wrong = "is more than a year away from the occurrence"
+            problems.append(Problem(f"{path}.postponedTo", wrong, "check the year"))
+        changed[local] = None
         if change.cancelled:
             continue
-        begin = to_instant(goal or announced, zone)
+        begin = to_instant(goal or local, zone)
         if goal is not None:
             moved.append((begin, goal))
-        changed[announced] = Occurrence(begin, float(schedule.duration_seconds + (change.extended_by_seconds or 0)))
+        changed[local] = Occurrence(begin, float(schedule.duration_seconds + (change.extended_by_seconds or 0)))
     return changed, tuple(moved)
 
 
@@ -234,21 +261,11 @@ def _check_shape(change: Change, path: str, problems: list[Problem]) -> None:
 
 
 def _check_exists(
-    announced: datetime,
-    rule: Rule | None,
-    start: datetime,
-    zone: ZoneInfo,
-    excluded: set[datetime],
-    path: str,
-    problems: list[Problem],
+    announced: datetime, known: _KnownStarts, excluded: set[datetime], path: str, problems: list[Problem]
 ) -> None:
-    there = announced == start if rule is None else has_start_on(rule, start, zone, announced.date()) == announced
-    if not there:
+    if known.on(announced.date()) != announced:
         wrong = f"{quoted(announced.isoformat())} is not an occurrence (they are named by their announced start)"
-        problems.append(Problem(path, wrong, _near(rule, start, zone, announced.date())))
+        problems.append(Problem(path, wrong, known.nearest(announced.date())))
     elif announced in excluded:
-        problems.append(
-            Problem(
-                path, f"{quoted(announced.isoformat())} is excluded already", "remove it from exclude or from changes"
-            )
-        )
+        wrong = f"{quoted(announced.isoformat())} is excluded already"
+        problems.append(Problem(path, wrong, "remove it from exclude or from changes"))

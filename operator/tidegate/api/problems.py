@@ -85,6 +85,8 @@ def path_of(location: Sequence[str | int], root: str = "spec") -> str:
 
 def shown(value: object, limit: int = 60) -> str:
     """A value as a person wrote it, shortened."""
+    if isinstance(value, (dict, list)):
+        return "a map" if isinstance(value, dict) else "a list"
     text = value if isinstance(value, str) else repr(value)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= limit else text[: limit - 1] + "…"

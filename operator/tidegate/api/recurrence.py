@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
@@ -187,9 +187,3 @@ def rule_end(rule: Rule, zone: ZoneInfo) -> datetime | None:
 def first_start(rule: Rule, start: datetime, zone: ZoneInfo) -> datetime | None:
     """The first local start of the series, looked for over nine years; None when there is none."""
     return next(local_starts(rule, start, zone, since=start, until=start + FIRST_SEARCH), None)
-
-
-def has_start_on(rule: Rule, start: datetime, zone: ZoneInfo, day: date) -> datetime | None:
-    """The series' local start on that day, or None."""
-    since = datetime.combine(day, time.min)
-    return next(local_starts(rule, start, zone, since=since, until=since + timedelta(days=1, seconds=-1)), None)
