@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +14,8 @@ from tidegate.api.parse import parse_live_event, parse_policy
 from tidegate.simulation import double11 as evening
 from tidegate.simulation import double11_objects as objects
 from tidegate.simulation.stairs import stairs
+
+PRESETS = Path(__file__).parents[2] / "policies" / "scaling"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +86,18 @@ def test_the_policy_is_valid_and_keeps_to_the_preset() -> None:
     assert {t.name for t in policy.targets} == {s.name for s in objects.SERVICES}
     assert all(t.headroom <= 0.10 for t in policy.targets)
     assert policy.release.hold <= 60
+
+
+def test_the_policy_is_the_preset_that_is_shipped() -> None:
+    """But for its name and its queries, which are the recording's."""
+    shipped = yaml.safe_load((PRESETS / "double-11.yaml").read_text())["spec"]
+    played = objects.scaling_policy()["spec"]
+    assert policy_values(played) == policy_values(shipped)
+
+
+def policy_values(spec: dict) -> tuple:
+    policy = parse_policy({"metadata": {"name": "p"}, "spec": spec})
+    return (policy.mode, policy.quantile, policy.release, sorted(policy.targets, key=lambda target: target.name))
 
 
 def test_the_events_start_when_the_demand_does() -> None:

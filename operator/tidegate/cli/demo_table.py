@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from tidegate.cli.demo_result import CONTESTANTS, Result
@@ -16,7 +17,12 @@ def rows(result: Result) -> list[list[str]]:
 
 def table(result: Result) -> Table:
     """The table for the terminal."""
-    made = Table(title="Lost demand, cost and readiness, 22:00 to 02:00", title_justify="left")
+    made = Table(
+        title="Lost demand, cost and readiness, 22:00 to 02:00",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+    )
     made.add_column("", no_wrap=True)
     for heading in HEADINGS:
         made.add_column(heading, justify="right", no_wrap=True)
@@ -40,7 +46,7 @@ def _cells(result: Result, name: str) -> list[str]:
     found = result.scores[name]
     lost = [found.lost_percent, found.lost_in["first_96s"], found.lost_in["first_10min"], found.lost_in["at_link"]]
     return [
-        *(f"{value:.2f} %" for value in lost),
+        *(f"{value:.2f}%" for value in lost),
         f"{found.cost_ratio:.2f}×",
         f"{found.ready_before_seconds:+.0f} s",
         str(found.writes),
