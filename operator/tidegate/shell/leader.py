@@ -19,15 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError
-from tidegate.targets.client import KubeClient, Limits
+from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
 
 log = logging.getLogger(__name__)
 
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases", namespaced=True, scale=False)
-
-REQUEST = Limits(connect=2.0, total=3.0, attempts=1, budget=3.0)
-"""Of the Lease's own client: a renewal that hangs is given up in time for two more before the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ class LeaseLeader:
 
     async def _round(self, client: KubeClient) -> None:
         try:
-            async with asyncio.timeout(self._times.deadline):
+            async with asyncio.timeout(self._times.deadline / 3):  # one that hangs leaves time for another
                 await self._renew_or_take(client)
             self.trouble = ""
         except ConflictError as error:

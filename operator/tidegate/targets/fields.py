@@ -69,7 +69,7 @@ class Fields:
         operations: list[Json] = [
             {"op": "test", "path": "/metadata/uid", "value": place.uid},
             {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-            # An empty list would be taken for "not given"; one empty entry is how the server is told "none".
+            # One empty entry is the documented way to say "none"; of an empty list that is said not to be sure.
             {"op": "replace", "path": "/metadata/managedFields", "value": fields or [{}]},
         ]
         try:
