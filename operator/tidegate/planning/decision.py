@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from tidegate.planning.leadtime import Lead
@@ -54,8 +54,8 @@ class TargetPlan:
     trail: tuple[Judgement, ...]
     reason: Reason
     message: str
-    valid_until: float
-    """When time alone may change this decision."""
+    valid_until: float = field(compare=False)
+    """When time alone may change this decision: for those who keep it."""
     blind: bool = False
 
 

@@ -17,7 +17,18 @@ from tidegate.planning.book import Book
 from tidegate.planning.capacity import Units, need, versions
 from tidegate.planning.decision import Plan, TargetPlan
 from tidegate.planning.leadtime import creation_lag, start_time
-from tidegate.planning.model import STAGES, Key, Observed, PlanSettings, Policy, Reading, Ref, TargetSpec, World
+from tidegate.planning.model import (
+    STAGES,
+    Key,
+    Measured,
+    Observed,
+    PlanSettings,
+    Policy,
+    Reading,
+    Ref,
+    TargetSpec,
+    World,
+)
 from tidegate.planning.targets import decide, not_ours, step_of
 from tidegate.planning.timeline import Timeline, timeline
 
@@ -47,7 +58,7 @@ class _Decided:
     curve: _Curve
     observed: Observed
     readings: tuple[Reading | None, ...]
-    samples: int
+    samples: tuple[Measured, ...]
     stopped: bool
 
 
@@ -59,9 +70,11 @@ class Planner:
     _book: Book | None = None
     _curves: dict[TargetKey, _Curve] = field(default_factory=dict)
     _decided: dict[TargetKey, _Decided] = field(default_factory=dict)
+    _states: dict[Key, tuple[int, Policy]] = field(default_factory=dict)
     _rises: NDArray[np.int64] | None = None
     _queue: NDArray[np.float64] | None = None
     _queued_at: int = 0
+    _longest_moved: float = 0.0
     _verdicts: verdict.Verdicts = field(default_factory=verdict.Verdicts)
 
     def plan(self, world: World, now: float, *, changed: frozenset[Key] | None = None) -> Plan:
@@ -142,7 +155,7 @@ class Planner:
         self, world: World, targets: dict[TargetKey, tuple[Policy, TargetSpec, Key | None]], book: Book, now: float
     ) -> tuple[int, int]:
         """Bring curves and the shared creation queue up; returns the columns [low, high) in which the queue moved."""
-        gone = self._curves.keys() - targets.keys()
+        gone = [key for key in self._curves if key not in targets or targets[key][2] is not None]
         for key in gone:
             old = self._curves.pop(key)
             target = next(t for t in old.policy.targets if t.name == key[1])
@@ -151,9 +164,17 @@ class Planner:
         if self._rises is None:
             self._rises = np.zeros(book.size, dtype=np.int64)
             self._curves.clear()
+            self._states.clear()
             self._queue = None
-        for key, (policy, target, _) in targets.items():
-            self._curve(book, key, policy, target)
+        seen: dict[Key, bool] = {}
+        for key, (policy, target, winner) in targets.items():
+            if policy.key not in seen:
+                state = (book.revision.get(policy.key, 0), policy)
+                known = self._states.get(policy.key)
+                seen[policy.key] = known is not None and known[0] == state[0] and known[1] is policy
+                self._states[policy.key] = state
+            if winner is None and not (seen[policy.key] and key in self._curves):
+                self._curve(book, key, policy, target)
         here = min(max(book.index(now), 0), book.size - 1)
         end = min(book.index(now + self.settings.horizon) + 1, book.size)
         queue = np.zeros(book.size)
@@ -167,6 +188,7 @@ class Planner:
             if end > ends and queue[ends:end].any():
                 moved = (min(moved[0] if moved[1] else ends, ends), end)
         self._queue, self._queued_at = queue, end
+        self._longest_moved = float(queue[slice(*moved)].max(initial=0.0))
         return moved
 
     def _decide(
@@ -179,15 +201,15 @@ class Planner:
         now: float,
         moved: tuple[int, int],
     ) -> TargetPlan:
-        curve = self._curve(book, key, policy, target)
+        curve = self._curves[key]
         observed = world.observed.get(key, Observed())
         readings = _readings(world, policy, target)
-        samples = len(world.measured.get(key, ()))
+        samples = world.measured.get(key, ())
         known = self._decided.get(key)
         if (
             known is not None
             and known.curve is curve
-            and known.observed == observed
+            and (known.observed is observed or known.observed == observed)
             and known.readings == readings
             and known.samples == samples
             and known.stopped == world.stopped
@@ -203,13 +225,10 @@ class Planner:
     def _touches(self, plan: TargetPlan, curve: _Curve, book: Book, moved: tuple[int, int]) -> bool:
         """Whether a change of the creation queue in some columns can change this decision."""
         low, high = moved
-        if low >= high or curve.units is None or self._queue is None:
+        if low >= high or curve.units is None:
             return False
-        if not (curve.units[low:high] > 0).any():
-            return False
-        longest = plan.lead.seconds + float(self._queue[low:high].max())
-        earliest = (low + book.first) * book.cell - longest - SETTLE_MOST
-        return earliest <= plan.valid_until
+        earliest = (low + book.first) * book.cell - plan.lead.seconds - self._longest_moved - SETTLE_MOST
+        return earliest <= plan.valid_until and bool(curve.units[low:high].any())
 
     def _timeline(
         self, world: World, policy: Policy, target: TargetSpec, book: Book, units: Units | None
@@ -256,6 +275,8 @@ def _rises(units: Units, target: TargetSpec) -> NDArray[np.int64]:
 
 
 def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading | None, ...]:
+    if not policy.signals:
+        return ()
     carried = {signal for signal, _ in target.capacity}
     return tuple(world.readings.get((policy.key, s.name)) for s in policy.signals if s.query and s.name in carried)
 

@@ -266,6 +266,10 @@ def _valid_until(facts: Facts, next_at: float | None, line: Timeline | None) -> 
     if facts.blind_since is not None and facts.blind_since + facts.policy.blind_max > facts.now:
         bounds.append(facts.blind_since + facts.policy.blind_max)
     if line is not None:
+        bounds.append(line.enters_at(facts.now + facts.settings.horizon, facts.settings.horizon))
+        first = line.next_rise(facts.now, 0, facts.now + facts.settings.horizon)
+        if first is not None and first[0] > facts.now:
+            bounds.append(first[0])
         busy = loan is not None or facts.due > 0 or facts.need > 0
         if busy:
             bounds.append((line.column(facts.now) + 1 + line.first) * line.cell)

@@ -111,6 +111,12 @@ class Timeline:
         last = int(where[breaks[0]]) if len(breaks) else int(where[-1])
         return float((low + last + 1 + self.first) * self.cell)
 
+    def enters_at(self, until: float, horizon: float) -> float:
+        """When the first need behind the horizon comes into it; infinity when the book knows of none."""
+        high = self.column(until) + 1
+        beyond = self.units[high:] > 0
+        return float((high + int(beyond.argmax()) + self.first) * self.cell - horizon) if beyond.any() else math.inf
+
     def ended_before(self, now: float) -> float | None:
         """When the need last ended; None while there is one."""
         here = self.column(now)
