@@ -216,7 +216,7 @@ async def test_dry_runs_over_http(caller: Caller) -> None:
     [
         ("POST", SHOWS, b"{nonsense", "application/json", 400),
         ("POST", SHOWS, b"[]", "application/json", 400),
-        ("POST", SHOWS, b"k8s\x00", "application/vnd.kubernetes.protobuf", 415),
+        ("POST", SHOWS, b"\xd9", "application/cbor", 415),
         ("PATCH", f"{SHOWS}/friday", b"{}", "application/strategic-merge-patch+json", 415),
         ("PATCH", f"{SHOWS}/friday", b'[{"op": "nonsense"}]', "application/json-patch+json", 400),
         ("PATCH", f"{SHOWS}/friday", b'[{"op": "remove", "path": "/spec/x"}]', "application/json-patch+json", 422),

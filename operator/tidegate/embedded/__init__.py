@@ -7,14 +7,14 @@ StatefulSets, ReplicaSets, HPAs, Jobs and nodes in the time of a clock that the 
 
 What is left out, on purpose:
 
-* protobuf: Go clients that insist on it (``kubectl create deployment``, ``kubectl autoscale``) are told so with 415;
-  manifests (``kubectl apply -f``, ``create -f``) come as JSON and work;
+* answers in protobuf, and most of it in requests: what the ``kubectl create`` commands send is read
+  (see ``protobuf``), anything else is told so with 415; manifests (``kubectl apply -f``, ``create -f``) come as JSON;
 * authentication, authorisation, TLS, admission webhooks and policies: whoever reaches the port may do everything;
 * CEL rules of CRDs are kept and not evaluated; patterns are read as Python's;
 * built-in kinds have no schema: only what ``admission`` names is defaulted or checked, unknown fields are kept, and
   OpenAPI describes them as maps; OpenAPI comes as JSON, never as protobuf;
-* ``autoscaling/v1``, ``events.k8s.io`` and other second doors to the same objects; conversion between versions of a CRD
-  beyond the ``apiVersion``; aggregated discovery; ``PartialObjectMetadataList``;
+* ``autoscaling/v1`` (so ``kubectl autoscale`` of 1.32), ``events.k8s.io`` and other second doors to the same objects;
+  conversion between versions of a CRD beyond the ``apiVersion``; aggregated discovery; ``PartialObjectMetadataList``;
 * a CRD is established in the moment it is created;
 * Pods and the ReplicaSets of a Deployment: pods are counts with a start time (see ``pods`` for the annotations). No
   rollouts, no ``minReadySeconds``, no ordered StatefulSets, no progress deadline; no pod ever fails. DaemonSets,

@@ -10,7 +10,7 @@ import orjson
 import yaml
 from aiohttp import web
 
-from tidegate.embedded import discovery, openapi
+from tidegate.embedded import discovery, openapi, protobuf
 from tidegate.embedded.cluster import AuditEntry, EmbeddedCluster
 from tidegate.embedded.errors import (
     ApiError,
@@ -280,9 +280,11 @@ def _is_about_objects(steps: list[str]) -> bool:
 
 
 async def _body(request: web.Request, kind: type | tuple[type, ...] = dict) -> Any:
-    if "protobuf" in request.content_type or "cbor" in request.content_type:
+    if "cbor" in request.content_type:
         raise unsupported_body(request.content_type)
     raw = await request.read()
+    if request.content_type == protobuf.CONTENT_TYPE:
+        return protobuf.decode(raw)
     try:
         document = yaml.safe_load(raw) if "yaml" in request.content_type and raw[:1] != b"{" else orjson.loads(raw)
     except (ValueError, yaml.YAMLError) as error:
@@ -298,6 +300,8 @@ async def _delete_options(request: web.Request) -> Json:
     raw = await request.read()
     if not raw.strip():
         return {}
+    if request.content_type == protobuf.CONTENT_TYPE:
+        return protobuf.decode(raw)
     try:
         document = orjson.loads(raw)
     except ValueError as error:

@@ -3,7 +3,7 @@
 A schema is compiled once into a tree of functions, because a cluster of 60,000 objects is checked with it. Each
 function takes a value, its path and a report, changes the value in place (defaults in, unknown fields out) and returns
 it. CEL rules (``x-kubernetes-validations``) are not evaluated. Patterns are taken for Python's, which differ from RE2
-in corners that no CRD should use.
+in corners; one that Python cannot read is not checked.
 """
 
 from __future__ import annotations
@@ -221,14 +221,25 @@ def _maximum(bound: Any, schema: Json) -> Rule:
 
 
 def _pattern(pattern: Any, _: Json) -> Rule:
-    compiled = re.compile(pattern)
+    compiled = _compiled(pattern)
 
     def rule(value: Any, path: str, report: Report) -> None:
-        if isinstance(value, str) and not compiled.search(value):
+        if compiled is not None and isinstance(value, str) and not compiled.search(value):
             shown = orjson.dumps(value).decode()
             report.wrong(path, f"Invalid value: {shown}: {path} in body should match '{pattern}'")
 
     return rule
+
+
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """RE2 lets flags stand anywhere, Python only at the start (or around what they are for)."""
+    flags = re.search(r"\(\?([ims]+)\)", pattern)
+    if flags and flags.start():
+        pattern = f"{pattern[: flags.start()]}(?{flags[1]}:{pattern[flags.end() :]})"
+    try:
+        return re.compile(pattern)
+    except re.error:
+        return None
 
 
 def _format(name: Any, _: Json) -> Rule:
