@@ -17,9 +17,12 @@ CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
 
 Message = dict[int, tuple[str, str]]
-"""Field number to (name, type). A type is a message, or ``str``, ``int``, ``bool``, ``bytes``, ``quantity``. In front
-of it, ``[]`` makes a list, ``{}`` a map by string, and ``?`` says that zero means something (else it means absent). ``-``
-is a field that the server fills in itself."""
+"""Field number to (name, type).
+
+A type is a message, or ``str``, ``int``, ``bool``, ``bytes``, ``quantity``. In front of it, ``[]`` makes a list, ``{}``
+a map by string, and ``?`` says that zero means something (else it means absent). ``-`` is a field that the server fills
+in itself.
+"""
 
 _META = ("metadata", "ObjectMeta")
 _IGNORED = ("", "-")
