@@ -36,7 +36,7 @@ def release(
     """Return everything that was borrowed: values, owners, and the Loan objects.
 
     First a durable stop is written that a live operator obeys (``tidegate resume`` lifts it). Values are restored at
-    once, not in steps: an autoscaler without a gentle ``behavior.scaleDown`` falls to its metric's level within seconds.
+    once, not in steps: an autoscaler without a gentle ``behavior.scaleDown`` falls to its metric's level in seconds.
     While a loan is live nothing is done without --now.
     """
     if not everything:

@@ -8,7 +8,8 @@ import numpy as np
 
 from tidegate.planning.book import Book
 from tidegate.planning.capacity import units_for
-from tidegate.planning.model import Key, Policy, TargetSpec
+from tidegate.planning.model import Announcement, Key, Policy, TargetSpec
+from tidegate.planning.shape import contributions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,25 @@ def shares(book: Book, policy: Policy, target: TargetSpec, at: float) -> tuple[S
                 units = units_for(demand, capacity=capacity[part.signal], headroom=target.headroom)
                 found.append(Share(entry.announcement.key, part.signal, demand, units))
     return tuple(sorted(found, key=lambda s: (-s.units, s.event, s.signal)))
+
+
+def own_share(event: Announcement, policy: Policy, *, cell: float) -> tuple[tuple[str, int], ...]:
+    """Units that an event alone would need of each target at its own peak, in the policy's order."""
+    if not event.occurrences:
+        return ()
+    peaks: dict[str, float] = {}
+    for part in contributions(event, event.occurrences[0], cell=cell):
+        peaks[part.signal] = max(peaks.get(part.signal, 0.0), part.scale * float(part.unit[0].max()))
+    found = []
+    for target in policy.targets:
+        units = [
+            units_for(peaks[signal], capacity=capacity, headroom=target.headroom)
+            for signal, capacity in target.capacity
+            if signal in peaks
+        ]
+        if units:
+            found.append((target.name, max(units)))
+    return tuple(found)
 
 
 def who(book: Book, policy: Key, since: float, until: float) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ def _plan(
         trail=trail,
         reason=reason,
         message=message,
-        valid_until=_valid_until(facts, next_at, line),
+        valid_until=_valid_until(facts, next_at, line) if action is Action.NOTHING else facts.now,
         blind=facts.blind_since is not None,
     )
 

@@ -15,7 +15,7 @@ from tidegate.planning.model import Announcement, Key, Observed, Occurrence, Pol
 from tidegate.planning.reasons import Reason
 
 PACE = 5.0
-"""Seconds after which time alone makes a verdict worth working out again."""
+"""Seconds on which verdicts tick: time alone makes one worth working out again no sooner."""
 
 _BLOCKING = {
     Reason.TARGET_MISSING,
@@ -41,6 +41,7 @@ class Verdicts:
     ) -> dict[Key, Verdict]:
         """Verdicts of the events that are near; an event whose policy is missing has one at any time."""
         found: dict[Key, Verdict] = {}
+        now = now // PACE * PACE
         hour = int(now // 3600.0)
         for policy_key, members in book.by_policy.items():
             policy = world.policies.get(policy_key)
@@ -51,7 +52,7 @@ class Verdicts:
             if not near:
                 continue
             mine = [(plans[policy_key, t.name], world.observed.get((policy_key, t.name))) for t in policy.targets]
-            state = (int(now // PACE), book.revision[policy_key], mine)
+            state = (now, book.revision[policy_key], mine)
             known = self._known.get(policy_key)
             if known is None or known[0] != state:
                 known = self._known[policy_key] = (state, _verdicts(world, book, plans, policy, near, now))

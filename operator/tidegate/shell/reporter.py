@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from tidegate.control.apply import Applied
 from tidegate.control.loop import Beat
 from tidegate.planning.decision import Action, Outcome, Verdict
-from tidegate.planning.model import Key, Ref
+from tidegate.planning.explain import own_share
+from tidegate.planning.model import Key, PlanSettings, Ref
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
@@ -35,6 +36,7 @@ class Reporter:
     publisher: Publisher
     events: EventSink
     clock: Clock
+    cell: float = PlanSettings().cell
     last: Beat | None = None
     _live: set[Key] = field(default_factory=set)
     _told: dict[Key, Verdict] = field(default_factory=dict)
@@ -116,7 +118,10 @@ class Reporter:
             return []
         now = self.clock.now()
         self._changes_at[key] = event_changes_at(parsed, now)
-        status = event_status(parsed, self._told.get(key), live=key in self._live, now=now)
+        policy = self.store.policy(Key(key.namespace, parsed.policy))
+        announced = self.store.announcements().get(key)
+        share = own_share(announced, policy, cell=self.cell) if policy and announced else ()
+        status = event_status(parsed, self._told.get(key), live=key in self._live, share=share, now=now)
         return [StatusPatch("LiveEvent", key, status)]
 
     def _say(self, one: Applied) -> None:

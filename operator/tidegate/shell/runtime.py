@@ -35,7 +35,7 @@ from tidegate.shell.store import WatchedStore, key_of
 from tidegate.shell.workloads import WorkloadWatch
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
-from tidegate.targets.loans import LOANS, KubeLoanBook, loan_key
+from tidegate.targets.loans import KubeLoanBook, latest_epoch, loan_key
 from tidegate.targets.registry import KubeTargets
 
 log = logging.getLogger("tidegate")
@@ -84,7 +84,7 @@ class Runtime:
             namespace=settings.operator_namespace,
             name=settings.lease_name,
             identity=settings.identity,
-            past_epoch=self._past_epoch,
+            past_epoch=lambda client: latest_epoch(client, settings.namespaces),
             on_change=tell,
         )
         self.publisher = StatusPublisher(
@@ -95,7 +95,7 @@ class Runtime:
             per_second=settings.status_writes_per_second,
         )
         self.sink = KubeEventSink(self.client, discovery, instance=settings.identity, now=self.clock.now)
-        self.reporter = Reporter(self.store, self.publisher, self.sink, self.clock)
+        self.reporter = Reporter(self.store, self.publisher, self.sink, self.clock, cell=settings.plan.cell)
         ledger = Ledger(self.targets, book, self.clock, self.leader, loan_key)
         source = _source(settings)
         self.source = source
@@ -271,14 +271,6 @@ class Runtime:
                 await self._list_policies()
             except TidegateError as error:  # the watch goes on; the next round tries again
                 log.warning("policies could not be listed again: %s", error)
-
-    async def _past_epoch(self, client: KubeClient) -> int:
-        """Highest epoch on record in loans: a Lease that was deleted must not make a new leader look old."""
-        highest = 0
-        for scope in self.settings.namespaces or ("",):
-            for obj in await client.items(LOANS.path(scope)):
-                highest = max(highest, int((obj.get("spec") or {}).get("epoch") or 0))
-        return highest
 
     def _spawn(self, job: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(job, name=name))

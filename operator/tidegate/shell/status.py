@@ -18,6 +18,7 @@ from tidegate.ports import Json
 from tidegate.shell.store import Invalid
 
 MESSAGE_MOST = 500
+SHARE_MOST = 64
 
 _TROUBLES = {
     Reason.TARGET_MISSING,
@@ -39,7 +40,9 @@ def invalid_status(invalid: Invalid) -> Json:
     }
 
 
-def event_status(event: ParsedEvent, verdict: Verdict | None, *, live: bool, now: float) -> Json:
+def event_status(
+    event: ParsedEvent, verdict: Verdict | None, *, live: bool, share: Iterable[tuple[str, int]], now: float
+) -> Json:
     """Of a LiveEvent: armed, its verdict, its next occurrence. One that waits for next Friday is Ready."""
     generation = event.generation
     occurrence = event.next_occurrence(now)
@@ -53,6 +56,7 @@ def event_status(event: ParsedEvent, verdict: Verdict | None, *, live: bool, now
             condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
+        "share": [{"target": target, "units": min(units, 10**9)} for target, units in share][:SHARE_MOST],
         "verdict": _cut(f"{verdict.outcome.value}: {verdict.message}") if verdict is not None else None,
     }
     return status

@@ -60,6 +60,10 @@ class WatchedStore:
         """A copy: the plan of a beat must not change under it."""
         return dict(self._policies)
 
+    def policy(self, key: Key) -> Policy | None:
+        """One policy."""
+        return self._policies.get(key)
+
     def announcements(self) -> Mapping[Key, Announcement]:
         """The live mapping; ``take_changes`` tells what differs."""
         self._roll()
