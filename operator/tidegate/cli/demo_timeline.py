@@ -30,7 +30,7 @@ class Timeline:
         self._live: Live | None = None
         self._said = 0
         self._verdicts = 0
-        self._marks = [(rise.begin, rise.name) for rise in scenario.rises]
+        self._marks = [(rise.begin, rise.name.rstrip("-0123456789")) for rise in scenario.rises]
         self._most = {s.name: max(1.0, float(scenario.need(s).max())) for s in scenario.services}
 
     def showing(self) -> AbstractContextManager[object]:
@@ -67,7 +67,7 @@ class Timeline:
         made.add_column("service")
         for name in ("needed", "ready", "starting", "floor"):
             made.add_column(name, justify="right")
-        made.add_column("served (=)  more than needed (#)  missing (!)")
+        made.add_column(Text.assemble(("served", "green"), " ", ("spare", "blue"), " ", ("missing", "red")))
         at = min(max(int(self._clock.now() - self._scenario.first), 0), self._scenario.seconds - 1)
         for service in self._scenario.services:
             view = self._recording.views.get(service.name, NOTHING)
@@ -111,6 +111,10 @@ def sentence(decision: Decision) -> str:
     return f"{time_of_day(decision.at, seconds=True)} {decision.service}: {decision.before} → {decision.after}{why}"
 
 
-def _bar(need: float, ready: int, most: float) -> str:
+def _bar(need: float, ready: int, most: float) -> Text:
+    """What is served, what stands ready beyond that, what is missing; full length is the evening's largest need."""
     wanted, there = round(min(1.0, need / most) * BAR), round(min(1.2, ready / most) * BAR)
-    return "=" * min(wanted, there) + "#" * max(0, there - wanted) + "!" * max(0, wanted - there)
+    bar = Text("█" * min(wanted, there), style="green")
+    bar.append("█" * max(0, there - wanted), style="blue")
+    bar.append("█" * max(0, wanted - there), style="red")
+    return bar
