@@ -41,7 +41,7 @@ async def test_a_level_is_ready_before_t0_held_and_returned() -> None:
     returned(cluster)
 
 
-CALLS = 19
+CALLS = 23
 """Calls that one whole evening of one target makes: ``test_every_call_is_a_kill_point`` holds it."""
 
 

@@ -128,7 +128,9 @@ def release(facts: Facts, level: int) -> Judgement | None:
     elapsed = facts.now - loan.stepped_at
     if elapsed < RELEASE_INTERVAL:
         return Judgement(Reason.RELEASE_WAIT, facts.current, f"next step down in {RELEASE_INTERVAL - elapsed:.0f} s")
-    allowed = max(1, math.floor(facts.policy.release.step_per_minute * loan.highest * min(elapsed, 60.0) / 60.0))
+    # One interval's worth, however long the hold before was: a minute's worth now and another step 30 s later would
+    # give back more than the share within one minute.
+    allowed = max(1, math.floor(facts.policy.release.step_per_minute * loan.highest * RELEASE_INTERVAL / 60.0))
     if facts.current - level <= allowed:
         return None
     lowered = facts.current - allowed

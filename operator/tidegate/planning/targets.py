@@ -93,8 +93,7 @@ def release_step(observed: Observed, release: Release, *, now: float) -> tuple[A
         return Action.RETURN, rest
     if now - observed.loan.stepped_at < RELEASE_INTERVAL:
         return Action.NOTHING, current
-    elapsed = min(now - observed.loan.stepped_at, 60.0)
-    allowed = max(1, math.floor(release.step_per_minute * observed.loan.highest * elapsed / 60.0))
+    allowed = max(1, math.floor(release.step_per_minute * observed.loan.highest * RELEASE_INTERVAL / 60.0))
     return (Action.LOWER, current - allowed) if current - allowed > rest else (Action.RETURN, rest)
 
 
