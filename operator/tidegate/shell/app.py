@@ -28,8 +28,9 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Set kopf up, then start the loop."""
     global _runtime
-    configure(settings)
-    _runtime = Runtime(load_settings())
+    ours = load_settings()
+    configure(settings, whole_cluster=ours.namespaces is None)
+    _runtime = Runtime(ours)
     await _runtime.start()
 
 
@@ -47,8 +48,11 @@ async def policy_seen(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         _runtime.policy_seen(str(event["type"]), dict(body))
 
 
-def configure(settings: kopf.OperatorSettings) -> None:
+def configure(settings: kopf.OperatorSettings, *, whole_cluster: bool) -> None:
     """What kopf needs to be told: nothing of it may write to our objects, and no watch may hang for ever."""
+    # With rights in our namespaces alone, kopf would ask for all namespaces and CRDs, be refused, and try for 54 s
+    # before it watches any policy.
+    settings.scanning.disabled = not whole_cluster
     settings.persistence.finalizer = "tidegate.dev/kopf"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="kopf.tidegate.dev")
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="kopf.tidegate.dev")
