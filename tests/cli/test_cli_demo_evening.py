@@ -28,4 +28,5 @@ def test_the_hurried_evening_is_prepared_and_returned(tmp_path: Path) -> None:
     page = (tmp_path / "r.html").read_text()
     for service in ("order", "payment", "inventory", "chat", "cache"):
         assert f"{service}-service" in page
+    assert "all floors were back at their owners&#x27; values, and no loan was left" in page
     assert "Traceback" not in log

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from tidegate.cli.demo_chart import Box, Chart, Line, draw
-from tidegate.cli.demo_evening import SPEEDS, length, schedule
+from tidegate.cli.demo_evening import SPEEDS, length, returned, schedule
 from tidegate.cli.demo_operator import Operator, OperatorDiedError, record_signals
 from tidegate.cli.demo_picture import picture
 from tidegate.cli.demo_report import report
@@ -151,6 +151,14 @@ def test_the_table_fits_an_ordinary_terminal(result: Result) -> None:
     lines = console.export_text().splitlines()
     for label in CONTESTANTS.values():
         assert any(label in line and "×" in line for line in lines)
+
+
+def test_what_was_not_returned_is_said() -> None:
+    recording = Recording({}, floors={s.name: s.minimum for s in PLAYED.services})
+    assert returned(PLAYED, recording).startswith("By 02:15 all floors were back")
+    recording.floors["chat-service"] += 1
+    recording.loans.add("hpa-chat-service")
+    assert returned(PLAYED, recording) == "Not returned by 02:15: floors of chat-service; loans left: 1."
 
 
 def test_the_report_needs_nothing_else_and_is_escaped(result: Result) -> None:

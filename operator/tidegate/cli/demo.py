@@ -114,7 +114,7 @@ def play(console: Console, *, speed: float, keep: Path | None) -> Result:
         }
         _watch(console, played, clock, stage, operator)
     runs = {"tidegate": stage.run_of("tidegate"), **alone}
-    said = notes(played, clock, stage.recording.write_requests)
+    said = notes(played, clock, stage.recording)
     return judge(played, runs, stage.recording.decisions(), said)
 
 
@@ -150,6 +150,6 @@ def _tell(console: Console, result: Result, report: Path) -> None:
 
     console.print(table(result))
     console.print(explanation(), markup=False, highlight=False, style="dim")
-    for note in result.notes[2:4]:
+    for note in result.notes[:3]:
         console.print(note, markup=False, highlight=False, style="dim")
     console.print(f"Report with pictures: {report}", markup=False, highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tidegate.cli.demo_chart import clock as time_of_day
+from tidegate.cli.demo_stage import Recording
 from tidegate.control.clock import ScheduledClock
 from tidegate.simulation import double11 as evening
 from tidegate.simulation.baselines import METRIC_NOTE, run_autoscaler
@@ -56,17 +57,27 @@ def speeds_in_words(clock: ScheduledClock) -> str:
     return "Simulated time runs faster than real time: " + ", ".join(parts) + ". The Lease stays on the real clock."
 
 
-def notes(scenario: Scenario, clock: ScheduledClock, write_requests: int) -> list[str]:
-    """How it was made, for the report; the second to fourth also end the terminal's output."""
+def notes(scenario: Scenario, clock: ScheduledClock, recording: Recording) -> list[str]:
+    """How it was made and how it ended, for the report; the first three also end the terminal's output."""
     return [
-        DEMAND_NOTE,
-        _announced(),
+        returned(scenario, recording),
         f"The HPAs that are alone were played at steps of one second with the same physics. {METRIC_NOTE}.",
         _variants(scenario),
+        DEMAND_NOTE,
+        _announced(),
         _pods(scenario),
         speeds_in_words(clock),
-        f"For floors, loans, status and events the operator sent {write_requests} write requests, without the Lease.",
+        f"For floors, loans, status and events the operator sent {recording.write_requests} write requests.",
     ]
+
+
+def returned(scenario: Scenario, recording: Recording) -> str:
+    """Whether everything that was borrowed was given back, as the cluster shows it."""
+    until = time_of_day(evening.LAST)
+    kept = [s.name for s in scenario.services if recording.floors[s.name] != s.minimum]
+    if kept or recording.loans:
+        return f"Not returned by {until}: floors of {', '.join(kept) or 'none'}; loans left: {len(recording.loans)}."
+    return f"By {until} all floors were back at their owners' values, and no loan was left."
 
 
 DEMAND_NOTE = (

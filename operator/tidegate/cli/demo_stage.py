@@ -28,6 +28,7 @@ Json = dict[str, Any]
 AUTOSCALERS = ("autoscaling", "horizontalpodautoscalers")
 POLICIES = ("tidegate.dev", "scalingpolicies")
 EVENTS = ("tidegate.dev", "liveevents")
+LOANS = ("tidegate.dev", "loans")
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Recording:
     trackers: dict[str, Tracker]
     moves: list[_Move] = field(default_factory=list)
     floors: dict[str, int] = field(default_factory=dict)
+    loans: set[str] = field(default_factory=set)
+    """Names of the Loans that are there."""
     views: dict[str, WorkloadView] = field(default_factory=dict)
     verdicts: list[tuple[float, str, str]] = field(default_factory=list)
     """(when, LiveEvent, its verdict) at each change of outcome."""
@@ -160,7 +163,10 @@ class Stage:
         physics.on_change = note
 
     def _changed(self, kind: tuple[str, str], change: Change) -> None:
+        if kind == LOANS:
+            self.recording.loans.add(change.item.name)
         if change.type == DELETED:
+            self.recording.loans.discard(change.item.name)
             return
         if kind == AUTOSCALERS:
             self._floor(change.item.name, change.item.document())
