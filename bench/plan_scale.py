@@ -52,11 +52,11 @@ def raw_policies(workloads: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def raw_events(count: int, policies: int, *, seed: int = 11) -> Iterator[dict[str, Any]]:
+def raw_events(count: int, policies: int, *, seed: int = 11, now: float = NOW) -> Iterator[dict[str, Any]]:
     """LiveEvents of a day: an hour or a few each, most of them small."""
     dice = random.Random(seed)
     for number in range(count):
-        start = NOW + dice.choices(range(24), HOURS)[0] * 3600 + dice.randrange(0, 3600, 60)
+        start = now + dice.choices(range(24), HOURS)[0] * 3600 + dice.randrange(0, 3600, 60)
         viewers = int(dice.paretovariate(1.2) * 50)
         yield {
             "apiVersion": "tidegate.dev/v1alpha1",

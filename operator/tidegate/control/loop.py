@@ -117,6 +117,8 @@ class Loop:
         now = self.clock.now()
         world = self._world(policies)
         plan = self._planner.plan(world, now, changed=self._take_changes())
+        if self._plan is None:
+            log.info("first plan: %d events, %d targets", len(world.announcements), len(plan.targets))
         self._plan = plan
         applied: tuple[Applied, ...] = ()
         if leading and not world.stopped:

@@ -56,6 +56,10 @@ class TargetPlan:
     message: str
     valid_until: float = field(compare=False)
     """When time alone may change this decision: for those who keep it."""
+    ready_at: float | None = None
+    """When the level is expected to be ready; None when it is, or when nothing is known of it."""
+    short_at: float | None = None
+    """The first instant before that at which the need is above what is ready; None when it comes in time."""
     blind: bool = False
 
 

@@ -125,6 +125,8 @@ def release(facts: Facts, level: int) -> Judgement | None:
         level = min(gate, facts.current)
         if level == facts.current:
             return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
+    else:
+        gate = 0
     elapsed = facts.now - loan.stepped_at
     if elapsed < RELEASE_INTERVAL:
         return Judgement(Reason.RELEASE_WAIT, facts.current, f"next step down in {RELEASE_INTERVAL - elapsed:.0f} s")
@@ -132,7 +134,7 @@ def release(facts: Facts, level: int) -> Judgement | None:
     # give back more than the share within one minute.
     allowed = max(1, math.floor(facts.policy.release.step_per_minute * loan.highest * RELEASE_INTERVAL / 60.0))
     if facts.current - level <= allowed:
-        return None
+        return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units") if gate else None
     lowered = facts.current - allowed
     share = 100.0 * facts.policy.release.step_per_minute
     return Judgement(

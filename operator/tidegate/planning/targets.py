@@ -182,6 +182,7 @@ def _plan(
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
         until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
+    ready_at, short_at = _expected(facts, action, level, lead, line)
     return TargetPlan(
         policy=facts.policy.key,
         target=facts.target.name,
@@ -200,8 +201,29 @@ def _plan(
         reason=reason,
         message=message,
         valid_until=_valid_until(facts, next_at, line) if action is Action.NOTHING else facts.now,
+        ready_at=ready_at,
+        short_at=short_at,
         blind=facts.blind_since is not None,
     )
+
+
+def _expected(
+    facts: Facts, action: Action, level: int | None, lead: Lead, line: Timeline | None
+) -> tuple[float | None, float | None]:
+    """(when the level is ready, when the need is above what is ready before that).
+
+    Counted from the write; a level that is overdue is taken to need its whole lead time from the current cell on.
+    """
+    ready, loan = facts.observed.ready, facts.observed.loan
+    if line is None or level is None or ready is None or ready >= level:
+        return None, None
+    here = math.floor(facts.now / line.cell) * line.cell
+    ready_at = facts.now + lead.seconds
+    if action is not Action.RAISE and loan is not None:
+        ready_at = loan.stepped_at + lead.seconds
+        if ready_at < here:
+            ready_at = here + lead.seconds
+    return ready_at, line.short_at(facts.now, ready_at, ready, facts.target.maximum)
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

@@ -117,6 +117,12 @@ class Timeline:
         beyond = self.units[high:] > 0
         return float((high + int(beyond.argmax()) + self.first) * self.cell - horizon) if beyond.any() else math.inf
 
+    def short_at(self, now: float, ready_at: float, ready: int, most: int) -> float | None:
+        """The first instant from now to ``ready_at`` at which more is needed than is ready; None when never."""
+        low, high = self.column(now), self.column(ready_at - 1e-6) + 1
+        short = np.minimum(self.units[low:high], most) > ready
+        return max(float((low + int(short.argmax()) + self.first) * self.cell), 0.0) if short.any() else None
+
     def ended_before(self, now: float) -> float | None:
         """When the need last ended; None while there is one."""
         here = self.column(now)

@@ -87,7 +87,7 @@ def _verdicts(
         alike = entry.signals, occurrence.start
         verdict = shared.get(alike)
         if verdict is None:
-            verdict = shared[alike] = _verdict(world, plans, policy, entry, occurrence, now)
+            verdict = shared[alike] = _verdict(world, plans, policy, entry, occurrence)
         found[key] = verdict
     return found
 
@@ -106,7 +106,6 @@ def _verdict(
     policy: Policy,
     entry: Entry,
     occurrence: Occurrence,
-    now: float,
 ) -> Verdict:
     signals = entry.signals
     carrying = [t for t in policy.targets if any(signal in signals for signal, _ in t.capacity)]
@@ -114,13 +113,13 @@ def _verdict(
         message = f"no target of {policy.key.name} carries {', '.join(sorted(signals)) or 'any of its signals'}"
         return Verdict(Outcome.BLOCKED, Reason.NO_TARGET, message, occurrence.start)
     judged = [
-        _of_target(plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed()), occurrence, now)
+        _of_target(plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed()), occurrence)
         for t in sorted(carrying, key=lambda t: t.name)
     ]
     return min(judged, key=lambda v: _ORDER[v.outcome])
 
 
-def _of_target(plan: TargetPlan, observed: Observed, occurrence: Occurrence, now: float) -> Verdict:
+def _of_target(plan: TargetPlan, observed: Observed, occurrence: Occurrence) -> Verdict:
     start, name = occurrence.start, plan.target
     if plan.reason in _BLOCKING:
         return Verdict(Outcome.BLOCKED, plan.reason, f"{name}: {plan.message}", start, target=name)
@@ -136,12 +135,9 @@ def _of_target(plan: TargetPlan, observed: Observed, occurrence: Occurrence, now
         return Verdict(
             Outcome.READY, Reason.READY, f"{name}: {observed.ready} of {plan.level} ready", start, target=name
         )
-    written_at = observed.loan.stepped_at if observed.loan and plan.current == plan.level else now
-    ready_at = max(written_at + plan.lead.seconds, now)
-    if ready_at <= start or plan.need <= observed.ready:
+    if plan.short_at is None or plan.ready_at is None:
         message = f"{name}: {observed.ready} of {plan.level} ready, the rest is expected in time"
         return Verdict(Outcome.READY, Reason.ON_PLAN, message, start, target=name)
-    message = (
-        f"{name}: {observed.ready} of {plan.level} ready, the rest is expected {ready_at - max(start, now):.0f} s late"
-    )
-    return Verdict(Outcome.LATE, Reason.LATE, message, start, ready_at=ready_at, target=name)
+    late = plan.ready_at - plan.short_at
+    message = f"{name}: {observed.ready} of {plan.level} ready, the rest is expected {late:.0f} s late"
+    return Verdict(Outcome.LATE, Reason.LATE, message, start, ready_at=plan.ready_at, target=name)
