@@ -9,7 +9,7 @@ STAMP := $(VENV)/.up-to-date
 ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
-CRDS := charts/tidegate/crds
+CRDS := charts/tidegate/files/crds
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -15,7 +15,7 @@ from tidegate.api.crd import all_crds, drift, write_crds
 from tidegate.cli.crds import crds
 from tidegate.planning.shape import PROFILES
 
-CHART = Path(__file__).parents[2] / "charts/tidegate/crds"
+CHART = Path(__file__).parents[2] / "charts/tidegate/files/crds"
 CRDS = all_crds()
 APP = Typer()
 APP.command()(crds)

@@ -180,7 +180,7 @@ class Cluster:
 
     def install_crds(self) -> None:
         """Our kinds, from the chart's generated files."""
-        folder = str(ROOT / "charts" / "tidegate" / "crds")
+        folder = str(ROOT / "charts" / "tidegate" / "files" / "crds")
         self.run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", folder)
         kinds = ("liveevents", "loans", "scalingpolicies")
         names = [f"crd/{kind}.tidegate.dev" for kind in kinds]

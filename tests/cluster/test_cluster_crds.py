@@ -43,7 +43,7 @@ def dry_run(obj: dict[str, Any], namespace: str) -> subprocess.CompletedProcess[
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
     """A namespace of a cluster whose CRDs are those of the chart, established."""
-    applied = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "charts/tidegate/crds"))
+    applied = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "charts/tidegate/files/crds"))
     assert applied.returncode == 0, applied.stderr
     crds = [f"crd/{name}.tidegate.dev" for name in ("liveevents", "loans", "scalingpolicies")]
     established = kubectl("wait", "--for=condition=Established", "--timeout=20s", *crds)
