@@ -1,0 +1,57 @@
+"""What is installed is what is tested: the wheel holds the package and nothing else, and works by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from project_tree import ROOT
+
+pytestmark = pytest.mark.timeout(600)
+
+PROBE = ["install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--no-cache-dir", "hatchling"]
+
+
+def pip(*arguments: str, python: Path | str = sys.executable, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run pip; its own configuration decides where packages come from."""
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built as pip builds it."""
+    if pip(*PROBE, check=False).returncode:
+        pytest.skip("pip cannot reach its index: the wheel needs its build backend from there")
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+    built = list(folder.glob("*.whl"))
+    assert len(built) == 1
+    return built[0]
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"tidegate"}
+    assert "tidegate/py.typed" in names, "its types are meant to be used"
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    sources = {str(p.relative_to(ROOT / "operator")) for p in (ROOT / "operator").rglob("*.py")}
+    assert sources <= set(names)
+
+
+def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", with_pip=True, symlinks=True)
+    binaries = tmp_path / "env" / "bin"
+    pip("install", "--quiet", "--no-compile", "--constraint", "constraints.txt", str(wheel), python=binaries / "python")
+    for program in ("tidegate", "kubectl-tidegate"):
+        said = subprocess.run([binaries / program, "version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert said.stdout.startswith("tidegate ")
+    modules = "import tidegate.cli.main, tidegate.shell.app, tidegate.embedded.server, tidegate.simulation.score"
+    subprocess.run([binaries / "python", "-W", "error::ImportWarning", "-c", modules], cwd=tmp_path, check=True)
