@@ -39,7 +39,9 @@ def raw_policies(workloads: int) -> Iterator[dict[str, Any]]:
             {
                 "name": f"w{index}",
                 "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"w{number}-{index}"},
-                "capacity": {"orders_per_second": 20 + index} if index % 2 else {"concurrent_viewers": 400 + 50 * index},
+                "capacity": {"orders_per_second": 20 + index}
+                if index % 2
+                else {"concurrent_viewers": 400 + 50 * index},
                 "max": 100_000,
             }
             for index in range(min(5, workloads - number * 5))
@@ -61,7 +63,12 @@ def raw_events(count: int, policies: int, *, seed: int = 11, now: float = NOW) -
         yield {
             "apiVersion": "tidegate.dev/v1alpha1",
             "kind": "LiveEvent",
-            "metadata": {"name": f"show-{number}", "namespace": f"shop-{number % policies}", "uid": str(number), "generation": 1},
+            "metadata": {
+                "name": f"show-{number}",
+                "namespace": f"shop-{number % policies}",
+                "uid": str(number),
+                "generation": 1,
+            },
             "spec": {
                 "schedule": {
                     "startTime": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start + 8 * 3600)),
@@ -72,7 +79,13 @@ def raw_events(count: int, policies: int, *, seed: int = 11, now: float = NOW) -
                 "spreadPercent": dice.choice([20, 30, 50]),
                 "profile": dice.choice(["show", "flat", "flash-sale"]),
                 "moments": [
-                    {"name": "link", "signal": "orders_per_second", "offsetSeconds": 1800, "durationSeconds": 90, "factor": "3.0"}
+                    {
+                        "name": "link",
+                        "signal": "orders_per_second",
+                        "offsetSeconds": 1800,
+                        "durationSeconds": 90,
+                        "factor": "3.0",
+                    }
                 ],
                 "policyRef": {"name": "core"},
             },
