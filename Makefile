@@ -10,11 +10,12 @@ ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
 CRDS := charts/tidegate/files/crds
+RULES := charts/tidegate/files/rules.yaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts generated unit test-cluster test-cluster-long bench crds docs format \
+.PHONY: help demo test lint types contracts generated unit test-cluster test-cluster-long bench crds rbac docs format \
         constraints venv clean
 
 help: ## Show what there is
@@ -38,6 +39,7 @@ contracts: $(STAMP) ## Which room may import which
 
 generated: $(STAMP) ## What is generated is what would be generated now
 	$(BIN)/tidegate crds --check $(CRDS)
+	$(BIN)/tidegate rbac --check $(RULES)
 	$(BIN)/python tests/api/bad_inputs.py --check
 	$(BIN)/python docs/generate.py --check
 
@@ -59,6 +61,9 @@ bench: $(STAMP) ## How the planner scales: figures, not tests
 
 crds: $(STAMP) ## Generate the CustomResourceDefinitions anew
 	$(BIN)/tidegate crds --write $(CRDS)
+
+rbac: $(STAMP) ## Generate the chart's RBAC rules anew
+	$(BIN)/tidegate rbac --write $(RULES)
 
 docs: $(STAMP) ## Generate the reference pages anew
 	$(BIN)/python tests/api/bad_inputs.py

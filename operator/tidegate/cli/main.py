@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from tidegate.cli import crds, demo, embedded, explain, plan, release, validate, version
+from tidegate.cli import crds, demo, embedded, explain, plan, rbac, release, validate, version
 
 app = typer.Typer(
     name="tidegate",
@@ -25,6 +25,7 @@ app.command("explain")(explain.explain)
 app.command("release")(release.release)
 app.command("resume")(release.resume)
 app.command("crds")(crds.crds)
+app.command("rbac")(rbac.rbac)
 app.command("version")(version.version)
 
 

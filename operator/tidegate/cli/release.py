@@ -26,7 +26,9 @@ def release(
         bool, typer.Option("--all", help="return every loan; required, so that nobody does it by accident")
     ] = False,
     now: Annotated[bool, typer.Option("--now", help="also while an event is live")] = False,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="only loans of this namespace")] = None,
+    namespace: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", help="only loans of this namespace; may be repeated")
+    ] = None,
     operator_namespace: Annotated[
         str,
         typer.Option(envvar="TIDEGATE_OPERATOR_NAMESPACE", help="where the operator runs: the stop is written there"),
@@ -101,7 +103,7 @@ class _Person:
         return True
 
 
-async def _release(*, now: bool, namespace: str | None, operator_namespace: str) -> dict[str, Any]:
+async def _release(*, now: bool, namespace: list[str] | None, operator_namespace: str) -> dict[str, Any]:
     from tidegate.api.loan import loan_from_object, loan_to_object
     from tidegate.control.clock import RealClock
     from tidegate.control.ledger import Ledger
@@ -112,8 +114,7 @@ async def _release(*, now: bool, namespace: str | None, operator_namespace: str)
 
     client = await KubeClient.connect()
     try:
-        scope = [namespace] if namespace else None
-        book = KubeLoanBook(client, scope, to_object=loan_to_object, from_object=loan_from_object)
+        book = KubeLoanBook(client, namespace or None, to_object=loan_to_object, from_object=loan_from_object)
         loans = list(await book.list())
         live = [str(loan.place.ref) for loan in loans if loan.until > time.time()]
         if live and not now:

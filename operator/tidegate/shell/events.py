@@ -19,8 +19,12 @@ from tidegate.planning.model import Ref
 from tidegate.ports import Json, NotFoundError, TidegateError
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery
+from tidegate.targets.rules import Rule
 
 log = logging.getLogger(__name__)
+
+RULES = (Rule("", ("events",), ("create", "patch")),)
+"""In the namespace of what they are about."""
 
 TOGETHER = 600.0
 """Seconds within which the same thing said again is the same Event."""

@@ -21,10 +21,16 @@ from datetime import UTC, datetime
 from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
+from tidegate.targets.rules import LEASE_NAME, Rule, Where
 
 log = logging.getLogger(__name__)
 
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases", namespaced=True, scale=False)
+
+RULES = (
+    Rule("coordination.k8s.io", ("leases",), ("create",), Where.HOME),
+    Rule("coordination.k8s.io", ("leases",), ("get", "update"), Where.HOME, names=(LEASE_NAME,)),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,11 @@ from tidegate.planning.model import Key
 from tidegate.ports import Json, NotFoundError, StatusPatch, TidegateError, UnavailableError
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Resource
+from tidegate.targets.rules import Rule
 
 log = logging.getLogger(__name__)
+
+RULES = (Rule("tidegate.dev", ("liveevents/status", "scalingpolicies/status"), ("patch",)),)
 
 FOREIGN = frozenset({"kopf"})
 """Parts of a status that are somebody else's: neither compared nor removed."""

@@ -16,11 +16,15 @@ from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager
 from tidegate.targets.client import KubeClient
 from tidegate.targets.ownership import owner
+from tidegate.targets.rules import Rule
 from tidegate.targets.scale import controller_of
 
 API_VERSION = "autoscaling/v2"
 KIND = "HorizontalPodAutoscaler"
 FIELD = "/spec/minReplicas"
+
+RULES = (Rule("autoscaling", ("horizontalpodautoscalers",), ("get", "list", "watch", "patch")),)
+"""Listed for what stands in front of a workload, watched for drift; ``fields.py`` reads one afresh and patches it."""
 
 
 @dataclass(frozen=True, slots=True)

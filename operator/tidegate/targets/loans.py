@@ -18,10 +18,13 @@ from tidegate.ports import ConflictError, Json, Loan, NotFoundError, Place, Refu
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError
+from tidegate.targets.rules import Rule
 
 API_VERSION = "tidegate.dev/v1alpha1"
 KIND = "Loan"
 LOANS = Resource(API_VERSION, KIND, "loans", namespaced=True, scale=False)
+
+RULES = (Rule("tidegate.dev", ("loans",), ("get", "list", "create", "update", "delete")),)
 
 SAVE_TRIES = 5
 """Rounds of read and write until a save gives up; only a second writer can make it need more than one."""

@@ -14,9 +14,19 @@ from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ForbiddenError
 from tidegate.targets.ownership import Leaf, leaf_of_json_path, owner, value_at
+from tidegate.targets.rules import Rule, ScaleKind, ScaleVerbs, Where
 
 FIELD = "/spec/replicas"
 SUBRESOURCE = "scale"
+
+KINDS = (ScaleKind("apps", "Deployment", "deployments"), ScaleKind("apps", "StatefulSet", "statefulsets"))
+"""Kinds that an account may scale by default; an administrator adds others."""
+VERBS = ScaleVerbs(main=("get", "list", "watch", "patch"), scale=("get", "patch"))
+"""Read, and watch for drift; the level is patched through ``/scale``. ``patch`` on the object itself is for its
+managedFields alone: a field is handed back to its former owner there (``fields.py``). ``/scale`` is read where a level
+of 0 is left out, and where the kind's CRD may not be read."""
+RULES = (Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",), Where.CLUSTER),)
+"""Where a custom resource keeps its level stands in its CRD."""
 
 
 @dataclass(frozen=True, slots=True)
