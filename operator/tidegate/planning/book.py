@@ -16,14 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.model import Announcement, Key
-from tidegate.planning.shape import Contribution, contributions, exact
+from tidegate.planning.shape import Contribution, contributions, exact, reach
 
 _NORMAL = NormalDist()
 
 WATCH = 3600.0
 """Seconds before T-0 from which an event is near: a verdict is given, in time to act."""
+SHIFT = 14_400.0
+"""Seconds of one drawer in which events are kept by time."""
 
 Row = tuple[Key, str]
+
+EXACT = 2.0**33
+"""Sums of medians and deviations below this are exact: addends are multiples of 2^-20, a float64 has 53 bits."""
+EXACT_SQUARES = 2.0**39
+"""The same for variances, whose addends are multiples of 2^-14. What may grow larger (events of millions of viewers and
+a wide spread) is summed anew in a fixed order at each change instead."""
 
 
 @dataclass(slots=True)
@@ -32,6 +40,8 @@ class Sums:
 
     cells: NDArray[np.float64]
     version: int = 0
+    filled: float = 0.0
+    """Upper bound of the share of the exact range that any cell ever used; it does not fall with what is taken out."""
     events: int = 0
     """Contributions inside; 0 means that the row is exactly zero."""
 
@@ -56,7 +66,8 @@ class Book:
     entries: dict[Key, Entry] = field(default_factory=dict)
     by_policy: dict[Key, set[Key]] = field(default_factory=dict)
     near: dict[tuple[Key, int], set[Key]] = field(default_factory=dict)
-    """Events by (policy, hour since the epoch) that an occurrence, from an hour before T-0 to its end, touches."""
+    """Events by (policy, number of the shift) that an occurrence, from an hour before T-0 to its end, touches."""
+    _rough: set[Row] = field(default_factory=set)
     revision: dict[Key, int] = field(default_factory=dict)
     """Counts the changes of each policy's events."""
 
@@ -73,6 +84,8 @@ class Book:
                 continue
             if new is not None:
                 self._book(key, self._entry(new), +1)
+        if self._rough:
+            self._resum()
 
     def row(self, policy: Key, signal: str) -> Sums | None:
         """Sums of a signal, or None when no event has any of it."""
@@ -92,10 +105,8 @@ class Book:
         begin = self.first * self.cell
         parts: list[Contribution] = []
         for occurrence in event.occurrences:
-            if (
-                occurrence.start - 86_400.0 * 2 < last
-                and occurrence.start + 3 * occurrence.duration + 86_400.0 * 2 > begin
-            ):
+            before, after = reach(event.moments, event.derived, occurrence.duration)
+            if occurrence.start - before < last and occurrence.start + after > begin:
                 parts.extend(
                     c
                     for c in contributions(event, occurrence, cell=self.cell)
@@ -108,7 +119,7 @@ class Book:
         policy = Key(key.namespace, event.policy)
         self.revision[policy] = self.revision.get(policy, 0) + 1
         members = [self.by_policy.setdefault(policy, set())]
-        members += [self.near.setdefault((policy, hour), set()) for hour in _hours(event)]
+        members += [self.near.setdefault((policy, shift), set()) for shift in _shifts(event)]
         if sign > 0:
             self.entries[key] = entry
         else:
@@ -128,20 +139,46 @@ class Book:
         into = sums.cells[:, low - self.first : high - self.first]
         if spread:
             deviation = exact(part.scale * spread)
-            weights = np.array(((sign * part.scale,), (sign * deviation,), (sign * exact(deviation * deviation),)))
+            variance = _exact_square(deviation * deviation)
+            weights = np.array(((sign * part.scale,), (sign * deviation,), (sign * variance,)))
             into += weights * unit
+            sums.filled += variance * part.most * part.most / EXACT_SQUARES
         else:
             into[0] += (sign * part.scale) * unit[0]
+        sums.filled += part.scale * part.most / EXACT
         sums.version += 1
         sums.events += sign
+        if sums.filled > 1.0:
+            self._rough.add((policy, part.signal))
+
+    def _resum(self) -> None:
+        """Sum anew, in the order of their keys, what may have left the range in which sums are exact."""
+        rough, self._rough = self._rough, set()
+        for policy, signal in rough:
+            sums = self.rows[policy, signal]
+            sums.cells[:] = 0.0
+            sums.events, sums.filled = 0, 0.0
+            for entry in self.entries_of(policy):
+                for part in entry.parts:
+                    if part.signal == signal:
+                        self._add(policy, part, exact(entry.announcement.spread), +1)
+        self._rough.clear()
 
 
-def _hours(event: Announcement) -> set[int]:
+def _exact_square(value: float) -> float:
+    """The next number up that is a multiple of 2^-4 and has at most 24 significant bits."""
+    if value < 2.0**20:
+        return math.ceil(value * 16.0) / 16.0
+    scale = 2.0 ** (24 - math.frexp(value)[1])
+    return math.ceil(value * scale) / scale
+
+
+def _shifts(event: Announcement) -> set[int]:
     return {
-        hour
+        shift
         for occurrence in event.occurrences
-        for hour in range(
-            int((occurrence.start - WATCH) // 3600.0), int((occurrence.start + occurrence.duration) // 3600.0) + 1
+        for shift in range(
+            int((occurrence.start - WATCH) // SHIFT), int((occurrence.start + occurrence.duration) // SHIFT) + 1
         )
     }
 

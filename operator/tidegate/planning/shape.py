@@ -65,6 +65,8 @@ class Contribution:
     signal: str
     first: int
     scale: float
+    most: float
+    """The largest height."""
     unit: Cells
     """Heights, and below them heights and squared heights again (for the sums of the book): shape (3, cells). Read-only
     and shared between events of the same shape."""
@@ -77,6 +79,18 @@ class Contribution:
     def value_at(self, cell: int) -> float:
         """Its demand in a cell, 0 outside."""
         return float(self.scale * self.unit[0, cell - self.first]) if self.first <= cell < self.end else 0.0
+
+
+@lru_cache(maxsize=_CACHE)
+def reach(moments: tuple[Moment, ...], links: tuple[Derived, ...], duration: float) -> tuple[float, float]:
+    """Seconds that an occurrence's demand reaches before its start and after it, at most."""
+    lag = sum(link.lag for link in links)
+    before, after = duration, 2.0 * duration
+    for moment in moments:
+        offset = moment.offset + (duration if moment.from_end else 0.0)
+        before = max(before, -offset)
+        after = max(after, offset + moment.duration)
+    return before, after + lag
 
 
 def contributions(event: Announcement, occurrence: Occurrence, *, cell: float) -> tuple[Contribution, ...]:
@@ -109,11 +123,12 @@ def _contribution(
     origin = math.floor(start / cell)
     profile = event.profile if base > 0.0 else None
     if base > 0.0 and not absolute:
-        first, unit = _unit(profile, occurrence.duration, lag, relative, phase, cell)
-        return Contribution(signal, origin + first, base, unit) if unit.size else None
+        first, unit, most = _unit(profile, occurrence.duration, lag, relative, phase, cell)
+        return Contribution(signal, origin + first, base, most, unit) if unit.size else None
     scaled = tuple(Bump(b.offset, b.duration, b.height * base) for b in relative) if base > 0.0 else ()
-    first, unit = _unit(profile, occurrence.duration, lag, scaled + absolute, phase, cell, base if base > 0.0 else 1.0)
-    return Contribution(signal, origin + first, 1.0, unit) if unit.size else None
+    height = base if base > 0.0 else 1.0
+    first, unit, most = _unit(profile, occurrence.duration, lag, scaled + absolute, phase, cell, height)
+    return Contribution(signal, origin + first, 1.0, most, unit) if unit.size else None
 
 
 @lru_cache(maxsize=_CACHE)
@@ -150,15 +165,15 @@ def _unit(
     phase: float,
     cell: float,
     base: float = 1.0,
-) -> tuple[int, Cells]:
-    """(first cell relative to the start's cell, heights); ``phase`` is how far into its cell the start lies."""
+) -> tuple[int, Cells, float]:
+    """(first cell relative to that of the start, heights, the largest); the start lies ``phase`` seconds into its cell."""
     points = tuple((phase + lag + u * duration, v * base) for u, v in PROFILES[profile]) if profile else ()
     spans = [
         (phase + b.offset, phase + b.offset + b.duration, b.height) for b in bumps if b.height > 0 and b.duration > 0
     ]
     edges = ([points[0][0], points[-1][0]] if points else []) + [x for s in spans for x in s[:2]]
     if not edges:
-        return 0, np.zeros((3, 0))
+        return 0, np.zeros((3, 0)), 0.0
     first, end = math.floor(min(edges) / cell), math.ceil(max(edges) / cell)
     heights = np.zeros(max(end - first, 1))
     if points:
@@ -167,9 +182,10 @@ def _unit(
         part = heights[math.floor(begin / cell) - first : math.ceil(stop / cell) - first]
         np.maximum(part, height, out=part)
     heights = np.ceil(heights * _QUANTUM) / _QUANTUM
-    unit = np.stack([heights, heights, heights * heights])
+    squares = np.ceil(heights * heights * _QUANTUM) / _QUANTUM
+    unit = np.stack([heights, heights, squares])
     unit.setflags(write=False)
-    return first, unit
+    return first, unit, float(heights.max())
 
 
 def _draw_lines(heights: Cells, first: int, points: tuple[tuple[float, float], ...], cell: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tidegate.planning.book import WATCH, Book, Entry
+from tidegate.planning.book import SHIFT, WATCH, Book, Entry
 from tidegate.planning.decision import Outcome, TargetPlan, Verdict
 from tidegate.planning.model import Announcement, Key, Observed, Occurrence, Policy, World
 from tidegate.planning.reasons import Reason
@@ -42,13 +42,13 @@ class Verdicts:
         """Verdicts of the events that are near; an event whose policy is missing has one at any time."""
         found: dict[Key, Verdict] = {}
         now = now // PACE * PACE
-        hour = int(now // 3600.0)
+        shift = int(now // SHIFT)
         for policy_key, members in book.by_policy.items():
             policy = world.policies.get(policy_key)
             if policy is None:
                 found.update(_orphans(book, policy_key, members, now))
                 continue
-            near = book.near.get((policy_key, hour))
+            near = book.near.get((policy_key, shift))
             if not near:
                 continue
             mine = [(plans[policy_key, t.name], world.observed.get((policy_key, t.name))) for t in policy.targets]

@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 
 from tidegate.shell.runtime import Runtime
-from tidegate.shell.settings import load_settings
+from tidegate.shell.settings import SettingsError, load_settings
 
 _runtime: Runtime | None = None
 
@@ -28,7 +28,10 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Set kopf up, then start the loop."""
     global _runtime
-    ours = load_settings()
+    try:
+        ours = load_settings()
+    except SettingsError as error:  # trying again would change nothing
+        raise kopf.PermanentError(str(error)) from error
     configure(settings, whole_cluster=ours.namespaces is None)
     _runtime = Runtime(ours)
     await _runtime.start()

@@ -121,19 +121,26 @@ def _on_time(verdict: Verdict | None, generation: int) -> Json:
 def _target(plan: TargetPlan, seen: Observed) -> Json:
     lead: Json = {name: round(seconds) for name, seconds in plan.lead.parts}
     lead["measured"] = plan.lead.learned
-    return {
-        "name": plan.target,
-        "floor": plan.level,
-        "peakFloor": plan.peak if plan.peak_at is not None else None,
-        "peakTime": to_rfc3339(plan.peak_at) if plan.peak_at is not None else None,
-        "ready": seen.ready if seen.loan is not None or plan.level is None else min(seen.ready or 0, plan.level),
-        "nextStepTime": to_rfc3339(plan.next_at) if plan.next_at is not None else None,
-        "nextStepFloor": plan.next_level,
-        "leadTimeSeconds": round(plan.lead.seconds),
-        "leadTimeParts": lead,
-        "reason": plan.reason.value,
-        "message": _cut(plan.message),
-    }
+    # A merge patch drops nothing inside a list: what is not known is left out here.
+    return _known(
+        {
+            "name": plan.target,
+            "floor": plan.level,
+            "peakFloor": plan.peak if plan.peak_at is not None else None,
+            "peakTime": to_rfc3339(plan.peak_at) if plan.peak_at is not None else None,
+            "ready": seen.ready if seen.loan is not None or plan.level is None else min(seen.ready or 0, plan.level),
+            "nextStepTime": to_rfc3339(plan.next_at) if plan.next_at is not None else None,
+            "nextStepFloor": plan.next_level,
+            "leadTimeSeconds": round(plan.lead.seconds),
+            "leadTimeParts": lead,
+            "reason": plan.reason.value,
+            "message": _cut(plan.message),
+        }
+    )
+
+
+def _known(fields: Json) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _summary(plans: Iterable[TargetPlan]) -> str:
