@@ -166,7 +166,7 @@ def _unit(
     cell: float,
     base: float = 1.0,
 ) -> tuple[int, Cells, float]:
-    """(first cell relative to that of the start, heights, the largest); the start lies ``phase`` seconds into its cell."""
+    """(first cell relative to that of the start, heights, the largest); it is ``phase`` seconds into its cell."""
     points = tuple((phase + lag + u * duration, v * base) for u, v in PROFILES[profile]) if profile else ()
     spans = [
         (phase + b.offset, phase + b.offset + b.duration, b.height) for b in bumps if b.height > 0 and b.duration > 0

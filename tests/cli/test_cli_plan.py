@@ -1,0 +1,119 @@
+"""``plan``, ``explain``, ``version`` without a cluster; ``release`` and ``resume`` on the embedded one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tidegate import __version__
+from tidegate.cli.main import app
+
+runner = CliRunner()
+
+
+def run(*args: str) -> tuple[int, str, str]:
+    done = runner.invoke(app, list(args))
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def evening(tmp_path: Path) -> str:
+    """A policy and an event of 1,000 orders at midnight in Shanghai."""
+    target = {"name": "order", "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "order"}}
+    documents: list[dict[str, Any]] = [
+        {
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": "ScalingPolicy",
+            "metadata": {"name": "core", "namespace": "shop"},
+            "spec": {
+                "targets": [{**target, "capacity": {"orders": 100}, "min": 2, "max": 50, "headroomPercent": 0}],
+                "release": {"holdSeconds": 60, "maxStepPercentPerMinute": 100},
+            },
+        },
+        {
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": "LiveEvent",
+            "metadata": {"name": "show", "namespace": "shop"},
+            "spec": {
+                "schedule": {"startTime": "2026-11-10T00:00:00", "timeZone": "Asia/Shanghai", "durationSeconds": 3600},
+                "expected": {"orders": 1000},
+                "policyRef": {"name": "core"},
+            },
+        },
+    ]
+    path = tmp_path / "evening.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    return str(path)
+
+
+def test_plan_shows_every_step_until_everything_is_returned(evening: str) -> None:
+    code, out, _ = run("plan", evening, "--at", "2026-11-09T23:00:00+08:00", "--output", "json")
+    steps = json.loads(out)["steps"]
+    assert code == 0
+    assert [(s["action"], s["from"], s["to"]) for s in steps] == [
+        ("Raise", 2, 10),
+        ("Lower", 10, 5),
+        ("Return", 5, 2),
+    ]
+    assert "2026-11-09T15:58:00Z" < steps[0]["at"] < "2026-11-09T16:00:00Z"
+
+
+def test_plan_for_people_says_what_it_assumed(evening: str) -> None:
+    code, out, _ = run("plan", evening, "--at", "2026-11-09T23:00:00+08:00")
+    assert code == 0
+    assert "1 policy, 1 event, as of 2026-11-09T15:00:00Z" in out
+    assert "every target is taken to stand at its policy's min" in out
+
+
+def test_explain_says_who_asked_for_how_much(evening: str) -> None:
+    code, out, _ = run("explain", "core", "order", evening, "--at", "2026-11-10T00:10:00+08:00", "-o", "json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["askedBy"] == [{"event": "shop/show", "signal": "orders", "demand": 1000.0, "units": 10}]
+    assert (told["need"], told["level"], told["reason"]) == (10, 10, "ObserveOnly")
+    assert told["leadTime"]["seconds"] == sum(told["leadTime"]["parts"].values())
+
+
+def test_explain_of_what_is_not_there_names_what_is(evening: str) -> None:
+    code, _, err = run("explain", "core", "ordre", evening)
+    assert code == 1
+    assert "target ordre of policy core is not there; there are: shop/core: order" in err
+
+
+def test_an_instant_without_an_offset_is_refused_in_words(evening: str) -> None:
+    code, _, err = run("plan", evening, "--at", "2026-11-09T23:00:00")
+    assert code == 2
+    assert "has no offset" in err
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    code, _, err = run("plan", str(tmp_path / "nothing.yaml"))
+    assert code == 2
+    assert "nothing.yaml" in err
+
+
+def test_version() -> None:
+    assert run("version")[1] == f"tidegate {__version__}\n"
+    assert json.loads(run("version", "-o", "json")[1])["tidegate"] == __version__
+
+
+def test_release_without_all_does_nothing() -> None:
+    code, _, err = run("release")
+    assert code == 1
+    assert "--all" in err
+
+
+@pytest.mark.parametrize("command", ["plan", "explain", "release", "resume"])
+def test_a_cluster_that_does_not_answer_is_an_error_in_words(command: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """No traceback, exit code 2."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    args = {"explain": ["core", "order"], "release": ["--all"]}.get(command, [])
+    code, _, err = run(command, *args)
+    assert code == 2
+    assert "cluster configuration" in err
+    assert "Traceback" not in err

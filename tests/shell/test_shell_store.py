@@ -1,0 +1,99 @@
+"""What the watches have seen: good objects act, bad ones say why, and neither hides the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate.planning.model import Key
+from tidegate.shell.store import WatchedStore
+
+NOW = 1_794_240_000.0
+SHOW = Key("shop", "show")
+CORE = Key("shop", "core")
+
+
+def live_event(name: str = "show", **spec: Any) -> dict[str, Any]:
+    made = {
+        "schedule": {"startTime": "2026-11-10T00:00:00", "timeZone": "Asia/Shanghai", "durationSeconds": 3600},
+        "expected": {"orders": 1000},
+        "policyRef": {"name": "core"},
+    }
+    return {"metadata": {"namespace": "shop", "name": name, "generation": 1}, "spec": {**made, **spec}}
+
+
+def scaling_policy(generation: int = 1, **spec: Any) -> dict[str, Any]:
+    target = {"name": "order", "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "order"}, "max": 50}
+    made = {"mode": "Enforce", "targets": [{**target, "capacity": {"orders": 100}}]}
+    return {"metadata": {"namespace": "shop", "name": "core", "generation": generation}, "spec": {**made, **spec}}
+
+
+def store() -> tuple[WatchedStore, list[str]]:
+    woken: list[str] = []
+    made = WatchedStore(lambda: NOW)
+    made.on_change = lambda: woken.append("woken")
+    return made, woken
+
+
+def test_nothing_may_be_returned_before_every_first_list_is_complete() -> None:
+    watched, _ = store()
+    assert not watched.synced
+    watched.policies_synced = watched.events_synced = True
+    assert not watched.synced
+    watched.stop_synced = True
+    assert watched.synced
+
+
+def test_an_event_is_announced_once_and_its_status_changes_are_not_news() -> None:
+    watched, woken = store()
+    watched.put_event(live_event())
+    assert watched.take_changes() == {SHOW}
+    watched.put_event({**live_event(), "status": {"verdict": "Ready"}})
+    assert watched.take_changes() == frozenset()
+    assert len(woken) == 1
+
+
+def test_an_event_that_became_invalid_no_longer_counts_and_says_why() -> None:
+    watched, _ = store()
+    watched.put_event(live_event())
+    watched.put_event(live_event(expected={"orders": "many"}))
+    assert SHOW not in watched.announcements()
+    assert "spec.expected.orders" in watched.invalid["LiveEvent", SHOW].problems
+    watched.put_event(live_event())
+    assert SHOW in watched.announcements()
+    assert watched.invalid == {}
+
+
+def test_one_bad_event_leaves_the_others() -> None:
+    watched, _ = store()
+    watched.put_event(live_event("bad", schedule={}))
+    watched.put_event(live_event("good"))
+    assert list(watched.announcements()) == [Key("shop", "good")]
+
+
+def test_a_policy_that_became_invalid_keeps_acting_as_it_last_was_valid() -> None:
+    """A typing error at 23:58 must not let floors fall."""
+    watched, _ = store()
+    watched.put_policy(scaling_policy())
+    watched.put_policy(scaling_policy(2, targets=[]))
+    assert [t.name for t in watched.policies()[CORE].targets] == ["order"]
+    assert "spec.targets" in watched.invalid["ScalingPolicy", CORE].problems
+
+
+def test_deleting_what_is_not_there_is_no_news() -> None:
+    watched, woken = store()
+    watched.delete_event(SHOW)
+    watched.delete_policy(CORE)
+    assert (woken, watched.take_changes()) == ([], frozenset())
+
+
+def test_a_weekly_show_is_announced_again_as_weeks_pass() -> None:
+    clock = [NOW]
+    watched = WatchedStore(lambda: clock[0])
+    schedule = {**live_event()["spec"]["schedule"], "recurrence": {"rrule": "FREQ=WEEKLY;COUNT=8"}}
+    watched.put_event(live_event(schedule=schedule))
+    (first,) = watched.announcements()[SHOW].occurrences
+    watched.take_changes()
+    clock[0] += 7 * 86_400.0
+    (second,) = watched.announcements()[SHOW].occurrences
+    assert second.start - first.start == 7 * 86_400.0
+    assert watched.take_changes() == {SHOW}
