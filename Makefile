@@ -11,7 +11,6 @@ ARGS ?=
 JOBS ?= 2
 CRDS := charts/tidegate/files/crds
 RULES := charts/tidegate/files/rules.yaml
-RULES := charts/tidegate/files/rules.yaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -41,7 +40,6 @@ contracts: $(STAMP) ## Which room may import which
 generated: $(STAMP) ## What is generated is what would be generated now
 	$(BIN)/tidegate crds --check $(CRDS)
 	$(BIN)/tidegate rbac --check $(RULES)
-	$(BIN)/tidegate rbac --check $(RULES)
 	$(BIN)/python tests/api/bad_inputs.py --check
 	$(BIN)/python docs/generate.py --check
 
@@ -61,9 +59,8 @@ bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \
 	  $(BIN)/python bench/plan_scale.py --events $$events --workloads 500 $(ARGS) || exit 1; done
 
-crds: $(STAMP) ## Generate the CustomResourceDefinitions and the account's rules anew
+crds: $(STAMP) ## Generate the CustomResourceDefinitions anew
 	$(BIN)/tidegate crds --write $(CRDS)
-	$(BIN)/tidegate rbac --write $(RULES)
 
 rbac: $(STAMP) ## Generate the chart's RBAC rules anew
 	$(BIN)/tidegate rbac --write $(RULES)
