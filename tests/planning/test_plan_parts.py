@@ -13,7 +13,7 @@ from worlds import CORE, NS, T0, Obedient, derived, event, moment, policy, signa
 
 from tidegate.planning import guardrails
 from tidegate.planning.capacity import units_for
-from tidegate.planning.decision import Action, Outcome, TargetPlan
+from tidegate.planning.decision import Action, Outcome, TargetPlan, Verdict
 from tidegate.planning.explain import own_share, shares, who
 from tidegate.planning.foresee import foresee
 from tidegate.planning.leadtime import creation_lag, start_time
@@ -34,6 +34,7 @@ from tidegate.planning.model import (
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.shape import contributions, exact
+from tidegate.planning.verdict import settled
 
 KEY = (CORE, "order")
 
@@ -305,6 +306,16 @@ def test_ready_means_counted_ready() -> None:
 def test_an_event_without_a_policy_says_so() -> None:
     verdict = make_plan(world(replace(event(), policy="gone")), T0 - 40_000.0).verdicts[Key(NS, "show")]
     assert (verdict.outcome, verdict.reason) == (Outcome.BLOCKED, Reason.POLICY_MISSING)
+
+
+def test_bad_news_is_shown_when_seen_twice_and_good_news_at_once() -> None:
+    good = Verdict(Outcome.READY, Reason.READY, "", T0)
+    late = Verdict(Outcome.LATE, Reason.LATE, "", T0)
+    assert settled(good, good, late) is good
+    assert settled(good, late, late) is late
+    assert settled(late, late, good) is good
+    assert settled(None, None, late) is None
+    assert settled(None, None, good) is good
 
 
 # ---- explanations

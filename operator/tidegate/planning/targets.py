@@ -212,17 +212,19 @@ def _expected(
 ) -> tuple[float | None, float | None]:
     """(when the level is ready, when the need is above what is ready before that).
 
-    Counted from the write; a level that is overdue is taken to need its whole lead time from the current cell on.
+    Counted from the write, so that what the lead time keeps in reserve for being slow to write no longer counts; a
+    level that is overdue is taken to need its whole time from the current cell on.
     """
     ready, loan = facts.observed.ready, facts.observed.loan
     if line is None or level is None or ready is None or ready >= level:
         return None, None
     here = math.floor(facts.now / line.cell) * line.cell
-    ready_at = facts.now + lead.seconds
+    takes = max(lead.seconds - facts.settings.reaction - facts.settings.fail_over, 0.0)
+    ready_at = facts.now + takes
     if action is not Action.RAISE and loan is not None:
-        ready_at = loan.stepped_at + lead.seconds
+        ready_at = loan.stepped_at + takes
         if ready_at < here:
-            ready_at = here + lead.seconds
+            ready_at = here + takes
     return ready_at, line.short_at(facts.now, ready_at, ready, facts.target.maximum)
 
 

@@ -92,6 +92,19 @@ def _verdicts(
     return found
 
 
+def settled(shown: Verdict | None, before: Verdict | None, fresh: Verdict) -> Verdict | None:
+    """What to show: better news at once, worse news when it has been seen twice.
+
+    ``shown`` is what is shown now, ``before`` what the last look found, ``fresh`` what this one does. None while the
+    first bad news of an event waits for its second look.
+    """
+    worse = shown is None or _ORDER[fresh.outcome] < _ORDER[shown.outcome]
+    bad = fresh.outcome in (Outcome.LATE, Outcome.BLOCKED)
+    if bad and worse and (before is None or before.outcome is not fresh.outcome):
+        return shown
+    return fresh
+
+
 def current_occurrence(event: Announcement, now: float) -> Occurrence | None:
     """The first occurrence that is not over."""
     for occurrence in event.occurrences:

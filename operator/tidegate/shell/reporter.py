@@ -12,6 +12,7 @@ from tidegate.control.loop import Beat
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
 from tidegate.planning.model import Key, PlanSettings, Ref
+from tidegate.planning.verdict import settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
@@ -40,6 +41,7 @@ class Reporter:
     last: Beat | None = None
     _live: set[Key] = field(default_factory=set)
     _told: dict[Key, Verdict] = field(default_factory=dict)
+    _looked: dict[Key, Verdict] = field(default_factory=dict)
     _changes_at: dict[Key, float] = field(default_factory=dict)
 
     def report(self, beat: Beat) -> None:
@@ -96,8 +98,10 @@ class Reporter:
         } & self.store.events.keys()
         changed = live ^ self._live
         self._live = live
-        for key, verdict in beat.plan.verdicts.items():
-            if self._told.get(key) != verdict:
+        looked, self._looked = self._looked, dict(beat.plan.verdicts)
+        for key, fresh in beat.plan.verdicts.items():
+            verdict = settled(self._told.get(key), looked.get(key), fresh)
+            if verdict is not None and self._told.get(key) != verdict:
                 changed.add(key)
                 self._announce(key, verdict, self._told.get(key))
                 self._told[key] = verdict
