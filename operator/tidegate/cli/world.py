@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,10 @@ def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
 
 
 async def _read(namespace: str | None, now: float) -> Given:
+    from tidegate.api.loan import loan_from_object, loan_to_object
+    from tidegate.control.ledger import state_of
     from tidegate.targets.client import KubeClient
+    from tidegate.targets.loans import KubeLoanBook
     from tidegate.targets.registry import KubeTargets
 
     client = await KubeClient.connect()
@@ -82,10 +85,15 @@ async def _read(namespace: str | None, now: float) -> Given:
             items = await client.items(f"/apis/tidegate.dev/v1alpha1{scope}/{plural}")
             documents += [{**item, "kind": kind} for item in items]
         given = _given(documents, now, observed={})
+        book = KubeLoanBook(
+            client, [namespace] if namespace else None, to_object=loan_to_object, from_object=loan_from_object
+        )
+        loans = {(loan.policy, loan.target): state_of(loan) for loan in await book.list()}
         targets, observed = KubeTargets(client), {}
         for key, policy in given.world.policies.items():
             for target in policy.targets:
-                observed[key, target.name] = (await targets.see(target.ref)).observed
+                seen = (await targets.see(target.ref)).observed
+                observed[key, target.name] = replace(seen, loan=loans.get((key, target.name)))
         world = World(given.world.policies, given.world.announcements, observed, settings=given.world.settings)
         return Given(world, False, given.problems)
     finally:
