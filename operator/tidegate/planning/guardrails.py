@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidegate.planning.decision import Judgement
-from tidegate.planning.model import Observed, PlanSettings, Policy, TargetSpec
+from tidegate.planning.model import Observed, PlanSettings, Policy, Release, TargetSpec
 from tidegate.planning.reasons import Reason
 
 RELEASE_INTERVAL = 30.0
@@ -130,9 +130,7 @@ def release(facts: Facts, level: int) -> Judgement | None:
     elapsed = facts.now - loan.stepped_at
     if elapsed < RELEASE_INTERVAL:
         return Judgement(Reason.RELEASE_WAIT, facts.current, f"next step down in {RELEASE_INTERVAL - elapsed:.0f} s")
-    # One interval's worth, however long the hold before was: a minute's worth now and another step 30 s later would
-    # give back more than the share within one minute.
-    allowed = max(1, math.floor(facts.policy.release.step_per_minute * loan.highest * RELEASE_INTERVAL / 60.0))
+    allowed = step_down(facts.policy.release, loan.highest)
     if facts.current - level <= allowed:
         return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units") if gate else None
     lowered = facts.current - allowed
@@ -140,6 +138,15 @@ def release(facts: Facts, level: int) -> Judgement | None:
     return Judgement(
         Reason.RELEASE_STEP, lowered, f"down to {lowered} on the way to {level}, {share:g} % of {loan.highest} a minute"
     )
+
+
+def step_down(release: Release, highest: int) -> int:
+    """Units of one step down, at least one.
+
+    One interval's worth, however long the wait before was: a minute's worth now and another step an interval later
+    would give back more than the share within one minute.
+    """
+    return max(1, math.floor(release.step_per_minute * highest * RELEASE_INTERVAL / 60.0))
 
 
 def _demand_gate(facts: Facts) -> int:

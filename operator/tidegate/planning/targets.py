@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tidegate.planning.capacity import units_for
 from tidegate.planning.decision import Action, Judgement, Step, TargetPlan
-from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge
+from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, step_down
 from tidegate.planning.leadtime import Lead, lead_of, start_time
 from tidegate.planning.model import (
     Freshness,
@@ -93,7 +93,7 @@ def release_step(observed: Observed, release: Release, *, now: float) -> tuple[A
         return Action.RETURN, rest
     if now - observed.loan.stepped_at < RELEASE_INTERVAL:
         return Action.NOTHING, current
-    allowed = max(1, math.floor(release.step_per_minute * observed.loan.highest * RELEASE_INTERVAL / 60.0))
+    allowed = step_down(release, observed.loan.highest)
     return (Action.LOWER, current - allowed) if current - allowed > rest else (Action.RETURN, rest)
 
 
@@ -265,16 +265,15 @@ def _way_down(facts: Facts, action: Action, level: int, line: Timeline | None) -
     if action is Action.LOWER or (loan is not None and level > max(facts.due, rest)):
         stepped = facts.now if action is Action.LOWER else (loan.stepped_at if loan else facts.now)
         highest = loan.highest if loan else level
-        step = max(1, math.floor(facts.policy.release.step_per_minute * highest * RELEASE_INTERVAL / 60.0))
-        lower = max(level - step, facts.due, rest)
+        lower = max(level - step_down(facts.policy.release, highest), facts.due, rest)
         return [(max(stepped + RELEASE_INTERVAL, facts.now), lower)] if lower < level or level == rest else []
     if line is None or level <= rest:
         return []
     fall = line.next_fall(facts.now, min(facts.due, level) or 1)
     if fall is None or fall <= facts.now:
         return []
-    share = facts.policy.release.step_per_minute * (loan.highest if loan else level)
-    after = max(line.due_at(fall), rest, level - max(1, math.floor(share)))
+    step = step_down(facts.policy.release, loan.highest if loan else level)
+    after = max(line.due_at(fall), rest, level - step)
     return [(fall, min(after, level))]
 
 
