@@ -1,0 +1,125 @@
+"""Arguments are refused in words: every problem at once, each with its field, before anything is registered.
+
+Two rules that components rely on: what decides the *shape* (numbers, names, regions) is a plain value, known when the
+program runs; what is only passed on (an image, a namespace, a host) may be a Pulumi Output, which is checked as soon
+as it is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import pulumi
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+A = TypeVar("A", bound="Args")
+
+
+class Args(BaseModel):
+    """Base of all arguments: unknown names are refused, nothing is coerced, nothing changes afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
+
+
+class ArgsError(ValueError):
+    """Arguments that cannot be used. ``problems``: one sentence per field, all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load(kind: type[A], given: object, where: str) -> A:
+    """Arguments from plain data, as a stack's configuration gives it. ``where`` names it in messages: ``edge``.
+
+    ArgsError lists all that is wrong, e.g. ``edge.regions[1].peak_mbps: is below normal_mbps ...``.
+    """
+    if not isinstance(given, Mapping):
+        raise ArgsError([f"{where}: give a map of fields, not {type(given).__name__}"])
+    try:
+        # A list of a configuration file is the tuple of an argument; strictness is about numbers and texts.
+        return kind.model_validate(_frozen(given))
+    except ValidationError as error:
+        raise ArgsError(explain(error, where)) from None
+
+
+def explain(error: ValidationError, where: str) -> list[str]:
+    """Pydantic's findings as sentences, by field."""
+    return [f"{_path(where, one['loc'])}: {_words(one)}" for one in error.errors(include_url=False)]
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _frozen(one) for key, one in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _path(where: str, location: tuple[int | str, ...]) -> str:
+    path = where
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path
+
+
+def _words(one: Any) -> str:
+    if one["type"] == "extra_forbidden":
+        return "is not known: check the spelling"
+    if one["type"] == "missing":
+        return "is missing"
+    message = str(one["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    return message if one["type"] == "value_error" else f"{message}, not {one['input']!r}"
+
+
+# ---- what fields are made of
+
+
+def _text(value: object) -> object:
+    if isinstance(value, pulumi.Output):
+        return value.apply(_known_text)
+    return _known_text(value)
+
+
+def _known_text(value: object) -> str:
+    if isinstance(value, str) and value.strip() and value == value.strip():
+        return value
+    raise ValueError(f"give a text without spaces around it, not {value!r}")
+
+
+Text = Annotated[str | pulumi.Output, BeforeValidator(_text)]  # type: ignore[type-arg]
+"""A text that is only passed on: it may be an Output, and unknown until an update runs."""
+
+_LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+Part = Annotated[str, StringConstraints(pattern=_LABEL, max_length=24)]
+"""A part of a name: a region, a queue."""
+
+_MEMORY = re.compile(r"([0-9]{1,12})(Mi|Gi|Ti)")
+_CPU = re.compile(r"[0-9]{1,7}m|[0-9]{1,6}")
+
+
+def _memory(value: object) -> object:
+    if isinstance(value, str) and (found := _MEMORY.fullmatch(value)) and int(found[1]) > 0:
+        return value
+    raise ValueError(f"give a size in Mi, Gi or Ti, e.g. 4Gi, not {value!r}")
+
+
+def _cpu(value: object) -> object:
+    if isinstance(value, str) and _CPU.fullmatch(value) and int(value.rstrip("m")) > 0:
+        return value
+    raise ValueError(f'give cores or thousandths of a core in quotes, e.g. "2" or "500m", not {value!r}')
+
+
+Memory = Annotated[str, BeforeValidator(_memory)]
+"""A size of memory or disk: ``4Gi``."""
+Cpu = Annotated[str, BeforeValidator(_cpu)]
+"""CPU: ``"2"`` cores or ``500m``."""
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""How many, at least one."""
+Rate = Annotated[int, Field(ge=1, le=10**12 - 1)]
+"""Demand per second, in a signal's unit; the API's own bound."""
+Signal = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""Name of a signal as events announce it: ``egress_mbps``."""

@@ -1,0 +1,242 @@
+"""The edge cache tier: nginx in front of the live origin, one Deployment per region, because regions peak apart.
+
+A level per region is what the operator moves; what a region needs at an instant comes from the audience of an event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pulumi
+from pydantic import Field, field_validator
+
+from tidegate_stacks import naming, sizing
+from tidegate_stacks.checks import Args, Cpu, Memory, Part, Rate, Signal, Text
+from tidegate_stacks.component import Component
+from tidegate_stacks.objects import Obj, budget, config_map, hpa, http_probe, obj, pod, resources, service
+from tidegate_stacks.policy import PolicyArgs, scaling_policy, target
+
+REGION_LABEL = "topology.kubernetes.io/region"
+LEAST = 2
+"""Pods of a region: one may always be drained."""
+DRAIN_SECONDS = 20
+"""A player fetches a segment every few seconds: pods that leave finish what they send and get nothing new."""
+
+
+class RegionArgs(Args):
+    """A region and its traffic."""
+
+    name: Part
+    """Region, also the value of the nodes' label topology.kubernetes.io/region."""
+    normal_mbps: Rate
+    """Egress on an ordinary evening."""
+    peak_mbps: Rate
+    """Most egress that this region is ever to carry: its autoscaler's maximum, and the plan's."""
+
+    @field_validator("peak_mbps")
+    @classmethod
+    def _order(cls, peak: int, info: Any) -> int:
+        if peak < info.data.get("normal_mbps", 0):
+            raise ValueError(f"{peak} is below normal_mbps {info.data['normal_mbps']}: raise it or lower normal_mbps")
+        return peak
+
+
+class EdgeCacheArgs(Args):
+    """What the edge is to carry, and from where."""
+
+    namespace: Text
+    origin: Text
+    """Host and port that misses are fetched from: ``live.shop:8080``."""
+    regions: tuple[RegionArgs, ...] = Field(min_length=1, max_length=64)
+    image: Text = "docker.io/nginxinc/nginx-unprivileged:1.29-alpine"
+    pod_mbps: Rate = 2000
+    """Egress that one pod carries at its SLO. Measure it; the network card is the usual bound."""
+    cpu: Cpu = "1"
+    memory: Memory = "2Gi"
+    disk: Memory = "20Gi"
+    """Cache of one pod. Not kept: a new pod is warm when its region's hot segments have passed through it."""
+    cpu_percent: int = Field(default=60, ge=10, le=90)
+    """CPU use that the autoscaler aims at beneath the floor that the operator sets."""
+    headroom_percent: int = Field(default=20, ge=0, le=500)
+    lead_seconds: int = Field(default=60, ge=0, le=86_400)
+    """From asking for a pod to a warm one, until that is measured."""
+    signal: Signal = "egress_mbps"
+    """Signal that a region carries is this and its name: ``egress_mbps_cn_east``; regions peak apart."""
+    policy: PolicyArgs | None = PolicyArgs()
+    """None where an EventPolicy takes the targets."""
+
+    @field_validator("regions")
+    @classmethod
+    def _distinct(cls, regions: tuple[RegionArgs, ...]) -> tuple[RegionArgs, ...]:
+        names = [region.name for region in regions]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names {', '.join(twice)} twice: give each region once")
+        return regions
+
+
+def signal_of(args: EdgeCacheArgs, region: RegionArgs) -> str:
+    """The signal that a region's share of an audience is announced in."""
+    return f"{args.signal}_{region.name.replace('-', '_')}"
+
+
+def range_of(args: EdgeCacheArgs, region: RegionArgs) -> sizing.Range:
+    """Pods of a region."""
+    return sizing.serving_range(
+        region.normal_mbps,
+        region.peak_mbps,
+        per_unit=args.pod_mbps,
+        headroom_percent=args.headroom_percent,
+        least=LEAST,
+    )
+
+
+def nginx_conf(origin: str, *, disk: str) -> str:
+    """An nginx in front of an origin of HLS and HTTP-FLV.
+
+    One request per missing object goes to the origin (``proxy_cache_lock``), however many ask: that is what holds the
+    origin up when a million players open the same playlist. A stale object is better than an error.
+    """
+    size = sizing.memory_bytes(disk) * 9 // 10 // sizing.MIB
+    return f"""\
+pid /tmp/nginx.pid;
+worker_processes auto;
+worker_shutdown_timeout {DRAIN_SECONDS}s;
+error_log /dev/stderr warn;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_timeout 30s;
+  client_body_temp_path /tmp/client_temp;
+  proxy_temp_path /var/cache/edge/temp;
+  fastcgi_temp_path /tmp/fastcgi_temp;
+  uwsgi_temp_path /tmp/uwsgi_temp;
+  scgi_temp_path /tmp/scgi_temp;
+  proxy_cache_path /var/cache/edge/objects levels=1:2 keys_zone=edge:{sizing.cache_zone_mib(disk)}m
+                   max_size={size}m inactive=10m use_temp_path=on;
+  upstream origin {{ server {origin}; keepalive 64; }}
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Host $host;
+  proxy_cache edge;
+  proxy_cache_key $uri;
+  proxy_cache_lock on;
+  proxy_cache_lock_timeout 3s;
+  proxy_cache_use_stale error timeout updating http_502 http_503 http_504;
+  proxy_cache_background_update on;
+  add_header X-Cache $upstream_cache_status;
+  server {{
+    listen 8080 reuseport;
+    location ~ \\.m3u8$ {{ proxy_cache_valid 200 1s; proxy_pass http://origin; }}
+    location ~ \\.flv$ {{ proxy_cache off; proxy_buffering off; proxy_pass http://origin; }}
+    location / {{ proxy_cache_valid 200 10m; proxy_cache_valid 404 1s; proxy_pass http://origin; }}
+  }}
+  server {{
+    listen 8081;
+    location = /ready {{ return 200 "ready\\n"; }}
+    location = /status {{ stub_status; }}
+  }}
+}}
+"""
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, checksum: Any) -> list[Obj]:
+    """Deployment, HPA, disruption budget and Service of one region. No replicas: the HPA is there from the start."""
+    workload = naming.child(name, region.name)
+    size = range_of(args, region)
+    container = {
+        "name": "nginx",
+        "image": args.image,
+        "command": ["nginx", "-g", "daemon off;", "-c", "/etc/edge/nginx.conf"],
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "status", "containerPort": 8081}],
+        "readinessProbe": http_probe("status", "/ready"),
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "sleep 5; nginx -c /etc/edge/nginx.conf -s quit"]}}},
+        "resources": resources(args.cpu, args.memory),
+        "volumeMounts": [
+            {"name": "config", "mountPath": "/etc/edge", "readOnly": True},
+            {"name": "cache", "mountPath": "/var/cache/edge"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path in the container, a volume of its own
+        ],
+    }
+    volumes: list[Obj] = [
+        {"name": "config", "configMap": {"name": naming.child(name, "config")}},
+        {"name": "cache", "emptyDir": {"sizeLimit": args.disk}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    template = pod(
+        workload,
+        name,
+        containers=[container],
+        volumes=volumes,
+        nodes={REGION_LABEL: region.name},
+        grace_seconds=DRAIN_SECONDS + 10,
+        annotations={"tidegate.dev/config": checksum},
+    )
+    spec = {
+        "selector": {"matchLabels": naming.selector(workload)},
+        "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+        "template": template,
+    }
+    deployment = obj("apps/v1", "Deployment", workload, args.namespace, name, spec=spec)
+    return [
+        deployment,
+        hpa(deployment, minimum=size.normal, maximum=size.most, cpu_percent=args.cpu_percent, component=name),
+        budget(deployment, unavailable="20%", component=name),
+        service(workload, args.namespace, name, pods=naming.selector(workload), ports={"http": 8080}),
+    ]
+
+
+def targets(name: str, args: EdgeCacheArgs) -> list[Obj]:
+    """What the operator may move: each region apart."""
+    made = []
+    for region in args.regions:
+        size = range_of(args, region)
+        workload = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": naming.child(name, region.name)},
+        }
+        signal = signal_of(args, region)
+        made.append(
+            target(
+                workload,
+                capacity={signal: args.pod_mbps},
+                background={signal: region.normal_mbps},
+                minimum=size.normal,
+                maximum=size.most,
+                stage="edge",
+                lead_seconds=args.lead_seconds,
+            )
+        )
+    return made
+
+
+class EdgeCache(Component):
+    """nginx caches, one group per region."""
+
+    services: pulumi.Output[dict[str, str]]
+    """Host by region, within the cluster."""
+    targets: list[Obj]
+    """For an EventPolicy."""
+
+    def __init__(self, name: str, args: EdgeCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Everything is rendered from ``args`` by the functions above."""
+        super().__init__("tidegate:edge:EdgeCache", name, opts)
+        config = pulumi.Output.from_input(args.origin).apply(lambda origin: nginx_conf(str(origin), disk=args.disk))
+        self.put(config_map(naming.child(name, "config"), args.namespace, name, {"nginx.conf": config}))
+        for region in args.regions:
+            self.put_all(region_objects(name, args, region, config.apply(_checksum)))
+        self.targets = targets(name, args)
+        if args.policy:
+            self.put(scaling_policy(name, args.namespace, name, args.policy, self.targets))
+        hosts = {
+            region.name: pulumi.Output.concat(naming.child(name, region.name), ".", args.namespace, ".svc:8080")
+            for region in args.regions
+        }
+        self.finish(services=pulumi.Output.all(**hosts))

@@ -1,0 +1,150 @@
+"""Kubernetes objects as plain maps: pure, in Kubernetes' own words, without Pulumi.
+
+What is the same for everything that serves: restricted pods, an HPA that lets go gently, a disruption budget, pods
+spread over zones. A leaf may be a Pulumi Output; nothing here looks into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidegate_stacks import naming
+
+Obj = dict[str, Any]
+
+SCALE_DOWN_PERCENT = 20
+"""Share of the replicas that an HPA may remove per minute. A floor that is lost (an operator that dies, a revert) is
+then no cliff: 40 replicas become 32, then 25, instead of 2."""
+SCALE_DOWN_WINDOW = 60
+
+
+def obj(api_version: str, kind: str, name: str, namespace: Any, component: str, **rest: Any) -> Obj:
+    """Any object; ``namespace`` None for one of the cluster."""
+    metadata: Obj = {"name": name, "labels": naming.labels(name, component)}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
+
+
+def hpa(workload: Obj, *, minimum: int, maximum: int, cpu_percent: int, component: str) -> Obj:
+    """An HPA in front of a workload. Its minimum is set once: from then on it is the floor that the operator moves."""
+    metadata = workload["metadata"]
+    spec = {
+        "scaleTargetRef": {
+            "apiVersion": workload["apiVersion"],
+            "kind": workload["kind"],
+            "name": metadata["name"],
+        },
+        "minReplicas": minimum,
+        "maxReplicas": maximum,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": cpu_percent}},
+            }
+        ],
+        "behavior": {
+            "scaleDown": {
+                "policies": [{"type": "Percent", "value": SCALE_DOWN_PERCENT, "periodSeconds": SCALE_DOWN_WINDOW}],
+                "stabilizationWindowSeconds": 300,
+            }
+        },
+    }
+    return obj(
+        "autoscaling/v2", "HorizontalPodAutoscaler", metadata["name"], metadata["namespace"], component, spec=spec
+    )
+
+
+def budget(workload: Obj, *, unavailable: int | str, component: str) -> Obj:
+    """A disruption budget: how much of a workload a drain may take at a time."""
+    metadata = workload["metadata"]
+    spec = {"maxUnavailable": unavailable, "selector": {"matchLabels": naming.selector(metadata["name"])}}
+    return obj("policy/v1", "PodDisruptionBudget", metadata["name"], metadata["namespace"], component, spec=spec)
+
+
+def service(name: str, namespace: Any, component: str, *, pods: Mapping[str, str], ports: Mapping[str, int]) -> Obj:
+    """A Service in front of pods with these labels; ``ports``: name → number, the same on both sides."""
+    spec = {
+        "selector": dict(pods),
+        "ports": [{"name": port, "port": number, "targetPort": port} for port, number in ports.items()],
+    }
+    return obj("v1", "Service", name, namespace, component, spec=spec)
+
+
+def headless(name: str, namespace: Any, component: str, *, pods: Mapping[str, str], ports: Mapping[str, int]) -> Obj:
+    """A Service that gives each pod a name of its own, before it is ready as well."""
+    made = service(name, namespace, component, pods=pods, ports=ports)
+    made["spec"] |= {"clusterIP": "None", "publishNotReadyAddresses": True}
+    return made
+
+
+def config_map(name: str, namespace: Any, component: str, data: Mapping[str, Any]) -> Obj:
+    """A ConfigMap."""
+    return obj("v1", "ConfigMap", name, namespace, component, data=dict(data))
+
+
+def pod(
+    workload: str,
+    component: str,
+    *,
+    containers: Sequence[Obj],
+    volumes: Sequence[Obj] = (),
+    nodes: Mapping[str, str] | None = None,
+    grace_seconds: int = 30,
+    annotations: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Obj:
+    """A pod template that passes the *restricted* pod security standard and is spread over zones and nodes.
+
+    The user id is the image's to say where the standard leaves it open; ``runAsNonRoot`` holds for all.
+    """
+    spec: Obj = {
+        "automountServiceAccountToken": False,
+        "containers": [{**container, "securityContext": _CONTAINER} for container in containers],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": 65532},
+        "terminationGracePeriodSeconds": grace_seconds,
+        "topologySpreadConstraints": spread(workload),
+        "volumes": list(volumes),
+    }
+    if nodes:
+        spec["nodeSelector"] = dict(nodes)
+    metadata: Obj = {"labels": {**naming.labels(workload, component), **(labels or {})}}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, "spec": spec}
+
+
+_CONTAINER: Obj = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def spread(workload: str) -> list[Obj]:
+    """Evenly over zones, then over nodes; a crowd is worse than a lopsided spread, so neither holds a pod back."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": naming.selector(workload)},
+        }
+        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    ]
+
+
+def resources(cpu: str, memory: str) -> Obj:
+    """Requests for both, a limit for memory alone: CPU that nobody uses is better used at the peak."""
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
+
+
+def tcp_probe(port: str, *, period: int = 5) -> Obj:
+    """Ready when the port answers."""
+    return {"tcpSocket": {"port": port}, "periodSeconds": period}
+
+
+def http_probe(port: str, path: str, *, period: int = 5) -> Obj:
+    """Ready when the path answers with a success."""
+    return {"httpGet": {"port": port, "path": path}, "periodSeconds": period}

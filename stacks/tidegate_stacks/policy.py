@@ -1,0 +1,139 @@
+"""The ScalingPolicy objects that match a component: what scales is described where it is made.
+
+An event names one policy. So a component writes a policy of its own only when it is used alone; where one event moves
+several components, their targets go into one ``EventPolicy``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import pulumi
+from pydantic import Field, field_validator
+
+from tidegate_stacks.checks import Args, Count, Rate, Signal, Text
+from tidegate_stacks.component import Component
+from tidegate_stacks.objects import Obj, obj
+from tidegate_stacks.ownership import API_VERSION
+
+Stage = Literal["database", "cache", "app", "edge"]
+Mode = Literal["Observe", "Enforce"]
+MAX_TARGETS = 64
+"""The API's own bound."""
+
+
+class PolicyArgs(Args):
+    """How the operator treats what a component makes."""
+
+    mode: Mode = "Observe"
+    """Observe writes nothing and shows what it would do; Enforce acts. Dry first."""
+    quantile_percent: int = Field(default=95, ge=50, le=99)
+    """Of a hundred events so many find their capacity ready."""
+    queries: Mapping[Signal, str] = {}
+    """How signals are measured: PromQL by signal. A signal without one is planned only."""
+
+
+class TargetArgs(Args):
+    """A workload of somebody else's that moves with the same events."""
+
+    name: str = Field(max_length=63)
+    api_version: str
+    kind: str
+    capacity: Mapping[Signal, Rate] = Field(min_length=1)
+    """What one unit carries."""
+    minimum: Count
+    maximum: Count
+    stage: Stage = "app"
+    lead_seconds: int = Field(default=60, ge=0, le=86_400)
+
+    @field_validator("maximum")
+    @classmethod
+    def _bounds(cls, maximum: int, info: Any) -> int:
+        if maximum < info.data.get("minimum", 0):
+            raise ValueError(f"is below minimum {info.data['minimum']}: raise it or lower minimum")
+        return maximum
+
+
+def target(
+    workload: Mapping[str, Any],
+    *,
+    capacity: Mapping[str, int],
+    minimum: int,
+    maximum: int,
+    stage: Stage,
+    lead_seconds: int,
+    background: Mapping[str, int] | None = None,
+) -> Obj:
+    """One target of a policy. ``workload`` is the object itself, never its autoscaler: the operator finds that."""
+    name = workload["metadata"]["name"]
+    made: Obj = {
+        "name": name,
+        "ref": {"apiVersion": workload["apiVersion"], "kind": workload["kind"], "name": name},
+        "capacity": dict(capacity),
+        "stage": {"name": stage},
+        "min": minimum,
+        "max": maximum,
+        "leadTime": {"guessSeconds": lead_seconds},
+    }
+    if background:
+        made["background"] = dict(background)
+    return made
+
+
+def target_of(args: TargetArgs) -> Obj:
+    """A target from arguments."""
+    workload = {"apiVersion": args.api_version, "kind": args.kind, "metadata": {"name": args.name}}
+    return target(
+        workload,
+        capacity=args.capacity,
+        minimum=args.minimum,
+        maximum=args.maximum,
+        stage=args.stage,
+        lead_seconds=args.lead_seconds,
+    )
+
+
+def scaling_policy(name: str, namespace: Any, component: str, args: PolicyArgs, targets: Sequence[Obj]) -> Obj:
+    """A ScalingPolicy object. ValueError when it would hold no target or more than the API takes."""
+    if not 0 < len(targets) <= MAX_TARGETS:
+        raise ValueError(f"policy {name}: {len(targets)} targets; a policy takes 1 to {MAX_TARGETS}")
+    spec: Obj = {"mode": args.mode, "quantilePercent": args.quantile_percent, "targets": list(targets)}
+    if signals := _signals(args, targets):
+        spec["signals"] = signals
+    return obj(API_VERSION, "ScalingPolicy", name, namespace, component, spec=spec)
+
+
+def _signals(args: PolicyArgs, targets: Sequence[Obj]) -> list[Obj]:
+    """Queries of signals that a target carries; measuring others would be idle."""
+    carried = {signal for one in targets for signal in one["capacity"]}
+    return [{"name": signal, "query": query} for signal, query in sorted(args.queries.items()) if signal in carried]
+
+
+class EventPolicyArgs(Args):
+    """One policy over several components, so that one event moves them all."""
+
+    namespace: Text
+    policy: PolicyArgs = PolicyArgs()
+    others: tuple[TargetArgs, ...] = ()
+    """Workloads that no component of this stack makes."""
+
+
+class EventPolicy(Component):
+    """The policy that events name in ``policyRef``."""
+
+    policy_name: pulumi.Output[str]
+    """What a LiveEvent of the same namespace writes into ``policyRef.name``."""
+
+    def __init__(
+        self,
+        name: str,
+        args: EventPolicyArgs,
+        targets: Sequence[Obj],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """``targets``: those of the components, in any order."""
+        super().__init__("tidegate:policy:EventPolicy", name, opts)
+        every = sorted([*targets, *map(target_of, args.others)], key=lambda one: one["name"])
+        self.put(scaling_policy(name, args.namespace, name, args.policy, every))
+        self.finish(policy_name=name)

@@ -1,0 +1,121 @@
+"""Numbers of the ground, from demand: pure functions, units in their names.
+
+Constants chosen by judgement say so. What can be measured (lead times, capacity per unit) is only a first guess here;
+the operator and load tests know better.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+_MEMORY = {"Mi": MIB, "Gi": 1024 * MIB, "Ti": 1024 * 1024 * MIB}
+
+HASH_SLOTS = 16_384
+"""Slots of a Redis-compatible cluster; the protocol's number."""
+
+
+def memory_bytes(size: str) -> int:
+    """``4Gi`` → bytes."""
+    return int(size[:-2]) * _MEMORY[size[-2:]]
+
+
+def cpu_millis(cpu: str) -> int:
+    """``"2"`` or ``500m`` → thousandths of a core."""
+    return int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu)
+
+
+def units(demand: int, *, per_unit: int, least: int = 1) -> int:
+    """Units that carry a demand, at least ``least``."""
+    return max(least, math.ceil(demand / per_unit))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """How many units on an ordinary day, and at most."""
+
+    normal: int
+    most: int
+
+
+def serving_range(normal: int, peak: int, *, per_unit: int, headroom_percent: int, least: int) -> Range:
+    """Units of a stateless tier. ``most`` bounds the autoscaler and the operator alike: what a mistake can cost."""
+    with_headroom = 100 + headroom_percent
+    low = units(math.ceil(normal * with_headroom / 100), per_unit=per_unit, least=least)
+    return Range(low, max(low, units(math.ceil(peak * with_headroom / 100), per_unit=per_unit, least=least)))
+
+
+# ---- edge cache
+
+
+def cache_zone_mib(disk: str) -> int:
+    """Shared memory for an nginx key zone: 1 MB holds 8,000 keys (nginx's documentation); objects of 256 KiB, a short
+    video segment (judgement), and never less than 10 MiB.
+    """
+    objects = memory_bytes(disk) // (256 * 1024)
+    return max(10, math.ceil(objects / 8000))
+
+
+# ---- database
+
+POSTGRES_RESERVED_CONNECTIONS = 20
+"""For replication, monitoring and people, beside the poolers' (judgement)."""
+
+
+def postgres_parameters(memory: str, *, connections: int) -> dict[str, str]:
+    """Settings of PostgreSQL for a memory limit: a quarter shared buffers, three quarters counted as cache, the rest
+    divided over the connections (PostgreSQL's documentation suggests the first; the divisor of 4 sorts per
+    connection is judgement).
+    """
+    mib = memory_bytes(memory) // MIB
+    work = max(1, (mib - mib // 4) // (connections * 4))
+    return {
+        "shared_buffers": f"{mib // 4}MB",
+        "effective_cache_size": f"{mib * 3 // 4}MB",
+        "maintenance_work_mem": f"{max(64, mib // 16)}MB",
+        "work_mem": f"{work}MB",
+        "max_connections": str(connections),
+    }
+
+
+def server_connections(*, poolers: int, per_pooler: int) -> int:
+    """``max_connections`` that still holds when every pooler the plan may ask for is up: else scaling the poolers
+    breaks the database at the peak.
+    """
+    return poolers * per_pooler + POSTGRES_RESERVED_CONNECTIONS
+
+
+def replica_lead_seconds(data_gib: int, *, copy_mib_per_second: int) -> int:
+    """How long before its need a new database replica is ordered: twice the copy, at most a day (the API's bound)."""
+    return min(86_400, math.ceil(2 * data_gib * 1024 / copy_mib_per_second))
+
+
+# ---- cache
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRange:
+    """Hash slots of one shard, both ends included."""
+
+    first: int
+    last: int
+
+
+def slot_ranges(shards: int) -> tuple[SlotRange, ...]:
+    """All slots over the shards, as evenly as whole slots allow, in order."""
+    bounds = [round(shard * HASH_SLOTS / shards) for shard in range(shards + 1)]
+    return tuple(SlotRange(first, last - 1) for first, last in itertools.pairwise(bounds))
+
+
+def max_memory_bytes(memory: str) -> int:
+    """What a cache may fill: 70 % of its limit; a fork for a full resynchronisation and client buffers need the rest
+    (judgement).
+    """
+    return memory_bytes(memory) * 70 // 100
+
+
+def cache_lead_seconds(shard_memory: str, *, sync_mib_per_second: int = 50) -> int:
+    """A new read replica: start, then a full copy of its shard. 50 MiB/s is a guess until it is measured."""
+    return min(86_400, 30 + math.ceil(max_memory_bytes(shard_memory) / MIB / sync_mib_per_second))
