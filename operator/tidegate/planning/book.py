@@ -8,6 +8,7 @@ correlation between the events' errors follows from them (``quantile``). Every a
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -64,8 +65,8 @@ class Book:
     size: int
     rows: dict[Row, Sums] = field(default_factory=dict)
     entries: dict[Key, Entry] = field(default_factory=dict)
-    by_policy: dict[Key, set[Key]] = field(default_factory=dict)
-    near: dict[tuple[Key, int], set[Key]] = field(default_factory=dict)
+    by_policy: defaultdict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    near: defaultdict[tuple[Key, int], set[Key]] = field(default_factory=lambda: defaultdict(set))
     """Events by (policy, number of the shift) that an occurrence, from an hour before T-0 to its end, touches."""
     _rough: set[Row] = field(default_factory=set)
     revision: dict[Key, int] = field(default_factory=dict)
@@ -73,7 +74,8 @@ class Book:
 
     def sync(self, announcements: Mapping[Key, Announcement], changed: frozenset[Key] | None) -> None:
         """Bring the book up to the announcements; ``changed`` None compares them all."""
-        keys = changed if changed is not None else announcements.keys() | self.entries.keys()
+        # In order, so that events of one policy come together: their sums then stay in the processor's cache.
+        keys = changed if changed is not None else sorted(announcements.keys() | self.entries.keys())
         for key in keys:
             new, old = announcements.get(key), self.entries.get(key)
             if old is not None and (new is None or old.announcement is not new):
@@ -118,8 +120,8 @@ class Book:
         event = entry.announcement
         policy = Key(key.namespace, event.policy)
         self.revision[policy] = self.revision.get(policy, 0) + 1
-        members = [self.by_policy.setdefault(policy, set())]
-        members += [self.near.setdefault((policy, shift), set()) for shift in _shifts(event)]
+        members = [self.by_policy[policy]]
+        members += [self.near[policy, shift] for shift in _shifts(event)]
         if sign > 0:
             self.entries[key] = entry
         else:
@@ -174,13 +176,10 @@ def _exact_square(value: float) -> float:
 
 
 def _shifts(event: Announcement) -> set[int]:
-    return {
-        shift
-        for occurrence in event.occurrences
-        for shift in range(
-            int((occurrence.start - WATCH) // SHIFT), int((occurrence.start + occurrence.duration) // SHIFT) + 1
-        )
-    }
+    shifts: set[int] = set()
+    for start, duration in event.occurrences:
+        shifts.update(range(int((start - WATCH) // SHIFT), int((start + duration) // SHIFT) + 1))
+    return shifts
 
 
 def quantile(sums: Sums, *, q: float, correlation: float, background: float) -> NDArray[np.float64]:

@@ -95,40 +95,71 @@ def reach(moments: tuple[Moment, ...], links: tuple[Derived, ...], duration: flo
 
 def contributions(event: Announcement, occurrence: Occurrence, *, cell: float) -> tuple[Contribution, ...]:
     """The curves of one occurrence, by signal name; a signal without any demand is left out."""
-    bases = _bases(event)
-    signals = sorted({*bases, *(m.signal for m in event.moments)})
-    found = (_contribution(event, occurrence, signal, bases.get(signal, 0.0), cell) for signal in signals)
-    return tuple(c for c in found if c is not None)
+    expected = dict(event.expected)
+    origin = math.floor(occurrence.start / cell)
+    phase = occurrence.start - origin * cell
+    found = []
+    for part in _outline(
+        event.moments, event.derived, tuple(expected), event.profile, occurrence.duration, phase, cell
+    ):
+        base = exact(expected.get(part.root, 0.0) * part.factor)
+        if base > 0.0 and not part.levels:
+            found.append(Contribution(part.signal, origin + part.first, base, part.most, part.unit))
+        elif (leveled := _leveled(event, occurrence, part, base, phase, cell)) is not None:
+            leveled.first += origin
+            found.append(leveled)
+    return tuple(found)
 
 
-def _bases(event: Announcement) -> dict[str, float]:
-    """Plateau of each signal; a derived one is its factor times its source's."""
-    bases = dict(event.expected)
-    for link in event.derived:
-        bases[link.signal] = bases.get(link.source, 0.0) * link.factor
-    return bases
+class _Part(NamedTuple):
+    """One signal of an event's outline: what many events of the same shape share."""
+
+    signal: str
+    root: str
+    """The announced signal that its base comes from."""
+    factor: float
+    levels: bool
+    """Some moment gives a level: the curve depends on the base, and ``unit`` is for those without."""
+    first: int
+    most: float
+    unit: Cells
 
 
-def _contribution(
-    event: Announcement,
-    occurrence: Occurrence,
-    signal: str,
-    plateau: float,
+@lru_cache(maxsize=_CACHE)
+def _outline(
+    moments: tuple[Moment, ...],
+    links: tuple[Derived, ...],
+    names: tuple[str, ...],
+    profile: str,
+    duration: float,
+    phase: float,
     cell: float,
+) -> tuple[_Part, ...]:
+    """All signals of an event by name, worked out once for all events of this shape."""
+    derived = {link.signal: link for link in links}
+    parts = []
+    for signal in sorted({*names, *derived, *(m.signal for m in moments)}):
+        relative, absolute, lag = _bumps(moments, links, duration, signal)
+        root, factor = signal, 1.0
+        for _ in links:
+            if root in derived:
+                root, factor = derived[root].source, factor * derived[root].factor
+        first, unit, most = _unit(profile, duration, lag, relative, phase, cell)
+        parts.append(_Part(signal, root, factor, bool(absolute), first, most, unit))
+    return tuple(parts)
+
+
+def _leveled(
+    event: Announcement, occurrence: Occurrence, part: _Part, base: float, phase: float, cell: float
 ) -> Contribution | None:
-    relative, absolute, lag = _bumps(event.moments, event.derived, occurrence.duration, signal)
-    base = exact(plateau)
-    start = occurrence.start
-    phase = start - math.floor(start / cell) * cell
-    origin = math.floor(start / cell)
-    profile = event.profile if base > 0.0 else None
-    if base > 0.0 and not absolute:
-        first, unit, most = _unit(profile, occurrence.duration, lag, relative, phase, cell)
-        return Contribution(signal, origin + first, base, most, unit) if unit.size else None
+    """Of a signal whose moments give levels, or that has no plateau; ``first`` counts from the cell of the start."""
+    relative, absolute, lag = _bumps(event.moments, event.derived, occurrence.duration, part.signal)
+    if not absolute:
+        return None
     scaled = tuple(Bump(b.offset, b.duration, b.height * base) for b in relative) if base > 0.0 else ()
-    height = base if base > 0.0 else 1.0
+    profile, height = (event.profile, base) if base > 0.0 else (None, 1.0)
     first, unit, most = _unit(profile, occurrence.duration, lag, scaled + absolute, phase, cell, height)
-    return Contribution(signal, origin + first, 1.0, most, unit) if unit.size else None
+    return Contribution(part.signal, first, 1.0, most, unit) if unit.size else None
 
 
 @lru_cache(maxsize=_CACHE)
