@@ -9,6 +9,7 @@ beside the goals. Events are spread over the day with a rush in the evening, pol
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import random
 import resource
@@ -108,6 +109,8 @@ def measure(events: int, workloads: int) -> dict[str, float]:
     begin = time.perf_counter()
     announcements = parse(iter(raw))
     parse_seconds = time.perf_counter() - begin
+    del raw  # the operator keeps no raw objects either
+    gc.freeze()  # as the operator does after its first list
     observed = {(p.key, t.name): Observed(level=2, ready=2, desired=2) for p in policies.values() for t in p.targets}
     world = World(policies, announcements, observed)
     planner = Planner(world.settings)

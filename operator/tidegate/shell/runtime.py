@@ -7,6 +7,7 @@ its loans would be returned. Watching never depends on leading; acting does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -171,6 +172,8 @@ class Runtime:
         def complete(scope: str) -> None:
             waiting.discard(scope)
             if not waiting:
+                if not self.store.events_synced:
+                    gc.freeze()  # tens of thousands of events stay: looking through them again and again costs 25 %
                 self.store.events_synced = True
                 self.loop.wake.set()
 
