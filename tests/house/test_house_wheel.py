@@ -1,9 +1,10 @@
-"""What is installed is what is tested: the wheel holds the package and nothing else, and works by itself."""
+"""What is installed is what is tested: the wheel holds our packages and nothing else, and works by itself."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -24,6 +25,13 @@ def pip(*arguments: str, python: Path | str = sys.executable, check: bool = True
     return done
 
 
+def _packages() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found: list[str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert "operator/tidegate" in found
+    return found
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, built as pip builds it."""
@@ -36,13 +44,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built[0]
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"tidegate"}
+    packages = [ROOT / package for package in _packages()]
+    assert {top for top in tops if not top.endswith(".dist-info")} == {package.name for package in packages}
     assert "tidegate/py.typed" in names, "its types are meant to be used"
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    sources = {str(p.relative_to(ROOT / "operator")) for p in (ROOT / "operator").rglob("*.py")}
+    sources = {str(path.relative_to(package.parent)) for package in packages for path in package.rglob("*.py")}
     assert sources <= set(names)
 
 
