@@ -108,8 +108,25 @@ def _root_schema(kind: Any) -> dict[str, Any]:
         "spec": structural_schema(kind.SPEC),
     }
     if kind.STATUS is not None:
-        properties["status"] = structural_schema(kind.STATUS)
+        properties["status"] = _without_defaults(structural_schema(kind.STATUS))
     return {"type": "object", "description": kind.DESCRIPTION, "required": ["spec"], "properties": properties}
+
+
+def _without_defaults(node: Any) -> Any:
+    """What the operator writes must come back as it was written: a field that the server fills in would look like a
+    difference at every look.
+    """
+    if isinstance(node, list):
+        return [_without_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: {field: _without_defaults(inner) for field, inner in value.items()}
+        if name == "properties"
+        else _without_defaults(value)
+        for name, value in node.items()
+        if name != "default"
+    }
 
 
 def structural_schema(model: Any) -> dict[str, Any]:
