@@ -112,7 +112,7 @@ class Loop:
         now = self.clock.now()
         policies: Mapping[Key, Policy] = self.store.policies()
         await self._look(policies, now)
-        if leading:
+        if leading and not self.store.stopped():  # else a loan that was just returned from outside is written again
             await self.applier.settle(self.gatherer.sights, self._plan)
         now = self.clock.now()
         world = self._world(policies)
