@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from test_shell_store import live_event, scaling_policy
 
-from tidegate.api.crd import crd_of
 from tidegate.api.parse import parse_live_event, parse_policy
-from tidegate.api.scalingpolicy import ScalingPolicy
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Trouble, World
 from tidegate.planning.plan import make_plan
@@ -94,22 +92,3 @@ def test_observe_says_so() -> None:
 def test_pods_that_come_and_go_at_rest_change_no_status() -> None:
     """Between events the reactive scaler moves replicas all day: that is none of our status's business."""
     assert shown(Observed(level=2, ready=7)) == shown(Observed(level=2, ready=9))
-
-
-def test_the_server_fills_nothing_into_what_is_shown() -> None:
-    """A default of the CRD that we leave out comes back from the server, and would be patched away again and again."""
-    schema = crd_of(ScalingPolicy)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-    status = shown(Observed(level=4, ready=4))
-    assert status["targets"]
-    assert defaulted(status, schema) == status
-
-
-def defaulted(value: object, schema: Json) -> object:
-    """A value as a server stores it."""
-    if isinstance(value, list):
-        return [defaulted(item, schema["items"]) for item in value]
-    if not isinstance(value, dict):
-        return value
-    fields = schema.get("properties", {})
-    found = {name: defaulted(inner, fields.get(name, {})) for name, inner in value.items()}
-    return {**{name: field["default"] for name, field in fields.items() if "default" in field}, **found}

@@ -119,8 +119,7 @@ def _on_time(verdict: Verdict | None, generation: int) -> Json:
 
 
 def _target(plan: TargetPlan, seen: Observed) -> Json:
-    # What has a default in the CRD is given: the server would fill it in, and what it shows would differ for ever.
-    lead: Json = {"machines": 0, **{name: round(seconds) for name, seconds in plan.lead.parts}}
+    lead: Json = {name: round(seconds) for name, seconds in plan.lead.parts}
     lead["measured"] = plan.lead.learned
     # A merge patch drops nothing inside a list: what is not known is left out here.
     return _known(
