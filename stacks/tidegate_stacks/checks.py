@@ -97,6 +97,9 @@ _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 Part = Annotated[str, StringConstraints(pattern=_LABEL, max_length=24)]
 """A part of a name: a region, a queue."""
 
+Name = Annotated[str, StringConstraints(pattern=_LABEL, max_length=63)]
+"""A name of the cluster that decides the shape, such as a namespace that gets objects of its own."""
+
 _MEMORY = re.compile(r"([0-9]{1,12})(Mi|Gi|Ti)")
 _CPU = re.compile(r"[0-9]{1,7}m|[0-9]{1,6}")
 

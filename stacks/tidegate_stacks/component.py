@@ -52,9 +52,20 @@ class Component(pulumi.ComponentResource):
         super().__init__(type_, naming.component_name(name), None, opts)
         self._name_of_component = name
 
-    def put(self, given: Obj, *, protect: bool | None = None, after: Iterable[pulumi.Resource] = ()) -> Manifest:
-        """Register one object as a child. Its name in Pulumi is its name in the cluster."""
-        name = given["metadata"]["name"]
+    def put(
+        self,
+        given: Obj,
+        *,
+        called: str = "",
+        fixed: bool = False,
+        protect: bool | None = None,
+        after: Iterable[pulumi.Resource] = (),
+    ) -> Manifest:
+        """Register one object as a child. Its name in Pulumi is ``called``, else its name in the cluster.
+
+        ``fixed``: a workload whose level no plan and no autoscaler moves, so that it stays Pulumi's.
+        """
+        name = called or given["metadata"]["name"]
         if not name.startswith(self._name_of_component):
             raise ValueError(
                 f"{given['kind']} {name!r} must start with its component's name {self._name_of_component!r}"
@@ -63,7 +74,7 @@ class Component(pulumi.ComponentResource):
             parent=self,
             protect=protect,
             depends_on=list(after),
-            ignore_changes=ignored(given["apiVersion"], given["kind"]),
+            ignore_changes=[] if fixed else ignored(given["apiVersion"], given["kind"]),
         )
         return Manifest(name, given, opts)
 

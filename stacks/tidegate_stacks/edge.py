@@ -6,6 +6,7 @@ A level per region is what the operator moves; what a region needs at an instant
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -46,8 +47,9 @@ class EdgeCacheArgs(Args):
     """What the edge is to carry, and from where."""
 
     namespace: Text
-    origin: Text
-    """Host and port that misses are fetched from: ``live.shop:8080``."""
+    origins: tuple[Text, ...] = Field(min_length=1, max_length=32)
+    """Hosts and ports that misses are fetched from: ``live-0.live:8080``. A stream lies on one of them; the others
+    answer 404, and the next is asked."""
     regions: tuple[RegionArgs, ...] = Field(min_length=1, max_length=64)
     image: Text = "docker.io/nginxinc/nginx-unprivileged:1.29-alpine"
     pod_mbps: Rate = 2000
@@ -91,13 +93,14 @@ def range_of(args: EdgeCacheArgs, region: RegionArgs) -> sizing.Range:
     )
 
 
-def nginx_conf(origin: str, *, disk: str) -> str:
-    """An nginx in front of an origin of HLS and HTTP-FLV.
+def nginx_conf(origins: Sequence[str], *, disk: str) -> str:
+    """An nginx in front of origins of HLS segments.
 
     One request per missing object goes to the origin (``proxy_cache_lock``), however many ask: that is what holds the
     origin up when a million players open the same playlist. A stale object is better than an error.
     """
     size = sizing.memory_bytes(disk) * 9 // 10 // sizing.MIB
+    servers = " ".join(f"server {origin};" for origin in origins)
     return f"""\
 pid /tmp/nginx.pid;
 worker_processes auto;
@@ -116,10 +119,11 @@ http {{
   scgi_temp_path /tmp/scgi_temp;
   proxy_cache_path /var/cache/edge/objects levels=1:2 keys_zone=edge:{sizing.cache_zone_mib(disk)}m
                    max_size={size}m inactive=10m use_temp_path=on;
-  upstream origin {{ server {origin}; keepalive 64; }}
+  upstream origin {{ {servers} keepalive 64; }}
   proxy_http_version 1.1;
   proxy_set_header Connection "";
   proxy_set_header Host $host;
+  proxy_next_upstream error timeout http_404 http_502 http_503;
   proxy_cache edge;
   proxy_cache_key $uri;
   proxy_cache_lock on;
@@ -130,7 +134,6 @@ http {{
   server {{
     listen 8080 reuseport;
     location ~ \\.m3u8$ {{ proxy_cache_valid 200 1s; proxy_pass http://origin; }}
-    location ~ \\.flv$ {{ proxy_cache off; proxy_buffering off; proxy_pass http://origin; }}
     location / {{ proxy_cache_valid 200 10m; proxy_cache_valid 404 1s; proxy_pass http://origin; }}
   }}
   server {{
@@ -176,6 +179,7 @@ def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, checksum:
         volumes=volumes,
         nodes={REGION_LABEL: region.name},
         grace_seconds=DRAIN_SECONDS + 10,
+        user=101,
         annotations={"tidegate.dev/config": checksum},
     )
     spec = {
@@ -228,7 +232,7 @@ class EdgeCache(Component):
     def __init__(self, name: str, args: EdgeCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Everything is rendered from ``args`` by the functions above."""
         super().__init__("tidegate:edge:EdgeCache", name, opts)
-        config = pulumi.Output.from_input(args.origin).apply(lambda origin: nginx_conf(str(origin), disk=args.disk))
+        config = pulumi.Output.all(*args.origins).apply(lambda origins: nginx_conf(origins, disk=args.disk))
         self.put(config_map(naming.child(name, "config"), args.namespace, name, {"nginx.conf": config}))
         for region in args.regions:
             self.put_all(region_objects(name, args, region, config.apply(_checksum)))

@@ -93,23 +93,28 @@ def pod(
     nodes: Mapping[str, str] | None = None,
     grace_seconds: int = 30,
     annotations: Mapping[str, Any] | None = None,
-    labels: Mapping[str, str] | None = None,
+    user: int = 65532,
 ) -> Obj:
     """A pod template that passes the *restricted* pod security standard and is spread over zones and nodes.
 
-    The user id is the image's to say where the standard leaves it open; ``runAsNonRoot`` holds for all.
+    ``user``: id that the image's files belong to; images that start as root would be refused without one.
     """
     spec: Obj = {
         "automountServiceAccountToken": False,
         "containers": [{**container, "securityContext": _CONTAINER} for container in containers],
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, "fsGroup": 65532},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "fsGroup": user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "terminationGracePeriodSeconds": grace_seconds,
         "topologySpreadConstraints": spread(workload),
         "volumes": list(volumes),
     }
     if nodes:
         spec["nodeSelector"] = dict(nodes)
-    metadata: Obj = {"labels": {**naming.labels(workload, component), **(labels or {})}}
+    metadata: Obj = {"labels": naming.labels(workload, component)}
     if annotations:
         metadata["annotations"] = dict(annotations)
     return {"metadata": metadata, "spec": spec}
@@ -140,9 +145,35 @@ def resources(cpu: str, memory: str) -> Obj:
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
 
 
-def tcp_probe(port: str, *, period: int = 5) -> Obj:
-    """Ready when the port answers."""
-    return {"tcpSocket": {"port": port}, "periodSeconds": period}
+def stateful_set(
+    name: str,
+    namespace: Any,
+    component: str,
+    *,
+    replicas: int,
+    headless: str,
+    template: Obj,
+    claims: Sequence[Obj] = (),
+) -> Obj:
+    """A StatefulSet whose pods start and stop at the same time, and keep their volumes when they leave."""
+    spec: Obj = {
+        "replicas": replicas,
+        "serviceName": headless,
+        "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": naming.selector(name)},
+        "template": template,
+    }
+    if claims:
+        spec["volumeClaimTemplates"] = list(claims)
+    return obj("apps/v1", "StatefulSet", name, namespace, component, spec=spec)
+
+
+def claim(name: str, size: str, storage_class: Any = None) -> Obj:
+    """A volume of each pod of a StatefulSet."""
+    spec: Obj = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    if storage_class is not None:
+        spec["storageClassName"] = storage_class
+    return {"metadata": {"name": name}, "spec": spec}
 
 
 def http_probe(port: str, path: str, *, period: int = 5) -> Obj:

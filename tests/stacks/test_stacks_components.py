@@ -9,12 +9,14 @@ import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]")
 
-from samples import EACH, as_it_is, not_yet_known  # noqa: E402
+from samples import EACH, MOVED, REGIONS, as_it_is, not_yet_known  # noqa: E402
 
 from tidegate.api.parse import parse_policy  # noqa: E402
 from tidegate_stacks import objects  # noqa: E402
 from tidegate_stacks.component import Component  # noqa: E402
+from tidegate_stacks.edge import EdgeCache, EdgeCacheArgs  # noqa: E402
 from tidegate_stacks.ownership import ignored  # noqa: E402
+from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs  # noqa: E402
 
 every_component = pytest.mark.parametrize("make", EACH.values(), ids=EACH)
 known_or_not = pytest.mark.parametrize(
@@ -45,9 +47,10 @@ def test_every_child_belongs_to_its_component_and_bears_its_name(
 @every_component
 @known_or_not
 def test_what_is_unknown_changes_no_resource(make: Make, text: Callable[[str], Any], preview: bool) -> None:
-    want = [(one.type, one.name, one.ignores, one.protect) for one in laid(make).resources]
-    got = [(one.type, one.name, one.ignores, one.protect) for one in laid(make, text=text, preview=preview).resources]
-    assert got == want
+    def shape(found: Any) -> list[Any]:
+        return sorted((one.type, one.name, one.ignores, one.protect) for one in found.resources)
+
+    assert shape(laid(make, text=text, preview=preview)) == shape(laid(make))
 
 
 @every_component
@@ -60,8 +63,14 @@ def test_every_declared_output_is_known_when_its_inputs_are(make: Make, preview:
 
 @every_component
 def test_every_path_of_the_operator_is_ignored(make: Make) -> None:
-    for one in laid(make).objects:
-        assert one.ignores == ignored(one.inputs["apiVersion"], one.inputs["kind"]), one.name
+    found = laid(make)
+    moved = set(targets_of(found)) | scaled_in(found)
+    for one in found.objects:
+        api_version, kind = one.inputs["apiVersion"], one.inputs["kind"]
+        if (kind, one.name) in moved or kind not in ("Deployment", "StatefulSet"):
+            assert one.ignores == ignored(api_version, kind), one.name
+        else:
+            assert one.ignores == [], f"nothing moves {kind} {one.name}: its level stays Pulumi's"
 
 
 @every_component
@@ -92,19 +101,46 @@ def test_two_of_a_kind_do_not_collide(make: Make) -> None:
     assert len(names) == len(set(names))
 
 
-@every_component
-def test_the_policy_is_one_that_the_operator_accepts_and_moves_only_what_is_there(make: Make) -> None:
+@pytest.mark.parametrize("make", [EACH[name] for name in MOVED], ids=MOVED)
+def test_the_policy_is_one_that_the_operator_accepts_and_moves_what_is_there_within_its_bounds(make: Make) -> None:
     found = laid(make)
-    policies = [one for one in found.objects if one.kind == "ScalingPolicy"]
-    scaled = {one.name for one in found.objects if one.kind == "HorizontalPodAutoscaler"}
-    moved = set()
-    for policy in policies:
-        parse_policy(policy.inputs)  # raises, with every problem in words
-        for target in policy.inputs["spec"]["targets"]:
-            moved.add(target["name"])
-            workload = found.find(target["ref"]["kind"], target["ref"]["name"])
-            assert workload.inputs["apiVersion"] == target["ref"]["apiVersion"]
-            if target["name"] in scaled:
-                bounds = found.find("HorizontalPodAutoscaler", target["name"]).inputs["spec"]
-                assert (target["min"], target["max"]) == (bounds["minReplicas"], bounds["maxReplicas"])
-    assert scaled <= moved
+    (policy,) = [one for one in found.objects if one.kind == "ScalingPolicy"]
+    parse_policy(policy.inputs)  # raises, with every problem in words
+    targets = targets_of(found)
+    assert targets
+    assert scaled_in(found) <= set(targets)
+    for (kind, name), target in targets.items():
+        assert found.find(kind, name).inputs["apiVersion"] == target["ref"]["apiVersion"]
+        if (kind, name) in scaled_in(found):
+            bounds = found.find("HorizontalPodAutoscaler", name).inputs["spec"]
+            assert (target["min"], target["max"]) == (bounds["minReplicas"], bounds["maxReplicas"])
+
+
+def test_without_a_policy_of_its_own_a_component_leaves_its_targets_to_a_joint_one() -> None:
+    def program() -> None:
+        args = EdgeCacheArgs(namespace="shop", origins=("o:1",), regions=REGIONS, policy=None)
+        edge = EdgeCache("edge", args)
+        queries = {"egress_mbps_cn_east": "sum(egress)", "orders_per_second": "sum(orders)"}
+        joint = EventPolicyArgs(namespace="shop", policy=PolicyArgs(mode="Enforce", queries=queries))
+        EventPolicy("show", joint, edge.targets)
+
+    found = ground.lay(program)[1]
+    (policy,) = [one for one in found.objects if one.kind == "ScalingPolicy"]
+    parse_policy(policy.inputs)
+    assert [target["name"] for target in policy.inputs["spec"]["targets"]] == ["edge-cn-east", "edge-cn-south"]
+    assert policy.inputs["spec"]["mode"] == "Enforce"
+    assert policy.inputs["spec"]["signals"] == [{"name": "egress_mbps_cn_east", "query": "sum(egress)"}], (
+        "a signal that no target carries is not measured"
+    )
+
+
+def targets_of(found: Any) -> dict[tuple[str, str], Any]:
+    """Targets of all policies, by kind and name of the workload."""
+    specs = [one.inputs["spec"] for one in found.objects if one.kind == "ScalingPolicy"]
+    return {(one["ref"]["kind"], one["ref"]["name"]): one for spec in specs for one in spec["targets"]}
+
+
+def scaled_in(found: Any) -> set[tuple[str, str]]:
+    """Workloads behind an HPA."""
+    refs = [one.inputs["spec"]["scaleTargetRef"] for one in found.objects if one.kind == "HorizontalPodAutoscaler"]
+    return {(ref["kind"], ref["name"]) for ref in refs}
