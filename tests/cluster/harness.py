@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
 Json = dict[str, Any]
 
@@ -39,27 +40,9 @@ GROUPS = {
 }
 """Kind → (root, plural)."""
 
-_EVERYTHING = ["get", "list", "watch", "create", "update", "patch", "delete"]
-OPERATOR_RULES: list[Json] = [
-    {"apiGroups": ["tidegate.dev"], "resources": ["liveevents", "scalingpolicies"], "verbs": ["get", "list", "watch"]},
-    {
-        "apiGroups": ["tidegate.dev"],
-        "resources": ["liveevents/status", "scalingpolicies/status"],
-        "verbs": ["get", "update", "patch"],
-    },
-    {"apiGroups": ["tidegate.dev"], "resources": ["loans"], "verbs": _EVERYTHING},
-    {
-        "apiGroups": ["autoscaling"],
-        "resources": ["horizontalpodautoscalers"],
-        "verbs": ["get", "list", "watch", "patch"],
-    },
-    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "update", "patch"]},
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update", "patch"]},
-    {"apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
-]
-"""All that an operator of one namespace may do, and only in that namespace: nothing of it is cluster-wide."""
+RULES = ROOT / "charts" / "tidegate" / "files" / "rules.yaml"
+"""What the operator's account may do, as the chart grants it."""
+LEASE = "tidegate"
 
 
 class ApiError(Exception):
@@ -206,11 +189,11 @@ class Cluster:
         self.send("DELETE", f"api/v1/namespaces/{name}")
 
     def account(self, namespace: str, name: str, folder: Path) -> Path:
-        """A service account that may do ``OPERATOR_RULES`` in its namespace and nothing else; its kubeconfig."""
+        """A service account with the chart's rules for one watched namespace and nothing beyond it; its kubeconfig."""
         metadata = {"name": name, "namespace": namespace}
         rbac = "rbac.authorization.k8s.io"
         self.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-        self.create({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": OPERATOR_RULES})
+        self.create({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": operator_rules()})
         binding = {
             "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", **metadata}],
@@ -237,6 +220,19 @@ class Cluster:
         path = folder / f"{namespace}-{name}.kubeconfig"
         path.write_text(json.dumps(config))
         return path
+
+
+def operator_rules() -> list[Json]:
+    """The operator's rules for a namespace that it watches and lives in, with Deployments as targets."""
+    text = RULES.read_text().replace("$(leaseName)", LEASE)
+    granted = yaml.safe_load(text)["operator"]
+    targets = granted["targets"]
+    return [
+        *granted["watched"],
+        *granted["home"],
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": targets["verbs"]},
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": targets["scaleVerbs"]},
+    ]
 
 
 def eventually(look: Callable[[], Any], seconds: float, claim: str, *, pause: float = 0.2) -> Any:

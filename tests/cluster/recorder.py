@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import requests
-from harness import Cluster, Json
+from harness import ApiError, Cluster, Json
 
 WATCHED = ("Deployment", "HorizontalPodAutoscaler", "Lease", "LiveEvent", "Loan", "ScalingPolicy")
 
@@ -141,6 +141,10 @@ class Recorder:
                         return
             except (requests.RequestException, ValueError):
                 time.sleep(0.2)  # the same version is asked for again: nothing is missed
+            except ApiError as error:
+                self.gaps.append(f"{kind}: {error}")
+                version = ""
+                time.sleep(1.0)
 
     def _begin(self, kind: str) -> str:
         listed = self._cluster.list(kind)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import ROOT, Json
 from scene import Scene
-from shop import FLOOR, ORIGINAL, deployment, event, in_seconds, policy
+from shop import FLOOR, ORIGINAL, deployment, event, in_seconds, local, policy
 
 HOLD = 30
 STEP = 40
@@ -23,6 +23,10 @@ STEP = 40
 DURATION = 60
 WAY_DOWN = 240.0
 """Seconds that a way down may take before a scenario gives up on it."""
+WITHDRAWN = ("cancelled", "put-off", "orphaned")
+SMALL_FLOOR = 8
+ORPHAN_STEP = 20
+"""Percent a minute: what the API defaults to stands in for a policy that is gone."""
 OWN_MINIMUM, HIGHER_MINIMUM, LATER_MINIMUM = 5, 30, 4
 MANY, UNITS = 20, 50
 EVENTS, TARGETS = 200, 20
@@ -68,6 +72,30 @@ def deleted_while_live(scene: Scene) -> None:
     scene.cluster.delete("LiveEvent", scene.ns, "show")
     scene.notes["deleted_at"] = time.time()
     scene.until_returned(ORIGINAL, WAY_DOWN)
+
+
+def withdrawn_while_live(scene: Scene) -> None:
+    """In mid-show one event is cancelled, one is put off by three hours, and one loses its policy."""
+    scene.leading(scene.operator())
+    for name in WITHDRAWN:
+        scene.workload(name)
+        scene.apply(policy(scene.ns, name, name=name, hold=HOLD, step=STEP))
+    scene.t0 = in_seconds(150)
+    shows = {
+        name: event(scene.ns, name, t0=scene.t0, duration=1800, floor=SMALL_FLOOR, policy=name) for name in WITHDRAWN
+    }
+    for show in shows.values():
+        scene.apply(show)
+    scene.wait_until(scene.t0 + 10, "cancelled, put off, policy deleted")
+    scene.notes["withdrawn_at"] = time.time()
+    change = {"occurrence": local(scene.t0)}
+    shows["cancelled"]["spec"]["schedule"]["changes"] = [{**change, "cancelled": True}]
+    shows["put-off"]["spec"]["schedule"]["changes"] = [{**change, "postponedTo": local(scene.t0 + 3 * 3600)}]
+    for show in shows.values():
+        scene.apply(show)
+    scene.cluster.delete("ScalingPolicy", scene.ns, "orphaned")
+    for name in WITHDRAWN:
+        scene.until_returned(ORIGINAL, WAY_DOWN, name)
 
 
 def _tidegate(scene: Scene, *words: str) -> tuple[int, str]:
@@ -197,17 +225,22 @@ def _next_step(scene: Scene) -> float | None:
 
 
 def twenty_at_stock_rates(scene: Scene) -> None:
-    """Twenty Deployments of fifty pods step together; the controllers create 20 objects a second for all of them."""
-    names = [f"web-{number:02d}" for number in range(MANY)]
-    for name in names:
+    """Twenty Deployments of fifty pods step together; the controllers create 20 objects a second for all of them.
+
+    Every other one has an HPA in front whose metric cannot be read: its floor holds all the same.
+    """
+    bare, behind = [f"bare-{number:02d}" for number in range(MANY // 2)], [f"hpa-{n:02d}" for n in range(MANY // 2)]
+    for name in bare:
         scene.apply(deployment(scene.ns, name, replicas=1))
+    for name in behind:
+        scene.workload(name, minimum=1)
     scene.leading(scene.operator())
-    scene.apply(policy(scene.ns, *names, hold=10, step=100, guess=25))
-    scene.t0 = in_seconds(210)
+    scene.apply(policy(scene.ns, *bare, *behind, hold=10, step=100))
+    scene.t0 = in_seconds(240)
     scene.apply(event(scene.ns, "opening", t0=scene.t0, duration=30, floor=UNITS))
     scene.wait_until(scene.t0, "T-0")
     scene.until(
-        lambda: all(scene.replicas(name).last == 1 for name in names) and not scene.loans(),
+        lambda: all(scene.level(name).last == 1 for name in (*bare, *behind)) and not scene.loans(),
         30 + 10 + WAY_DOWN,
         "all twenty are back at 1",
     )

@@ -87,9 +87,9 @@ class Scene:
     def until_returned(self, original: int, seconds: float, name: str = "web") -> None:
         """Wait until a floor is back and its Loan is gone."""
         self.until(
-            lambda: self.floor(name).last == original and not self.loans(),
+            lambda: self.floor(name).last == original and self.loan(name).last is None,
             seconds,
-            f"{name} is back at {original} and no Loan is left",
+            f"{name} is back at {original} and its Loan is gone",
         )
         self.mark(f"{name} returned")
 
@@ -106,6 +106,11 @@ class Scene:
     def replicas(self, name: str = "web") -> Series[Any]:
         """What the Deployment was asked for over time."""
         return self.recorder.series("Deployment", self.ns, name, replicas_of)
+
+    def level(self, name: str) -> Series[Any]:
+        """What an operator sets: minReplicas where there is an HPA, else replicas."""
+        found = self.floor(name)
+        return found if found.points else self.replicas(name)
 
     def ready(self, name: str = "web") -> Series[Any]:
         """Ready pods over time."""
@@ -174,7 +179,9 @@ class Scene:
         return "\n".join([f"{self.ns}/{name}, seconds from T-0:", *told, *tails])
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind but the stories and the operators' logs."""
+        told = [self.story(name) for name in self.recorder.names("HorizontalPodAutoscaler", self.ns)[:5]]
+        (self.folder / f"{self.ns}.story").write_text("\n\n".join(told or [self.story()]))
         for operator in self.operators:
             operator.make_sure_it_ended()
         try:
@@ -211,8 +218,11 @@ class Playbill:
     def close(self) -> None:
         """Clean up after all of them."""
         for future in self._running.values():
-            scene, _ = future.result()
-            scene.close()
+            try:
+                scene, _ = future.result()
+                scene.close()
+            except Exception:  # noqa: BLE001  the others are cleaned up all the same
+                traceback.print_exc()
         self._pool.shutdown()
 
     def _play(self, body: Body, delay: float) -> tuple[Scene, BaseException | None]:

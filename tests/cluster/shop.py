@@ -55,6 +55,7 @@ def hpa(namespace: str, name: str, *, minimum: int = ORIGINAL, maximum: int = 60
 def policy(
     namespace: str,
     *targets: str,
+    name: str = "shop",
     hold: int = 30,
     step: int = 40,
     guess: int = START_SECONDS + HPA_SYNC_SECONDS + 5,
@@ -64,27 +65,33 @@ def policy(
         "mode": "Enforce",
         "targets": [
             {
-                "name": name,
-                "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+                "name": target,
+                "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
                 "capacity": {SIGNAL: PER_UNIT},
                 "headroomPercent": 0,
                 "max": 100,
                 "leadTime": {"guessSeconds": guess},
             }
-            for name in targets
+            for target in targets
         ],
         "release": {"holdSeconds": hold, "maxStepPercentPerMinute": step},
     }
-    return _ours("ScalingPolicy", namespace, "shop", spec)
+    return _ours("ScalingPolicy", namespace, name, spec)
 
 
-def event(namespace: str, name: str, *, t0: float, duration: int = 60, floor: int = FLOOR) -> Json:
+def local(instant: float) -> str:
+    """Epoch seconds as an event's zone writes them."""
+    return datetime.fromtimestamp(instant, ZoneInfo(ZONE)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def event(
+    namespace: str, name: str, *, t0: float, duration: int = 60, floor: int = FLOOR, policy: str = "shop"
+) -> Json:
     """An event that needs ``floor`` units from T-0 (epoch seconds, whole) on."""
-    start = datetime.fromtimestamp(t0, ZoneInfo(ZONE)).strftime("%Y-%m-%dT%H:%M:%S")
     spec = {
-        "schedule": {"startTime": start, "timeZone": ZONE, "durationSeconds": duration},
+        "schedule": {"startTime": local(t0), "timeZone": ZONE, "durationSeconds": duration},
         "expected": {SIGNAL: floor * PER_UNIT},
-        "policyRef": {"name": "shop"},
+        "policyRef": {"name": policy},
     }
     return _ours("LiveEvent", namespace, name, spec)
 

@@ -1,0 +1,70 @@
+"""Plays the scenarios: once a run, all at the same time, only those that a selected test judges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import scenarios as play
+from harness import Cluster, tool
+from recorder import Recorder
+from scene import Body, Playbill, Scene
+from shop import METRIC
+from stage import KUBECONFIG, METRICS_FILE, STOCK_KUBECONFIG
+
+
+@pytest.fixture(scope="session")
+def playbill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playbill]:
+    """Every scenario that a test of this run judges, all on at once."""
+    judged = [getattr(item.function, "scenario", None) for item in request.session.items if hasattr(item, "function")]
+    bodies = [body for body in dict.fromkeys(judged) if body is not None and can_be_played(body)]
+    folder = tmp_path_factory.mktemp("scenarios")
+    _demand_little(Path(str(METRICS_FILE)))
+    clusters = {"": Cluster(str(KUBECONFIG))}
+    if STOCK_KUBECONFIG and play.twenty_at_stock_rates in bodies:
+        clusters["stock"] = Cluster(STOCK_KUBECONFIG)
+    recorders = {}
+    for name, cluster in clusters.items():
+        cluster.open()
+        cluster.install_crds()
+        recorders[name] = Recorder(cluster)
+        recorders[name].start()
+
+    def make(body: Body) -> Scene:
+        where = "stock" if body is play.twenty_at_stock_rates else ""
+        return Scene(body.__name__.replace("_", "-"), clusters[where], recorders[where], folder)
+
+    bill = Playbill(make)
+    bill.start(bodies)
+    yield bill
+    bill.close()
+    for name, cluster in clusters.items():
+        recorders[name].stop()
+        cluster.close()
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, playbill: Playbill) -> Scene:
+    """The scene of the test's scenario, after it was played."""
+    played = playbill.of(request.function.scenario)
+    assert played.recorder.gaps == [], "the record has gaps: judge nothing by it"
+    return played
+
+
+def can_be_played(body: Body) -> bool:
+    """Whether a scenario has what its tests are skipped without."""
+    needs: dict[Body, bool] = {
+        play.twenty_at_stock_rates: bool(STOCK_KUBECONFIG),
+        play.helm_installed: tool("helm") is not None,
+    }
+    return needs.get(body, True)
+
+
+def _demand_little(path: Path) -> None:
+    """Let the HPAs' metric want one unit, whatever else the file says."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps({**known, METRIC: 1}))
+    aside.rename(path)
