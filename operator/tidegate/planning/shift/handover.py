@@ -1,0 +1,257 @@
+"""The hand-over of one member as a state machine, level-triggered.
+
+    planned → notice → drain → lent → hold → give back → returned
+
+There is nothing to remember but the member's mark (stored in its loan before each write). The state is worked out anew
+from mark, facts and plan each time, so that a crash anywhere, a missed change or a new leader makes no difference: the
+next ``advance`` says the same. A write that was stored and not made is made; one that was made is not made again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from tidegate.planning.model import Ref
+from tidegate.planning.shift.model import Lane, Mark, Member, Notice
+from tidegate.planning.shift.outcome import Lending
+from tidegate.planning.shift.reasons import SENTENCES, ShiftReason
+from tidegate.planning.shift.resources import Resources
+
+
+class State(Enum):
+    """Where a hand-over stands."""
+
+    PLANNED = "Planned"
+    NOTICE = "Notice"
+    DRAIN = "Drain"
+    LENT = "Lent"
+    HOLD = "Hold"
+    GIVE_BACK = "GiveBack"
+    RETURNED = "Returned"
+
+
+class Do(Enum):
+    """What is to be done with a member now."""
+
+    NOTIFY = "Notify"
+    """Store the mark and tell the work (an Event); its level stays."""
+    STOP = "Stop"
+    """Store the mark, then write the level."""
+    RESUME = "Resume"
+    """Store the mark, then write the level."""
+    RECORD = "Record"
+    """Store the mark: what it says about the need has changed."""
+    CLOSE = "Close"
+    """The level is the original and was read back: the loan ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to do."""
+
+    do: Do
+    ref: Ref
+    lane: str
+    before: int
+    """Level as seen."""
+    level: int
+    """Level to be at."""
+    mark: Mark
+    """What to store, before anything is written."""
+    reason: ShiftReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """One member's hand-over as it stands."""
+
+    ref: Ref
+    lane: str
+    state: State
+    reason: ShiftReason
+    message: str
+    deadline: float | None
+    """When this state must be over: the notice given, the work stopped, the machines free, the need over, the return
+    made. None when nothing is due."""
+    original: int
+    asked: int
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """What the plan wants of a member now."""
+
+    wanted: int
+    """Level by the lendings whose stop is due."""
+    told: int
+    """Level by the lendings whose notice is due."""
+    current: tuple[Lending, ...]
+    """Lendings whose notice is due and that are not over."""
+
+
+def advance(
+    member: Member,
+    lane: Lane,
+    lendings: Sequence[Lending],
+    now: float,
+    *,
+    room: Resources,
+    spare: Resources,
+) -> tuple[HandOver, tuple[Act, ...]]:
+    """Where the hand-over of a member stands, and what is to be done now.
+
+    ``room`` is what may be started again in the pool, ``spare`` what the lane may lose before its guarantee is touched.
+    """
+    aim = _aim(member, lendings, now)
+    if member.mark is None and aim.told >= member.original:
+        return _planned(member, lendings), ()
+    mark = member.mark or _new_mark(member, now)
+    acts: list[Act] = []
+    if aim.told < min(mark.asked, _told(mark)):
+        mark = _remember(replace(mark, notices=(*mark.notices, Notice(aim.told, now))), aim, lane, now)
+        message = f"told to go to {aim.told} of {mark.original}, not before {lane.drain.notice:g} s have passed"
+        acts.append(_act(Do.NOTIFY, member, mark, ShiftReason.NOTICE_GIVEN, message))
+    level = _level(member, mark, aim, lane, now, room=room, spare=spare)
+    if level != mark.asked:
+        mark = _moved(mark, level, aim, lane, now)
+        acts = [_move(member, mark)]
+    elif member.seen and member.level != mark.asked:
+        acts = [_move(member, mark)]
+    elif not acts and _over(member, mark, aim):
+        reason = ShiftReason.RETURNED if mark.asked_at > 0 else ShiftReason.WITHDRAWN
+        acts.append(_act(Do.CLOSE, member, mark, reason, SENTENCES[reason]))
+    elif not acts and (fresh := _remember(mark, aim, lane, now)) != mark:
+        mark = fresh
+        acts.append(_act(Do.RECORD, member, mark, ShiftReason.LENT, f"wanted until {mark.until:.0f}"))
+    return _state(member, mark, aim, lane, now), tuple(acts)
+
+
+def _aim(member: Member, lendings: Sequence[Lending], now: float) -> _Aim:
+    current = tuple(one for one in lendings if one.notify_at <= now < one.until)
+    stopped = sum(one.stop_at <= now for one in current)
+    return _Aim(member.original - stopped, member.original - len(current), current)
+
+
+def _new_mark(member: Member, now: float) -> Mark:
+    return Mark(original=member.level, asked=member.level, asked_at=0.0, free_by=now, until=now, return_by=now)
+
+
+def _told(mark: Mark) -> int:
+    """Lowest level that a notice names."""
+    return min((notice.level for notice in mark.notices), default=mark.original)
+
+
+def _remember(mark: Mark, aim: _Aim, lane: Lane, now: float) -> Mark:
+    """The mark with what the plan says about the need now. A need that ended early ends now, with its promise."""
+    if aim.current:
+        until = max(one.until for one in aim.current)
+        return replace(
+            mark,
+            free_by=min(one.free_by for one in aim.current) if mark.asked == mark.original else mark.free_by,
+            until=until,
+            return_by=max(one.return_by for one in aim.current),
+            needs=tuple(sorted({name for one in aim.current for name in one.needs})),
+        )
+    if mark.until > now:
+        return replace(mark, until=now, return_by=min(mark.return_by, now + lane.give_back_within))
+    return mark
+
+
+def _level(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float, *, room: Resources, spare: Resources) -> int:
+    """The level that may be asked for now."""
+    if aim.wanted < mark.asked:
+        lowest = max(aim.wanted, _released(member, mark, lane, now))
+        most = member.unit.units_in(spare)
+        return max(lowest, mark.asked - most) if lowest < mark.asked else mark.asked
+    if aim.wanted > mark.asked and member.seen:
+        return min(aim.wanted, mark.asked + member.unit.units_in(room + _own(member, mark)))
+    return mark.asked
+
+
+def _own(member: Member, mark: Mark) -> Resources:
+    """What the member still holds beyond what it may: starting that much again takes no room from anybody."""
+    return (member.used - member.unit.times(mark.asked)).positive
+
+
+def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
+    """The lowest level whose notice and minimum run time are over."""
+    if now < member.running_since + lane.drain.minimum_run:
+        return mark.asked
+    return min((n.level for n in mark.notices if now >= n.at + lane.drain.notice), default=mark.asked)
+
+
+def _moved(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> Mark:
+    down = level < mark.asked
+    notices = tuple(n for n in mark.notices if n.level < level) if down else ()
+    moved = replace(mark, asked=level, asked_at=now, notices=notices)
+    return _remember(moved, aim, lane, now)
+
+
+def _move(member: Member, mark: Mark) -> Act:
+    if mark.asked < member.level:
+        message = f"stopped to {mark.asked} of {mark.original}"
+        return _act(Do.STOP, member, mark, ShiftReason.DRAINING, message)
+    message = f"started again to {mark.asked} of {mark.original}"
+    return _act(Do.RESUME, member, mark, ShiftReason.GIVING_BACK, message)
+
+
+def _act(do: Do, member: Member, mark: Mark, reason: ShiftReason, message: str) -> Act:
+    return Act(do, member.ref, member.lane, member.level, mark.asked, mark, reason, message)
+
+
+def _over(member: Member, mark: Mark, aim: _Aim) -> bool:
+    return mark.asked >= mark.original and member.seen and member.level == mark.asked and aim.told >= mark.original
+
+
+def _planned(member: Member, lendings: Sequence[Lending]) -> HandOver:
+    first = min(lendings, key=lambda one: one.notify_at, default=None)
+    if first is None:
+        return _hand_over(member, None, State.RETURNED, ShiftReason.RETURNED, None)
+    return _hand_over(member, None, State.PLANNED, ShiftReason.PLANNED, first.notify_at)
+
+
+def _state(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float) -> HandOver:
+    """The state by what is stored and seen; a unit that is on its way is told before those that lie still."""
+    if mark.asked < mark.original and (member.level != mark.asked or not _own(member, mark).nothing):
+        if aim.wanted > mark.asked and member.level == mark.asked:
+            return _returning(member, mark, now)
+        late = now > mark.free_by
+        return _hand_over(
+            member, mark, State.DRAIN, ShiftReason.DRAIN_LATE if late else ShiftReason.DRAINING, mark.free_by
+        )
+    if _told(mark) < mark.asked and aim.told < mark.asked:
+        stop = max(min(n.at for n in mark.notices) + lane.drain.notice, member.running_since + lane.drain.minimum_run)
+        due = max(stop, min((one.stop_at for one in aim.current), default=stop))
+        late = due + lane.drain.seconds > mark.free_by + 1.0 and mark.asked == mark.original
+        reason = ShiftReason.NOTICE_LATE if late else ShiftReason.NOTICE_GIVEN
+        return _hand_over(member, mark, State.NOTICE, reason, due)
+    if aim.wanted > mark.asked:
+        return _returning(member, mark, now)
+    if mark.asked < mark.original:
+        return _hand_over(member, mark, State.LENT, ShiftReason.LENT, mark.until)
+    if member.level != mark.asked:
+        return _hand_over(member, mark, State.GIVE_BACK, ShiftReason.GIVING_BACK, mark.return_by)
+    reason = ShiftReason.RETURNED if mark.asked_at > 0 else ShiftReason.WITHDRAWN
+    return _hand_over(member, mark, State.RETURNED, reason, None)
+
+
+def _returning(member: Member, mark: Mark, now: float) -> HandOver:
+    if member.level != mark.asked:
+        return _hand_over(member, mark, State.GIVE_BACK, ShiftReason.GIVING_BACK, mark.return_by)
+    reason = ShiftReason.RETURN_LATE if now > mark.return_by else ShiftReason.BORROWER_NOT_FREE
+    return _hand_over(member, mark, State.HOLD, reason, mark.return_by)
+
+
+def _hand_over(
+    member: Member, mark: Mark | None, state: State, reason: ShiftReason, deadline: float | None
+) -> HandOver:
+    asked = mark.asked if mark else member.level
+    if not member.seen:
+        reason = ShiftReason.UNSEEN
+    due = None if deadline is None or math.isinf(deadline) else deadline
+    return HandOver(member.ref, member.lane, state, reason, SENTENCES[reason], due, member.original, asked, mark)
