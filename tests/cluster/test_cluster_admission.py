@@ -1,0 +1,310 @@
+"""The chart's admission policies on a real API server: an attack on each promise, and what must go on working.
+
+Nobody here is an operator's process: users and accounts are impersonated. Everybody in these tests holds the RBAC
+rights that the attack needs, so that what refuses is the policy and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from chart_release import FULLNAME, Release, drop, new_release
+from harness import Cluster, Json, eventually, tool
+from shop import deployment, hpa, policy
+
+KUBECONFIG = os.environ.get("KUBECONFIG")
+
+
+def _missing() -> str:
+    if not KUBECONFIG:
+        return "needs an API server, found by KUBECONFIG"
+    absent = [name for name in ("helm", "kubectl") if tool(name) is None]
+    return f"needs {' and '.join(absent)}, in $TIDEGATE_TOOLS/bin or on PATH" if absent else ""
+
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(bool(_missing()), reason=_missing()),
+    pytest.mark.timeout(300),
+]
+
+PLANNER, SHOPKEEPER, WRITER, ONCALL = "planner", "shopkeeper", "writer", "oncall"
+_ALL = ["get", "list", "watch", "create", "update", "patch", "delete"]
+_POLICIES = {"apiGroups": ["tidegate.dev"], "resources": ["scalingpolicies"], "verbs": _ALL}
+_WORKLOADS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
+_HPAS = {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "patch"]}
+_LOANS = {"apiGroups": ["tidegate.dev"], "resources": ["loans"], "verbs": _ALL}
+_RELEASE = {"apiGroups": ["tidegate.dev"], "resources": ["loans"], "verbs": ["release"]}
+RIGHTS: dict[str, list[Json]] = {
+    PLANNER: [_POLICIES],
+    SHOPKEEPER: [_POLICIES, _WORKLOADS, _HPAS],
+    WRITER: [_LOANS],
+    ONCALL: [_LOANS, _RELEASE],
+}
+"""User → what RBAC lets him do in the shop."""
+
+LOAN_SPEC: Json = {
+    "target": {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "namespace": "",
+        "name": "web",
+        "uid": "11111111-2222-3333-4444-555555555555",
+    },
+    "field": "/spec/minReplicas",
+    "policyRef": {"namespace": "", "name": "shop"},
+    "targetName": "web",
+    "original": 3,
+    "pending": 20,
+    "verified": 20,
+    "highest": 20,
+    "startedAt": "2026-11-10T12:00:00.000Z",
+    "steppedAt": "2026-11-10T12:00:00.000Z",
+    "until": "2026-11-10T14:00:00.000Z",
+    "epoch": 1,
+}
+
+
+class Shop:
+    """A watched namespace with a workload, and people."""
+
+    def __init__(self, release: Release, namespace: str) -> None:
+        self.release = release
+        self.cluster = release.cluster
+        self.namespace = namespace
+        self.operator = release.user()
+
+    def kubectl(self, user: str, *words: str, given: Json | None = None) -> subprocess.CompletedProcess[str]:
+        """Kubectl as somebody."""
+        program = tool("kubectl")
+        assert program is not None
+        command = [program, "--kubeconfig", self.cluster.kubeconfig, "--as", user, "--namespace", self.namespace]
+        text = None if given is None else json.dumps(given)
+        return subprocess.run([*command, *words], input=text, capture_output=True, text=True, timeout=30, check=False)
+
+    def apply(self, user: str, obj: Json) -> subprocess.CompletedProcess[str]:
+        """Make or change an object as somebody."""
+        return self.kubectl(user, "apply", "--server-side", "--force-conflicts", "-f", "-", given=obj)
+
+    def patch(self, user: str, what: str, change: Any, *more: str) -> subprocess.CompletedProcess[str]:
+        """Merge something into an object as somebody."""
+        return self.kubectl(user, "patch", what, "--type=merge", "-p", json.dumps(change), *more)
+
+    def loan(self, name: str, **spec: Any) -> Json:
+        """A Loan as the operator writes it."""
+        full = deepcopy(LOAN_SPEC) | spec
+        full["target"]["namespace"] = full["policyRef"]["namespace"] = self.namespace
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "Loan", "metadata": metadata, "spec": full}
+
+
+def refused(done: subprocess.CompletedProcess[str], why: str) -> None:
+    """Refused by a policy of the chart, in these words."""
+    assert done.returncode != 0, done.stdout
+    assert "ValidatingAdmissionPolicy" in done.stderr, done.stderr
+    assert why in done.stderr
+
+
+def taken(done: subprocess.CompletedProcess[str]) -> None:
+    """Accepted."""
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    cluster = Cluster(str(KUBECONFIG))
+    cluster.open()
+    watched = cluster.namespace("admission-shop")
+    release = new_release(
+        cluster,
+        tmp_path_factory.mktemp("admission"),
+        "admission",
+        rbac={"scope": "namespaces"},
+        watchNamespaces=[watched],
+        replicas=0,
+    )
+    made = Shop(release, watched)
+    try:
+        release.install()
+        for user, rules in RIGHTS.items():
+            _grant(made, user, rules)
+        for obj in (deployment(watched, "web", replicas=None), hpa(watched, "web")):
+            cluster.apply(obj, manager="helm")
+        # A policy acts some moments after it was made.
+        eventually(lambda: made.kubectl("admin", *_DRY, given=made.loan("early")).returncode != 0, 30, "policies act")
+        yield made
+    finally:
+        drop(release)
+        cluster.drop_namespace(watched)
+        cluster.close()
+
+
+_DRY = ("create", "--dry-run=server", "--as-group=system:masters", "-f", "-")
+
+
+def _grant(shop: Shop, user: str, rules: list[Json]) -> None:
+    rbac = "rbac.authorization.k8s.io"
+    metadata = {"name": user, "namespace": shop.namespace}
+    shop.cluster.create({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
+    binding = {
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": user},
+        "subjects": [{"apiGroup": rbac, "kind": "User", "name": user}],
+    }
+    shop.cluster.create({"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata, **binding})
+
+
+# ---- who writes a policy
+
+
+def test_who_may_not_patch_deployments_writes_no_policy_for_them(shop: Shop) -> None:
+    refused(shop.apply(PLANNER, policy(shop.namespace, "web")), "needs the verb patch on deployments.apps")
+
+
+def test_who_may_writes_one_and_changes_it(shop: Shop) -> None:
+    taken(shop.apply(SHOPKEEPER, policy(shop.namespace, "web")))
+    taken(shop.apply(SHOPKEEPER, policy(shop.namespace, "web", hold=60)))
+
+
+def test_a_policy_is_not_widened_by_who_could_not_have_written_it(shop: Shop) -> None:
+    taken(shop.apply(SHOPKEEPER, policy(shop.namespace, "web")))
+    wider = policy(shop.namespace, "web", "payment")
+    refused(shop.apply(PLANNER, wider), "needs the verb patch on deployments.apps")
+    taken(shop.patch(PLANNER, "scalingpolicy/shop", {"metadata": {"labels": {"team": "planning"}}}))
+
+
+def test_each_kind_is_asked_about(shop: Shop) -> None:
+    mixed = policy(shop.namespace, "web", "cache")
+    mixed["spec"]["targets"][1]["ref"]["kind"] = "StatefulSet"
+    refused(shop.apply(SHOPKEEPER, mixed), "needs the verb patch on statefulsets.apps")
+
+
+def test_a_kind_that_the_administrator_did_not_list_is_no_target(shop: Shop) -> None:
+    for api_version, kind in (("v1", "Secret"), ("rbac.authorization.k8s.io/v1", "Role"), ("keda.sh/v1", "Deployment")):
+        odd = policy(shop.namespace, "web")
+        odd["spec"]["targets"][0]["ref"] |= {"apiVersion": api_version, "kind": kind}
+        refused(shop.apply(SHOPKEEPER, odd), "a kind that the operator may not scale")
+
+
+def test_a_policy_of_64_targets_costs_no_more_than_the_server_allows(shop: Shop) -> None:
+    large = policy(shop.namespace, *(f"web-{number:02d}" for number in range(64)))
+    large["metadata"]["name"] = "large"
+    taken(shop.apply(SHOPKEEPER, large))
+
+
+# ---- who writes a loan
+
+
+def test_nobody_but_the_operator_makes_a_loan(shop: Shop) -> None:
+    for user in (WRITER, ONCALL):
+        refused(shop.apply(user, shop.loan("forged", original=1000)), "Loans are written by the operator alone")
+    admin = shop.kubectl("admin", *_DRY, given=shop.loan("forged"))
+    refused(admin, "Loans are written by the operator alone")
+
+
+def test_the_operator_makes_moves_and_ends_a_loan(shop: Shop) -> None:
+    taken(_create(shop, "mine"))
+    moved = shop.loan("mine", pending=30, highest=30)
+    there = shop.cluster.get("Loan", shop.namespace, "mine")
+    taken(shop.kubectl(shop.operator, "replace", "-f", "-", given={**there, "spec": moved["spec"]}))
+    taken(shop.kubectl(shop.operator, "delete", "loan", "mine"))
+
+
+def _create(shop: Shop, name: str, **spec: Any) -> subprocess.CompletedProcess[str]:
+    return shop.kubectl(shop.operator, "create", "-f", "-", given=shop.loan(name, **spec))
+
+
+def test_a_loan_is_neither_changed_nor_deleted_by_who_merely_may_write_it(shop: Shop) -> None:
+    taken(_create(shop, "kept"))
+    refused(shop.patch(WRITER, "loan/kept", {"spec": {"original": 1000}}), "Loans are written by the operator alone")
+    refused(shop.kubectl(WRITER, "delete", "loan", "kept"), "Loans are written by the operator alone")
+    refused(shop.kubectl(WRITER, "delete", "loans", "--all"), "Loans are written by the operator alone")
+    assert shop.cluster.get("Loan", shop.namespace, "kept")["spec"]["original"] == 3
+
+
+def test_who_may_release_ends_a_loan_and_writes_nothing_into_it_but_its_way_back(shop: Shop) -> None:
+    taken(_create(shop, "oncall"))
+    only = "only its way back"
+    refused(shop.patch(ONCALL, "loan/oncall", {"spec": {"pending": 500}}), only)
+    refused(shop.patch(ONCALL, "loan/oncall", {"spec": {"until": "2030-01-01T00:00:00.000Z"}}), only)
+    refused(shop.patch(ONCALL, "loan/oncall", {"spec": {"epoch": 99}}), only)
+    raised = {"spec": {"original": 1000}}
+    refused(shop.patch(ONCALL, "loan/oncall", raised), "needs the verb patch on horizontalpodautoscalers.autoscaling")
+    taken(shop.patch(ONCALL, "loan/oncall", {"spec": {"pending": 3}}))
+    taken(shop.kubectl(ONCALL, "delete", "loan", "oncall"))
+
+
+def test_loans_go_with_their_namespace_whoever_deletes_it(shop: Shop) -> None:
+    """The namespace controller holds every right to delete, and not the verb release."""
+    user = f"cleaner-{shop.namespace}"
+    rule = "--verb=get,list,delete,deletecollection", "--resource=loans.tidegate.dev"
+    shop.cluster.run("kubectl", "create", "clusterrole", user, *rule)
+    shop.cluster.run("kubectl", "create", "clusterrolebinding", user, f"--clusterrole={user}", f"--user={user}")
+    other = Shop(shop.release, shop.cluster.namespace("admission-gone"))
+    try:
+        shop.release.install("upgrade", watchNamespaces=[shop.namespace, other.namespace])
+        stuck = other.loan("stuck")
+        stuck["metadata"]["finalizers"] = ["test.tidegate.dev/wait"]
+        eventually(lambda: _created(other, stuck), 30, "the operator's account reaches the new namespace")
+        refusal = "Loans are written by the operator alone"
+        eventually(
+            lambda: refusal in other.kubectl(user, "delete", "loan", "stuck", "--dry-run=server").stderr,
+            30,
+            "the policy covers the new namespace",
+        )
+        shop.cluster.drop_namespace(other.namespace)
+        eventually(
+            lambda: other.kubectl(user, "delete", "loan", "stuck", "--wait=false").returncode == 0,
+            30,
+            "a loan is deleted in a namespace that goes",
+        )
+    finally:
+        free = [{"op": "remove", "path": "/metadata/finalizers"}]
+        words = ("patch", "loan", "stuck", "--type=json", "-p", json.dumps(free))
+        other.kubectl(shop.operator, *words)
+        shop.cluster.run("kubectl", "-n", other.namespace, *words, check=False)
+        shop.cluster.run("kubectl", "delete", f"clusterrole/{user}", f"clusterrolebinding/{user}")
+
+
+def _created(shop: Shop, loan: Json) -> bool:
+    done = shop.kubectl(shop.operator, "create", "-f", "-", given=loan)
+    return done.returncode == 0 or "AlreadyExists" in done.stderr
+
+
+# ---- what the operator's own account may write
+
+
+@pytest.mark.parametrize("account", [FULLNAME, f"{FULLNAME}-release"])
+def test_a_stolen_token_changes_levels_and_nothing_else(shop: Shop, account: str) -> None:
+    user = shop.release.user(account)
+    image = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "evil.example/miner:1"}]}}}}
+    refused(shop.patch(user, "deployment/web", image), "changes the level of a workload")
+    paused = {"spec": {"paused": True}}
+    refused(shop.patch(user, "deployment/web", paused), "changes the level of a workload")
+    note = {"metadata": {"annotations": {"a": "b"}}}
+    refused(shop.patch(user, "deployment/web", note), "of metadata nothing")
+    refused(shop.patch(user, "hpa/web", {"metadata": {"labels": {"a": "b"}}}), "of metadata nothing")
+    refused(shop.patch(user, "hpa/web", {"spec": {"maxReplicas": 5000}}), "the minimum of an HPA and nothing else")
+    elsewhere = {"spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "payment"}}}
+    refused(shop.patch(user, "hpa/web", elsewhere), "the minimum of an HPA and nothing else")
+    taken(shop.patch(user, "hpa/web", {"spec": {"minReplicas": 5}}))
+    taken(shop.patch(user, "deployment/web", {"spec": {"replicas": 5}}, "--subresource=scale"))
+
+
+def test_others_change_the_same_objects_as_ever(shop: Shop) -> None:
+    taken(shop.patch(SHOPKEEPER, "hpa/web", {"spec": {"maxReplicas": 80}, "metadata": {"labels": {"a": "b"}}}))
+    taken(shop.patch(SHOPKEEPER, "deployment/web", {"metadata": {"annotations": {"a": "b"}}}))
+
+
+def test_the_policies_end_at_the_watched_namespaces(shop: Shop) -> None:
+    """Another operator's Loans are none of this one's affair."""
+    other = Shop(shop.release, shop.cluster.namespace("admission-other"))
+    try:
+        taken(other.kubectl("admin", *_DRY, given=other.loan("theirs")))
+    finally:
+        shop.cluster.drop_namespace(other.namespace)
