@@ -17,7 +17,7 @@ from tidegate.planning.explain import who
 from tidegate.planning.model import Key, Observed, Ref, Release, Trouble, World
 from tidegate.planning.reasons import Reason
 from tidegate.planning.targets import release_step
-from tidegate.ports import Clock, ConflictError, Held, Loan, NotFoundError, Place, Targets, TidegateError
+from tidegate.ports import Clock, ConflictError, Held, Loan, NotFoundError, Targets, TidegateError
 
 log = logging.getLogger("tidegate.apply")
 
@@ -154,26 +154,33 @@ class Applier:
         )
 
     def _orphans(self, world: World, sights: Mapping[TargetKey, Look]) -> list[Loan]:
-        """Loans whose target is in no policy any more, or whose field lies elsewhere by now."""
-        places = {(key, look.sight.place) for key, look in sights.items() if look.sight.place}
+        """Loans that no target speaks for any more.
+
+        A loan belongs to whichever target's level lies in its field, whatever policy and name once took it: a target
+        that was renamed, or moved to another policy, takes its loan along.
+        """
+        driven = {self.ledger.key_of(look.sight.place) for look in sights.values() if look.sight.place}
         known = {(key, t.name) for key, policy in world.policies.items() for t in policy.targets}
+        unseen = {key[0].namespace for key, look in sights.items() if _unseen(look)}
         return [
             loan
             for loan in self.ledger.loans.values()
-            if (loan.policy, loan.target) not in known or self._moved(loan, places, sights)
+            if loan.key not in driven and self._is_over(loan, known, unseen, sights)
         ]
 
-    def _moved(self, loan: Loan, places: set[tuple[TargetKey, Place]], sights: Mapping[TargetKey, Look]) -> bool:
+    def _is_over(self, loan: Loan, known: set[TargetKey], unseen: set[str], sights: Mapping[TargetKey, Look]) -> bool:
+        """Whether a loan in whose field no target's level lies may be led back."""
         key = (loan.policy, loan.target)
+        if key not in known:
+            return loan.place.ref.namespace not in unseen  # a target nobody could look at yet may be its new name
         look = sights.get(key)
         if look is None:
             return False
-        if (
-            look.sight.place is None
-        ):  # nothing may be borrowed here any more; what was borrowed ends when it was meant to
-            over = self.clock.now() > loan.until
-            return look.sight.observed.trouble is Trouble.MISSING or (over and look.sight.observed.trouble in _LASTING)
-        return (key, loan.place) not in places and self.ledger.key_of(look.sight.place) != loan.key
+        if look.sight.place is not None:
+            return True  # the level lies elsewhere by now: another autoscaler, another uid
+        # Nothing may be borrowed here any more; what was borrowed ends when it was meant to.
+        trouble = look.sight.observed.trouble
+        return trouble is Trouble.MISSING or (trouble in _LASTING and self.clock.now() > loan.until)
 
     async def _orphan(self, loan: Loan) -> Applied | None:
         try:
@@ -198,6 +205,10 @@ class Applier:
             log.warning("loan %s: %s", loan.key, error)
             return None
         return self._said(replace(step, message="no policy asks for this loan any more"), None)
+
+
+def _unseen(look: Look) -> bool:
+    return look.sight.place is None and look.sight.observed.trouble in (Trouble.UNREADABLE, Trouble.FORBIDDEN)
 
 
 def _manager(held: Held) -> str:
