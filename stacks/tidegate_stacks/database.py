@@ -18,6 +18,11 @@ from tidegate_stacks.objects import Obj, obj, spread
 from tidegate_stacks.policy import PolicyArgs, scaling_policy, target
 
 API_VERSION = "postgresql.cnpg.io/v1"
+SCALED_KINDS = (
+    {"group": "postgresql.cnpg.io", "kind": "Cluster", "resource": "clusters"},
+    {"group": "postgresql.cnpg.io", "kind": "Pooler", "resource": "poolers"},
+)
+"""What the operator needs rights for, beside Deployments and StatefulSets, to move a database's levels."""
 BARMAN_PLUGIN = "barman-cloud.cloudnative-pg.io"
 LEAST_POOLERS = 2
 

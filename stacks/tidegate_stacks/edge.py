@@ -44,12 +44,9 @@ class RegionArgs(Args):
 
 
 class EdgeCacheArgs(Args):
-    """What the edge is to carry, and from where."""
+    """What the edge is to carry."""
 
     namespace: Text
-    origins: tuple[Text, ...] = Field(min_length=1, max_length=32)
-    """Hosts and ports that misses are fetched from: ``live-0.live:8080``. A stream lies on one of them; the others
-    answer 404, and the next is asked."""
     regions: tuple[RegionArgs, ...] = Field(min_length=1, max_length=64)
     image: Text = "docker.io/nginxinc/nginx-unprivileged:1.29-alpine"
     pod_mbps: Rate = 2000
@@ -229,10 +226,19 @@ class EdgeCache(Component):
     targets: list[Obj]
     """For an EventPolicy."""
 
-    def __init__(self, name: str, args: EdgeCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Everything is rendered from ``args`` by the functions above."""
+    def __init__(
+        self,
+        name: str,
+        args: EdgeCacheArgs,
+        *,
+        origins: Sequence[pulumi.Input[str]],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """``origins``: hosts and ports that misses are fetched from. A stream lies on one of them; the others answer
+        404, and the next is asked.
+        """
         super().__init__("tidegate:edge:EdgeCache", name, opts)
-        config = pulumi.Output.all(*args.origins).apply(lambda origins: nginx_conf(origins, disk=args.disk))
+        config = pulumi.Output.all(*origins).apply(lambda known: nginx_conf(known, disk=args.disk))
         self.put(config_map(naming.child(name, "config"), args.namespace, name, {"nginx.conf": config}))
         for region in args.regions:
             self.put_all(region_objects(name, args, region, config.apply(_checksum)))

@@ -224,7 +224,10 @@ class LiveOrigin(Component):
     play: pulumi.Output[str]
     """Host and port that players fetch HTTP-FLV from."""
     segments: pulumi.Output[list[str]]
-    """Hosts and ports of HLS, one per origin: what an edge cache fetches from."""
+    """Hosts and ports of HLS, one per origin."""
+    segment_hosts: tuple[pulumi.Output[str], ...]
+    """The same one by one, as many as there are origins even while their namespace is unknown: an edge cache's
+    ``origins``."""
     targets: list[Obj]
     """For an EventPolicy."""
 
@@ -240,15 +243,11 @@ class LiveOrigin(Component):
         self.targets = targets(name, args)
         if args.policy:
             self.put(scaling_policy(name, args.namespace, name, args.policy, self.targets))
+        self.segment_hosts = tuple(
+            pulumi.Output.concat(host, ".", args.namespace, f".svc:{PORTS['http']}") for host in hosts
+        )
         self.finish(
             publish=pulumi.Output.concat(naming.child(name, "publish"), ".", args.namespace, f".svc:{PORTS['rtmp']}"),
             play=pulumi.Output.concat(naming.child(name, "relay"), ".", args.namespace, f".svc:{PORTS['http']}"),
-            segments=pulumi.Output.all(*segment_hosts(name, args)),
+            segments=pulumi.Output.all(*self.segment_hosts),
         )
-
-
-def segment_hosts(name: str, args: LiveOriginArgs) -> tuple[pulumi.Output[str], ...]:
-    """As many as there are origins, even while their namespace is unknown: an edge cache's ``origins``."""
-    return tuple(
-        pulumi.Output.concat(host, ".", args.namespace, f".svc:{PORTS['http']}") for host in origin_hosts(name, args)
-    )

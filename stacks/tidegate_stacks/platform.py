@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -62,6 +62,16 @@ class OperatorArgs(Args):
     """Values of the chart, as in a values file."""
 
 
+def chart_values(args: OperatorArgs, scaled_kinds: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Values with the kinds that this stack's policies name added to those that the values name already."""
+    values = dict(args.values)
+    named = {**values.get("targets", {})}
+    if scaled_kinds:
+        named["extraScaleResources"] = [*named.get("extraScaleResources", ()), *map(dict, scaled_kinds)]
+        values["targets"] = named
+    return values
+
+
 class Operator(Component):
     """The Tidegate operator. Its kinds exist once this component does: what makes policies depends on it."""
 
@@ -69,8 +79,18 @@ class Operator(Component):
     release: pulumi.Output[str]
     """Name that the chart was rendered with."""
 
-    def __init__(self, name: str, args: OperatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """The chart is rendered by Pulumi's provider, so that policies and transforms see each object."""
+    def __init__(
+        self,
+        name: str,
+        args: OperatorArgs,
+        *,
+        scaled_kinds: Sequence[Mapping[str, str]] = (),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """The chart is rendered by Pulumi's provider, so that policies and transforms see each object.
+
+        ``scaled_kinds``: what it shall move besides Deployments and StatefulSets, as ``database.SCALED_KINDS``.
+        """
         super().__init__("tidegate:platform:Operator", name, opts)
         from pulumi_kubernetes.helm.v4 import Chart
 
@@ -79,7 +99,7 @@ class Operator(Component):
             chart=args.chart,
             version=args.version,
             namespace=args.namespace,
-            values=dict(args.values),
+            values=chart_values(args, scaled_kinds),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.finish(namespace=args.namespace, release=name)

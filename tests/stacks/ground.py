@@ -149,7 +149,7 @@ def outputs_of(component: Callable[[], Any], *, preview: bool = False) -> dict[s
         _fresh(Ground(), preview=preview)
         made = component()
         for name, kind in type(made).__annotations__.items():
-            if "pulumi.Output" in str(kind):
+            if str(kind).startswith("pulumi.Output["):
                 values[name] = await known(getattr(made, name))
         await wait_for_rpcs()
 

@@ -31,9 +31,8 @@ REGIONS = (
 
 def edge(name: str, text: Text) -> Component:
     origins = (text("live-origin-0.live-origin.shop.svc:8080"), text("live-origin-1.live-origin.shop.svc:8080"))
-    return EdgeCache(
-        name, EdgeCacheArgs(namespace=text("shop"), origins=origins, regions=REGIONS, image=text("edge:1"))
-    )
+    args = EdgeCacheArgs(namespace=text("shop"), regions=REGIONS, image=text("edge:1"))
+    return EdgeCache(name, args, origins=origins)
 
 
 def database(name: str, text: Text) -> Component:

@@ -118,8 +118,8 @@ def test_the_policy_is_one_that_the_operator_accepts_and_moves_what_is_there_wit
 
 def test_without_a_policy_of_its_own_a_component_leaves_its_targets_to_a_joint_one() -> None:
     def program() -> None:
-        args = EdgeCacheArgs(namespace="shop", origins=("o:1",), regions=REGIONS, policy=None)
-        edge = EdgeCache("edge", args)
+        args = EdgeCacheArgs(namespace="shop", regions=REGIONS, policy=None)
+        edge = EdgeCache("edge", args, origins=["o:1"])
         queries = {"egress_mbps_cn_east": "sum(egress)", "orders_per_second": "sum(orders)"}
         joint = EventPolicyArgs(namespace="shop", policy=PolicyArgs(mode="Enforce", queries=queries))
         EventPolicy("show", joint, edge.targets)

@@ -1,0 +1,220 @@
+"""The all-in-one stack by a real Pulumi engine, on a real API server, and an operator that moves floors meanwhile.
+
+The engine is real, and so are the API server, its controllers and Helm. The Kubernetes provider is our stand-in
+(tests/stacks/standin.py), said here so that nobody takes this for a test of the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+auto = pytest.importorskip("pulumi.automation", reason="needs the extra [stacks]")
+
+from harness import ApiError, Cluster, eventually, tool  # noqa: E402
+from standin import serving  # noqa: E402
+
+from tidegate_stacks import component  # noqa: E402
+from tidegate_stacks.ownership import FIELD_MANAGER  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = os.environ.get("TIDEGATE_TEST_CRDS", "")
+JSON_PATCH = "application/json-patch+json"
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="needs a real API server: set KUBECONFIG"),
+    pytest.mark.skipif(not CRDS, reason="needs CloudNativePG's CRDs beside Kueue's: set TIDEGATE_TEST_CRDS"),
+    pytest.mark.skipif(not (tool("pulumi") and tool("helm")), reason="needs the pulumi and helm programs on PATH"),
+]
+
+FLOORS = {
+    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/edge-cn-east": ("/spec/minReplicas", 40),
+    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/live-relay": ("/spec/minReplicas", 7),
+    "apis/apps/v1/namespaces/{ns}/statefulsets/cache-1/scale": ("/spec/replicas", 5),
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/poolers/database-pooler/scale": ("/spec/replicas", 6),
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/clusters/database/scale": ("/spec/replicas", 4),
+    "apis/kueue.x-k8s.io/v1beta2/clusterqueues/batch-reports": (
+        "/spec/resourceGroups/0/flavors/0/resources/0/nominalQuota",
+        "20",
+    ),
+}
+"""What the operator moves, and to what."""
+
+PROTECTED = {"kubernetes:core/v1:Namespace", "kubernetes:postgresql.cnpg.io/v1:Cluster"}
+"""Types of what ``destroy`` leaves: the data, and the namespace that would take it along."""
+
+
+@dataclass
+class Site:
+    """A checkout of the project's stack, a cluster, and the engine between them."""
+
+    cluster: Cluster
+    folder: Path
+    environment: dict[str, str]
+    namespace: str
+    system: str
+    figures: list[str] = field(default_factory=list)
+
+    def stack(self) -> Any:
+        """The stack ``dev`` as it is shipped, in namespaces of this test's own."""
+        program = str(self.folder / "__main__.py")
+        options = auto.LocalWorkspaceOptions(work_dir=str(self.folder), env_vars=self.environment)
+        return auto.create_or_select_stack(
+            stack_name="dev", project_name="tidegate-all-in-one", program=_running(program), opts=options
+        )
+
+    def timed(self, name: str, run: Callable[[], Any]) -> dict[str, int]:
+        """One operation of the engine; what it changed, and how long it took, for the record."""
+        started = time.monotonic()
+        done = run()
+        changes = dict(done.summary.resource_changes or {})
+        self.figures.append(f"{name}: {json.dumps(changes)} in {time.monotonic() - started:.1f} s")
+        print(self.figures[-1])  # noqa: T201 - figures are the point
+        return changes
+
+    def change(self, old: str, new: str) -> None:
+        """Edit the stack's configuration, as a user would."""
+        path = self.folder / "Pulumi.dev.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def move_floors(self) -> None:
+        """Write levels as the operator writes them."""
+        for path, (pointer, value) in FLOORS.items():
+            where = path.format(ns=self.namespace)
+            patch = [{"op": "replace", "path": pointer, "value": value}]
+            self.cluster.send("PATCH", where, patch, form=JSON_PATCH, fieldManager=FIELD_MANAGER)
+
+    def floors(self) -> dict[str, Any]:
+        """The same levels as they are."""
+        return {path: self._value(path.format(ns=self.namespace), pointer) for path, (pointer, _) in FLOORS.items()}
+
+    def _value(self, path: str, pointer: str) -> Any:
+        document: Any = self.cluster.send("GET", path)
+        for key in pointer.strip("/").split("/"):
+            document = document[int(key)] if isinstance(document, list) else document.get(key)
+        return document
+
+    def exists(self, path: str) -> bool:
+        """Whether an object is there and stays."""
+        try:
+            return "deletionTimestamp" not in self.cluster.send("GET", path.format(ns=self.namespace))["metadata"]
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+
+    def clean(self) -> None:
+        """Take away what a test left beside its namespaces: objects of the cluster belong to no namespace."""
+        stack = self.stack()
+        if len(_objects_of(stack)) > len(PROTECTED):
+            stack.destroy(exclude_protected=True)
+
+
+def _running(program: str) -> Callable[[], None]:
+    def run() -> None:
+        runpy.run_path(program, run_name="__main__")
+
+    return run
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The stack in a folder of its own, and a server that knows every kind."""
+    cluster = Cluster(os.environ["KUBECONFIG"])
+    cluster.open()
+    cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", CRDS)
+    folder = tmp_path / "stacks" / "all-in-one"
+    shutil.copytree(ROOT / "stacks" / "all-in-one", folder)
+    (tmp_path / "charts").symlink_to(ROOT / "charts")
+    (tmp_path / "state").mkdir()
+    tag = uuid.uuid4().hex[:6]
+    text = (folder / "Pulumi.dev.yaml").read_text()
+    text = text.replace("namespace: shop", f"namespace: shop-{tag}").replace("[shop]", f"[shop-{tag}]")
+    (folder / "Pulumi.dev.yaml").write_text(text.replace("tidegate-system", f"tidegate-{tag}"))
+    with serving(cluster, version("pulumi-kubernetes"), str(folder)) as port:
+        environment = {
+            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+            "PULUMI_HOME": str(tmp_path / "home"),
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}",
+        }
+        made = Site(cluster, folder, environment, f"shop-{tag}", f"tidegate-{tag}")
+        yield made
+        made.clean()
+        for namespace in (made.namespace, made.system):
+            cluster.run("kubectl", "delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+    cluster.close()
+
+
+def test_the_ground_stands_and_what_the_operator_holds_is_never_undone(site: Site) -> None:
+    stack = site.stack()
+
+    created = site.timed("first up", stack.up)
+    assert created["create"] > 40, created
+    before = site.floors()
+
+    again = site.timed("second up", stack.up)
+    assert set(again) == {"same"}, f"a second up changes nothing: {again}"
+
+    site.move_floors()
+    held = site.floors()
+    assert {path: value for path, (_, value) in FLOORS.items()} == held
+    assert all(held[path] != before[path] for path in held), "each of them was moved"
+
+    third = site.timed("third up, floors held", stack.up)
+    assert set(third) == {"same"}, f"the floors are none of Pulumi's business: {third}"
+    assert site.floors() == held
+
+    site.change("disk: 20Gi", "disk: 20Gi\n    cpu_percent: 55")  # another field of the same HPAs
+    site.change("origins: 2", "origins: 2\n    cpu_percent: 50")
+    site.change("memory: 8Gi", "memory: 9Gi")  # of the same Cluster
+    site.change("cohort: hangzhou-a", "cohort: hangzhou-b")  # of the same ClusterQueue
+    fourth = site.timed("fourth up, other fields of the same objects changed", stack.up)
+    assert fourth["update"] >= 5, fourth
+    assert site.floors() == held
+    hpa = site.cluster.get("HorizontalPodAutoscaler", site.namespace, "edge-cn-east")
+    assert hpa["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 55
+
+    site.timed("destroy", lambda: stack.destroy(exclude_protected=True))
+    assert _objects_of(stack) == PROTECTED
+    assert not site.exists(f"api/v1/namespaces/{site.system}"), "the operator's namespace holds nothing to protect"
+    assert site.exists("api/v1/namespaces/{ns}")
+    assert site.exists("apis/postgresql.cnpg.io/v1/namespaces/{ns}/clusters/database")
+    assert site.exists("apis/apiextensions.k8s.io/v1/customresourcedefinitions/scalingpolicies.tidegate.dev")
+    for path in FLOORS:
+        if "clusters/database" not in path:
+            gone = path.removesuffix("/scale")
+            eventually(lambda where=gone: not site.exists(where), 30, f"{gone} is gone")  # type: ignore[misc]
+
+
+def test_without_ignore_changes_a_held_floor_would_stop_the_update(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim above can fail: the server refuses, and names who holds the field."""
+    monkeypatch.setattr(component, "ignored", lambda *_: [])
+    stack = site.stack()
+    stack.up()
+    site.move_floors()
+    site.change("disk: 20Gi", "disk: 20Gi\n    cpu_percent: 55")
+    with pytest.raises(auto.CommandError, match=f'conflict with "{FIELD_MANAGER}".*spec.minReplicas'):
+        stack.up()
+
+
+def _objects_of(stack: Any) -> set[str]:
+    """Kinds of objects of the cluster that the stack still counts as its own."""
+    resources = stack.export_stack().deployment.get("resources", [])
+    return {one["type"] for one in resources if one["type"].startswith("kubernetes:")}
