@@ -1,0 +1,141 @@
+"""Values: each is explained, checked and used; a misspelt one is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helm_chart import CHART, Json, default_values, helm, template
+
+from tidegate.shell import settings
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+FREE = {
+    "affinity",
+    "global",
+    "nodeSelector",
+    "podAnnotations",
+    "podLabels",
+    "resources.limits",
+    "resources.requests",
+    "serviceAccount.annotations",
+    "serviceMonitor.additionalLabels",
+}
+"""Values that are Kubernetes' or somebody else's own: their keys are not ours to know."""
+
+
+def maps(values: Json, path: str = "") -> Iterator[str]:
+    """Path of every mapping of values, the whole first, those that are FREE left out."""
+    yield path
+    for name, value in values.items():
+        inner = f"{path}.{name}".lstrip(".")
+        if isinstance(value, dict) and inner not in FREE:
+            yield from maps(value, inner)
+
+
+def leaves(values: Json, path: str = "") -> Iterator[str]:
+    """Path of every single value."""
+    for name, value in values.items():
+        inner = f"{path}.{name}".lstrip(".")
+        if isinstance(value, dict) and inner not in FREE and inner != "resources":
+            yield from leaves(value, inner)
+        else:
+            yield inner
+
+
+@pytest.mark.parametrize("where", maps(default_values()))
+def test_a_misspelt_value_is_refused_wherever_it_stands(where: str, tmp_path: Path) -> None:
+    values: Json = {"misspelt": True}
+    for name in reversed(where.split(".") if where else []):
+        values = {name: values}
+    done = template(tmp_path, **values)
+    assert done.returncode != 0
+    assert "misspelt" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"rbac": {"scope": "everywhere"}}, "scope"),
+        ({"replicas": -1}, "replicas"),
+        ({"watchNamespaces": ["Shop"]}, "watchNamespaces"),
+        ({"image": {"digest": "sha256:short"}}, "digest"),
+        ({"settings": {"beatSeconds": 0}}, "beatSeconds"),
+        ({"settings": {"prometheusUrl": "prometheus:9090"}}, "prometheusUrl"),
+        ({"settings": {"log": {"format": "xml"}}}, "format"),
+        ({"targets": {"extraScaleResources": [{"group": "agones.dev", "kind": "Fleet"}]}}, "resource"),
+        ({"targets": {"extraScaleResources": [{"group": "*", "kind": "A", "resource": "as"}]}}, "group"),
+        (
+            {
+                "targets": {
+                    "extraScaleResources": [{"group": "rbac.authorization.k8s.io", "kind": "Role", "resource": "roles"}]
+                }
+            },
+            "group",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_right_is_refused_by_name(values: Json, named: str, tmp_path: Path) -> None:
+    done = template(tmp_path, **values)
+    assert done.returncode != 0
+    assert named in done.stderr
+
+
+def test_an_umbrella_chart_may_pass_globals(tmp_path: Path) -> None:
+    assert template(tmp_path, **{"global": {"imageRegistry": "registry.example"}}).returncode == 0
+
+
+@pytest.mark.parametrize("scope", ["cluster", "namespaces"])
+def test_helm_lint_finds_nothing(scope: str) -> None:
+    done = helm("lint", "--strict", str(CHART), "--set", f"rbac.scope={scope}")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_schema_knows_exactly_the_values() -> None:
+    def compare(values: Any, schema: Json, path: str) -> None:
+        if "properties" not in schema or path in FREE | {"resources"}:
+            return
+        assert set(schema["properties"]) == set(values), path
+        assert schema["additionalProperties"] is False, path
+        for name, value in values.items():
+            compare(value, schema["properties"][name], f"{path}.{name}".lstrip("."))
+
+    compare(default_values(), SCHEMA, "")
+
+
+def test_every_value_has_a_comment_above_it() -> None:
+    lines = (CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
+    bare = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if (key := re.match(r"( *)([A-Za-z]+):(.*)", line))
+        and not before.lstrip().startswith("#")
+        and not (key[3].strip() == "" or line.startswith("  requests:") or line.startswith("  limits:"))
+    ]
+    assert bare == [], "say what it is"
+
+
+@pytest.mark.parametrize("path", sorted(set(leaves(default_values())) - {"global"}))
+def test_every_value_is_used(path: str) -> None:
+    texts = "".join(file.read_text(encoding="utf-8") for file in (CHART / "templates").iterdir())
+    assert f".Values.{path}" in texts
+
+
+NOT_VALUES = {
+    "TIDEGATE_API_URL": "a server without credentials: for the embedded one",
+    "TIDEGATE_CLOCK_SCHEDULE": "for demonstrations",
+    "TIDEGATE_IDENTITY": "the pod's name is the default",
+    "TIDEGATE_RECORDED_METRICS": "for demonstrations",
+}
+"""Settings that extraEnv can still set, and why they are no values."""
+
+
+def test_every_setting_of_the_operator_is_set_or_left_out_for_a_reason() -> None:
+    text = (CHART / "templates" / "deployment.yaml").read_text(encoding="utf-8")
+    set_there = set(re.findall(r"name: (TIDEGATE_\w+)", text))
+    assert set_there | set(NOT_VALUES) == set(settings._VARIABLES)
+    assert set_there & set(NOT_VALUES) == set()
