@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be judged without a container engine: what it copies is there, what it starts starts."""
+"""The Dockerfile, as far as it can be judged without a container engine: what it copies is there, its command runs."""
 
 from __future__ import annotations
 

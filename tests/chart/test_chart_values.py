@@ -114,7 +114,7 @@ def test_every_value_has_a_comment_above_it() -> None:
         for before, line in zip(["", *lines], lines, strict=False)
         if (key := re.match(r"( *)([A-Za-z]+):(.*)", line))
         and not before.lstrip().startswith("#")
-        and not (key[3].strip() == "" or line.startswith("  requests:") or line.startswith("  limits:"))
+        and not (key[3].strip() == "" or line.startswith(("  requests:", "  limits:")))
     ]
     assert bare == [], "say what it is"
 
