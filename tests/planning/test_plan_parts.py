@@ -153,6 +153,31 @@ def test_a_step_that_needs_machines_is_written_earlier(spare: int | None, want_l
     assert round(T0 - plan.next_at) == want_lead + 1  # the queue is counted in whole seconds
 
 
+@pytest.mark.parametrize("spare", [None, 5, 100])
+def test_what_was_prepared_on_new_machines_is_not_given_up_before_t0(spare: int | None) -> None:
+    """Once the machines are up the lead time is short again: no reason to let go and start over."""
+    core = policy(target(lead=LeadTimeGuess(30.0, machine_seconds=300.0)), hold=0.0, rate=1.0)
+    seen = {KEY: Observed(level=2, ready=2, desired=2, spare_units=spare)}
+    obedient = Obedient(world(event(), policies=(core,), observed=seen))
+    levels = []
+    for offset in range(-600, 3600, 5):
+        obedient.at(T0 + offset)
+        levels.append(obedient.level())
+    assert levels == sorted(levels), "never down before the end"
+    assert max(levels) == 10
+
+
+def test_a_level_that_is_needed_again_within_a_lead_time_is_kept() -> None:
+    """Two moments a minute apart: no step down between them that would have to be taken back at once."""
+    twice = (moment("a", offset=0.0, duration=60.0, factor=5.0), moment("b", offset=120.0, duration=60.0, factor=5.0))
+    obedient = Obedient(world(event(moments=twice), policies=(policy(hold=0.0, rate=1.0),)))
+    levels = []
+    for offset in range(0, 180, 5):
+        obedient.at(T0 + offset)
+        levels.append(obedient.level())
+    assert min(levels) == 50
+
+
 def test_stages_are_ready_in_order_and_released_in_reverse() -> None:
     """The database goes 60 + 30 s before the edge needs it, and comes down that much later."""
     stages = (

@@ -80,8 +80,10 @@ def _print(given: Given, steps: tuple[Foreseen, ...], now: float) -> None:
         console.print("Nothing will be done.")
         return
     table = Table("when (UTC)", "policy", "target", "from", "to", "why", box=None, header_style="bold")
-    for column in (3, 4):
-        table.columns[column].justify = "right"
+    for column in table.columns[:5]:
+        column.no_wrap = True  # a time that is cut off says nothing; the reason may take two lines
+    for column in table.columns[3:5]:
+        column.justify = "right"
     for foreseen in steps:
         step = foreseen.step
         why = f"{step.reason.value}: {step.message}"

@@ -36,6 +36,8 @@ class Facts:
     """Largest need that is due by now: present, held from the past, or coming within its lead time."""
     need: int
     """Need of the current cell."""
+    soon: int
+    """Largest need that falls due within one more lead time: what is lowered below it would have to rise at once."""
     live: int | None
     """Units for the measured demand with headroom; None when not measured or not fresh."""
     blind_since: float | None
@@ -120,6 +122,11 @@ def release(facts: Facts, level: int) -> Judgement | None:
     loan = facts.observed.loan
     if loan is None or level >= facts.current:
         return None
+    kept = min(facts.soon, facts.current) > level
+    if kept:
+        level = min(facts.soon, facts.current)
+        if level == facts.current:
+            return Judgement(Reason.EVENT_DEMAND, level, f"{facts.soon} units are needed again soon")
     gate = _demand_gate(facts)
     if gate > level:
         level = min(gate, facts.current)
@@ -132,7 +139,9 @@ def release(facts: Facts, level: int) -> Judgement | None:
         return Judgement(Reason.RELEASE_WAIT, facts.current, f"next step down in {RELEASE_INTERVAL - elapsed:.0f} s")
     allowed = step_down(facts.policy.release, loan.highest)
     if facts.current - level <= allowed:
-        return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units") if gate else None
+        if gate:
+            return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
+        return Judgement(Reason.RELEASE_STEP, level, f"down to {level}, which is needed again soon") if kept else None
     lowered = facts.current - allowed
     share = 100.0 * facts.policy.release.step_per_minute
     return Judgement(
@@ -163,10 +172,12 @@ def blind(facts: Facts, level: int) -> Judgement | None:
     if facts.blind_since is None or level >= facts.current or facts.observed.loan is None:
         return None
     age = facts.now - facts.blind_since
-    if facts.due <= 0 or age >= facts.policy.blind_max:
-        return Judgement(
-            Reason.BLIND_TOO_LONG, level, f"blind for {age:.0f} s: stepping down to {level} by the plan alone"
-        )
+    if facts.due <= 0:
+        message = f"blind, but no event needs the loan any more: down to {level} by the plan alone"
+        return Judgement(Reason.LOAN_ENDED, level, message)
+    if age >= facts.policy.blind_max:
+        message = f"blind for {age:.0f} s: stepping down to {level} by the plan alone"
+        return Judgement(Reason.BLIND_TOO_LONG, level, message)
     return Judgement(Reason.BLIND, facts.current, f"metrics are blind for {age:.0f} s: kept at {facts.current}")
 
 

@@ -242,6 +242,7 @@ class Planner:
             q=policy.quantile,
             rate=self.settings.creation_rate,
         )
+        rest = observed.loan.original if observed.loan else (observed.level or 0)
         spare = observed.spare_units
         return timeline(
             policy=policy,
@@ -252,7 +253,8 @@ class Planner:
             queue=self._queue,
             start=start,
             fixed=self.settings.reaction + self.settings.fail_over,
-            machine_above=(observed.ready or 0) + (spare or 0),
+            # What is up and free together does not change while units start on it; the owner's level is the safe guess.
+            machine_above=rest if spare is None else (observed.ready or 0) + spare,
         )
 
 

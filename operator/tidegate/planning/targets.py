@@ -48,6 +48,7 @@ def decide(
         observed=observed,
         due=_due(wanted_line, target, observed, now),
         need=line.need_at(now) if line else 0,
+        soon=_soon(wanted_line, target, now),
         live=live,
         blind_since=blind_since,
         ended_at=wanted_line.ended_before(now) if wanted_line else -math.inf,
@@ -107,6 +108,14 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
     if due > 0 and observed.level is not None and min(max(due, target.minimum), target.maximum) > observed.level:
         return line.due_at(now, ahead=line.fixed_lead)
     return due
+
+
+def _soon(line: Timeline | None, target: TargetSpec, now: float) -> int:
+    """Largest need, within bounds, that falls due within another lead time and step."""
+    if line is None:
+        return 0
+    need = line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL)
+    return min(max(need, target.minimum), target.maximum) if need > 0 else 0
 
 
 def _measured(
