@@ -32,7 +32,7 @@ def plan(
     """Show every step that is coming: when, which target, from what to what, and why.
 
     With files the targets are taken to stand at their policy's min; with a cluster they are looked at. Nothing is
-    written. Policies in mode Observe are planned as if they enforced.
+    written. Policies in mode Observe are planned as if they enforced, and what metrics will say is left out.
     """
     from dataclasses import replace
 
@@ -42,7 +42,8 @@ def plan(
 
     now = instant(at, default=time.time())
     given = load(files, namespace, now)
-    policies = {key: replace(policy, mode=Mode.ENFORCE) for key, policy in given.world.policies.items()}
+    # What will be measured is not known: without signals the plan rests on the announcements alone.
+    policies = {key: replace(policy, mode=Mode.ENFORCE, signals=()) for key, policy in given.world.policies.items()}
     settings = replace(given.world.settings, horizon=hours * 3600.0)
     world = replace(given.world, policies=policies, settings=settings)
     steps = foresee(world, now, now + hours * 3600.0)
@@ -79,15 +80,24 @@ def _print(given: Given, steps: tuple[Foreseen, ...], now: float) -> None:
     if not steps:
         console.print("Nothing will be done.")
         return
-    table = Table("when (UTC)", "policy", "target", "from", "to", "why", box=None, header_style="bold")
-    for column in table.columns[:5]:
-        column.no_wrap = True  # a time that is cut off says nothing; the reason may take two lines
-    for column in table.columns[3:5]:
-        column.justify = "right"
-    for foreseen in steps:
-        step = foreseen.step
-        why = f"{step.reason.value}: {step.message}"
-        table.add_row(_utc(foreseen.at), str(step.policy), step.target, str(step.before), str(step.level), why)
+    many = len({foreseen.step.policy for foreseen in steps}) > 1
+    rows = [
+        (
+            datetime.fromtimestamp(foreseen.at, UTC).strftime("%m-%d %H:%M:%S"),
+            f"{foreseen.step.policy} {foreseen.step.target}" if many else foreseen.step.target,
+            str(foreseen.step.before),
+            str(foreseen.step.level),
+            foreseen.step.message,
+        )
+        for foreseen in steps
+    ]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, title in enumerate(("when (UTC)", "target", "from", "to")):
+        width = max(len(title), *(len(row[place]) for row in rows))  # a time that is cut off says nothing
+        table.add_column(title, no_wrap=True, min_width=width, justify="right" if place > 1 else "left")
+    table.add_column("why", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
 
 
