@@ -14,6 +14,9 @@ from project_tree import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 
+PACKAGES = {"tidegate": "operator", "tidegate_policies": "policies", "tidegate_stacks": "stacks"}
+"""Packages of the wheel, with the folder that each lies in."""
+
 PROBE = ["install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--no-cache-dir", "hatchling"]
 
 

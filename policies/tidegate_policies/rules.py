@@ -1,0 +1,116 @@
+"""The rules. Each is a function of what it looks at and a way to report; the table at the end is the whole pack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tidegate_policies.resources import (
+    Report,
+    ReportAt,
+    Resource,
+    Stack,
+    declares,
+    ignores,
+    kind_of,
+    look,
+    place_of,
+)
+from tidegate_policies.seams import DATABASES, GROUP, OPERATOR_OWNED, OPERATOR_OWNED_WHERE_MOVED
+
+Workload = tuple[str, str, str, str]
+"""(group, kind, namespace, name)."""
+
+
+def operator_owned_paths_are_ignored(args: Resource, report: Report) -> None:
+    """What the operator moves is set once: an update that names it fails in mid-event, or undoes a floor."""
+    for path in OPERATOR_OWNED.get(kind_of(args) or ("", ""), ()):
+        if not ignores(args, path):
+            report(f'{args.name}: {path} belongs to the operator: add ignore_changes=["{path}"]')
+
+
+def databases_are_protected(args: Resource, report: Report) -> None:
+    """``pulumi destroy`` must not take data along."""
+    if kind_of(args) in DATABASES and not args.opts.protect:
+        report(f"{args.name}: a database without protection: add protect=True")
+
+
+def moved_workloads_are_ignored(args: Stack, report: ReportAt) -> None:
+    """The replicas of a workload that a policy names are the operator's, where no autoscaler stands in front of it."""
+    named = set(_targets(args))
+    for resource in args.resources:
+        for path in OPERATOR_OWNED_WHERE_MOVED.get(kind_of(resource) or ("", ""), ()):
+            if _workload(resource) in named and declares(resource, path) and not ignores(resource, path):
+                told = f'{resource.name}: a ScalingPolicy moves {path}: add ignore_changes=["{path}"]'
+                report(told, resource.urn)
+
+
+def no_replicas_beside_an_autoscaler(args: Stack, report: ReportAt) -> None:
+    """Two writers of one number: each update would throw away what the autoscaler reached."""
+    scaled = set(_scaled(args))
+    for resource in args.resources:
+        if _workload(resource) in scaled and declares(resource, "spec.replicas"):
+            report(f"{resource.name}: replicas beside an autoscaler: leave replicas out", resource.urn)
+
+
+def _workload(resource: Resource) -> Workload | None:
+    kind = kind_of(resource)
+    return (*kind, *place_of(resource)) if kind else None
+
+
+def _targets(stack: Stack) -> Iterator[Workload]:
+    """Workloads that policies name."""
+    for resource in stack.resources:
+        if kind_of(resource) == (GROUP, "ScalingPolicy"):
+            for target in look(resource.props, "spec.targets") or ():
+                yield _referenced(resource, target["ref"])
+
+
+def _scaled(stack: Stack) -> Iterator[Workload]:
+    """Workloads in front of which an autoscaler stands."""
+    autoscalers = {("autoscaling", "HorizontalPodAutoscaler"), ("keda.sh", "ScaledObject")}
+    for resource in stack.resources:
+        if kind_of(resource) in autoscalers and (ref := look(resource.props, "spec.scaleTargetRef")):
+            yield _referenced(resource, ref)
+
+
+def _referenced(resource: Resource, ref: object) -> Workload:
+    """A reference within a namespace. KEDA's default is a Deployment."""
+    version = str(look(ref, "apiVersion") or "apps/v1")
+    kind = str(look(ref, "kind") or "Deployment")
+    return version.rpartition("/")[0], kind, place_of(resource)[0], str(look(ref, "name"))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the pack; exactly one of ``resource`` and ``stack`` is set."""
+
+    name: str
+    description: str
+    resource: Callable[[Resource, Report], None] | None = None
+    stack: Callable[[Stack, ReportAt], None] | None = None
+
+
+RULES = (
+    Rule(
+        "operator-owned-paths-are-ignored",
+        "Fields that the operator moves must be under ignore_changes.",
+        resource=operator_owned_paths_are_ignored,
+    ),
+    Rule(
+        "databases-are-protected",
+        "Databases must be protected from deletion.",
+        resource=databases_are_protected,
+    ),
+    Rule(
+        "moved-workloads-are-ignored",
+        "Replicas of a workload that a ScalingPolicy names must be under ignore_changes.",
+        stack=moved_workloads_are_ignored,
+    ),
+    Rule(
+        "no-replicas-beside-an-autoscaler",
+        "A workload behind an autoscaler must not set replicas.",
+        stack=no_replicas_beside_an_autoscaler,
+    ),
+)
+"""All of them are mandatory: each guards something that fails at the peak, not before."""
