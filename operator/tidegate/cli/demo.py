@@ -131,7 +131,7 @@ def _watch(console: Console, played: Scenario, clock: ScheduledClock, stage: Sta
                 raise RuntimeError(f"the operator made no plan within {START_PATIENCE:g} s:\n{operator.last_words()}")
             time.sleep(0.05)
         clock.begin(time.time() + 0.2)
-        while clock.now() < played.last:
+        while not stage.caught_up(played.last):
             operator.check()
             timeline.update()
             time.sleep(0.25)

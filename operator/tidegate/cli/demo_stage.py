@@ -84,6 +84,7 @@ class Stage:
         self.recording = Recording({s.name: Tracker(scenario) for s in scenario.services})
         self.url = ""
         self._error: BaseException | None = None
+        self._cluster: EmbeddedCluster | None = None
         self._up, self._down = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
@@ -98,6 +99,10 @@ class Stage:
     def kubeconfig(self, path: Path) -> Path:
         """Write a kubeconfig for it."""
         return write_kubeconfig(path, self.url, namespace=self._namespace)
+
+    def caught_up(self, instant: float) -> bool:
+        """Whether all that happens until a simulated instant has happened: on a busy machine the cluster is behind."""
+        return self._cluster is not None and self._cluster.controllers.stepped_to >= instant
 
     def stop(self) -> None:
         """Stop it and wait. Idempotent."""
@@ -127,6 +132,7 @@ class Stage:
             creation_rate=self._creation_rate,
             namespaces=("default", self._namespace, "tidegate"),
         )
+        self._cluster = cluster
         for document in [*all_crds(), *self._documents]:
             cluster.create(document)
         for service in self._scenario.services:

@@ -83,6 +83,8 @@ class Controllers:
             self._all.append(Machines(registry, writes, self.physics, nodes))
         self._changes: deque[tuple[float, tuple[str, str], Change]] = deque()
         self._moment: float | None = None
+        self.stepped_to = float("-inf")
+        """The instant that everything has happened up to."""
         self._stale = True
         store.listen(self._listen)
 
@@ -109,6 +111,7 @@ class Controllers:
                     controller.publish(now)
         finally:
             self._moment = None
+        self.stepped_to = now
         instants = [i for i in (self._next_instant(), self.physics.next_change()) if i is not None]
         return min(instants, default=None)
 
