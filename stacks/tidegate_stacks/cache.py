@@ -58,7 +58,7 @@ class CacheArgs(Args):
             if data_gib * 1024**3 > room:
                 raise ValueError(
                     f"{data_gib} GiB do not fit into {shards} shards of {memory}, which hold {room / 1024**3:.1f} GiB:"
-                    " give more shards or more memory"
+                    " give more shards or memory"
                 )
         return data_gib
 

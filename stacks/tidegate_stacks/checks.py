@@ -8,7 +8,7 @@ as it is known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import pulumi
@@ -49,7 +49,13 @@ def load(kind: type[A], given: object, where: str) -> A:
 
 def explain(error: ValidationError, where: str) -> list[str]:
     """Pydantic's findings as sentences, by field."""
-    return [f"{_path(where, one['loc'])}: {_words(one)}" for one in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    return [f"{_path(where, one['loc'])}: {_words(one)}" for one in found if not _follows(one["loc"], found)]
+
+
+def _follows(location: tuple[int | str, ...], found: Sequence[Any]) -> bool:
+    """Whether a finding about a list only repeats those about its items."""
+    return any(len(one["loc"]) > len(location) and one["loc"][: len(location)] == location for one in found)
 
 
 def _frozen(value: Any) -> Any:
@@ -66,12 +72,18 @@ def _path(where: str, location: tuple[int | str, ...]) -> str:
 
 
 def _words(one: Any) -> str:
-    if one["type"] == "extra_forbidden":
+    kind, context = one["type"], one.get("ctx", {})
+    if kind == "value_error":
+        return str(one["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
         return "is not known: check the spelling"
-    if one["type"] == "missing":
+    if kind == "missing":
         return "is missing"
-    message = str(one["msg"]).removeprefix("Value error, ").replace("Input should", "should")
-    return message if one["type"] == "value_error" else f"{message}, not {one['input']!r}"
+    if kind == "too_short":
+        return f"give at least {context['min_length']}"
+    if kind == "string_pattern_mismatch":
+        return f"use {_PATTERNS.get(context['pattern'], context['pattern'])}, not {one['input']!r}"
+    return f"{one['msg'].replace('Input should', 'should')}, not {one['input']!r}"
 
 
 # ---- what fields are made of
@@ -93,6 +105,14 @@ Text = Annotated[str | pulumi.Output, BeforeValidator(_text)]  # type: ignore[ty
 """A text that is only passed on: it may be an Output, and unknown until an update runs."""
 
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+_SIGNAL = r"^[a-z][a-z0-9_]{0,62}$"
+_SCHEDULE = r"^\S+( \S+){5}$"
+_PATTERNS = {
+    _LABEL: "lower-case letters, digits and dashes, starting with a letter",
+    _SIGNAL: "lower-case letters, digits and underscores, starting with a letter",
+    _SCHEDULE: "six fields, seconds first, as in 0 0 3 * * *",
+}
 
 Part = Annotated[str, StringConstraints(pattern=_LABEL, max_length=24)]
 """A part of a name: a region, a queue."""
@@ -124,5 +144,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """How many, at least one."""
 Rate = Annotated[int, Field(ge=1, le=10**12 - 1)]
 """Demand per second, in a signal's unit; the API's own bound."""
-Signal = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Schedule = Annotated[str, StringConstraints(pattern=_SCHEDULE)]
+"""Cron with seconds first, as CloudNativePG reads it."""
+Signal = Annotated[str, StringConstraints(pattern=_SIGNAL)]
 """Name of a signal as events announce it: ``egress_mbps``."""

@@ -12,7 +12,7 @@ import pulumi
 from pydantic import Field, field_validator, model_validator
 
 from tidegate_stacks import naming, sizing
-from tidegate_stacks.checks import Args, Count, Cpu, Memory, Part, Rate, Signal, Text
+from tidegate_stacks.checks import Args, Count, Cpu, Memory, Part, Rate, Schedule, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, obj, spread
 from tidegate_stacks.policy import PolicyArgs, scaling_policy, target
@@ -34,8 +34,7 @@ class BackupArgs(Args):
     """Name of an ObjectStore of the Barman Cloud plugin, in the same namespace."""
     snapshot_class: Text | None = None
     """VolumeSnapshotClass."""
-    schedule: str = Field(default="0 0 3 * * *", pattern=r"^\S+( \S+){5}$")
-    """Cron with seconds first, as CloudNativePG reads it."""
+    schedule: Schedule = "0 0 3 * * *"
 
     @model_validator(mode="after")
     def _one(self) -> Self:
