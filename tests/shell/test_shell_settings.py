@@ -35,7 +35,6 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
             "TIDEGATE_STATUS_WRITES_PER_SECOND": "50",
             "TIDEGATE_LISTEN_PROBES": "0",
             "TIDEGATE_LISTEN_METRICS": "9000",
-            "TIDEGATE_LOG_FORMAT": "JSON",
             "TIDEGATE_LOG_LEVEL": "debug",
         }
     )
@@ -47,7 +46,7 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
     assert (plan.cell, plan.horizon, plan.creation_rate, plan.fail_over) == (5, 3600, 100, 0)
     assert (settings.clock_schedule, settings.status_writes_per_second) == (file, 50)
     assert (settings.listen_probes, settings.listen_metrics) == (0, 9000)
-    assert (settings.log_format, settings.log_level) == ("json", "debug")
+    assert settings.log_level == "debug"
 
 
 def test_two_lives_of_one_pod_are_never_taken_for_one() -> None:
@@ -66,7 +65,6 @@ def test_two_lives_of_one_pod_are_never_taken_for_one() -> None:
         ("TIDEGATE_PROMETHEUS_URL", "prometheus:9090", "a URL"),
         ("TIDEGATE_RECORDED_METRICS", "/nowhere", "a file"),
         ("TIDEGATE_LISTEN_PROBES", "70000", "a port"),
-        ("TIDEGATE_LOG_FORMAT", "xml", "text or json"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(name: str, value: str, want: str) -> None:

@@ -24,7 +24,7 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
-@kopf.on.startup()
+@kopf.on.startup(backoff=5.0)
 async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Set kopf up, then start the loop."""
     global _runtime

@@ -63,8 +63,6 @@ class Settings:
     """Port of /healthz and /readyz; 0 takes any free one."""
     listen_metrics: int = 8081
     """Port of /metrics; the same as the probes' puts all on one."""
-    log_format: str = "text"
-    """``text`` for people, ``json`` (one object a line) for collectors."""
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""
     unknown: tuple[str, ...] = field(default=(), compare=False)
@@ -182,7 +180,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
     "TIDEGATE_LEASE_NAME": ("lease_name", _namespace, "a name of lower-case letters, digits and dashes"),
     "TIDEGATE_LISTEN_METRICS": ("listen_metrics", _port, "a port from 0 to 65535"),
     "TIDEGATE_LISTEN_PROBES": ("listen_probes", _port, "a port from 0 to 65535"),
-    "TIDEGATE_LOG_FORMAT": ("log_format", _one_of("text", "json"), "text or json"),
     "TIDEGATE_LOG_LEVEL": (
         "log_level",
         _one_of("debug", "info", "warning", "error"),
