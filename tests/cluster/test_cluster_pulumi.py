@@ -165,7 +165,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_the_ground_stands_and_what_the_operator_holds_is_never_undone(site: Site) -> None:
     stack = site.stack()
 
+    planned = stack.preview().change_summary
     created = site.timed("first up", stack.up)
+    assert {str(kind): count for kind, count in planned.items()} == created, "a preview says what will be made"
     assert created["create"] > 40, created
     before = site.floors()
 
