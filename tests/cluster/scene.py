@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness import ApiError, Cluster, Json, eventually
+from harness import LEASE, ApiError, Cluster, Json, eventually
 from operators import Operator
 from recorder import Fall, Recorder, Series, falls
 from shop import APPLIER, deployment, hpa, minimum_of, ready_of, replicas_of
@@ -43,17 +43,26 @@ class Scene:
         return made
 
     def leading(self, operator: Operator, seconds: float = 60) -> None:
-        """Start an operator and wait until it leads."""
+        """Start an operator and wait until this life of it leads: a Lease of a life before does not count."""
+        before = self._holder()
         operator.start()
         self.mark(f"{operator.name} started")
-        eventually(lambda: self.leader() is operator, seconds, f"{operator.name} leads; {operator.tail()}")
+
+        def leads() -> bool:
+            holder = self._holder()
+            return holder != before and holder.startswith(operator.identity)
+
+        eventually(leads, seconds, f"{operator.name} leads; {operator.tail()}")
         self.mark(f"{operator.name} leads")
 
     def leader(self) -> Operator | None:
         """Who holds the Lease and is alive."""
-        lease = self.cluster.find("Lease", self.ns, "tidegate")
-        holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
+        holder = self._holder()
         return next((o for o in self.operators if o.alive and holder.startswith(o.identity)), None)
+
+    def _holder(self) -> str:
+        lease = self.cluster.find("Lease", self.ns, LEASE)
+        return (lease or {}).get("spec", {}).get("holderIdentity") or ""
 
     def workload(self, name: str = "web", **how: Any) -> None:
         """A Deployment with an HPA in front, applied by the shop's team."""
