@@ -229,3 +229,6 @@ class Store(Protocol):
 
     def stopped(self) -> bool:
         """The durable stop is set."""
+
+    def unusable(self) -> frozenset[Key]:
+        """Policies that are there but cannot be understood, and were never understood by this process."""

@@ -166,6 +166,7 @@ class FakeStore:
     events: dict[Key, Announcement]
     changes: set[Key] = field(default_factory=set)
     is_stopped: bool = False
+    broken: frozenset[Key] = frozenset()
     synced: bool = True
 
     def policies(self) -> dict[Key, Policy]:
@@ -188,6 +189,9 @@ class FakeStore:
 
     def stopped(self) -> bool:
         return self.is_stopped
+
+    def unusable(self) -> frozenset[Key]:
+        return self.broken
 
 
 @dataclass

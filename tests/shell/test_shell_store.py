@@ -52,15 +52,25 @@ def test_an_event_is_announced_once_and_its_status_changes_are_not_news() -> Non
     assert len(woken) == 1
 
 
-def test_an_event_that_became_invalid_no_longer_counts_and_says_why() -> None:
+def test_an_event_that_became_invalid_keeps_counting_as_it_last_was_valid_and_says_why() -> None:
+    """A typing error in mid-show must not let floors fall."""
     watched, _ = store()
     watched.put_event(live_event())
     watched.put_event(live_event(expected={"orders": "many"}))
-    assert SHOW not in watched.announcements()
+    assert watched.announcements()[SHOW].expected == (("orders", 1000.0),)
     assert "spec.expected.orders" in watched.invalid["LiveEvent", SHOW].problems
-    watched.put_event(live_event())
-    assert SHOW in watched.announcements()
+    watched.put_event(live_event(expected={"orders": 7}))
+    assert watched.announcements()[SHOW].expected == (("orders", 7.0),)
     assert watched.invalid == {}
+
+
+def test_a_policy_that_was_never_valid_is_known_to_be_there() -> None:
+    """After a restart its loans must not look like those of a policy that was deleted."""
+    watched, _ = store()
+    watched.put_policy(scaling_policy(targets=[]))
+    assert watched.unusable() == {CORE}
+    watched.put_policy(scaling_policy(2))
+    assert watched.unusable() == frozenset()
 
 
 def test_one_bad_event_leaves_the_others() -> None:

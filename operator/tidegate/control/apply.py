@@ -79,6 +79,7 @@ class Applier:
 
     async def settle(self, sights: Mapping[TargetKey, Look], plan: Plan | None) -> None:
         """Bring loans in line with what their fields hold, before anything is planned on them."""
+        waiting = self.conflicts(self.clock.now())
         for key, look in sights.items():
             place, held = look.sight.place, look.sight.held
             loan = self.ledger.of(place) if place else None
@@ -91,7 +92,7 @@ class Applier:
                 continue
             if found is Drift.NEW_INTENT:
                 log.info("%s: %s set %d; that is the original now", key[1], _manager(held), held.value)
-            elif found is Drift.REAPPLIED and not self.ledger.may_assert(loan):
+            elif found is Drift.REAPPLIED and key not in waiting and not self.ledger.may_assert(loan):
                 self._give_way(key, loan, held, plan)
 
     def _give_way(self, key: TargetKey, loan: Loan, held: Held, plan: Plan | None) -> None:
@@ -105,11 +106,24 @@ class Applier:
         self._conflicts[key] = Conflict(Trouble.MANAGER_CONFLICT, note, loan.key, until)
 
     async def apply(
-        self, world: World, plan: Plan, book: Book, sights: Mapping[TargetKey, Look]
+        self,
+        world: World,
+        plan: Plan,
+        book: Book,
+        sights: Mapping[TargetKey, Look],
+        *,
+        unusable: frozenset[Key] = frozenset(),
     ) -> tuple[Applied, ...]:
-        """Write what is due, in the order of readiness; then lead back the loans that nobody speaks for."""
+        """Write what is due, in the order of readiness; then lead back the loans that nobody speaks for.
+
+        ``unusable`` policies are there but cannot be understood: their loans stay as they are.
+        """
         jobs = [self._step(step, plan, book, sights) for step in plan.steps]
-        jobs += [self._orphan(loan) for loan in self._orphans(world, sights)]
+        elsewhere = _behind_a_scaler(world, sights)
+        for loan in self._orphans(world, sights):
+            if loan.policy in unusable:
+                continue
+            jobs.append(self._let_go(loan) if loan.place.ref in elsewhere else self._orphan(loan))
         return tuple(one for one in await limited(jobs) if one is not None)
 
     async def _step(self, step: Step, plan: Plan, book: Book, sights: Mapping[TargetKey, Look]) -> Applied | None:
@@ -136,6 +150,9 @@ class Applier:
             return self._said(step, f"{error}{by}; read again at the next beat")
         except TidegateError as error:
             return self._said(step, str(error))
+        except Exception as error:
+            log.exception("%s: a step failed", step.ref)  # one broken target does not stop the rest
+            return self._said(step, repr(error))
         return self._said(step, None)
 
     def _said(self, step: Step, error: str | None) -> Applied:
@@ -182,6 +199,14 @@ class Applier:
         trouble = look.sight.observed.trouble
         return trouble is Trouble.MISSING or (trouble in _LASTING and self.clock.now() > loan.until)
 
+    async def _let_go(self, loan: Loan) -> None:
+        """A workload that got an autoscaler in front: its floor is there from now on, its replicas are the scaler's."""
+        try:
+            await self.ledger.let_go(loan)
+            log.info("loan %s: the level lies elsewhere by now; the field is left as it is", loan.key)
+        except TidegateError as error:
+            log.warning("loan %s: %s", loan.key, error)
+
     async def _orphan(self, loan: Loan) -> Applied | None:
         try:
             held = await self.targets.held(loan.place)
@@ -204,7 +229,17 @@ class Applier:
         except TidegateError as error:
             log.warning("loan %s: %s", loan.key, error)
             return None
+        except Exception:
+            log.exception("loan %s", loan.key)
+            return None
         return self._said(replace(step, message="no policy asks for this loan any more"), None)
+
+
+def _behind_a_scaler(world: World, sights: Mapping[TargetKey, Look]) -> set[Ref]:
+    """Workloads whose level lies in an autoscaler's field."""
+    refs = {(key, t.name): t.ref for key, policy in world.policies.items() for t in policy.targets}
+    places = {key: look.sight.place for key, look in sights.items() if key in refs}
+    return {refs[key] for key, place in places.items() if place is not None and place.ref != refs[key]}
 
 
 def _unseen(look: Look) -> bool:

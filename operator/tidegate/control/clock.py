@@ -32,7 +32,9 @@ class RealClock:
 
     async def wait(self, until: float, wake: asyncio.Event) -> None:
         """Return at ``until`` or when ``wake`` is set, whichever comes first."""
-        await _wait(lambda: until - time.time(), wake)
+        # Bounded by the monotonic clock too: one that is stepped back must not make a second last ten minutes.
+        end = time.monotonic() + max(until - time.time(), 0.0)
+        await _wait(lambda: min(until - time.time(), end - time.monotonic()), wake)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -22,6 +23,8 @@ from tidegate.ports import MetricsSource, Sight, Targets, TidegateError
 
 T = TypeVar("T")
 TargetKey = tuple[Key, str]
+
+log = logging.getLogger("tidegate.gather")
 
 AT_ONCE = 16
 """Requests in flight. Judgment: enough for 500 targets a second, little for an API server."""
@@ -108,6 +111,9 @@ class Gatherer:
             return await self.targets.see(spec.ref)
         except TidegateError as error:
             return Sight(Observed(trouble=Trouble.UNREADABLE, note=str(error)), None)
+        except Exception as error:
+            log.exception("%s could not be looked at", spec.ref)  # one broken target does not stop the rest
+            return Sight(Observed(trouble=Trouble.UNREADABLE, note=repr(error)), None)
 
     def _kept(self, key: TargetKey, sight: Sight) -> Sight:
         """An object that could not be read keeps its last known level: unknown is not zero."""
@@ -115,7 +121,7 @@ class Gatherer:
         if sight.observed.trouble is not Trouble.UNREADABLE or before is None:
             return sight
         known = replace(before.sight.observed, trouble=Trouble.UNREADABLE, note=sight.observed.note)
-        return Sight(known, before.sight.place, before.sight.held)
+        return Sight(known, before.sight.place)  # without what it held: an old value must not be taken for somebody's
 
     def _remember(self, key: TargetKey, answer: Reading, now: float) -> Reading:
         """A bad answer keeps the last good value and its age."""

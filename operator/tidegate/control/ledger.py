@@ -14,8 +14,9 @@ coming back means that a tool re-applied it: it is overruled a few times (``ASSE
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -31,6 +32,7 @@ from tidegate.ports import (
     Manager,
     NotFoundError,
     Place,
+    RefusedError,
     Targets,
     UnavailableError,
 )
@@ -39,6 +41,8 @@ ASSERTIONS = 5
 """Times that a re-applied original is overruled within ``ASSERTION_WINDOW``."""
 ASSERTION_WINDOW = 600.0
 """Seconds."""
+WRITE_WITHIN = 4.0
+"""Real seconds for one write, retries included."""
 WANTED_BY_MOST = 16
 """Names that a loan lists; the rest is counted."""
 
@@ -148,8 +152,6 @@ class Ledger:
                 wanted_by=wish.wanted_by[:WANTED_BY_MOST],
             )
         else:
-            if level in (loan.verified, loan.pending) and held.value == loan.original:
-                self._asserted.setdefault(loan.key, deque(maxlen=2 * ASSERTIONS)).append(now)
             loan = replace(
                 loan,
                 pending=level,
@@ -161,13 +163,16 @@ class Ledger:
                 wanted_by=(wish.wanted_by or loan.wanted_by)[:WANTED_BY_MOST],
             )
         fresh = self.of(place) is None
+        asserting = loan.verified == level and held.value == loan.original  # ours was there, and is so no more
         loan = await self._save(loan)
         try:
             await self._swap(place, believed=held.value, wanted=level)
-        except ConflictError:
+        except (ConflictError, RefusedError):
             if fresh:
                 await self._drop(loan)
             raise
+        if asserting:
+            self._asserted.setdefault(loan.key, deque(maxlen=2 * ASSERTIONS)).append(now)
         back = await self.targets.held(place)
         if back.value != level:
             raise ConflictError(f"{place.ref} shows {back.value} right after {level} was written", _name(back))
@@ -195,23 +200,37 @@ class Ledger:
             pass  # the object, or that incarnation of it, is gone: there is nothing to restore
         await self._drop(loan)
 
+    async def let_go(self, loan: Loan) -> None:
+        """End a loan and leave its value: the level lies elsewhere by now, this field is another's to drive."""
+        with suppress(NotFoundError, ConflictError):
+            await self.targets.hand_back(loan.place, loan.former)
+        await self._drop(loan)
+
     async def _swap(self, place: Place, *, believed: int, wanted: int) -> None:
         self._demand_leadership()
         self.writes += 1
-        await self.targets.swap(place, believed=believed, wanted=wanted)
+        await self._soon(self.targets.swap(place, believed=believed, wanted=wanted))
 
     async def _save(self, loan: Loan) -> Loan:
         self._demand_leadership()
         loan = replace(loan, epoch=self.leadership.epoch)
-        await self.book.save(loan)
+        await self._soon(self.book.save(loan))
         self.loans[loan.key] = loan
         return loan
 
     async def _drop(self, loan: Loan) -> None:
         self._demand_leadership()
-        await self.book.remove(loan)
+        await self._soon(self.book.remove(loan))
         self.loans.pop(loan.key, None)
         self._asserted.pop(loan.key, None)
+
+    async def _soon(self, write: Awaitable[None]) -> None:
+        """A write, given up while the Lease is surely still ours: it may be taken 5 s after we may no longer write."""
+        try:
+            async with asyncio.timeout(WRITE_WITHIN):
+                await write
+        except TimeoutError as error:
+            raise UnavailableError(f"no answer to a write within {WRITE_WITHIN:g} s") from error
 
     def _demand_leadership(self) -> None:
         if not self.leadership.may_write():

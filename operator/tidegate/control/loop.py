@@ -91,7 +91,8 @@ class Loop:
             try:
                 beat = await self.beat()
                 if beat is not None and beat.plan.next_at is not None:
-                    until = min(until, max(beat.plan.next_at, beat.now))
+                    # What was due by now has been tried: again in a second, not at once and for ever.
+                    until = min(until, beat.plan.next_at if beat.plan.next_at > beat.now else beat.now + 1.0)
             except TidegateError as error:
                 log.warning("beat: %s", error)
             except Exception:
@@ -122,7 +123,9 @@ class Loop:
         self._plan = plan
         applied: tuple[Applied, ...] = ()
         if leading and not world.stopped:
-            applied = await self.applier.apply(world, plan, self._planner.book, self.gatherer.sights)
+            applied = await self.applier.apply(
+                world, plan, self._planner.book, self.gatherer.sights, unusable=self.store.unusable()
+            )
         for one in applied:
             self._after(one)
         self.last_beat_at = self.clock.now()
@@ -151,7 +154,8 @@ class Loop:
         held = {loan.policy for loan in self.ledger.loans.values()}
         soon = now + self.settings.read_ahead
         planned = self._plan.targets.items() if self._plan else ()
-        return frozenset(held | {key[0] for key, p in planned if p.next_at is not None and p.next_at <= soon})
+        wanted = {key[0] for key, p in planned if p.need > 0 or (p.next_at is not None and p.next_at <= soon)}
+        return frozenset(held | wanted)
 
     def _world(self, policies: Mapping[Key, Policy]) -> World:
         readings: dict[tuple[Key, str], Reading] = dict(self.gatherer.readings)
@@ -181,5 +185,7 @@ class Loop:
             ready = look.sight.observed.ready or 0
             if one.measured:
                 self.stopwatch.written((one.policy, one.target), level=one.level, ready=ready, now=one.at)
+            else:
+                self.stopwatch.ended((one.policy, one.target))
             look.at = float("-inf")
             self.wake.set()

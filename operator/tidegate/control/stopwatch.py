@@ -34,6 +34,10 @@ class Stopwatch:
         else:
             self._running.pop(key, None)
 
+    def ended(self, key: TargetKey) -> None:
+        """The level was lowered or returned: what was running measures nothing any more."""
+        self._running.pop(key, None)
+
     def seen(self, key: TargetKey, *, ready: int | None, now: float) -> Measured | None:
         """So many units are ready now; gives the measurement that this completes."""
         running = self._running.get(key)

@@ -128,9 +128,8 @@ class Book:
             del self.entries[key]
         for group in members:
             group.add(key) if sign > 0 else group.discard(key)
-        spread = exact(event.spread)
         for part in entry.parts:
-            self._add(policy, part, spread, sign)
+            self._add(policy, part, event.spread, sign)
 
     def _add(self, policy: Key, part: Contribution, spread: float, sign: int) -> None:
         sums = self.rows.get((policy, part.signal))
@@ -163,7 +162,7 @@ class Book:
             for entry in self.entries_of(policy):
                 for part in entry.parts:
                     if part.signal == signal:
-                        self._add(policy, part, exact(entry.announcement.spread), +1)
+                        self._add(policy, part, entry.announcement.spread, +1)
         self._rough.clear()
 
 

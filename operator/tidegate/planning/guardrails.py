@@ -136,7 +136,7 @@ def release(facts: Facts, level: int) -> Judgement | None:
         gate = 0
     elapsed = facts.now - loan.stepped_at
     if elapsed < RELEASE_INTERVAL:
-        return Judgement(Reason.RELEASE_WAIT, facts.current, f"next step down in {RELEASE_INTERVAL - elapsed:.0f} s")
+        return Judgement(Reason.RELEASE_WAIT, facts.current, "the next step down is not due yet")
     allowed = step_down(facts.policy.release, loan.highest)
     if facts.current - level <= allowed:
         if gate:
@@ -176,9 +176,9 @@ def blind(facts: Facts, level: int) -> Judgement | None:
         message = f"blind, but no event needs the loan any more: down to {level} by the plan alone"
         return Judgement(Reason.LOAN_ENDED, level, message)
     if age >= facts.policy.blind_max:
-        message = f"blind for {age:.0f} s: stepping down to {level} by the plan alone"
+        message = f"blind for {facts.policy.blind_max:g} s and more: down to {level} by the plan alone"
         return Judgement(Reason.BLIND_TOO_LONG, level, message)
-    return Judgement(Reason.BLIND, facts.current, f"metrics are blind for {age:.0f} s: kept at {facts.current}")
+    return Judgement(Reason.BLIND, facts.current, f"a metric is missing or stale: kept at {facts.current}")
 
 
 def small_change(facts: Facts, level: int) -> Judgement | None:

@@ -30,7 +30,7 @@ from tidegate.planning.model import (
     World,
 )
 from tidegate.planning.targets import decide, not_ours, step_of
-from tidegate.planning.timeline import Timeline, timeline
+from tidegate.planning.timeline import Timeline, stage_shift, timeline
 
 BACK = 7200.0
 """Seconds of the past that the book keeps: holds and ends of events are looked up there."""
@@ -54,6 +54,7 @@ class _Decided:
     """A target's plan and everything it was made from."""
 
     plan: TargetPlan
+    made_at: float
     policy: Policy
     curve: _Curve
     observed: Observed
@@ -120,11 +121,12 @@ class Planner:
     def _bring_up(self, world: World, now: float, changed: frozenset[Key] | None) -> Book:
         cell = self.settings.cell
         hold = max((p.release.hold for p in world.policies.values()), default=0.0)
-        back = BACK + hold
+        settle = max((stage_shift(p, t) for p in world.policies.values() for t in p.targets), default=0.0)
+        back = BACK + hold + settle
         book = self._book
         if (
             book is None
-            or book.index(now - hold - BACK / 2) < 0
+            or book.index(now - hold - settle - BACK / 2) < 0
             or book.index(now + self.settings.horizon) >= book.size
         ):
             first = math.floor((now - back) / cell)
@@ -213,13 +215,13 @@ class Planner:
             and known.readings == readings
             and known.samples == samples
             and known.stopped == world.stopped
-            and now < known.plan.valid_until
+            and known.made_at <= now < known.plan.valid_until
             and not self._touches(known.plan, curve, book, moved)
         ):
             return known.plan
         line = self._timeline(world, policy, target, book, curve.units)
         plan = decide(world, policy, target, observed, readings, line, now=now)
-        self._decided[key] = _Decided(plan, policy, curve, observed, readings, samples, world.stopped)
+        self._decided[key] = _Decided(plan, now, policy, curve, observed, readings, samples, world.stopped)
         return plan
 
     def _touches(self, plan: TargetPlan, curve: _Curve, book: Book, moved: tuple[int, int]) -> bool:
@@ -227,7 +229,8 @@ class Planner:
         low, high = moved
         if low >= high or curve.units is None:
             return False
-        earliest = (low + book.first) * book.cell - plan.lead.seconds - self._longest_moved - SETTLE_MOST
+        shift = stage_shift(curve.policy, next(t for t in curve.policy.targets if t.name == plan.target))
+        earliest = (low + book.first) * book.cell - plan.lead.seconds - self._longest_moved - shift
         return earliest <= plan.valid_until and bool(curve.units[low:high].any())
 
     def _timeline(
@@ -256,10 +259,6 @@ class Planner:
             # What is up and free together does not change while units start on it; the owner's level is the safe guess.
             machine_above=rest if spare is None else (observed.ready or 0) + spare,
         )
-
-
-SETTLE_MOST = 3600.0
-"""Upper bound of what stages may settle in all (the API bounds each)."""
 
 
 def make_plan(world: World, now: float) -> Plan:

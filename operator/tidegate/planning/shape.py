@@ -37,7 +37,9 @@ announced time. ``show`` and ``flash-sale`` are judgment until history is learne
 
 _QUANTUM = 1024.0
 _SCALES = tuple(min(2.0 ** (24 - exponent), _QUANTUM) for exponent in range(1024))
-_CACHE = 4096
+_CACHE = 1024
+LONG = 172_800.0
+"""Seconds: longer events share no curves."""
 
 
 def exact(value: float) -> float:
@@ -125,7 +127,7 @@ class _Part(NamedTuple):
     unit: Cells
 
 
-@lru_cache(maxsize=_CACHE)
+@lru_cache(maxsize=_CACHE // 4)
 def _outline(
     moments: tuple[Moment, ...],
     links: tuple[Derived, ...],
@@ -157,9 +159,13 @@ def _leveled(
     if not absolute:
         return None
     scaled = tuple(Bump(b.offset, b.duration, b.height * base) for b in relative) if base > 0.0 else ()
-    profile, height = (event.profile, base) if base > 0.0 else (None, 1.0)
-    first, unit, most = _unit(profile, occurrence.duration, lag, scaled + absolute, phase, cell, height)
-    return Contribution(part.signal, first, 1.0, most, unit) if unit.size else None
+    top = exact(max(base, *(b.height for b in scaled + absolute)))
+    if top <= 0.0:
+        return None
+    bumps = tuple(Bump(b.offset, b.duration, b.height / top) for b in scaled + absolute)
+    profile = event.profile if base > 0.0 else None
+    first, unit, most = _unit(profile, occurrence.duration, lag, bumps, phase, cell, base / top)
+    return Contribution(part.signal, first, top, most, unit) if unit.size else None
 
 
 @lru_cache(maxsize=_CACHE)
@@ -187,8 +193,22 @@ def _bumps(
     return tuple(relative), tuple(absolute), lag
 
 
-@lru_cache(maxsize=_CACHE)
 def _unit(
+    profile: str | None,
+    duration: float,
+    lag: float,
+    bumps: tuple[Bump, ...],
+    phase: float,
+    cell: float,
+    base: float = 1.0,
+) -> tuple[int, Cells, float]:
+    """A curve, kept for others of its shape unless it is so long that a few hundred of them would fill the memory."""
+    draw = _kept_unit if duration <= LONG else _kept_unit.__wrapped__
+    return draw(profile, duration, lag, bumps, phase, cell, base)
+
+
+@lru_cache(maxsize=_CACHE)
+def _kept_unit(
     profile: str | None,
     duration: float,
     lag: float,

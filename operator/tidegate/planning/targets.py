@@ -114,8 +114,7 @@ def _soon(line: Timeline | None, target: TargetSpec, now: float) -> int:
     """Largest need, within bounds, that falls due within another lead time and step."""
     if line is None:
         return 0
-    need = line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL)
-    return min(max(need, target.minimum), target.maximum) if need > 0 else 0
+    return _bounded(target, line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL))
 
 
 def _measured(
@@ -149,7 +148,7 @@ def _lead(
     )
     queue, machines = 1.0 / settings.creation_rate, False
     if line is not None:
-        rise = line.next_rise(now, observed.level or 0, now + settings.horizon)
+        rise = line.next_rise(now, _bar(target, observed.level or 0), now + settings.horizon)
         if rise is not None:
             columns = slice(line.column(rise[0]), line.column(rise[0] + line.longest_lead) + 1)
             at = columns.start + int(line.units[columns].argmax())
@@ -186,7 +185,7 @@ def _plan(
     line: Timeline | None,
 ) -> TargetPlan:
     peak, peak_at = _peak(facts, line)
-    next_at, next_level = _next(facts, action, level, line)
+    next_at, next_level = _next(facts, action, level, trail, line)
     until = None
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
@@ -250,39 +249,52 @@ def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
     return max(bounded, facts.rest), (at + line.first) * line.cell
 
 
-def _next(facts: Facts, action: Action, level: int | None, line: Timeline | None) -> tuple[float | None, int | None]:
+def _next(
+    facts: Facts, action: Action, level: int | None, trail: tuple[Judgement, ...], line: Timeline | None
+) -> tuple[float | None, int | None]:
     """(when, level) of the next write after this one, as far as it can be known."""
     if level is None:
         return None, None
     options: list[tuple[float, int]] = []
     if line is not None:
-        rise = line.next_rise(
-            facts.now, max(level, facts.target.minimum if level else 0), facts.now + facts.settings.horizon
-        )
+        rise = line.next_rise(facts.now, _bar(facts.target, level), facts.now + facts.settings.horizon)
         if rise is not None and rise[0] > facts.now and facts.target.maximum > level:
-            options.append((rise[0], min(max(rise[1], facts.target.minimum), facts.target.maximum)))
-    loan = facts.observed.loan
-    if loan is not None or action is Action.RAISE:
-        options.extend(_way_down(facts, action, level, line))
+            options.append((rise[0], _bounded(facts.target, rise[1])))
+    if action is not Action.RETURN and (facts.observed.loan is not None or action is Action.RAISE):
+        options.extend(_way_down(facts, action, level, trail, line))
     return min(options, default=(None, None), key=lambda option: option[0])
 
 
-def _way_down(facts: Facts, action: Action, level: int, line: Timeline | None) -> list[tuple[float, int]]:
-    """The next step down, if one is in sight."""
+def _bar(target: TargetSpec, level: int) -> int:
+    """Needs above this are a step up from a level: below the policy's min any need at all is one."""
+    return level if level >= min(target.minimum, target.maximum) else 0
+
+
+def _bounded(target: TargetSpec, need: int) -> int:
+    """A need within the policy's bounds; none stays none."""
+    return min(max(need, target.minimum), target.maximum) if need > 0 else 0
+
+
+def _way_down(
+    facts: Facts, action: Action, level: int, trail: tuple[Judgement, ...], line: Timeline | None
+) -> list[tuple[float, int]]:
+    """The next step down, if one is in sight: what keeps the level now says when it may fall."""
     loan = facts.observed.loan
     rest = loan.original if loan else facts.current
-    if action is Action.LOWER or (loan is not None and level > max(facts.due, rest)):
-        stepped = facts.now if action is Action.LOWER else (loan.stepped_at if loan else facts.now)
-        highest = loan.highest if loan else level
-        lower = max(level - step_down(facts.policy.release, highest), facts.due, rest)
-        return [(max(stepped + RELEASE_INTERVAL, facts.now), lower)] if lower < level or level == rest else []
+    step = step_down(facts.policy.release, loan.highest if loan else level)
+    wanted = max(_bounded(facts.target, facts.due), rest)
+    if action is Action.LOWER and level > wanted:
+        return [(facts.now + RELEASE_INTERVAL, max(level - step, wanted))]
+    if loan is not None and trail[-1].reason is Reason.RELEASE_WAIT:
+        return [(loan.stepped_at + RELEASE_INTERVAL, max(level - step, wanted))]
+    if trail[-1].reason is Reason.BLIND and facts.blind_since is not None:
+        return [(facts.blind_since + facts.policy.blind_max, max(level - step, wanted))]
     if line is None or level <= rest:
         return []
     fall = line.next_fall(facts.now, min(facts.due, level) or 1)
     if fall is None or fall <= facts.now:
         return []
-    step = step_down(facts.policy.release, loan.highest if loan else level)
-    after = max(line.due_at(fall), rest, level - step)
+    after = max(_bounded(facts.target, line.due_at(fall)), rest, level - step)
     return [(fall, min(after, level))]
 
 

@@ -78,15 +78,21 @@ class WatchedStore:
         """The durable stop is set."""
         return self._stopped
 
+    def unusable(self) -> frozenset[Key]:
+        """Invalid policies without a valid version that this process has seen: after a restart, say."""
+        return frozenset(key for kind, key in self.invalid if kind == "ScalingPolicy" and key not in self._policies)
+
     # ---- fed by the watches
 
     def put_event(self, obj: Mapping[str, Any]) -> Key:
-        """A LiveEvent appeared or changed."""
+        """A LiveEvent appeared or changed; one that became invalid keeps counting as it last was valid.
+
+        A typing error in mid-show must not let floors fall: its status says that the change is not accepted.
+        """
         key = key_of(obj)
         try:
             parsed = parse_live_event(obj)
         except InvalidObject as error:
-            self._drop_event(key)
             self.invalid["LiveEvent", key] = Invalid("LiveEvent", key, generation_of(obj), error.message())
         else:
             self.invalid.pop(("LiveEvent", key), None)
