@@ -1,4 +1,4 @@
-"""One of each component, valid by default; a test names only what it is about."""
+"""A working instance of every component, which a test changes in one respect."""
 
 from __future__ import annotations
 

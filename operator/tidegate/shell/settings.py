@@ -35,7 +35,7 @@ class Settings:
     """All of it."""
 
     namespaces: tuple[str, ...] | None = None
-    """Namespaces that are watched, sorted; None (the default) is the whole cluster, which needs a ClusterRole."""
+    """Namespaces that are watched. Empty: the whole cluster, which needs a ClusterRole."""
     operator_namespace: str = "tidegate"
     """Where the Lease, the durable stop and the loans of cluster-scoped targets stand. Default: the pod's own."""
     identity: str = ""
@@ -58,7 +58,7 @@ class Settings:
     clock_schedule: Path | None = None
     """A schedule for a sped-up clock, for demonstrations; the Lease stays on the real one. Default: the real clock."""
     status_writes_per_second: float = 20.0
-    """Upper bound of status writes: what the API server allows a stock controller, and a fortieth of what it does."""
+    """What a stock controller is allowed; the API server took 270 a second on two cores."""
     listen_probes: int = 8080
     """Port of /healthz and /readyz; 0 takes any free one."""
     listen_metrics: int = 8081

@@ -11,7 +11,6 @@ a curve must pass through all of them:
 - in 2020 the peak came 26 s after midnight: Alibaba Cloud blog, "Cloud-native technology on the core system of Double
   11"; taken for 2019 too.
 - payments peak minutes after orders: 256,000 a second at about 00:05 in 2017 (against 325,000 orders a second).
-- "3, 2, 1, link!": a million people try to buy within a second of a host's call (Taobao Live).
 
 Orders are taken to be spread as sales are. All else is judgment and says so: the shape between two milestones, the
 level before midnight, the height of the link's burst, and what the other four services see of an order.
@@ -59,7 +58,7 @@ BACKGROUND_ORDERS = 5_000.0
 ROOM_ORDERS = 2_000.0
 """Orders a second in the head room while the host talks: judgment."""
 LINK_ORDERS = 150_000.0
-"""Orders a second at the link: judgment; a seventh of a million people who all press within a second get through."""
+"""Orders a second at the link: judgment."""
 LINK_PLATEAU, LINK_DECAY, LINK_SECONDS = 10, 25.0, 120
 """The burst stands for 10 s, falls by a factor e every 25 s and is over after two minutes: judgment."""
 
