@@ -24,6 +24,7 @@ from tidegate.planning.model import (
     LeadTimeGuess,
     LoanState,
     Measured,
+    Mode,
     Observed,
     Occurrence,
     Reading,
@@ -396,3 +397,31 @@ def test_the_same_reference_is_the_same_workload_whatever_the_target_is_called()
     newer = policy(twin, key=Key(NS, "newer"), created=5.0)
     plan = make_plan(world(event(), policies=(policy(), newer)), T0)
     assert plan.targets[Key(NS, "newer"), "other"].reason is Reason.SHARED_WORKLOAD
+
+
+def test_twenty_workloads_that_were_written_in_time_are_not_called_late() -> None:
+    """Their pods come one after the other for 50 s: at T-20 most are not ready yet, and that is the plan."""
+    many = tuple(target(f"w{n}") for n in range(20))
+    w = world(event(level=5000.0), policies=(policy(*many),))
+    loan = LoanState(2, 50, T0 - 79.0, T0 - 79.0)
+    waiting = {(CORE, t.name): Observed(level=50, ready=2, desired=50, loan=loan) for t in many}
+    for before in (60.0, 29.0, 20.0, 2.0):
+        verdict = make_plan(replace(w, observed=waiting), T0 - before).verdicts[Key(NS, "show")]
+        assert verdict.outcome is Outcome.READY, f"T-{before:g}: {verdict.message}"
+    verdict = make_plan(replace(w, observed=waiting), T0 + 20.0).verdicts[Key(NS, "show")]
+    assert verdict.outcome is Outcome.LATE, "past T-0 and not ready is late"
+
+
+def test_what_only_observes_stands_behind_what_acts() -> None:
+    watcher = policy(mode=Mode.OBSERVE, created=1.0, key=Key(NS, "watcher"))
+    actor = policy(created=2.0)
+    plan = make_plan(world(event(), policies=(watcher, actor)), T0)
+    assert plan.targets[KEY].action is Action.RAISE
+    assert plan.targets[Key(NS, "watcher"), "order"].reason is Reason.SHARED_WORKLOAD
+
+
+def test_an_event_whose_targets_are_all_ready_says_so_of_all() -> None:
+    core = policy(target("a"), target("b"))
+    ready = {(CORE, name): Observed(level=10, ready=10, desired=10) for name in ("a", "b")}
+    verdict = make_plan(world(event(), policies=(core,), observed=ready), T0).verdicts[Key(NS, "show")]
+    assert verdict.message == "all 2 targets ready"

@@ -256,8 +256,10 @@ class LiveEventStatus(Stored):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["target"]},
     )
     """What this event alone asks of each target at its peak."""
+    outcome: Literal["Armed", "Ready", "Late", "Blocked", "Unknown", "Over", "Invalid"] | None = None
+    """The verdict in one word; Armed from acceptance to an hour before the event."""
     verdict: Annotated[str, Field(max_length=512)] | None = None
-    """Ready, Late or Blocked, with the reason in a sentence; also the reason of condition OnTime."""
+    """Ready, Late or Blocked, with the reason in a sentence."""
 
 
 class LiveEvent:
@@ -274,7 +276,7 @@ class LiveEvent:
     )
     COLUMNS: ClassVar[list[dict[str, Any]]] = [
         {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
-        {"name": "Verdict", "type": "string", "jsonPath": '.status.conditions[?(@.type=="OnTime")].reason'},
+        {"name": "Verdict", "type": "string", "jsonPath": ".status.outcome"},
         {"name": "Next", "type": "string", "jsonPath": ".status.nextOccurrence.startLocal"},
         {"name": "Live", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Live")].status'},
         {"name": "Policy", "type": "string", "jsonPath": ".spec.policyRef.name"},

@@ -57,9 +57,9 @@ class TargetPlan:
     valid_until: float = field(compare=False)
     """When time alone may change this decision: for those who keep it."""
     ready_at: float | None = None
-    """When the level is expected to be ready; None when it is, or when nothing is known of it."""
+    """When what comes too late will be ready; None when all is ready or comes in time."""
     short_at: float | None = None
-    """The first instant before that at which the need is above what is ready; None when it comes in time."""
+    """When that would have been needed."""
     blind: bool = False
 
 

@@ -141,12 +141,10 @@ def release(facts: Facts, level: int) -> Judgement | None:
     if facts.current - level <= allowed:
         if gate:
             return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
-        return Judgement(Reason.RELEASE_STEP, level, f"down to {level}, which is needed again soon") if kept else None
+        return Judgement(Reason.RELEASE_STEP, level, "which is needed again soon") if kept else None
     lowered = facts.current - allowed
     share = 100.0 * facts.policy.release.step_per_minute
-    return Judgement(
-        Reason.RELEASE_STEP, lowered, f"down to {lowered} on the way to {level}, {share:g} % of {loan.highest} a minute"
-    )
+    return Judgement(Reason.RELEASE_STEP, lowered, f"on the way to {level} ({share:g} % of {loan.highest} a minute)")
 
 
 def step_down(release: Release, highest: int) -> int:

@@ -169,7 +169,7 @@ class Policy:
     release: Release = Release()
     blind_max: float = 1800.0
     created: float = 0.0
-    """Creation time; on a shared workload the oldest policy wins, then the smaller key."""
+    """Creation time; on a shared workload one that enforces wins, then the oldest, then the smaller key."""
     uid: str = ""
     generation: int = 0
 

@@ -21,6 +21,7 @@ from tidegate.planning.model import (
     STAGES,
     Key,
     Measured,
+    Mode,
     Observed,
     PlanSettings,
     Policy,
@@ -285,7 +286,8 @@ def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading
 def _targets_of(world: World) -> dict[TargetKey, tuple[Policy, TargetSpec, Key | None]]:
     """Every target in a fixed order, with the policy that drives its workload instead, if another does."""
     owner: dict[Ref, Key] = {}
-    for policy in sorted(world.policies.values(), key=lambda p: (p.created, p.key)):
+    # What only observes drives nothing, so it stands behind what acts.
+    for policy in sorted(world.policies.values(), key=lambda p: (p.mode is Mode.OBSERVE, p.created, p.key)):
         for target in policy.targets:
             owner.setdefault(target.ref, policy.key)
     return {

@@ -24,6 +24,14 @@ from tidegate.planning.model import (
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
 
+_DOWNWARDS = {
+    Reason.EVENT_DEMAND: "all that is still announced",
+    Reason.LIVE_DEMAND: "measured demand still needs that much",
+    Reason.RELEASE_HOLD: "the hold of the higher level is over",
+    Reason.POLICY_MINIMUM: "the policy's min is all that is still needed",
+}
+"""The reasons for a level, said of a step down to it."""
+
 
 def decide(
     world: World,
@@ -61,6 +69,8 @@ def decide(
     if level == facts.current and reason in (Reason.EVENT_DEMAND, Reason.RELEASE_STEP):
         trail = (*trail, Judgement(Reason.SAME_AS_NOW, level, f"already at {level}"))
     action = _action(facts, level, trail)
+    if action is Action.LOWER:
+        message = _DOWNWARDS.get(reason, message)
     if world.stopped and action is not Action.NOTHING:
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
@@ -70,7 +80,7 @@ def decide(
 
 def not_ours(policy: Policy, target: TargetSpec, winner: Key, *, now: float) -> TargetPlan:
     """A target whose workload an older policy drives."""
-    message = f"{target.ref} is driven by ScalingPolicy {winner.name}, which is older"
+    message = f"{target.ref} is driven by ScalingPolicy {winner.name}, which comes first"
     judgement = Judgement(Reason.SHARED_WORKLOAD, 0, message)
     return TargetPlan(
         policy.key, target.name, target.ref, Action.NOTHING, None, None, 0, 0, None, None, None, None,
@@ -190,7 +200,7 @@ def _plan(
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
         until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
-    ready_at, short_at = _expected(facts, action, level, lead, line)
+    ready_at, short_at = _expected(facts, action, level, line)
     return TargetPlan(
         policy=facts.policy.key,
         target=facts.target.name,
@@ -216,24 +226,16 @@ def _plan(
 
 
 def _expected(
-    facts: Facts, action: Action, level: int | None, lead: Lead, line: Timeline | None
+    facts: Facts, action: Action, level: int | None, line: Timeline | None
 ) -> tuple[float | None, float | None]:
-    """(when the level is ready, when the need is above what is ready before that).
-
-    Counted from the write, so that what the lead time keeps in reserve for being slow to write no longer counts; a
-    level that is overdue is taken to need its whole time from the current cell on.
-    """
+    """(when what is late will be ready, when it would have been needed); None for both when all comes in time."""
     ready, loan = facts.observed.ready, facts.observed.loan
     if line is None or level is None or ready is None or ready >= level:
         return None, None
-    here = math.floor(facts.now / line.cell) * line.cell
-    takes = max(lead.seconds - facts.settings.reaction - facts.settings.fail_over, 0.0)
-    ready_at = facts.now + takes
-    if action is not Action.RAISE and loan is not None:
-        ready_at = loan.stepped_at + takes
-        if ready_at < here:
-            ready_at = here + takes
-    return ready_at, line.short_at(facts.now, ready_at, ready, facts.target.maximum)
+    written_at = loan.stepped_at if action is not Action.RAISE and loan is not None else facts.now
+    reserve = facts.settings.reaction + facts.settings.fail_over
+    late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=reserve)
+    return (late[1], late[0]) if late is not None else (None, None)
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

@@ -27,6 +27,10 @@ def stage_shift(policy: Policy, target: TargetSpec) -> float:
     return sum(later.values())
 
 
+TOLERANCE = 1.0
+"""Seconds below which nobody is late."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """Need and lead of one target on the book's cells."""
@@ -117,11 +121,24 @@ class Timeline:
         beyond = self.units[high:] > 0
         return float((high + int(beyond.argmax()) + self.first) * self.cell - horizon) if beyond.any() else math.inf
 
-    def short_at(self, now: float, ready_at: float, ready: int, most: int) -> float | None:
-        """The first instant from now to ``ready_at`` at which more is needed than is ready; None when never."""
-        low, high = self.column(now), self.column(ready_at - 1e-6) + 1
-        short = np.minimum(self.units[low:high], most) > ready
-        return max(float((low + int(short.argmax()) + self.first) * self.cell), 0.0) if short.any() else None
+    def lateness(
+        self, now: float, *, written_at: float, ready: int, level: int, reserve: float
+    ) -> tuple[float, float] | None:
+        """(first instant at which more is needed than is ready, when it will be ready); None when it comes in time.
+
+        A need in reach of ``level`` is met in time when the level was written no later than the need was due, plus the
+        ``reserve`` that its lead time kept for a slow write. What should be ready and is not takes its time anew.
+        """
+        low, high = self.column(now), self.column(now + self.longest_lead) + 1
+        units = self.units[low:high]
+        starts = (np.arange(low, high) + self.first) * self.cell
+        due = self.due_times(low, high)
+        late = written_at - due - reserve - self.shift
+        short = (units > ready) & (units <= level)
+        if short[0] and late[0] <= TOLERANCE:  # it should have been ready by now
+            return float(starts[0]), float(starts[0] + (starts[0] - due[0] - reserve - self.shift))
+        where = np.flatnonzero(short & (late > TOLERANCE))
+        return (float(starts[where[0]]), float(starts[where[0]] + late[where[0]])) if len(where) else None
 
     def ended_before(self, now: float) -> float | None:
         """When the need last ended; None while there is one."""

@@ -129,7 +129,10 @@ def _verdict(
         _of_target(plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed()), occurrence)
         for t in sorted(carrying, key=lambda t: t.name)
     ]
-    return min(judged, key=lambda v: _ORDER[v.outcome])
+    worst = min(judged, key=lambda v: _ORDER[v.outcome])
+    if len(judged) > 1 and all(v.reason is Reason.READY for v in judged):
+        return Verdict(Outcome.READY, Reason.READY, f"all {len(judged)} targets ready", occurrence.start)
+    return worst
 
 
 def _of_target(plan: TargetPlan, observed: Observed, occurrence: Occurrence) -> Verdict:

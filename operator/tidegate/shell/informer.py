@@ -30,6 +30,9 @@ LASTING = 290.0
 SILENCE = 90.0
 """Seconds without any byte after which a watch is begun anew: a server sends a bookmark about every minute."""
 
+SHORTEST_WATCH = 1.0
+"""Seconds: a watch that ends sooner without a word is not begun again before."""
+
 SLICE = 0.01
 """Seconds that handlers may take in one go before other tasks get their turn."""
 
@@ -103,7 +106,10 @@ class Informer:
             try:
                 if self._version is None:
                     await self._list()
+                begun = time.monotonic()
                 await self._watch(self._version or "")
+                if time.monotonic() - begun < SHORTEST_WATCH:
+                    await asyncio.sleep(SHORTEST_WATCH)  # a server that ends watches at once is not asked at once
             except ExpiredError as error:
                 self._version = None
                 await self._rest(error)

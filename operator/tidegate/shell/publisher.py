@@ -124,8 +124,12 @@ class StatusPublisher:
                 failures += 1
                 longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
                 log.info("status: %s; %d wait", error, len(self._wanted))
+                self._wanted[name] = self._wanted.pop(name)  # the others first: one bad object holds nobody up
                 await asyncio.sleep(random.uniform(longest / 2, longest))
                 continue
+            except Exception:
+                log.exception("status of %s %s", *name)
+                written = True
             failures = 0
             if self._wanted.get(name) is status:  # nobody has asked for another since
                 del self._wanted[name]

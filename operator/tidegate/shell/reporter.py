@@ -60,6 +60,10 @@ class Reporter:
         if self.last is not None and self.last.leading:
             self.publisher.publish(self._event(key))
 
+    def forget(self, key: Key) -> None:
+        """An event is gone."""
+        self._changes_at.pop(key, None)
+
     async def sweep_for_ever(self) -> None:
         """Now and then, bring every event's status up: its occurrence may have passed."""
         while True:

@@ -23,7 +23,7 @@ from tidegate.control.stop import NAME as STOP
 from tidegate.control.stop import stop_path
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.recorded import RecordedSource
-from tidegate.planning.model import Freshness, Reading, Ref
+from tidegate.planning.model import Freshness, Key, Reading, Ref
 from tidegate.ports import Clock, MetricsSource, TidegateError
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.informer import Informer
@@ -66,6 +66,7 @@ class Runtime:
         self.metrics = OwnMetrics()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._newer: set[Key] = set()
 
     async def start(self) -> None:
         """Connect, list, watch, lead, and begin the loop."""
@@ -155,6 +156,7 @@ class Runtime:
     def policy_seen(self, kind: str, body: Mapping[str, Any]) -> None:
         """Kopf saw a policy: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``None`` in the first listing."""
         key = key_of(body)
+        self._newer.add(key)
         if kind == "DELETED":
             self.store.delete_policy(key)
             self.publisher.forget("ScalingPolicy", key)
@@ -219,6 +221,7 @@ class Runtime:
         key = key_of(obj)
         if kind == "DELETED":
             self.store.delete_event(key)
+            self.reporter.forget(key)
             self.publisher.forget("LiveEvent", key)
             return
         self.publisher.seen("LiveEvent", key, obj.get("status"))
@@ -257,13 +260,17 @@ class Runtime:
 
     async def _list_policies(self) -> None:
         """All policies, once: the loop must not begin before."""
-        seen = set()
+        self._newer = set()
+        listed = {}
         for scope in self.settings.namespaces or ("",):
             for obj in await self.client.items(POLICIES.path(scope)):
-                seen.add(key_of(obj))
-                self.publisher.seen("ScalingPolicy", key_of(obj), obj.get("status"))
+                listed[key_of(obj)] = obj
+        newer, self._newer = self._newer, set()  # what the watch told meanwhile is newer than the list
+        for key, obj in listed.items():
+            if key not in newer:
+                self.publisher.seen("ScalingPolicy", key, obj.get("status"))
                 self.store.put_policy(obj)
-        for key in self.store.policies().keys() - seen:
+        for key in self.store.policies().keys() - listed.keys() - newer:
             self.store.delete_policy(key)
         self.store.policies_synced = True
 
@@ -276,7 +283,15 @@ class Runtime:
                 log.warning("policies could not be listed again: %s", error)
 
     def _spawn(self, job: Any, name: str) -> None:
-        self._tasks.append(asyncio.create_task(job, name=name))
+        task = asyncio.create_task(job, name=name)
+        task.add_done_callback(_say_the_end)
+        self._tasks.append(task)
+
+
+def _say_the_end(task: asyncio.Task[None]) -> None:
+    """A task of ours that ends by itself with an error must not do so in silence."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("%s has ended: the process should be started anew", task.get_name(), exc_info=task.exception())
 
 
 class _Nowhere:

@@ -37,6 +37,7 @@ def invalid_status(invalid: Invalid) -> Json:
     return {
         "observedGeneration": invalid.generation,
         "conditions": invalid_conditions(invalid.problems, generation=invalid.generation),
+        **({"outcome": "Invalid"} if invalid.kind == "LiveEvent" else {}),
     }
 
 
@@ -57,6 +58,7 @@ def event_status(
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
         "share": [{"target": target, "units": min(units, 10**9)} for target, units in share][:SHARE_MOST],
+        "outcome": verdict.outcome.value if verdict is not None else armed,
         "verdict": _cut(f"{verdict.outcome.value}: {verdict.message}") if verdict is not None else None,
     }
     return status

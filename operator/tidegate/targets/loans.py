@@ -49,6 +49,12 @@ def loan_key(place: Place) -> Key:
     return Key(place.ref.namespace, loan_name(place))
 
 
+def _not_deposed(loan: Loan, there: Json) -> None:
+    epoch = (there.get("spec") or {}).get("epoch", 0)
+    if epoch > loan.epoch:
+        raise DeposedError(f"loan {loan.key} was written by the leader of epoch {epoch}; ours is {loan.epoch}")
+
+
 class DeposedError(RefusedError):
     """Somebody has led after us: nothing of ours may be written any more."""
 
@@ -102,8 +108,11 @@ class KubeLoanBook:
 
     async def remove(self, loan: Loan) -> None:
         """See ``ports.LoanBook``."""
+        path = LOANS.path(loan.key.namespace, loan.key.name)
         with suppress(NotFoundError):
-            await self._client.delete(LOANS.path(loan.key.namespace, loan.key.name))
+            there = await self._client.get(path)
+            _not_deposed(loan, there)
+            await self._client.delete(path, uid=there["metadata"]["uid"])
 
     async def _save_once(self, path: str, loan: Loan) -> None:
         body = self._to_object(loan)
@@ -112,9 +121,7 @@ class KubeLoanBook:
         except NotFoundError:
             await self._client.create(LOANS.path(loan.key.namespace), body)
             return
-        epoch = (there.get("spec") or {}).get("epoch", 0)
-        if epoch > loan.epoch:
-            raise DeposedError(f"loan {loan.key} was written by the leader of epoch {epoch}; ours is {loan.epoch}")
+        _not_deposed(loan, there)
         if there.get("spec") != body["spec"]:
             await self._client.replace(path, {**there, "spec": body["spec"]})
 
