@@ -189,9 +189,10 @@ def _type(field: dict[str, Any]) -> str:
         told = str(field.get("format") or field.get("type", ""))
     low, high = field.get("minimum"), field.get("maximum")
     if (low, high) != (None, None) and not field.get("x-kubernetes-int-or-string"):
-        told += f", {low if low is not None else ''} to {high if high is not None else ''}".rstrip()
+        told += f", {low} or more" if high is None else f", at most {high}" if low is None else f", {low} to {high}"
     if field.get("default") not in (None, [], {}):
-        told += f"; default `{field['default']}`"
+        default = '""' if field["default"] == "" else field["default"]
+        told += f"; default `{default}`"
     return told
 
 

@@ -14,9 +14,10 @@ from tidegate.embedded.errors import ApiError
 from tidegate.embedded.jsonpath import find
 from tidegate.embedded.merge import merge_patch, strategic_merge
 from tidegate.embedded.pods import quantity
+from tidegate.embedded.resources import Column, Resource
 from tidegate.embedded.selectors import label_test
 from tidegate.embedded.shape import BUILTIN
-from tidegate.embedded.table import age
+from tidegate.embedded.table import age, table
 
 Json = dict[str, Any]
 
@@ -96,6 +97,23 @@ def test_any_of_judges_without_changing() -> None:
     assert cluster.create(show("one", title="a"))["spec"]["title"] == "a"
     assert refused(cluster, show("both", title="a", replicas=1)).code == 422
     assert refused(cluster, show("none")).code == 422
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (["cart", "order"], '["cart","order"]'),
+        ({"a": [1, None]}, '{"a":[1,null]}'),
+        ([], "[]"),
+        ("cart", "cart"),
+        (7, 7),
+    ],
+)
+def test_a_printed_cell_is_json_where_it_is_more_than_a_word(value: Any, cell: str | int) -> None:
+    column = Column("Value", "string", ".spec.value")
+    resource = Resource("example.org", "v1", "things", "Thing", namespaced=True, custom=True, columns=(column,))
+    document = {"metadata": {"name": "one"}, "spec": {"value": value}}
+    assert table(resource, [document], meta={}, now=0.0)["rows"][0]["cells"] == ["one", cell]
 
 
 def test_a_nullable_field_may_be_null(cluster: EmbeddedCluster) -> None:

@@ -16,6 +16,10 @@ LONGEST = 450
 STRANGERS = {
     "a path of somebody's machine": r"(?<![\w.])/(?:root|home|Users|work)/\w",
     "the address of a package index": r"(?:py(?#)pi|pythonhosted)\.org|proxy\.golang|--(?:extra-)?index-url",
+    "a word of how it was made": (
+        r"(?i:\b(?:sub-?agents?\b|helper[ ]session|(?<!kubernetes )(?<!kopf )issues? #?\d|session #?\d"
+        r"|(?:this|an earlier|the previous|the next)[ ]session\b))"
+    ),
     "an unresolved merge": r"^(?:<{7}|>{7}) ",
 }
 """What a tracked file may not hold, as regular expressions."""

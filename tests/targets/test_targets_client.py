@@ -219,5 +219,18 @@ async def test_a_broken_kubeconfig_is_refused_in_words(tmp_path: Path, monkeypat
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(RefusedError, match="no usable cluster configuration"):
+    with pytest.raises(
+        RefusedError, match=r"^no cluster: KUBECONFIG is not set, this is no pod, and \S+ does not exist$"
+    ):
         await KubeClient.connect()
+
+
+async def test_a_kubeconfig_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "nowhere"
+    monkeypatch.setenv("KUBECONFIG", str(missing))
+    with pytest.raises(RefusedError) as refused:
+        await KubeClient.connect()
+    assert str(refused.value) == f"no cluster: KUBECONFIG names {missing}, which does not exist"
+    assert capfd.readouterr() == ("", "")

@@ -72,7 +72,9 @@ def quantity(value: object) -> float:
     if type(value) is int:
         if 0 <= value <= MAX_QUANTITY:
             return float(value)
-        raise _refusal(f"{quoted(value)} is outside 0 to {MAX_QUANTITY}", f"a quantity from 0 to {MAX_QUANTITY}")
+        raise _refusal(
+            f"{quoted(value)} is too {'small' if value < 0 else 'large'}", f"a quantity from 0 to {MAX_QUANTITY}"
+        )
     if isinstance(value, str):
         if _QUANTITY.fullmatch(value):
             return float(value)

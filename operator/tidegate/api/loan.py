@@ -1,5 +1,5 @@
-"""Loan: the record of one field that the operator moves, kept in the cluster from before the move until the field stands
-as its owner had it.
+"""Loan: the record of one field that the operator moves, kept in the cluster from before the move until the field
+stands as its owner had it.
 
 ``loan_to_object`` and ``loan_from_object`` are the whole mapping between the API object and ``ports.Loan``. The
 adapter that stores loans must not import this room; the shell hands both functions to it.

@@ -87,7 +87,7 @@ def shown(value: object, limit: int = 60) -> str:
     """A value as a person wrote it, shortened."""
     if isinstance(value, (dict, list)):
         return "a map" if isinstance(value, dict) else "a list"
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else "null" if value is None else repr(value)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -166,9 +166,9 @@ def _sentence(
             return f"is {len(str(value))} characters long", f"use at most {context['max_length']}"
         return "is empty" if value == "" else f"{quoted(value)} is too short", f"give it{_example(field)}"
     if kind == "string_pattern_mismatch":
-        return f"{quoted(value)} does not look right", _PATTERN_HINTS.get(
-            str(context.get("pattern")), "see the field's description"
-        )
+        pattern = str(context.get("pattern"))
+        what = {POINTER_PATTERN: "pointer", VERSION_PATTERN: "version"}.get(pattern, "name")
+        return f"{quoted(value)} is not a valid {what}", _PATTERN_HINTS.get(pattern, "see the field's description")
     if kind == "string_unicode":
         return "is not valid text", "use plain Unicode text"
     return f"{quoted(value)} cannot stand here", f"give what the field asks for{_example(field)}"

@@ -44,7 +44,7 @@ def demo(
 ) -> None:
     """Play the evening of Double 11, 2019, on an embedded cluster: Tidegate beside a plain HPA.
 
-    The operator is the real one, in a process of its own; only pods and time are simulated. It takes about 80 seconds.
+    The operator is the real one, in a process of its own; only pods and time are simulated. It takes about 72 seconds.
     """
     from rich.console import Console
 

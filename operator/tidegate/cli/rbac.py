@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +16,17 @@ if TYPE_CHECKING:
 _HEADER = "# Generated from the RULES beside the code that makes the requests, by `tidegate rbac`: change those.\n"
 
 
+class RbacOutput(StrEnum):
+    """Formats that ``rbac`` prints; a file is always YAML."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
 def rbac(
     write: Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")] = None,
     check: Annotated[Path | None, typer.Option(help="Compare this file; exit 1 when it differs.")] = None,
+    output: Annotated[RbacOutput, typer.Option("--output", "-o", help="Format that is printed.")] = RbacOutput.YAML,
 ) -> None:
     """Print what the operator's account must be allowed to do, write it to a file, or check that a file is up to date.
 
@@ -33,6 +43,8 @@ def rbac(
         elif write is not None:
             write.write_text(text, encoding="utf-8")
             typer.echo(write)
+        elif output is RbacOutput.JSON:
+            typer.echo(json.dumps(rules_document(), indent=2))
         else:
             typer.echo(text, nl=False)
     except OSError as error:
@@ -41,15 +53,19 @@ def rbac(
 
 
 def rules_text() -> str:
-    """The YAML text: for each account its rules by reach and its verbs on targets; and the kinds that are targets."""
+    """``rules_document`` as the YAML text of the chart's file."""
     import yaml
 
+    return _HEADER + yaml.safe_dump(rules_document(), sort_keys=False, width=116)
+
+
+def rules_document() -> dict[str, Any]:
+    """For each account its rules by reach and its verbs on targets; and the kinds that are targets."""
     from tidegate.shell.rules import OPERATOR, RELEASE
     from tidegate.targets.scale import KINDS
 
     kinds = [{"group": one.group, "kind": one.kind, "resource": one.resource} for one in KINDS]
-    document = {"operator": _account(OPERATOR), "release": _account(RELEASE), "targetKinds": kinds}
-    return _HEADER + yaml.safe_dump(document, sort_keys=False, width=116)
+    return {"operator": _account(OPERATOR), "release": _account(RELEASE), "targetKinds": kinds}
 
 
 def _account(account: Account) -> dict[str, Any]:

@@ -27,7 +27,13 @@ def release(
     ] = False,
     now: Annotated[bool, typer.Option("--now", help="also while an event is live")] = False,
     namespace: Annotated[
-        list[str] | None, typer.Option("--namespace", "-n", help="only loans of this namespace; may be repeated")
+        list[str] | None,
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="return only loans of this namespace; may be repeated; the operator borrows nothing anywhere until "
+            "tidegate resume",
+        ),
     ] = None,
     operator_namespace: Annotated[
         str,
@@ -37,8 +43,8 @@ def release(
 ) -> None:
     """Return everything that was borrowed: values, owners, and the Loan objects.
 
-    First a durable stop is written that a live operator obeys (``tidegate resume`` lifts it). Values are restored at
-    once, not in steps: an autoscaler without a gentle ``behavior.scaleDown`` falls to its metric's level in seconds.
+    First a durable stop is written that a live operator obeys (tidegate resume lifts it). Values are restored at
+    once, not in steps: an autoscaler without a gentle behavior.scaleDown falls to its metric's level in seconds.
     While a loan is live nothing is done without --now.
     """
     if not everything:

@@ -51,7 +51,9 @@ class Report:
 
 def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folders of them.")],
-    output: Annotated[ValidateOutput, typer.Option(help="Format of the findings.")] = ValidateOutput.TEXT,
+    output: Annotated[
+        ValidateOutput, typer.Option("--output", "-o", help="Format of the findings.")
+    ] = ValidateOutput.TEXT,
 ) -> None:
     """Check LiveEvents and ScalingPolicies in files: field path, what is wrong, what would be right. Needs no cluster.
 

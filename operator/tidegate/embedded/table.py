@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -67,7 +68,8 @@ def _cell(document: Json, column: Column, now: float) -> Any:
     if column.type == "date":
         since = epoch(str(found[0]))
         return age(now - since) if since is not None else "<unknown>"
-    return found[0] if isinstance(found[0], str | int | float | bool) else str(found[0])
+    # As the API server: numbers and words as they are, a list or a map as JSON.
+    return found[0] if isinstance(found[0], str | int | float | bool) else json.dumps(found[0], separators=(",", ":"))
 
 
 def age(seconds: float) -> str:

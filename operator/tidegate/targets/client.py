@@ -101,8 +101,10 @@ class KubeClient:
             if not path and os.environ.get(SERVICE_HOST):
                 kube_config.load_incluster_config(client_configuration=configuration)
                 return cls(configuration, limits=limits)
-            path = path or str(Path.home() / ".kube" / "config")
+            path = _existing(path)
             loader = await kube_config.load_kube_config(config_file=path, client_configuration=configuration)
+        except RefusedError:
+            raise
         except Exception as error:  # the loader raises whatever a broken file makes it stumble over
             raise RefusedError(f"no usable cluster configuration in {path or 'the pod'}: {error}") from error
         refresher = kube_config.refresh_token(loader, configuration) if getattr(loader, "_user", None) else None
@@ -288,6 +290,16 @@ class KubeClient:
         with suppress(ValueError):
             theirs = parsedate_to_datetime(date).timestamp() + 0.5
             self._skews.append(theirs - (sent + received) / 2)
+
+
+def _existing(named: str | None) -> str:
+    """The kubeconfig to read (of a list of files, any that is there will do); RefusedError where there is none."""
+    path = named or str(Path.home() / ".kube" / "config")
+    if any(Path(one).expanduser().exists() for one in path.split(os.pathsep) if one):
+        return path
+    if named:
+        raise RefusedError(f"no cluster: KUBECONFIG names {named}, which does not exist")
+    raise RefusedError(f"no cluster: KUBECONFIG is not set, this is no pod, and {path} does not exist")
 
 
 def _worth_another(error: BaseException, *, idempotent: bool) -> bool:
