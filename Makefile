@@ -15,7 +15,7 @@ RULES := charts/tidegate/files/rules.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts generated unit test-cluster test-cluster-long bench crds rbac docs format \
+.PHONY: help demo picture test lint types contracts generated unit test-cluster test-cluster-long bench crds rbac docs format \
         constraints venv clean
 
 help: ## Show what there is
@@ -24,6 +24,9 @@ help: ## Show what there is
 
 demo: $(STAMP) ## Double 11, 2019, on an embedded cluster in this terminal: Tidegate beside a plain HPA
 	@$(BIN)/tidegate demo $(ARGS)
+
+picture: $(STAMP) ## The README's picture: the demonstration's result, drawn anew
+	@$(BIN)/tidegate demo --picture docs/pictures/double-11.svg $(ARGS)
 
 test: lint types contracts generated unit ## The gate: lint, types, import contracts, generated files, tests
 

@@ -47,26 +47,27 @@ def service_charts(result: Result, service: Service, top: float) -> tuple[str, f
 
 def picture(result: Result) -> str:
     """One SVG file: the order service, with the figures that matter in words."""
-    charts, height = service_charts(result, result.scenario.services[0], 112)
+    charts, height = service_charts(result, result.scenario.services[0], 130)
     heading = "Double 11, 2019: the opening, prepared by Tidegate and met by a plain HPA"
     body = [
         f'<text class="heading" x="4" y="24">{heading}</text>',
         *(f'<text x="4" y="{46 + 18 * i}">{line}</text>' for i, line in enumerate(summary(result))),
-        legend(LEGEND, 4, 94),
+        legend(LEGEND, 4, 112),
         charts,
     ]
-    return document(WIDTH, round(112 + height), "".join(body), title=heading, alone=True)
+    return document(WIDTH, round(130 + height), "".join(body), title=heading, alone=True)
 
 
-def summary(result: Result) -> tuple[str, str]:
-    """Loss and cost of each contestant in two lines, all services together."""
+def summary(result: Result) -> tuple[str, str, str]:
+    """Loss and cost of each contestant in three lines, all services together."""
     words = {"tidegate": "Tidegate", "hpa70": "HPA 70 %", "hpa80": "HPA 80 %"}
     scores = result.scores
     lost = ", ".join(f"{words[n]} {scores[n].lost_percent:.2f} %" for n in CONTESTANTS)
-    first = ", ".join(f"{scores[n].lost_in['first_10min']:.1f} %" for n in CONTESTANTS)
+    first = ", ".join(f"{words[n]} {scores[n].lost_in['first_10min']:.2f} %" for n in CONTESTANTS)
     cost = ", ".join(f"{words[n]} {scores[n].cost_ratio:.2f}×" for n in CONTESTANTS)
     return (
-        f"Lost demand, all services, 22:00 to 02:00: {lost}; in the first ten minutes of the sale {first}.",
+        f"Demand lost from 22:00 to 02:00, all services: {lost}.",
+        f"Lost in the first ten minutes of the sale: {first}.",
         f"Cost beside a plan that knows the future and starts its pods in time: {cost}.",
     )
 
