@@ -115,5 +115,5 @@ def test_a_cluster_that_does_not_answer_is_an_error_in_words(command: str, tmp_p
     args = {"explain": ["core", "order"], "release": ["--all"]}.get(command, [])
     code, _, err = run(command, *args)
     assert code == 2
-    assert "cluster configuration" in err
+    assert "no cluster: KUBECONFIG names" in err
     assert "Traceback" not in err

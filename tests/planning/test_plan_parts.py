@@ -425,3 +425,12 @@ def test_an_event_whose_targets_are_all_ready_says_so_of_all() -> None:
     ready = {(CORE, name): Observed(level=10, ready=10, desired=10) for name in ("a", "b")}
     verdict = make_plan(world(event(), policies=(core,), observed=ready), T0).verdicts[Key(NS, "show")]
     assert verdict.message == "all 2 targets ready"
+
+
+def test_a_small_loan_gives_back_no_more_than_its_share_either() -> None:
+    """One unit of five is a minute's 20 %: two steps in a minute would be twice the promise."""
+    held = Observed(level=5, ready=5, desired=5, loan=LoanState(1, 5, T0, T0))
+    w = world(policies=(policy(rate=0.2),), observed={KEY: held})
+    assert plan_of(w, T0 + 59.0).action is Action.NOTHING
+    assert plan_of(w, T0 + 59.0).next_at == T0 + 60.0
+    assert plan_of(w, T0 + 60.0).level == 4

@@ -16,7 +16,7 @@ from tidegate.planning.model import Observed, PlanSettings, Policy, Release, Tar
 from tidegate.planning.reasons import Reason
 
 RELEASE_INTERVAL = 30.0
-"""Seconds between two steps down: smaller ones are more writes for nothing. Judgment."""
+"""Least seconds between two steps down: smaller ones are more writes for nothing. Judgment."""
 
 OVERRUN_MAX = 3600.0
 """Seconds after the announced end for which real demand may keep a bare workload from its original. Judgment: a floor
@@ -135,7 +135,7 @@ def release(facts: Facts, level: int) -> Judgement | None:
     else:
         gate = 0
     elapsed = facts.now - loan.stepped_at
-    if elapsed < RELEASE_INTERVAL:
+    if elapsed < pause(facts.policy.release, loan.highest):
         return Judgement(Reason.RELEASE_WAIT, facts.current, "the next step down is not due yet")
     allowed = step_down(facts.policy.release, loan.highest)
     if facts.current - level <= allowed:
@@ -145,6 +145,11 @@ def release(facts: Facts, level: int) -> Judgement | None:
     lowered = facts.current - allowed
     share = 100.0 * facts.policy.release.step_per_minute
     return Judgement(Reason.RELEASE_STEP, lowered, f"on the way to {level} ({share:g} % of {loan.highest} a minute)")
+
+
+def pause(release: Release, highest: int) -> float:
+    """Seconds between two steps down: longer for a loan so small that one unit is more than its share."""
+    return max(RELEASE_INTERVAL, 60.0 / (release.step_per_minute * max(highest, 1)))
 
 
 def step_down(release: Release, highest: int) -> int:

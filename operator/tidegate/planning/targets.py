@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tidegate.planning.capacity import units_for
 from tidegate.planning.decision import Action, Judgement, Step, TargetPlan
-from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, step_down
+from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, pause, step_down
 from tidegate.planning.leadtime import Lead, lead_of, start_time
 from tidegate.planning.model import (
     Freshness,
@@ -102,7 +102,7 @@ def release_step(observed: Observed, release: Release, *, now: float) -> tuple[A
     rest, current = observed.loan.original, observed.level
     if current <= rest:
         return Action.RETURN, rest
-    if now - observed.loan.stepped_at < RELEASE_INTERVAL:
+    if now - observed.loan.stepped_at < pause(release, observed.loan.highest):
         return Action.NOTHING, current
     allowed = step_down(release, observed.loan.highest)
     return (Action.LOWER, current - allowed) if current - allowed > rest else (Action.RETURN, rest)
@@ -283,12 +283,13 @@ def _way_down(
     """The next step down, if one is in sight: what keeps the level now says when it may fall."""
     loan = facts.observed.loan
     rest = loan.original if loan else facts.current
-    step = step_down(facts.policy.release, loan.highest if loan else level)
+    highest = loan.highest if loan else level
+    step, wait = step_down(facts.policy.release, highest), pause(facts.policy.release, highest)
     wanted = max(_bounded(facts.target, facts.due), rest)
     if action is Action.LOWER and level > wanted:
-        return [(facts.now + RELEASE_INTERVAL, max(level - step, wanted))]
+        return [(facts.now + wait, max(level - step, wanted))]
     if loan is not None and trail[-1].reason is Reason.RELEASE_WAIT:
-        return [(loan.stepped_at + RELEASE_INTERVAL, max(level - step, wanted))]
+        return [(loan.stepped_at + wait, max(level - step, wanted))]
     if trail[-1].reason is Reason.BLIND and facts.blind_since is not None:
         return [(facts.blind_since + facts.policy.blind_max, max(level - step, wanted))]
     if line is None or level <= rest:
@@ -307,7 +308,7 @@ def _valid_until(facts: Facts, next_at: float | None, line: Timeline | None) -> 
         bounds.append(next_at)
     loan = facts.observed.loan
     if loan is not None:
-        bounds.append(max(loan.stepped_at + RELEASE_INTERVAL, facts.now))
+        bounds.append(max(loan.stepped_at + pause(facts.policy.release, loan.highest), facts.now))
     if facts.blind_since is not None and facts.blind_since + facts.policy.blind_max > facts.now:
         bounds.append(facts.blind_since + facts.policy.blind_max)
     if line is not None:
