@@ -28,8 +28,8 @@ LASTING = 290.0
 """Seconds of one watch request: below the five minutes at which many proxies cut a connection."""
 
 SILENCE = 150.0
-"""Seconds without any byte after which a watch is begun anew: a server sends a bookmark about every minute, and has been
-seen to leave the first one out."""
+"""Seconds without any byte after which a watch is begun anew: a server sends a bookmark about every minute, and has
+been seen to leave the first one out."""
 
 SHORTEST_WATCH = 1.0
 """Seconds: a watch that ends sooner without a word is not begun again before."""
