@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tidegate.planning.model import Ref
-from tidegate.planning.shift.balance import committed
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.shift.model import (
     Drain,
@@ -103,18 +103,36 @@ class ObedientPool:
     stops: list[tuple[float, Act, float]] = field(default_factory=list)
     """(when, act, running since) of each stop written."""
     lost_seconds: float = 0.0
+    promises: tuple[str, ...] = ()
+    """As the pool's status shows them."""
     survives: Callable[[], bool] = lambda: True
     """Whether the leader lives through the next write."""
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def __repr__(self) -> str:
+        works = [
+            f"{w.member.ref.name} {w.member.lane} {w.member.unit} x {w.member.level}, runs since"
+            f" {w.member.running_since:.0f}"
+            for w in self.works.values()
+        ]
+        lanes = [f"{one.name} {one.guarantee} % {one.drain} {one.give_back_within}" for one in self.pool.lanes]
+        needs = [f"{n.key} {n.lane} {n.steps}" for n in self.needs]
+        return "\n".join([f"capacity {self.capacity}", *lanes, *works, *needs])
+
     def facts(self, now: float) -> PoolFacts:
-        lanes = {one.name: LaneUse(NOTHING, self._held(one.name, now)) for one in self.pool.lanes}
+        lanes = {
+            one.name: LaneUse(NOTHING, self._asked(one.name), self._held(one.name, now)) for one in self.pool.lanes
+        }
         members = tuple(replace(w.member, used=w.used(now), mark=self.marks.get(ref)) for ref, w in self.works.items())
         return PoolFacts(self.capacity, lanes, members)
 
     def beat(self, now: float) -> tuple[PoolPlan, PoolStep]:
         seen = self.facts(now)
         live = tuple(n for n in self.needs if n.end > now)
-        plan = plan_pool(self.pool, seen, live, now, committed=committed(live, seen))
+        plan = plan_pool(self.pool, seen, live, now, promises=self.promises)
+        self.promises = plan.promises
         todo = step(self.pool, seen, plan, now)
         self._obey(plan, todo, now)
         return plan, todo
@@ -122,6 +140,7 @@ class ObedientPool:
     def next_change(self, now: float) -> float:
         times = [at for work in self.works.values() for at, _ in work.leaving]
         times += [at for going in self.going.values() for at, _ in going]
+        times += [s.end - self.leaves_after for need in self.needs for s in need.steps]
         return min((at for at in times if at > now), default=now + 3600.0)
 
     def used(self, now: float) -> Resources:
@@ -136,6 +155,9 @@ class ObedientPool:
         found = self.pool.lane(name)
         assert found is not None
         return floor_of(found, self.facts(now))
+
+    def _asked(self, name: str) -> dict[str, Resources]:
+        return {n.owner: self.trading[n.key] for n in self.needs if n.lane == name and n.key in self.trading}
 
     def _held(self, name: str, now: float) -> Resources:
         lanes = {n.key: n.lane for n in self.needs}
@@ -154,7 +176,9 @@ class ObedientPool:
                 self._written()
                 self._write(act, now)
         for one in self.needs:
-            granted = total(amount_at(g.steps, now) for g in plan.grants if g.key == one.key)
+            # Its pods are to be gone at the end of the need: they are told to leave before.
+            steps = [s for g in plan.grants if g.key == one.key for s in g.steps]
+            granted = amount_at(steps, now).least(amount_at(steps, now + self.leaves_after))
             have, may = self.trading.get(one.key, NOTHING), todo.balance.allowed.get(one.key, NOTHING)
             target = granted.least(have.most(may))
             gone = (have - target).positive

@@ -14,9 +14,9 @@ from itertools import product
 from tidegate.planning.shift.pieces import Piece
 from tidegate.planning.shift.resources import NOTHING, Resources, total
 
-RUN, DRAIN, OUT = "run", "drain", "out"
+RUN, DRAIN, OUT, SERVES = "run", "drain", "out", "serves"
 State = tuple[str, int]
-"""(run, seconds until it may stop) | (drain, seconds until free) | (out, seconds for nothing)."""
+"""(run, seconds until it may stop) | (drain, seconds until free) | (out, seconds for nothing) | (serves, 0)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,8 @@ class Case:
 
 def timetable_exists(case: Case) -> bool:
     states = {tuple(_first(piece, case.now) for piece in case.pieces)}
-    for tick, load in enumerate(case.loads):
-        states = {
-            after for state in states for moved in _moves(case, state) for after in _serve(case, moved, load, tick)
-        }
+    for tick in range(len(case.loads)):
+        states = {after for state in states for moved in _moves(case, state) for after in _serve(case, moved, tick)}
         if not states:
             return False
         states = {tuple(_age(s) for s in state) for state in states}
@@ -57,7 +55,7 @@ def _moves(case: Case, state: tuple[State, ...]) -> Iterator[tuple[State, ...]]:
         mine: list[State] = [(kind, count)]
         if kind == RUN and count == 0:
             mine.append((DRAIN, int(drain.seconds)) if drain.seconds else (OUT, 0))
-        if kind == OUT:
+        if kind in (OUT, SERVES):
             mine.append((RUN, int(max(drain.minimum_run, drain.notice))))
         options.append(mine)
     for choice in product(*options):
@@ -69,26 +67,30 @@ def _moves(case: Case, state: tuple[State, ...]) -> Iterator[tuple[State, ...]]:
             yield choice
 
 
-def _serve(case: Case, state: tuple[State, ...], load: Resources, tick: int) -> Iterator[tuple[State, ...]]:
+def _serve(case: Case, state: tuple[State, ...], tick: int) -> Iterator[tuple[State, ...]]:
     """The states after this second, one for each set of free pieces that just carries its load."""
+    load = case.loads[tick]
+    same = tick > 0 and load == case.loads[tick - 1]
     lack = load - case.free if not load.nothing else NOTHING
     end = case.now + tick + 1
     free = [
         i
-        for i, (kind, idle) in enumerate(state)
-        if kind == OUT
-        and idle <= case.pieces[i].lane.give_back_within
-        and (lack.nothing or end <= case.pieces[i].out_until)
+        for i, ((kind, idle), piece) in enumerate(zip(state, case.pieces, strict=True))
+        if kind == SERVES or (kind == OUT and idle <= piece.lane.give_back_within)
+        if lack.nothing or end <= piece.out_until
     ]
     for chosen in product((False, True), repeat=len(free)):
-        serving = [i for i, taken in zip(free, chosen, strict=True) if taken]
+        serving = {i for i, taken in zip(free, chosen, strict=True) if taken}
         left = lack - total(case.pieces[i].size for i in serving)
         if not left.nothing or any((left + case.pieces[i].size).nothing for i in serving):
             continue
+        # Under the same load who serves no longer goes home: turns taken by equal work would stretch every promise.
+        if same and any(kind == SERVES and i not in serving for i, (kind, _) in enumerate(state)):
+            continue
         after = list(state)
         for i, (kind, idle) in enumerate(state):
-            if kind == OUT:
-                after[i] = (OUT, 0) if i in serving else (OUT, idle + 1)
+            if kind in (OUT, SERVES):
+                after[i] = (SERVES, 0) if i in serving else (OUT, idle + 1)
         if all(k != OUT or idle <= p.lane.give_back_within for (k, idle), p in zip(after, case.pieces, strict=True)):
             yield tuple(after)
 

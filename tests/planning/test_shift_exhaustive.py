@@ -29,6 +29,7 @@ from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.pieces import pieces_of
 from tidegate.planning.shift.plan import plan_pool
 from tidegate.planning.shift.resources import NOTHING, Resources, total
+from tidegate.planning.shift.served import Standing
 
 NOW = 100
 END = NOW + 12
@@ -70,7 +71,7 @@ def small_pools(draw: st.DrawFn) -> tuple[Pool, PoolFacts, tuple[Need, ...]]:
     lending = [draw(lenders("data")), draw(lenders("reports"))][: draw(st.integers(1, 2))]
     borrowing = [lane("trading", guarantee=draw(st.sampled_from([0, 30]))), lane("ads", guarantee=10)]
     members = [draw(works(n, lending)) for n in range(draw(st.integers(1, 4)))]
-    standing = LaneUse(standing=draw(sizes), used=NOTHING)
+    standing = LaneUse(standing=draw(sizes))
     use = total(m.unit for m in members) + standing.standing
     capacity = use + Resources(draw(st.integers(0, 3)), draw(st.integers(0, 3)))
     asked = []
@@ -104,10 +105,11 @@ def loads_of(
     """(granted in full and in time, load with all that was granted before) of each ask, in the planner's order."""
     load: list[NeedStep] = []
     found = []
-    for ask in asks_of(the_pool, seen, asked, NOW, frozenset()):
-        grant = next((g for g in plan.grants if (g.key, g.guaranteed) == (ask.need.key, ask.guaranteed)), None)
-        found.append((grant is not None and not grant.late, [*load, *ask.steps]))
-        load += grant.steps if grant else ()
+    for ask in asks_of(the_pool, seen, asked, NOW, Standing(seen, (), NOW)):
+        mine = (ask.need.key, ask.guaranteed)
+        granted = any((g.key, g.guaranteed) == mine and not g.late for g in plan.grants)
+        found.append((granted, [*load, *ask.steps]))
+        load += ask.steps if granted else ()
     return found
 
 

@@ -1,4 +1,6 @@
-"""Needs put in order: what a lane's guarantee covers comes first, then the rest; who was served before stays served."""
+"""Needs put in order: what a lane's guarantee covers comes first, then the rest; within both, who is served stays
+served, what was promised stays promised, who asks in time comes next, and who asks late comes last.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,23 @@ from itertools import pairwise
 
 from tidegate.planning.shift.model import Lane, Need, NeedStep, Pool, PoolFacts, amount_at
 from tidegate.planning.shift.resources import Resources
+from tidegate.planning.shift.served import Rank, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A need, or the part of it that its lane's guarantee covers (or does not)."""
+    """A need, or a part of it: what its lane's guarantee covers or what lies beyond, from when it stands in line."""
 
     need: Need
     guaranteed: bool
+    rank: Rank
+    since: float
+    """From when it is asked for."""
     steps: tuple[NeedStep, ...]
 
     @property
     def start(self) -> float:
-        """When it begins."""
+        """When it begins, now at the earliest."""
         return self.steps[0].start
 
     @property
@@ -29,23 +35,27 @@ class Ask:
         """When it ends."""
         return self.steps[-1].end
 
+    @property
+    def order(self) -> tuple[bool, Rank, float, str]:
+        """Sort key."""
+        return not self.guaranteed, self.rank, self.since, self.need.key
 
-def asks_of(pool: Pool, facts: PoolFacts, needs: Iterable[Need], now: float, committed: frozenset[str]) -> list[Ask]:
-    """All needs that are not over, split and in the order in which they are granted: the guaranteed parts of every lane
-    first; within each half those ``committed`` before, then by start, then by key.
-    """
+
+def asks_of(pool: Pool, facts: PoolFacts, needs: Iterable[Need], now: float, standing: Standing) -> list[Ask]:
+    """All needs that are not over, split and in the order in which they are granted."""
     by_lane: dict[str, list[Need]] = defaultdict(list)
-    for need in sorted(needs, key=lambda n: (n.key not in committed, n.start, n.key)):
+    for need in needs:
         by_lane[need.lane].append(need)
     asks: list[Ask] = []
     for name, mine in by_lane.items():
         lane = pool.lane(name)
         if lane is not None:
-            asks.extend(_split(lane, facts, mine, now))
-    return sorted(asks, key=lambda a: (not a.guaranteed, a.need.key not in committed, a.need.start, a.need.key))
+            mine.sort(key=lambda n: (standing.of(n, guaranteed=True)[0], n.start, n.key))
+            asks.extend(_split(lane, facts, mine, now, standing))
+    return sorted(asks, key=lambda a: a.order)
 
 
-def _split(lane: Lane, facts: PoolFacts, needs: list[Need], now: float) -> Iterable[Ask]:
+def _split(lane: Lane, facts: PoolFacts, needs: list[Need], now: float, standing: Standing) -> Iterable[Ask]:
     """Needs of one lane, in order: each takes what is left of the guarantee, the rest is a second ask."""
     granted = (facts.capacity.percent(lane.guarantee) - facts.use(lane.name).standing).positive
     cuts = sorted({now, *(max(now, t) for need in needs for step in need.steps for t in (step.start, step.end))})
@@ -57,14 +67,22 @@ def _split(lane: Lane, facts: PoolFacts, needs: list[Need], now: float) -> Itera
             amount = amount_at(need.steps, start)
             if amount.nothing:
                 continue
-            part = amount.part_in(left[start])
-            left[start] = left[start] - part
-            _append(inside, NeedStep(start, end, part))
-            _append(beyond, NeedStep(start, end, amount - part))
-        if inside:
-            yield Ask(need, True, tuple(inside))
-        if beyond:
-            yield Ask(need, False, tuple(beyond))
+            covered = amount.part_in(left[start])
+            left[start] = left[start] - covered
+            _append(inside, NeedStep(start, end, covered))
+            _append(beyond, NeedStep(start, end, amount - covered))
+        yield from _ranked(need, tuple(inside), standing, guaranteed=True)
+        yield from _ranked(need, tuple(beyond), standing, guaranteed=False)
+
+
+def _ranked(need: Need, steps: tuple[NeedStep, ...], standing: Standing, *, guaranteed: bool) -> Iterable[Ask]:
+    """A half of a need; what was granted from a later time on is asked for from then, and the time before is late."""
+    rank, since = standing.of(need, guaranteed=guaranteed)
+    before, after = before_instant(steps, since), from_instant(steps, since)
+    if before:
+        yield Ask(need, guaranteed, Rank.LATE, need.start, before)
+    if after:
+        yield Ask(need, guaranteed, rank, since, after)
 
 
 def _append(steps: list[NeedStep], step: NeedStep) -> None:
@@ -79,6 +97,11 @@ def _append(steps: list[NeedStep], step: NeedStep) -> None:
 def from_instant(steps: tuple[NeedStep, ...], instant: float) -> tuple[NeedStep, ...]:
     """The part of steps from an instant on."""
     return tuple(NeedStep(max(s.start, instant), s.end, s.amount) for s in steps if s.end > instant)
+
+
+def before_instant(steps: tuple[NeedStep, ...], instant: float) -> tuple[NeedStep, ...]:
+    """The part of steps before an instant."""
+    return tuple(NeedStep(s.start, min(s.end, instant), s.amount) for s in steps if s.start < instant)
 
 
 def scaled(steps: tuple[NeedStep, ...], part: int, of: int) -> tuple[NeedStep, ...]:

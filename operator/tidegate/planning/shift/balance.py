@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tidegate.planning.shift.model import LaneUse, Need, Pool, PoolFacts, amount_at
+from tidegate.planning.shift.model import Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import PoolPlan
-from tidegate.planning.shift.resources import Resources, total
+from tidegate.planning.shift.resources import NOTHING, Resources, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,50 +48,30 @@ class Balance:
 def balance(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> Balance:
     """Work out the balance. Needs are let in in the order in which they were granted."""
     names = sorted({lane.name for lane in pool.lanes} | set(facts.lanes) | {m.lane for m in facts.members})
-    fixed = {name: _fixed(facts.use(name)) for name in names}
     members = {name: total(m.claim for m in facts.of_lane(name)) for name in names}
-    room = facts.capacity - total(fixed.values()) - total(members.values())
-    # What a lane is seen to use above its standing use is its needs' already.
-    there = {name: (facts.use(name).used - facts.use(name).standing).positive for name in names}
+    room = facts.capacity - total(facts.use(name).claim for name in names) - total(members.values())
+    asked = {name: dict(facts.use(name).asked) for name in names}
     allowed: dict[str, Resources] = {}
     spare = room
     for grant in plan.grants:
         wanted = amount_at(grant.steps, now)
         if wanted.nothing:
             continue
-        have = wanted.least(there[grant.lane])
-        there[grant.lane] = there[grant.lane] - have
+        mine = asked[grant.lane].get(grant.owner, NOTHING)
+        have = wanted.least(mine)
+        asked[grant.lane][grant.owner] = mine - have
         extra = (wanted - have).part_in(room)
-        room = room - extra
-        spare = spare - (wanted - have)
-        allowed[grant.key] = allowed.get(grant.key, Resources()) + have + extra
-    lanes = {}
-    for name in names:
-        use, mine = facts.use(name), facts.of_lane(name)
-        let_in = total(allowed[k] for k in {g.key for g in plan.grants if g.lane == name} if k in allowed)
-        asked = total(m.unit.times(m.asked) for m in mine)
-        beyond = (use.used - use.standing - let_in).positive
-        lanes[name] = LaneBalance(use.standing + let_in + asked, beyond + total(m.in_flight for m in mine))
+        room, spare = room - extra, spare - (wanted - have)
+        allowed[grant.key] = allowed.get(grant.key, NOTHING) + have + extra
+    lanes = {name: _lane(name, facts, plan, allowed) for name in names}
     return Balance(facts.capacity, lanes, allowed, room, spare)
 
 
-def _fixed(use: LaneUse) -> Resources:
-    return use.standing.most(use.used)
-
-
-def committed(needs: tuple[Need, ...], facts: PoolFacts) -> frozenset[str]:
-    """Keys of the needs for which work was told or stopped already, as the marks say."""
-    served = [
-        (name.partition("@")[0], member.mark.free_by, member.mark.until)
-        for member in facts.members
-        if member.mark is not None
-        for name in member.mark.needs
-    ]
-    owners: dict[str, list[tuple[float, float]]] = {}
-    for owner, free_by, until in served:
-        owners.setdefault(owner, []).append((free_by, until))
-    return frozenset(
-        need.key
-        for need in needs
-        if any(need.start < until and need.end > free_by for free_by, until in owners.get(need.owner, ()))
+def _lane(name: str, facts: PoolFacts, plan: PoolPlan, allowed: Mapping[str, Resources]) -> LaneBalance:
+    use, mine = facts.use(name), facts.of_lane(name)
+    let_in = total(allowed[key] for key in {g.key for g in plan.grants if g.lane == name} if key in allowed)
+    granted = use.standing + let_in
+    return LaneBalance(
+        granted + total(m.unit.times(m.asked) for m in mine),
+        (use.claim - granted).positive + total(m.in_flight for m in mine),
     )

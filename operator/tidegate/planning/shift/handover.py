@@ -20,6 +20,9 @@ from tidegate.planning.shift.outcome import Lending
 from tidegate.planning.shift.reasons import SENTENCES, ShiftReason
 from tidegate.planning.shift.resources import Resources
 
+SAME = 5.0
+"""Seconds by which times may differ and not be worth a write. Judgment."""
+
 
 class State(Enum):
     """Where a hand-over stands."""
@@ -125,7 +128,7 @@ def advance(
     elif not acts and _over(member, mark, aim):
         reason = ShiftReason.RETURNED if mark.asked_at > 0 else ShiftReason.WITHDRAWN
         acts.append(_act(Do.CLOSE, member, mark, reason, SENTENCES[reason]))
-    elif not acts and (fresh := _remember(mark, aim, lane, now)) != mark:
+    elif not acts and _differs(fresh := _remember(mark, aim, lane, now), mark):
         mark = fresh
         acts.append(_act(Do.RECORD, member, mark, ShiftReason.LENT, f"wanted until {mark.until:.0f}"))
     return _state(member, mark, aim, lane, now), tuple(acts)
@@ -162,20 +165,28 @@ def _remember(mark: Mark, aim: _Aim, lane: Lane, now: float) -> Mark:
     return mark
 
 
+def _differs(fresh: Mark, mark: Mark) -> bool:
+    """Whether a mark says something else, beyond the rounding of times."""
+    moved = max(abs(fresh.until - mark.until), abs(fresh.return_by - mark.return_by))
+    return fresh.needs != mark.needs or moved > SAME
+
+
 def _level(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float, *, room: Resources, spare: Resources) -> int:
     """The level that may be asked for now."""
     if aim.wanted < mark.asked:
         lowest = max(aim.wanted, _released(member, mark, lane, now))
         most = member.unit.units_in(spare)
         return max(lowest, mark.asked - most) if lowest < mark.asked else mark.asked
-    if aim.wanted > mark.asked and member.seen:
-        return min(aim.wanted, mark.asked + member.unit.units_in(room + _own(member, mark)))
+    if aim.wanted > mark.asked and member.seen and _free(member, mark):
+        return min(aim.wanted, mark.asked + member.unit.units_in(room))
     return mark.asked
 
 
-def _own(member: Member, mark: Mark) -> Resources:
-    """What the member still holds beyond what it may: starting that much again takes no room from anybody."""
-    return (member.used - member.unit.times(mark.asked)).positive
+def _free(member: Member, mark: Mark) -> bool:
+    """Whether all that was stopped is seen free. Before that nothing is started again: old and new pods would hold
+    machines side by side.
+    """
+    return (member.used - member.unit.times(mark.asked)).nothing
 
 
 def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
@@ -217,7 +228,7 @@ def _planned(member: Member, lendings: Sequence[Lending]) -> HandOver:
 
 def _state(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float) -> HandOver:
     """The state by what is stored and seen; a unit that is on its way is told before those that lie still."""
-    if mark.asked < mark.original and (member.level != mark.asked or not _own(member, mark).nothing):
+    if mark.asked < mark.original and (member.level != mark.asked or not _free(member, mark)):
         if aim.wanted > mark.asked and member.level == mark.asked:
             return _returning(member, mark, now)
         late = now > mark.free_by

@@ -86,7 +86,9 @@ class NeedStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a lane's target needs above its standing use, from the instant its pods must be scheduled (write time)."""
+    """What a lane's target needs above its standing use, from the instant its pods must be scheduled (write time) to
+    the one at which they are gone again.
+    """
 
     key: str
     """Unique in the pool: ``namespace/policy/target@start``; what stands before the ``@`` stays from plan to plan."""
@@ -205,12 +207,19 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class LaneUse:
-    """What a lane uses beside its members and beside planned needs."""
+    """What a lane uses beside its members."""
 
     standing: Resources = NOTHING
     """Use that no plan moves: a borrower's level without any event, a lender's other pods."""
+    asked: Mapping[str, Resources] = field(default_factory=dict)
+    """What its targets are asked to have now above their standing use (level x unit), by ``Need.owner``."""
     used: Resources = NOTHING
-    """What the lane's pods are seen to hold now, members excluded."""
+    """What the lane's pods are seen to hold now, members excluded, those that are leaving included."""
+
+    @property
+    def claim(self) -> Resources:
+        """What it counts with: the larger of what was asked for and what is seen."""
+        return (self.standing + total(self.asked.values())).most(self.used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from tidegate.planning.model import Ref
 from tidegate.planning.shift.model import NeedStep, PoolFacts, amount_at
 from tidegate.planning.shift.reasons import ShiftReason
 from tidegate.planning.shift.resources import NOTHING, Resources, total
+from tidegate.planning.shift.served import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,23 @@ class Grant:
     namespace: str
     guaranteed: bool
     """Within the lane's guarantee."""
+    since: float
+    """From when it is granted: the start of the need, or later when it is ``late``."""
     steps: tuple[NeedStep, ...]
-    """What is granted; begins after the need when it is ``late``."""
+    """What is granted from now on."""
     late: bool = False
     partial: bool = False
     """Less than what was asked: the pool shrank under a need that was served before."""
+
+    @property
+    def owner(self) -> str:
+        """Who needs it, as in ``Need``."""
+        return self.key.partition("@")[0]
+
+    @property
+    def name(self) -> str:
+        """As it is stored in a mark: who, and since when it is granted."""
+        return name_of(self.owner, self.since, guaranteed=self.guaranteed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Lending:
     return_by: float
     """The promise."""
     needs: tuple[str, ...]
-    """Keys of the needs that are on meanwhile."""
+    """The grants that are on meanwhile, by ``Grant.name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,11 @@ class PoolPlan:
     refusals: tuple[Refusal, ...]
     lendings: Mapping[Ref, tuple[Lending, ...]] = field(default_factory=dict)
     """By member, by time."""
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """The grants by name: the next plan is told, so that what was promised is not given to others."""
+        return tuple(sorted({g.name for g in self.grants if not g.partial}))
 
     def granted(self, lane: str, instant: float) -> Resources:
         """What a lane is granted at an instant, above its standing use."""

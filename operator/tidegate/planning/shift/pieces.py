@@ -30,6 +30,8 @@ class Piece:
     noticed: bool
     last: float | None
     """For a piece that is out: until when it was planned out, and at least until it is free; None while it runs."""
+    wanted_until: float
+    """Until when it was planned out; equal work keeps its turn from plan to plan."""
     free_at: float
     """For a piece that is out: from when its machines are free, as seen or expected."""
     lost_since: float
@@ -75,6 +77,7 @@ def _piece(member: Member, lane: Lane, index: int, saved: float, draining: int, 
         run_binds=ran > max(now, (now if told is None else told) + drain.notice),
         noticed=told is not None,
         last=last,
+        wanted_until=mark.until if mark else -math.inf,
         free_at=free_at,
         lost_since=saved,
         out_until=_out_until(member, lane, saved, now),

@@ -13,12 +13,13 @@ from dataclasses import replace
 
 from tidegate.planning.model import Ref
 from tidegate.planning.shift import diagnose
-from tidegate.planning.shift.asks import Ask, asks_of, from_instant, scaled
+from tidegate.planning.shift.asks import Ask, asks_of, before_instant, from_instant, scaled
 from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Refusal
 from tidegate.planning.shift.pieces import pieces_of
 from tidegate.planning.shift.resources import total
 from tidegate.planning.shift.search import EFFORT, Absence, Search, Shortfall, segments_of
+from tidegate.planning.shift.served import Rank, Standing
 
 REACTION = 5.0
 """Seconds that a stop is planned before its last moment: the loop needs a moment, and a stop that comes late makes the
@@ -32,13 +33,16 @@ WANTED_BY_MOST = 16
 
 
 def plan_pool(
-    pool: Pool, facts: PoolFacts, needs: Iterable[Need], now: float, *, committed: frozenset[str] = frozenset()
+    pool: Pool, facts: PoolFacts, needs: Iterable[Need], now: float, *, promises: Iterable[str] = ()
 ) -> PoolPlan:
-    """Decide for all needs of a pool together. ``committed`` are the keys that were granted and have begun: they come
-    first and, when the pool shrank, are cut no further than they must. Needs that are over are ignored. The order of
-    ``needs`` and of members does not matter.
+    """Decide for all needs of a pool together.
+
+    ``promises`` are those of the last plan (``PoolPlan.promises``). Needs that are served already, as marks and facts
+    say, come first and are cut no further than they must when the pool shrank; then what was promised. Needs that are
+    over are ignored. The order of ``needs``, members and promises does not matter.
     """
-    return _Planning(pool, facts, now).plan([n for n in needs if n.end > now], committed)
+    live = [need for need in needs if need.end > now]
+    return _Planning(pool, facts, now).plan(live, Standing(facts, promises, now))
 
 
 class _Planning:
@@ -55,13 +59,14 @@ class _Planning:
         self.timetable: Search | None = None
         self.effort = EFFORT
 
-    def plan(self, needs: Sequence[Need], committed: frozenset[str]) -> PoolPlan:
-        asks = asks_of(self.pool, self.facts, self._allowed(needs), self.now, committed)
+    def plan(self, needs: Sequence[Need], standing: Standing) -> PoolPlan:
+        asks = asks_of(self.pool, self.facts, self._allowed(needs), self.now, standing)
         if self._all_fit(asks):
             self.grants = [_grant(ask) for ask in asks]
         else:
-            for ask in asks:
-                self._decide(ask, served=ask.need.key in committed)
+            # Whoever asks in time comes before whoever can only be served late.
+            for ask, shortfall in [(ask, short) for ask in asks if (short := self._in_time(ask)) is not None]:
+                self._otherwise(ask, shortfall)
         return PoolPlan(self.now, self.pool.name, tuple(self.grants), tuple(self.refusals), self._lendings())
 
     def _allowed(self, needs: Sequence[Need]) -> list[Need]:
@@ -97,25 +102,30 @@ class _Planning:
                     return diagnose.over_cap(ask, self.pool, NeedStep(at, step.end, step.amount), taken, cap)
         return None
 
-    def _decide(self, ask: Ask, *, served: bool) -> None:
-        """Grant an ask in full, or later, or (when it was served before) in part; else refuse it."""
+    def _in_time(self, ask: Ask) -> Shortfall | None:
+        """Grant an ask in full; or refuse it for its cap; or say what is missing."""
         capped = self._over_cap(ask, self.grants)
         if capped is not None:
             self.refusals.append(capped)
-            return
+            return None
         shortfall = self._try([*self._load(), *ask.steps])
         if shortfall is None:
             self.grants.append(_grant(ask))
-            return
+        return shortfall
+
+    def _otherwise(self, ask: Ask, shortfall: Shortfall) -> None:
+        """Grant an ask later, and in part meanwhile when it is served already; refuse the rest."""
         granted = amount_at(self._load(), shortfall.segment.start)
-        grant = self._in_part(ask) if served else self._later(ask)
-        if grant is not None:
-            self.grants.append(grant)
+        later = self._later(ask)
+        if later is not None:
+            self.grants.append(later)
+        if ask.rank is Rank.SERVED:
+            self._meanwhile(ask, until=later.since if later else ask.end)
         self.refusals.append(
             diagnose.short(
                 ask, self.pool, self.facts, shortfall,
                 pieces=self.pieces, limits=self.limits, free=self.free, granted=granted,
-                earliest=grant.steps[0].start if grant is not None and grant.late else None,
+                earliest=later.since if later else None,
             )
         )  # fmt: skip
 
@@ -134,15 +144,16 @@ class _Planning:
             return None
         steps = from_instant(ask.steps, starts[low])
         self._try([*self._load(), *steps])
-        return replace(_grant(ask), steps=steps, late=True)
+        return replace(_grant(ask), steps=steps, since=starts[low], late=True)
 
-    def _in_part(self, ask: Ask) -> Grant | None:
-        """The largest share of the ask that fits; None when none does."""
+    def _meanwhile(self, ask: Ask, *, until: float) -> None:
+        """Grant what fits of an ask that was served before, until it fits in full again."""
+        steps = before_instant(ask.steps, until)
         for part in range(PARTS - 1, 0, -1):
-            steps = scaled(ask.steps, part, PARTS)
-            if steps and self._try([*self._load(), *steps]) is None:
-                return replace(_grant(ask), steps=steps, partial=True)
-        return None
+            less = scaled(steps, part, PARTS)
+            if less and self._try([*self._load(), *less]) is None:
+                self.grants.append(replace(_grant(ask), steps=less, partial=True))
+                return
 
     def _load(self) -> list[NeedStep]:
         return [step for grant in self.grants for step in grant.steps]
@@ -181,7 +192,9 @@ class _Planning:
 
 
 def _grant(ask: Ask) -> Grant:
-    return Grant(ask.need.key, ask.need.lane, ask.need.namespace, ask.guaranteed, ask.steps)
+    late = ask.rank is Rank.LATE
+    since = max(ask.since, ask.start) if late else ask.since
+    return Grant(ask.need.key, ask.need.lane, ask.need.namespace, ask.guaranteed, since, ask.steps, late=late)
 
 
 def _owner(one: Ask | Grant) -> tuple[str, str]:

@@ -22,10 +22,12 @@ from tidegate.planning.shift.model import Drain, Lane, NeedStep, amount_at
 from tidegate.planning.shift.pieces import Piece
 from tidegate.planning.shift.resources import NOTHING, Resources, total
 
-EFFORT = 20_000
-"""Choices tried before a case counts as too large to be sure. Judgment: under a second."""
-SMALL = 14
-"""Pieces up to which every choice is tried."""
+EFFORT = 3_000
+"""Choices tried for one plan before it stops being sure. Judgment: some tenths of a second."""
+SMALL = 8
+"""Pieces up to which every choice is tried. Judgment."""
+SMALL_EDGES = 24
+"""Instants at which the need changes up to which a case is cut finer. Judgment."""
 
 
 class Segment(NamedTuple):
@@ -79,7 +81,7 @@ def segments_of(load: Sequence[NeedStep], free: Resources, now: float, pieces: S
     when one must be back.
     """
     edges = {now, *(max(now, s.start) for s in load), *(max(now, s.end) for s in load)}
-    if len(pieces) <= SMALL:
+    if len(pieces) <= SMALL and len(edges) <= SMALL_EDGES:
         last = max(edges)
         finer = {p.stop_from + p.lane.drain.seconds if p.last is None else p.free_at for p in pieces}
         finer |= {p.out_until for p in pieces}
@@ -139,10 +141,12 @@ class Search:
     ) -> None:
         self.now = now
         self.segments = [s for s in segments if not s.lack.nothing]
+        self.within = {b.start for a, b in pairwise(segments) if a.end == b.start and a.need == b.need}
         self.pieces = pieces
         self.last = [piece.last for piece in pieces]
         self.uses: list[list[Use]] = [[] for _ in self.segments]
-        self.lanes = {p.lane.name: self._outside(p.lane, limits[p.lane.name]) for p in pieces}
+        lanes = {p.lane.name: p.lane for p in pieces}
+        self.lanes = {name: self._outside(lane, limits[name]) for name, lane in lanes.items()}
         for piece in pieces:
             if piece.last is not None and piece.last > now:
                 self.lanes[piece.lane.name].add(now, piece.last, piece.size, 1)
@@ -227,6 +231,8 @@ class Search:
             return Use(i, stop, True)
         if piece.free_at > segment.start or segment.start - last > piece.lane.give_back_within:
             return None
+        if segment.start > last and last in self.within and last != piece.last:
+            return None  # it was relieved under the same load: it goes home
         return Use(i, max(self.now, last), False)
 
     def _rerun(self, last: float, stop: float, drain: Drain) -> bool:
@@ -240,8 +246,10 @@ class Search:
 
     def _cost(self, use: Use) -> tuple[bool, bool, float, int, int]:
         piece = self.pieces[use.piece]
-        lost = use.out_from - piece.lost_since if use.fresh and self.last[use.piece] is None else 0.0
-        return use.fresh, not piece.noticed, max(lost, 0.0), -(piece.size.cpu + piece.size.memory), use.piece
+        if not use.fresh:
+            return False, False, -piece.wanted_until, -(piece.size.cpu + piece.size.memory), use.piece
+        lost = max(0.0, use.out_from - piece.lost_since) if self.last[use.piece] is None else 0.0
+        return True, not piece.noticed, lost, -(piece.size.cpu + piece.size.memory), use.piece
 
     def _take(self, use: Use, j: int) -> bool:
         piece, end = self.pieces[use.piece], self.segments[j].end

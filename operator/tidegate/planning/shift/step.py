@@ -63,7 +63,7 @@ def step(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> PoolStep:
         hand_over, mine = advance(member, lane, lendings, now, room=room, spare=spare[lane.name])
         moved = hand_over.asked - member.asked
         if moved > 0:
-            room = room - (member.unit.times(moved) - member.in_flight).positive
+            room = room - member.unit.times(moved)
         elif moved < 0:
             spare[lane.name] = spare[lane.name] - member.unit.times(-moved)
         done.append(hand_over)
