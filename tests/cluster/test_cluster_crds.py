@@ -122,6 +122,7 @@ def test_kubectl_get_answers_is_it_all_right_what_is_next_and_when(namespace: st
             "endLocal": "2026-11-10T22:00:00+08:00",
         },
         "share": [{"target": "order-service", "units": 12}],
+        "outcome": "Ready",
         "verdict": "Ready: all targets stand at their floors.",
     }
     patch = orjson.dumps({"status": status}).decode()
