@@ -55,14 +55,14 @@ def works(draw: st.DrawFn, number: int, lanes: list[Lane]) -> Member:
     if kind == "runs":
         return job(f"job-{number}", size, lane=its.name, running_since=since, **late)
     if kind == "told":
-        mark = Mark(1, 1, 0.0, (Notice(0, NOW - draw(st.integers(0, 3))),), NOW, NOW, NOW)
+        mark = Mark(1, 1, 0.0, (Notice(0, NOW - draw(st.integers(0, 3))),), (), NOW, NOW, NOW)
         return job(f"job-{number}", size, lane=its.name, running_since=since, mark=mark, **late)
     ago = draw(st.integers(0, 3))
     if kind == "drains" and its.drain.seconds > ago:
         free_by = NOW - ago + its.drain.seconds
-        mark = Mark(1, 0, NOW - ago, (), free_by, NOW, NOW)
+        mark = Mark(1, 0, NOW - ago, (), (Notice(0, NOW - ago),), free_by, NOW, NOW)
         return job(f"job-{number}", size, lane=its.name, running_since=since, level=0, mark=mark, **late)
-    mark = Mark(1, 0, NOW - 10.0, (), NOW - 5.0, NOW - ago, NOW + 5.0)
+    mark = Mark(1, 0, NOW - 10.0, (), (), NOW - 5.0, NOW - ago, NOW + 5.0)
     return job(f"job-{number}", size, lane=its.name, running_since=since, level=0, used=NOTHING, mark=mark, **late)
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from tidegate.planning.shift.model import Lane, Need, NeedStep, Pool, PoolFacts, amount_at
 from tidegate.planning.shift.resources import Resources
-from tidegate.planning.shift.served import Rank, Standing
+from tidegate.planning.shift.served import Rank, Standing, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Ask:
     def end(self) -> float:
         """When it ends."""
         return self.steps[-1].end
+
+    @property
+    def name(self) -> str:
+        """As a promise of it is stored."""
+        return name_of(self.need.owner, self.since, guaranteed=self.guaranteed)
 
     @property
     def order(self) -> tuple[bool, Rank, float, str]:

@@ -197,9 +197,12 @@ def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
 
 
 def _moved(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> Mark:
-    down = level < mark.asked
-    notices = tuple(n for n in mark.notices if n.level < level) if down else ()
-    moved = replace(mark, asked=level, asked_at=now, notices=notices)
+    notices: tuple[Notice, ...] = ()
+    stops: tuple[Notice, ...] = ()
+    if level < mark.asked:
+        notices = tuple(n for n in mark.notices if n.level < level)
+        stops = (*(one for one in mark.stops if one.at > now - lane.drain.seconds), Notice(level, now))
+    moved = replace(mark, asked=level, asked_at=now, notices=notices, stops=stops)
     return _remember(moved, aim, lane, now)
 
 

@@ -117,7 +117,7 @@ class Need:
 
 
 class Notice(NamedTuple):
-    """The work was told at an instant that it will go down to a level."""
+    """The work was told at an instant that it will go down to a level, or was stopped to it."""
 
     level: int
     at: float
@@ -135,6 +135,8 @@ class Mark:
     """When it was last moved (the loan's ``steppedAt``)."""
     notices: tuple[Notice, ...] = ()
     """Notices that no stop has used up, levels falling."""
+    stops: tuple[Notice, ...] = ()
+    """Stops whose machines may not be free yet, levels falling."""
     free_by: float = 0.0
     """When the borrower must be able to schedule."""
     until: float = 0.0

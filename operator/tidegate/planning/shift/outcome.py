@@ -90,11 +90,9 @@ class PoolPlan:
     refusals: tuple[Refusal, ...]
     lendings: Mapping[Ref, tuple[Lending, ...]] = field(default_factory=dict)
     """By member, by time."""
-
-    @property
-    def promises(self) -> tuple[str, ...]:
-        """The grants by name: the next plan is told, so that what was promised is not given to others."""
-        return tuple(sorted({g.name for g in self.grants if not g.partial}))
+    promises: tuple[str, ...] = ()
+    """What is granted, and what was promised before and must wait: the next plan is told, so that nobody else gets it.
+    """
 
     def granted(self, lane: str, instant: float) -> Resources:
         """What a lane is granted at an instant, above its standing use."""

@@ -63,7 +63,8 @@ def _piece(member: Member, lane: Lane, index: int, saved: float, draining: int, 
     if out and mark is not None:
         last = min(mark.until, max(now, mark.free_by))
         if index < member.asked + draining:
-            expected = mark.asked_at + drain.seconds
+            stopped = min((one.at for one in mark.stops if one.level <= index), default=-math.inf)
+            expected = stopped + drain.seconds
             free_at = expected if expected > now else now + OVERDUE
             last = max(last, free_at)
     ran = member.running_since + drain.minimum_run

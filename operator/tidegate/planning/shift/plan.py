@@ -64,10 +64,27 @@ class _Planning:
         if self._all_fit(asks):
             self.grants = [_grant(ask) for ask in asks]
         else:
-            # Whoever asks in time comes before whoever can only be served late.
-            for ask, shortfall in [(ask, short) for ask in asks if (short := self._in_time(ask)) is not None]:
+            self._one_by_one(asks)
+        kept = {g.name for g in self.grants} | {ask.name for ask in asks if ask.rank <= Rank.PROMISED}
+        return PoolPlan(
+            self.now, self.pool.name, tuple(self.grants), tuple(self.refusals), self._lendings(), tuple(sorted(kept))
+        )
+
+    def _one_by_one(self, asks: Sequence[Ask]) -> None:
+        """Grant in order. Whoever is served or was promised keeps its place, also when it must wait; of the others,
+        those that can be served in time come before those that cannot.
+        """
+        waiting: list[tuple[Ask, Shortfall]] = []
+        for ask in asks:
+            shortfall = self._in_time(ask)
+            if shortfall is None:
+                continue
+            if ask.rank <= Rank.PROMISED:
                 self._otherwise(ask, shortfall)
-        return PoolPlan(self.now, self.pool.name, tuple(self.grants), tuple(self.refusals), self._lendings())
+            else:
+                waiting.append((ask, shortfall))
+        for ask, shortfall in waiting:
+            self._otherwise(ask, shortfall)
 
     def _allowed(self, needs: Sequence[Need]) -> list[Need]:
         allowed: list[Need] = []
@@ -119,7 +136,7 @@ class _Planning:
         later = self._later(ask)
         if later is not None:
             self.grants.append(later)
-        if ask.rank is Rank.SERVED:
+        if ask.rank <= Rank.PROMISED:
             self._meanwhile(ask, until=later.since if later else ask.end)
         self.refusals.append(
             diagnose.short(

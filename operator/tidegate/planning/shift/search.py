@@ -333,8 +333,6 @@ class Search:
             return
         group, rest = groups[0], groups[1:]
         size = self.pieces[group[0].piece].size
-        for count in range(len(group) + 1):
-            left = lack - size.times(count)
-            yield from self._covers(rest, left, chosen + group[:count])
-            if left.nothing:
-                break
+        enough = next((n for n in range(len(group)) if (lack - size.times(n)).nothing), len(group))
+        for count in range(enough, -1, -1):  # who comes first is preferred
+            yield from self._covers(rest, lack - size.times(count), chosen + group[:count])
