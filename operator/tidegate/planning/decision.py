@@ -97,6 +97,10 @@ class Verdict:
     ready_at: float | None = None
     """For LATE: when it will be ready."""
     target: str | None = None
+    object: Ref | None = None
+    """For BLOCKED: the object that stands in the way; None when it is none of the cluster's."""
+    field: str = ""
+    """Where in that object, when one field says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from tidegate.planning.reasons import Reason
+
 STAGES = ("database", "cache", "app", "edge")
 """The order of readiness: what stands behind is ready first."""
 
@@ -225,6 +227,43 @@ class LoanState:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something that stands between a level and as many ready units: what, in which object, since when.
+
+    Whoever looked says what is so; whether it has been so for long enough to count, ``planning.evidence`` judges.
+    """
+
+    reason: Reason
+    object: Ref
+    """The object in which it is to be seen; of several alike the one in which it has been so for longest."""
+    field: str
+    """Where in that object."""
+    message: str
+    since: float = 0.0
+    """Since when the first unit is in this state, epoch seconds."""
+    latest: float = 0.0
+    """Since when the last one is."""
+    units: int = 1
+    """How many units are in this state; 1 where it is told of none in particular."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a bound that several workloads share leaves for more units of this one."""
+
+    object: Ref
+    field: str
+    resource: str
+    """What is bounded: ``requests.cpu``, ``pods``."""
+    left: float
+    """In the resource's own unit; below 0 when more is used than is allowed."""
+    each: float
+    """What one more unit takes, more than 0."""
+    units: int
+    """Units that exist, and are counted as used."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """One target as it stands now."""
 
@@ -235,9 +274,17 @@ class Observed:
     """What the workload is being driven to now, by whoever drives it."""
     maximum: int | None = None
     """The reactive scaler's maximum; None without one."""
+    scaler: Ref | None = None
+    """The reactive scaler itself."""
     loan: LoanState | None = None
     trouble: Trouble | None = None
     note: str = ""
+    about: Ref | None = None
+    """The object that the trouble is with, when it is not the target itself."""
+    evidence: tuple[Evidence, ...] = ()
+    """Why units are not ready, as far as it is to be seen; looked for only while an event is near."""
+    rooms: tuple[Room, ...] = ()
+    """Bounds that it shares with others; looked for only while an event is near."""
     spare_units: int | None = None
     """How many more units fit on the machines that are up; None when nobody can tell."""
 

@@ -44,6 +44,44 @@ class Reason(Enum):
     UNREADABLE = "Unreadable"
     FIELD_MANAGER_CONFLICT = "FieldManagerConflict"
     NOT_SEEN_YET = "NotSeenYet"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    PODS_REFUSED = "PodsRefused"
+    PODS_UNSCHEDULABLE = "PodsUnschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINERS_FAIL = "ContainersFail"
+    PODS_NEVER_READY = "PodsNeverReady"
+    GRANTED = "Granted"
+    POOL_TOO_SMALL = "PoolTooSmall"
+    POOL_MISSING = "PoolMissing"
+    POOL_LIMIT = "PoolLimit"
+    LANE_GUARANTEE = "LaneGuarantee"
+    LANE_UNKNOWN = "LaneUnknown"
+    OTHER_PROMISES = "OtherPromises"
+    NOTICE_TOO_SHORT = "NoticeTooShort"
+    MINIMUM_RUN = "MinimumRun"
+    GIVE_BACK_PROMISE = "GiveBackPromise"
+    WORK_DEADLINE = "WorkDeadline"
+    WORK_UNKNOWN = "WorkUnknown"
+    WORK_INDIVISIBLE = "WorkIndivisible"
+    SEVERAL_LIMITS = "SeveralLimits"
+    NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
+    NAMESPACE_CAP = "NamespaceCap"
+    UNIT_UNKNOWN = "UnitUnknown"
+    HAND_OVER_PLANNED = "HandOverPlanned"
+    NOTICE_GIVEN = "NoticeGiven"
+    NOTICE_LATE = "NoticeLate"
+    DRAINING = "Draining"
+    DRAIN_LATE = "DrainLate"
+    LENT = "Lent"
+    BORROWER_NOT_FREE = "BorrowerNotFree"
+    RETURN_LATE = "ReturnLate"
+    GIVING_BACK = "GivingBack"
+    RETURNED = "Returned"
+    NOTICE_WITHDRAWN = "NoticeWithdrawn"
+    MEMBER_UNSEEN = "MemberUnseen"
+    OVERRIDE_BOOST = "OverrideBoost"
+    OVERRIDE_HOLD = "OverrideHold"
+    OVERRIDE_PAUSE = "OverridePause"
 
 
 SENTENCES: dict[Reason, str] = {
@@ -80,4 +118,42 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNREADABLE: "The object could not be read; the last known state is kept.",
     Reason.FIELD_MANAGER_CONFLICT: "Another manager keeps writing the field; nothing is written until the next step.",
     Reason.NOT_SEEN_YET: "The object has not been looked at yet.",
+    Reason.QUOTA_EXCEEDED: "A ResourceQuota of the namespace leaves no room for the units that are needed.",
+    Reason.PODS_REFUSED: "The API server refuses the workload's pods, for another cause than a full quota.",
+    Reason.PODS_UNSCHEDULABLE: "No machine takes the workload's pods: the scheduler says what is missing.",
+    Reason.IMAGE_PULL_FAILED: "Pods are on their machines, but an image of theirs cannot be pulled.",
+    Reason.CONTAINERS_FAIL: "Pods are on their machines, but a container of theirs crashes or cannot be started.",
+    Reason.PODS_NEVER_READY: "Pods have been on their machines for longer than starting takes, and are not ready.",
+    Reason.GRANTED: "The pool carries the need, with every promise to other lanes kept.",
+    Reason.POOL_TOO_SMALL: "The pool would be too small even if all work that may stop were stopped.",
+    Reason.POOL_MISSING: "The policy's poolRef names a CapacityPool that does not exist or cannot be used.",
+    Reason.POOL_LIMIT: "More is needed than the pool has free now; the rest follows as machines are seen free.",
+    Reason.LANE_GUARANTEE: "What is missing could only come from another lane's guarantee.",
+    Reason.LANE_UNKNOWN: "The pool has no lane of that name.",
+    Reason.OTHER_PROMISES: "What is missing is promised to needs that were granted before.",
+    Reason.NOTICE_TOO_SHORT: "The lender's notice and drain take longer than there is time.",
+    Reason.MINIMUM_RUN: "The work that could stop has not had its minimum run time by then.",
+    Reason.GIVE_BACK_PROMISE: "The machines are promised back before the need is over.",
+    Reason.WORK_DEADLINE: "The work that could stop would miss its own deadline.",
+    Reason.WORK_UNKNOWN: "How much work is left before its deadline is not known, so it is not stopped.",
+    Reason.WORK_INDIVISIBLE: "No choice of whole units frees enough and leaves every lane what is its own.",
+    Reason.SEVERAL_LIMITS: "Several limits together stand against the need: none of them alone.",
+    Reason.NAMESPACE_NOT_ALLOWED: "The lane does not list the namespace in allowedNamespaces.",
+    Reason.NAMESPACE_CAP: "The namespace would hold more of the pool than the lane's cap.",
+    Reason.UNIT_UNKNOWN: "What one unit of the target takes of the pool is not known.",
+    Reason.HAND_OVER_PLANNED: "The work will be asked to stop; its notice has not begun.",
+    Reason.NOTICE_GIVEN: "The work was told and runs on until its notice and minimum run time are over.",
+    Reason.NOTICE_LATE: "Notice or minimum run time end after the machines are needed; both are kept.",
+    Reason.DRAINING: "The work was told to stop; its machines count on both sides until they are seen free.",
+    Reason.DRAIN_LATE: "The machines are needed and not yet seen free.",
+    Reason.LENT: "The machines are seen free and lent.",
+    Reason.BORROWER_NOT_FREE: "The need is over; the work waits until the borrower's machines are seen free.",
+    Reason.RETURN_LATE: "The promised time has passed and the borrower's machines are not seen free.",
+    Reason.GIVING_BACK: "The borrower's machines are seen free; the work is started again.",
+    Reason.RETURNED: "The work has its original level again.",
+    Reason.NOTICE_WITHDRAWN: "The machines are no longer needed; the notice is withdrawn and nothing was stopped.",
+    Reason.MEMBER_UNSEEN: "The work could not be looked at; it counts as running until it is seen free.",
+    Reason.OVERRIDE_BOOST: "An override multiplies the need, before min and max.",
+    Reason.OVERRIDE_HOLD: "An override forbids every step down.",
+    Reason.OVERRIDE_PAUSE: "An override forbids every write to the target.",
 }

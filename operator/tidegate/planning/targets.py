@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tidegate.planning.capacity import units_for
 from tidegate.planning.decision import Action, Judgement, Step, TargetPlan
+from tidegate.planning.evidence import slipped, started_at
 from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, pause, step_down
 from tidegate.planning.leadtime import Lead, lead_of, start_time
 from tidegate.planning.model import (
@@ -200,7 +201,8 @@ def _plan(
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
         until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
-    ready_at, short_at = _expected(facts, action, level, line)
+    ready_at, short_at = _expected(facts, action, level, lead, line)
+    settled = action is Action.NOTHING and not facts.observed.evidence
     return TargetPlan(
         policy=facts.policy.key,
         target=facts.target.name,
@@ -218,7 +220,7 @@ def _plan(
         trail=trail,
         reason=reason,
         message=message,
-        valid_until=_valid_until(facts, next_at, line) if action is Action.NOTHING else facts.now,
+        valid_until=_valid_until(facts, next_at, line) if settled else facts.now,
         ready_at=ready_at,
         short_at=short_at,
         blind=facts.blind_since is not None,
@@ -226,16 +228,25 @@ def _plan(
 
 
 def _expected(
-    facts: Facts, action: Action, level: int | None, line: Timeline | None
+    facts: Facts, action: Action, level: int | None, lead: Lead, line: Timeline | None
 ) -> tuple[float | None, float | None]:
-    """(when what is late will be ready, when it would have been needed); None for both when all comes in time."""
-    ready, loan = facts.observed.ready, facts.observed.loan
+    """(when what is late will be ready, when it would have been needed); None for both when all comes in time.
+
+    What came late to its machines counts as written later by as much; where every missing unit's pod is to be seen
+    starting, the pods say when they will be ready.
+    """
+    ready, loan, machines = facts.observed.ready, facts.observed.loan, facts.target.lead.machine_seconds
     if line is None or level is None or ready is None or ready >= level:
         return None, None
     written_at = loan.stepped_at if action is not Action.RAISE and loan is not None else facts.now
+    usual = sum(seconds for part, seconds in lead.parts if part in ("creation", "machines"))
+    written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)
     reserve = facts.settings.reaction + facts.settings.fail_over
     late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=reserve)
-    return (late[1], late[0]) if late is not None else (None, None)
+    if late is None:
+        return None, None
+    seen = started_at(facts.observed, lead, missing=level - ready)
+    return (seen if seen is not None and seen > facts.now else late[1]), late[0]
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

@@ -1,17 +1,19 @@
 """The verdict on an event: will what it needs be ready when it is needed?
 
 From an hour before an occurrence (``WATCH``) until its end. The worst of the targets that carry its signals decides.
-Ready, Late (with the predicted instant) or Blocked (by what, where). Blindness is never a cause: it is shown apart.
+Ready, Late (with the predicted instant) or Blocked (by what, in which object). Blindness is never a cause: it is shown
+apart. What may block a target is a list of small functions, ``CAUSES``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from tidegate.planning.book import SHIFT, WATCH, Book, Entry
 from tidegate.planning.decision import Outcome, TargetPlan, Verdict
-from tidegate.planning.model import Announcement, Key, Observed, Occurrence, Policy, World
+from tidegate.planning.evidence import blocking, cramped
+from tidegate.planning.model import Announcement, Evidence, Key, Observed, Occurrence, Policy, Ref, Room, World
 from tidegate.planning.reasons import Reason
 
 PACE = 5.0
@@ -65,7 +67,8 @@ def _orphans(book: Book, policy: Key, members: Iterable[Key], now: float) -> Ite
         occurrence = current_occurrence(book.entries[key].announcement, now)
         if occurrence is not None:
             message = f"ScalingPolicy {policy.name} does not exist in namespace {policy.namespace}"
-            yield key, Verdict(Outcome.BLOCKED, Reason.POLICY_MISSING, message, occurrence.start)
+            about = _policy_ref(policy)
+            yield key, Verdict(Outcome.BLOCKED, Reason.POLICY_MISSING, message, occurrence.start, object=about)
 
 
 def _verdicts(
@@ -87,7 +90,7 @@ def _verdicts(
         alike = entry.signals, occurrence.start
         verdict = shared.get(alike)
         if verdict is None:
-            verdict = shared[alike] = _verdict(world, plans, policy, entry, occurrence)
+            verdict = shared[alike] = _verdict(world, plans, policy, entry, occurrence, now)
         found[key] = verdict
     return found
 
@@ -119,41 +122,109 @@ def _verdict(
     policy: Policy,
     entry: Entry,
     occurrence: Occurrence,
+    now: float,
 ) -> Verdict:
     signals = entry.signals
     carrying = [t for t in policy.targets if any(signal in signals for signal, _ in t.capacity)]
     if not carrying:
         message = f"no target of {policy.key.name} carries {', '.join(sorted(signals)) or 'any of its signals'}"
-        return Verdict(Outcome.BLOCKED, Reason.NO_TARGET, message, occurrence.start)
-    judged = [
-        _of_target(plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed()), occurrence)
+        return Verdict(Outcome.BLOCKED, Reason.NO_TARGET, message, occurrence.start, object=_policy_ref(policy.key))
+    seen = {t.name: (plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed())) for t in carrying}
+    tight = cramped(seen.values())
+    cases = [
+        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now)
         for t in sorted(carrying, key=lambda t: t.name)
     ]
+    judged = [_of_target(case, occurrence.start) for case in cases]
     worst = min(judged, key=lambda v: _ORDER[v.outcome])
     if len(judged) > 1 and all(v.reason is Reason.READY for v in judged):
         return Verdict(Outcome.READY, Reason.READY, f"all {len(judged)} targets ready", occurrence.start)
     return worst
 
 
-def _of_target(plan: TargetPlan, observed: Observed, occurrence: Occurrence) -> Verdict:
-    start, name = occurrence.start, plan.target
-    if plan.reason in _BLOCKING:
-        return Verdict(Outcome.BLOCKED, plan.reason, f"{name}: {plan.message}", start, target=name)
-    if any(j.reason is Reason.SCALER_MAXIMUM for j in plan.trail):
-        cut = next(j for j in plan.trail if j.reason is Reason.SCALER_MAXIMUM)
-        return Verdict(Outcome.BLOCKED, Reason.SCALER_MAXIMUM, f"{name}: {cut.message}", start, target=name)
-    if observed.maximum is not None and plan.peak > observed.maximum:
-        message = f"{name}: {plan.peak} units will be needed, but the autoscaler's maxReplicas is {observed.maximum}"
-        return Verdict(Outcome.BLOCKED, Reason.SCALER_MAXIMUM, message, start, target=name)
+def _of_target(case: Case, start: float) -> Verdict:
+    plan, observed, name = case.plan, case.observed, case.plan.target
+    for cause in CAUSES:
+        if (found := cause(case)) is not None:
+            message = f"{name}: {found.message}"
+            return Verdict(
+                Outcome.BLOCKED, found.reason, message, start, target=name, object=found.object, field=found.field
+            )
     if plan.level is None or observed.ready is None or plan.reason is Reason.UNREADABLE:
         return Verdict(Outcome.UNKNOWN, plan.reason, f"{name}: {plan.message}", start, target=name)
+    ready = f"{name}: {observed.ready} of {plan.level} ready"
     if observed.ready >= plan.level:
-        return Verdict(
-            Outcome.READY, Reason.READY, f"{name}: {observed.ready} of {plan.level} ready", start, target=name
-        )
+        return Verdict(Outcome.READY, Reason.READY, ready, start, target=name)
     if plan.short_at is None or plan.ready_at is None:
-        message = f"{name}: {observed.ready} of {plan.level} ready, the rest is expected in time"
+        message = f"{ready}, the rest is expected in time"
         return Verdict(Outcome.READY, Reason.ON_PLAN, message, start, target=name)
     late = plan.ready_at - plan.short_at
-    message = f"{name}: {observed.ready} of {plan.level} ready, the rest is expected {late:.0f} s late"
+    message = f"{ready}, the rest is expected {late:.0f} s late"
     return Verdict(Outcome.LATE, Reason.LATE, message, start, ready_at=plan.ready_at, target=name)
+
+
+# ---- what blocks a target
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One target of an event, with all that may speak against it."""
+
+    plan: TargetPlan
+    observed: Observed
+    machine_seconds: float
+    """How long a machine takes to come, as the policy says."""
+    tight: tuple[Room, str] | None
+    """A shared bound under which its peak does not fit."""
+    now: float
+
+
+Cause = Callable[[Case], Evidence | None]
+
+
+def in_trouble(case: Case) -> Evidence | None:
+    """The target cannot be driven."""
+    plan = case.plan
+    if plan.reason not in _BLOCKING:
+        return None
+    return Evidence(plan.reason, case.observed.about or plan.ref, "", plan.message)
+
+
+def under_the_scalers_maximum(case: Case) -> Evidence | None:
+    """The reactive scaler's maximum is below what is, or will be, needed."""
+    plan, observed = case.plan, case.observed
+    scaler = observed.scaler or plan.ref
+    cut = next((j for j in plan.trail if j.reason is Reason.SCALER_MAXIMUM), None)
+    if cut is not None:
+        return Evidence(Reason.SCALER_MAXIMUM, scaler, "spec.maxReplicas", cut.message)
+    if observed.maximum is None or plan.peak <= observed.maximum:
+        return None
+    message = f"{plan.peak} units will be needed, but the autoscaler's maxReplicas is {observed.maximum}"
+    return Evidence(Reason.SCALER_MAXIMUM, scaler, "spec.maxReplicas", message)
+
+
+def under_a_quota(case: Case) -> Evidence | None:
+    """A quota of the namespace has no room for the peak: told before anything was tried."""
+    if case.tight is None:
+        return None
+    room, message = case.tight
+    return Evidence(Reason.QUOTA_EXCEEDED, room.object, room.field, message)
+
+
+def in_the_cluster(case: Case) -> Evidence | None:
+    """Units that are wanted and will not become ready by waiting."""
+    plan, ready = case.plan, case.observed.ready
+    if plan.level is None or ready is None or ready >= plan.level:
+        return None
+    found = blocking(case.observed, plan.lead, case.machine_seconds, now=case.now)
+    if found is None:
+        return None
+    return replace(found, message=f"{ready} of {plan.level} ready: {found.message}")
+
+
+CAUSES: tuple[Cause, ...] = (in_trouble, under_the_scalers_maximum, under_a_quota, in_the_cluster)
+"""What is looked at, in this order; the first that stands is named."""
+
+
+def _policy_ref(key: Key) -> Ref:
+    return Ref("tidegate.dev/v1alpha1", "ScalingPolicy", key.namespace, key.name)

@@ -1,0 +1,111 @@
+"""What was seen in the cluster, judged: does it block a target, does it make one late, is a shared bound too tight?
+
+The adapters say what is so and since when (``model.Evidence``, ``model.Room``); how long a state may last before it
+counts depends on the policy and is decided here. Pods that wait for a machine count once that machine should have
+come, pods on a machine once starting takes longer than the lead time's quantile.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from tidegate.planning.decision import TargetPlan
+from tidegate.planning.leadtime import Lead
+from tidegate.planning.model import Evidence, Observed, Ref, Room
+from tidegate.planning.reasons import Reason
+
+SCHEDULING_GRACE = 10.0
+"""Seconds that a pod may be unschedulable before that says anything: the scheduler tries again at once when a pod goes
+or a machine comes. Judgment."""
+
+USUAL_SCHEDULING = 20.0
+"""Seconds from a write to its pods being on machines that no lead time need hold: an autoscaler's sync is 15 s, the
+rest is the scheduler's. A pod that came to its machine later than that (and its place in the creation queue) is slow.
+Judgment."""
+
+_STARTING = (Reason.IMAGE_PULL_FAILED, Reason.CONTAINERS_FAIL, Reason.PODS_NEVER_READY)
+"""What is told of pods that are on a machine: they may be starting still."""
+
+_ORDER = (Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reason.PODS_UNSCHEDULABLE, *_STARTING)
+"""Which of several causes is named: what keeps pods from being made comes before what keeps them from starting."""
+
+
+def blocking(observed: Observed, lead: Lead, machine_seconds: float, *, now: float) -> Evidence | None:
+    """The evidence that units will not become ready by waiting; None while there is none, or it is too young."""
+    standing = [e for e in observed.evidence if now - e.since >= patience(e.reason, lead, machine_seconds)]
+    return min(standing, key=_rank, default=None)
+
+
+def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
+    """Seconds that a state may last before it is evidence."""
+    if reason is Reason.PODS_UNSCHEDULABLE:
+        return max(SCHEDULING_GRACE, machine_seconds)
+    if reason in _STARTING:
+        return start_seconds(lead)
+    return 0.0
+
+
+def start_seconds(lead: Lead) -> float:
+    """The part of a lead time that a pod on its machine takes to become ready, at the policy's quantile."""
+    return dict(lead.parts).get("start", 0.0)
+
+
+def slipped(observed: Observed, machine_seconds: float, *, written_at: float, usual: float, now: float) -> float:
+    """Seconds by which units came to their machines later than their lead time reckons with.
+
+    ``usual`` is what the lead time holds for that: the pods' place in the creation queue, and machines. Pods without a
+    machine get one now at the earliest, or when the machine that is on its way should be there.
+    """
+    placed = [
+        max(now, e.since + machine_seconds) if e.reason is Reason.PODS_UNSCHEDULABLE else e.latest
+        for e in observed.evidence
+        if e.reason is Reason.PODS_UNSCHEDULABLE or e.reason in _STARTING
+    ]
+    return max(0.0, max(placed, default=written_at) - written_at - usual - USUAL_SCHEDULING)
+
+
+def started_at(observed: Observed, lead: Lead, *, missing: int) -> float | None:
+    """When ``missing`` units will be ready by what their pods show; None when not all of them are starting."""
+    starting = [e for e in observed.evidence if e.reason in _STARTING]
+    if missing <= 0 or sum(e.units for e in starting) < missing:
+        return None
+    return max(e.latest for e in starting) + start_seconds(lead)
+
+
+def cramped(targets: Iterable[tuple[TargetPlan, Observed]]) -> dict[str, tuple[Room, str]]:
+    """Targets whose peak does not fit under a bound that they share, with that bound and a sentence, by target.
+
+    What the targets need more of a bound is added up: two that fit alone may not fit together. What workloads of other
+    policies will take of it is not known here.
+    """
+    asked: dict[tuple[Ref, str], list[tuple[str, int, Room]]] = defaultdict(list)
+    for plan, observed in targets:
+        peak = plan.peak if observed.maximum is None else min(plan.peak, observed.maximum)
+        for room in observed.rooms:
+            if (more := peak - room.units) > 0:
+                asked[room.object, room.resource].append((plan.target, more, room))
+    found: dict[str, tuple[Room, str]] = {}
+    for wanted in (asked[key] for key in sorted(asked)):
+        total, left = sum(more * room.each for _, more, room in wanted), min(room.left for _, _, room in wanted)
+        if total <= left:
+            continue
+        together = " and ".join(f"{more} of {target}" for target, more, _ in sorted(wanted, key=lambda w: w[0]))
+        for target, more, room in wanted:
+            units = f"{more} more units are needed" if len(wanted) == 1 else f"{together} more are needed"
+            says = f"{units}: {_amount(total)} {room.resource}, but {room.object} has {_amount(max(left, 0.0))} left"
+            found.setdefault(target, (room, says))
+    return found
+
+
+def _rank(evidence: Evidence) -> tuple[int, float, Ref]:
+    order = _ORDER.index(evidence.reason) if evidence.reason in _ORDER else -1
+    return order, evidence.since, evidence.object
+
+
+def _amount(number: float) -> str:
+    """Thousands of thousands as the binary or decimal multiple they are a few of: 3Gi, 250, 0.5."""
+    for suffix, size in (("Gi", 2.0**30), ("Mi", 2.0**20)):
+        if number >= size:
+            return f"{number / size:.4g}{suffix}"
+    return f"{number:.6g}"

@@ -1,0 +1,117 @@
+"""Overrides: what on-call says at 23:58, with an author, a reason and an end.
+
+Three actions. Boost multiplies the need, before min and max. Hold forbids every step down. Pause forbids every write.
+An override that is over, or that has not begun to exist, says nothing; nobody has to take it away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from tidegate.planning.model import Key
+from tidegate.planning.reasons import Reason
+
+MOST = 2**53
+"""A boosted level stops here: it is cut by max all the same."""
+
+
+class OverrideAction(Enum):
+    """What an override does."""
+
+    BOOST = "Boost"
+    HOLD = "Hold"
+    PAUSE = "Pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An Override, parsed."""
+
+    key: Key
+    policy: str
+    """Name of a policy of the same namespace."""
+    target: str | None
+    """Name of a target of the policy; None: all of them."""
+    action: OverrideAction
+    until: float
+    author: str
+    reason: str
+    percent: int = 0
+    """Of BOOST: added to the need."""
+    uid: str = ""
+    generation: int = 0
+
+    def reaches(self, policy: Key, target: str, now: float) -> bool:
+        """Whether it speaks about a target, and is not over."""
+        same = (self.key.namespace, self.policy) == policy and self.target in (None, target)
+        return same and now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Overruling:
+    """What an override made of a level: as a guardrail's judgement, with the override behind it."""
+
+    reason: Reason
+    level: int
+    message: str
+    override: Key
+    until: float
+
+
+def in_force(overrides: Iterable[Override], policy: Key, target: str, now: float) -> tuple[Override, ...]:
+    """The overrides that speak about a target now, in a fixed order."""
+    return tuple(sorted((o for o in overrides if o.reaches(policy, target, now)), key=lambda o: o.key))
+
+
+def boosted(level: int, overrides: Iterable[Override], *, now: float) -> Overruling | None:
+    """The need with the largest boost in force; several do not multiply. Before min and max. No need, no boost."""
+    boosts = [o for o in overrides if o.action is OverrideAction.BOOST and now < o.until]
+    if level <= 0 or not boosts:
+        return None
+    most = max(boosts, key=lambda o: (o.percent, o.key))
+    raised = min(math.ceil(level * (100 + most.percent) / 100), MOST)
+    return _say(most, Reason.OVERRIDE_BOOST, raised, f"{level} units x {100 + most.percent} % = {raised}")
+
+
+def held(level: int, overrides: Iterable[Override], *, current: int, now: float) -> Overruling | None:
+    """The level now, when a hold is in force and the level would fall. Upwards a hold stops nothing."""
+    holds = [o for o in overrides if o.action is OverrideAction.HOLD and now < o.until]
+    if level >= current or not holds:
+        return None
+    return _say(_last(holds), Reason.OVERRIDE_HOLD, current, f"{level} would do, {current} is held")
+
+
+def paused(level: int, overrides: Iterable[Override], *, current: int, now: float) -> Overruling | None:
+    """The level now, when a pause is in force and any other level would be written."""
+    pauses = [o for o in overrides if o.action is OverrideAction.PAUSE and now < o.until]
+    if level == current or not pauses:
+        return None
+    return _say(_last(pauses), Reason.OVERRIDE_PAUSE, current, f"{level} is planned, {current} is left alone")
+
+
+def apply_override(level: int, override: Override, *, current: int, now: float) -> Overruling | None:
+    """What one override makes of a level; None when it is over or has nothing to say."""
+    only = (override,)
+    if override.action is OverrideAction.BOOST:
+        return boosted(level, only, now=now)
+    if override.action is OverrideAction.HOLD:
+        return held(level, only, current=current, now=now)
+    return paused(level, only, current=current, now=now)
+
+
+def next_end(overrides: Iterable[Override], now: float) -> float | None:
+    """When the next override ends: time alone changes the level then."""
+    return min((o.until for o in overrides if o.until > now), default=None)
+
+
+def _last(overrides: list[Override]) -> Override:
+    """The one that speaks longest."""
+    return max(overrides, key=lambda o: (o.until, o.key))
+
+
+def _say(override: Override, reason: Reason, level: int, what: str) -> Overruling:
+    message = f"{what}: Override {override.key.name} by {override.author} ({override.reason})"
+    return Overruling(reason, level, message, override.key, override.until)

@@ -1,0 +1,75 @@
+"""Refusals in words and numbers that a person can act on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.shift.asks import Ask
+from tidegate.planning.shift.model import Need, NeedStep, Pool
+from tidegate.planning.shift.outcome import Refusal
+from tidegate.planning.shift.resources import Resources, binding, written
+from tidegate.planning.shift.timetable import Rule
+
+CAUSES: tuple[tuple[Rule, Reason], ...] = (
+    (Rule.KNOWN_WORK, Reason.WORK_UNKNOWN),
+    (Rule.DEADLINE, Reason.WORK_DEADLINE),
+    (Rule.PROMISE, Reason.GIVE_BACK_PROMISE),
+    (Rule.GUARANTEE, Reason.LANE_GUARANTEE),
+    (Rule.MINIMUM_RUN, Reason.MINIMUM_RUN),
+    (Rule.NOTICE, Reason.NOTICE_TOO_SHORT),
+    (Rule.WHOLE_UNITS, Reason.WORK_INDIVISIBLE),
+)
+"""Rules in the order in which they are suspected, and what is said when leaving one out would serve the need."""
+
+
+def lane_unknown(need: Need, pool: Pool) -> Refusal:
+    """The need names a lane that the pool does not have."""
+    message = f"{pool.name} has no lane {need.lane}; it has {', '.join(sorted(lane.name for lane in pool.lanes))}"
+    return Refusal(need.key, need.lane, Reason.LANE_UNKNOWN, message, at=need.start)
+
+
+def not_allowed(need: Need, pool: Pool) -> Refusal:
+    """The lane does not let the namespace in."""
+    message = f"lane {need.lane} of {pool.name} does not list namespace {need.namespace} in allowedNamespaces"
+    return Refusal(need.key, need.lane, Reason.NAMESPACE_NOT_ALLOWED, message, at=need.start)
+
+
+def over_cap(ask: Ask, pool: Pool, step: NeedStep, taken: Resources, cap: Resources) -> Refusal:
+    """The namespace would take more of the pool than the lane lets one take."""
+    need, wanted = ask.need, taken + step.amount
+    name = binding(wanted, cap)
+    message = (
+        f"{need.namespace} would take {written(name, wanted.of(name))} {name} of {pool.name} at {clock(step.start)},"
+        f" lane {need.lane} caps a namespace at {written(name, cap.of(name))}"
+    )
+    return Refusal(need.key, need.lane, Reason.NAMESPACE_CAP, message, name, step.start, wanted, cap)
+
+
+def short(
+    ask: Ask,
+    pool: Pool,
+    reason: Reason,
+    *,
+    at: float,
+    needed: Resources,
+    available: Resources,
+    earliest: float | None,
+    sure: bool,
+) -> Refusal:
+    """Machines are missing at an instant."""
+    name = binding(needed, available)
+    message = (
+        f"lane {ask.need.lane} of {pool.name}: {written(name, needed.of(name))} {name} needed at {clock(at)},"
+        f" {written(name, available.of(name))} can be there. {SENTENCES[reason]}"
+    )
+    if earliest is not None:
+        message += f" Served in full from {clock(earliest)}."
+    if not sure:
+        message += " (The search was cut short: there may be a way.)"
+    return Refusal(ask.need.key, ask.need.lane, reason, message, name, at, needed, available, earliest, sure)
+
+
+def clock(instant: float) -> str:
+    """A time of day as it is written in messages."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,77 @@
+"""The grid of instants that a timetable is worked out on.
+
+Exact where there are few instants; where there are many, spans are taken together, each need counting with the most
+that it asks for inside: what is planned is then never too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.planning.shift.asks import Ask
+from tidegate.planning.shift.model import NeedStep, Work
+from tidegate.planning.shift.pieces import Stock
+from tidegate.planning.shift.resources import NAMES, Resources
+
+MOST = 48
+"""Spans of a timetable. Judgment: a night of 48 spans and ten stocks is solved in well under a second."""
+PIECE_TIMES_MOST = 16
+"""Instants at which more pieces may stop that are told apart."""
+
+
+def instants(asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work], now: float) -> tuple[float, ...]:
+    """Now, the end of all needs, and between them the instants at which something may change."""
+    end = max(step.end for ask in asks for step in ask.steps)
+    edges = {t for ask in asks for step in ask.steps for t in (step.start, step.end) if now < t < end}
+    fixed = {one.deadline for one in works}
+    pieces: set[float] = set()
+    for stock in stocks:
+        for piece in stock.pieces:
+            fixed |= {piece.return_by, piece.free_at} if piece.out else set()
+            pieces |= set() if piece.out else {piece.stop_from + stock.lane.drain.seconds}
+    inside = sorted(t for t in pieces if now < t < end)
+    every = max(1, -(-len(inside) // PIECE_TIMES_MOST))
+    fixed |= set(inside[every - 1 :: every]) | set(inside[-1:])
+    times = sorted(edges | {t for t in fixed if now < t < end} | {now, end})
+    return _fewer(times, [ask.steps for ask in asks])
+
+
+def amounts(steps: Iterable[NeedStep], times: Sequence[float]) -> tuple[Resources, ...]:
+    """The most that steps ask for in each span."""
+    most = [Resources()] * (len(times) - 1)
+    for step in steps:
+        for k, (start, end) in enumerate(pairwise(times)):
+            if step.start < end and start < step.end:
+                most[k] = most[k].most(step.amount)
+    return tuple(most)
+
+
+def _fewer(times: list[float], asked: Sequence[Sequence[NeedStep]]) -> tuple[float, ...]:
+    """Join neighbours where that adds the least to what is asked for, until there are few enough."""
+    if len(times) - 1 <= MOST:
+        return tuple(times)
+    loads = [np.array([(r.cpu, r.memory) for r in amounts(steps, times)], dtype=np.float64) for steps in asked]
+    table = np.stack(loads)  # ask, span, resource
+    table /= np.maximum(table.sum(axis=0).max(axis=0), 1.0)
+    lengths = np.diff(np.array(times))
+    while len(lengths) > MOST:
+        at = int(_added(table, lengths).argmin())
+        table[:, at] = np.maximum(table[:, at], table[:, at + 1])
+        table = np.delete(table, at + 1, axis=1)
+        lengths[at] += lengths[at + 1]
+        lengths = np.delete(lengths, at + 1)
+        del times[at + 1]
+    return tuple(times)
+
+
+def _added(table: NDArray[np.float64], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What joining each span with the next would add, as share of the peak x seconds; a bit more where it is long."""
+    joined = np.maximum(table[:, :-1], table[:, 1:])
+    first = (joined - table[:, :-1]).sum(axis=(0, 2)) * lengths[:-1]
+    second = (joined - table[:, 1:]).sum(axis=(0, 2)) * lengths[1:]
+    added: NDArray[np.float64] = (first + second) / len(NAMES) + 1e-6 * (lengths[:-1] + lengths[1:])
+    return added

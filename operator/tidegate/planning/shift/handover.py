@@ -1,0 +1,294 @@
+"""The hand-over of one member as a state machine, level-triggered.
+
+    planned → notice → drain → lent → hold → give back → returned
+
+There is nothing to remember but the member's mark (stored in its loan before each write). The state is worked out anew
+from mark, facts and plan each time, so that a crash anywhere, a missed change or a new leader makes no difference: the
+next ``advance`` says the same. A write that was stored and not made is made; one that was made is not made again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from tidegate.planning.model import Ref
+from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.shift.model import Lane, Mark, Member, Notice, Promised
+from tidegate.planning.shift.outcome import Lending
+from tidegate.planning.shift.resources import Resources
+
+SAME = 5.0
+"""Seconds by which times may differ and not be worth a write. Judgment."""
+PROMISES_MOST = 16
+"""Different promises of one member that are kept apart."""
+WANTED_BY_MOST = 16
+"""Owners of needs that a mark lists."""
+
+
+class State(Enum):
+    """Where a hand-over stands."""
+
+    PLANNED = "Planned"
+    NOTICE = "Notice"
+    DRAIN = "Drain"
+    LENT = "Lent"
+    HOLD = "Hold"
+    GIVE_BACK = "GiveBack"
+    RETURNED = "Returned"
+
+
+class Do(Enum):
+    """What is to be done with a member now."""
+
+    NOTIFY = "Notify"
+    """Store the mark and tell the work (an Event); its level stays."""
+    STOP = "Stop"
+    """Store the mark, then write the level."""
+    RESUME = "Resume"
+    """Store the mark, then write the level."""
+    RECORD = "Record"
+    """Store the mark: what it says about the need has changed."""
+    CLOSE = "Close"
+    """The level is the original and was read back: the loan ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to do."""
+
+    do: Do
+    ref: Ref
+    lane: str
+    before: int
+    """Level as seen."""
+    level: int
+    """Level to be at."""
+    mark: Mark
+    """What to store, before anything is written."""
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """One member's hand-over as it stands."""
+
+    ref: Ref
+    lane: str
+    state: State
+    reason: Reason
+    message: str
+    deadline: float | None
+    """When this state must be over: the notice given, the work stopped, the machines free, the need over, the return
+    made. None when nothing is due."""
+    original: int
+    asked: int
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """What the plan wants of a member now."""
+
+    wanted: int
+    """Level by the lendings whose stop is due."""
+    told: int
+    """Level by the lendings whose notice is due."""
+    current: tuple[Lending, ...]
+    """Lendings whose notice is due and that are not over."""
+
+
+def advance(
+    member: Member,
+    lane: Lane,
+    lendings: Sequence[Lending],
+    now: float,
+    *,
+    room: Resources,
+    spare: Resources,
+) -> tuple[HandOver, tuple[Act, ...]]:
+    """Where the hand-over of a member stands, and what is to be done now.
+
+    ``room`` is what may be started again in the pool, ``spare`` what the lane may lose before its guarantee is touched.
+    """
+    aim = _aim(member, lendings, now)
+    if member.mark is None and aim.told >= member.original:
+        return _planned(member, lendings), ()
+    mark = member.mark or _new_mark(member, now)
+    acts: list[Act] = []
+    if aim.told < min(mark.asked, _told(mark)):
+        mark = _remember(replace(mark, notices=(*mark.notices, Notice(aim.told, now))), aim, lane, now)
+        message = f"told to go to {aim.told} of {mark.original}, not before {lane.drain.notice:g} s have passed"
+        acts.append(_act(Do.NOTIFY, member, mark, Reason.NOTICE_GIVEN, message))
+    level = _level(member, mark, aim, lane, now, room=room, spare=spare)
+    if level != mark.asked:
+        mark = _moved(mark, level, aim, lane, now)
+        acts = [_move(member, mark)]
+    elif member.seen and member.level != mark.asked:
+        acts = [_move(member, mark)]
+    elif not acts and _over(member, mark, aim):
+        reason = Reason.RETURNED if mark.asked_at > 0 else Reason.NOTICE_WITHDRAWN
+        acts.append(_act(Do.CLOSE, member, mark, reason, SENTENCES[reason]))
+    elif not acts and _differs(fresh := _remember(mark, aim, lane, now), mark):
+        mark = fresh
+        acts.append(_act(Do.RECORD, member, mark, Reason.LENT, f"wanted until {mark.until:.0f}"))
+    return _state(member, mark, aim, lane, now), tuple(acts)
+
+
+def _aim(member: Member, lendings: Sequence[Lending], now: float) -> _Aim:
+    current = tuple(one for one in lendings if one.notify_at <= now < one.until)
+    stopped = sum(one.stop_at <= now for one in current)
+    return _Aim(member.original - stopped, member.original - len(current), current)
+
+
+def _new_mark(member: Member, now: float) -> Mark:
+    return Mark(original=member.level, asked=member.level, asked_at=0.0, free_by=now, until=now)
+
+
+def _told(mark: Mark) -> int:
+    """Lowest level that a notice names."""
+    return min((notice.level for notice in mark.notices), default=mark.original)
+
+
+def _remember(mark: Mark, aim: _Aim, lane: Lane, now: float) -> Mark:
+    """The mark with what the plan says about the need now. A need that ended early ends now, with its promise."""
+    if aim.current:
+        return replace(
+            mark,
+            free_by=min(one.free_by for one in aim.current) if mark.asked == mark.original else mark.free_by,
+            until=max(one.until for one in aim.current),
+            needs=tuple(sorted({name for one in aim.current for name in one.needs}))[:WANTED_BY_MOST],
+        )
+    if mark.until > now:
+        sooner = now + lane.give_back_within
+        return replace(
+            mark, until=now, promises=_folded(min(p.at, sooner) for p in mark.promises for _ in range(p.units))
+        )
+    return mark
+
+
+def _promised(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> tuple[Promised, ...]:
+    """The promises once the level has moved: more units out bring theirs, units that return take the earliest away."""
+    kept = [p.at for p in mark.promises for _ in range(p.units)]
+    back = level - mark.asked
+    if back >= 0:
+        return _folded(kept[back:])
+    offered = Counter(one.return_by for one in aim.current if one.stop_at <= now) - Counter(kept)
+    fresh = sorted(offered.elements())[:-back]
+    latest = max([*fresh, *kept], default=now + lane.give_back_within)
+    return _folded([*kept, *fresh, *[latest] * (-back - len(fresh))])
+
+
+def _folded(times: Iterable[float]) -> tuple[Promised, ...]:
+    """Promises of single units as they are stored; beyond ``PROMISES_MOST`` the nearest are told as the earlier."""
+    counts = sorted(Counter(times).items())
+    while len(counts) > PROMISES_MOST:
+        at = min(range(len(counts) - 1), key=lambda i: counts[i + 1][0] - counts[i][0])
+        counts[at : at + 2] = [(counts[at][0], counts[at][1] + counts[at + 1][1])]
+    return tuple(Promised(at, units) for at, units in counts)
+
+
+def _differs(fresh: Mark, mark: Mark) -> bool:
+    """Whether a mark says something else, beyond the rounding of times."""
+    return fresh.needs != mark.needs or fresh.promises != mark.promises or abs(fresh.until - mark.until) > SAME
+
+
+def _level(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float, *, room: Resources, spare: Resources) -> int:
+    """The level that may be asked for now."""
+    if aim.wanted < mark.asked:
+        lowest = max(aim.wanted, _released(member, mark, lane, now))
+        most = member.unit.units_in(spare)
+        return max(lowest, mark.asked - most) if lowest < mark.asked else mark.asked
+    if aim.wanted > mark.asked and member.seen and _free(member, mark):
+        return min(aim.wanted, mark.asked + member.unit.units_in(room))
+    return mark.asked
+
+
+def _free(member: Member, mark: Mark) -> bool:
+    """Whether all that was stopped is seen free. Before that nothing is started again: old and new pods would hold
+    machines side by side.
+    """
+    return (member.used - member.unit.times(mark.asked)).nothing
+
+
+def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
+    """The lowest level whose notice and minimum run time are over."""
+    if now < member.running_since + lane.drain.minimum_run:
+        return mark.asked
+    return min((n.level for n in mark.notices if now >= n.at + lane.drain.notice), default=mark.asked)
+
+
+def _moved(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> Mark:
+    notices: tuple[Notice, ...] = ()
+    stops: tuple[Notice, ...] = ()
+    if level < mark.asked:
+        notices = tuple(n for n in mark.notices if n.level < level)
+        stops = (*(one for one in mark.stops if one.at > now - lane.drain.seconds), Notice(level, now))
+    promises = _promised(mark, level, aim, lane, now)
+    moved = replace(mark, asked=level, asked_at=now, notices=notices, stops=stops, promises=promises)
+    return _remember(moved, aim, lane, now)
+
+
+def _move(member: Member, mark: Mark) -> Act:
+    if mark.asked < member.level:
+        message = f"stopped to {mark.asked} of {mark.original}"
+        return _act(Do.STOP, member, mark, Reason.DRAINING, message)
+    message = f"started again to {mark.asked} of {mark.original}"
+    return _act(Do.RESUME, member, mark, Reason.GIVING_BACK, message)
+
+
+def _act(do: Do, member: Member, mark: Mark, reason: Reason, message: str) -> Act:
+    return Act(do, member.ref, member.lane, member.level, mark.asked, mark, reason, message)
+
+
+def _over(member: Member, mark: Mark, aim: _Aim) -> bool:
+    return mark.asked >= mark.original and member.seen and member.level == mark.asked and aim.told >= mark.original
+
+
+def _planned(member: Member, lendings: Sequence[Lending]) -> HandOver:
+    first = min(lendings, key=lambda one: one.notify_at, default=None)
+    if first is None:
+        return _hand_over(member, None, State.RETURNED, Reason.RETURNED, None)
+    return _hand_over(member, None, State.PLANNED, Reason.HAND_OVER_PLANNED, first.notify_at)
+
+
+def _state(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float) -> HandOver:
+    """The state by what is stored and seen; a unit that is on its way is told before those that lie still."""
+    if mark.asked < mark.original and (member.level != mark.asked or not _free(member, mark)):
+        if aim.wanted > mark.asked and member.level == mark.asked:
+            return _returning(member, mark, now)
+        late = now > mark.free_by
+        return _hand_over(member, mark, State.DRAIN, Reason.DRAIN_LATE if late else Reason.DRAINING, mark.free_by)
+    if _told(mark) < mark.asked and aim.told < mark.asked:
+        stop = max(min(n.at for n in mark.notices) + lane.drain.notice, member.running_since + lane.drain.minimum_run)
+        due = max(stop, min((one.stop_at for one in aim.current), default=stop))
+        late = due + lane.drain.seconds > mark.free_by + 1.0 and mark.asked == mark.original
+        reason = Reason.NOTICE_LATE if late else Reason.NOTICE_GIVEN
+        return _hand_over(member, mark, State.NOTICE, reason, due)
+    if aim.wanted > mark.asked:
+        return _returning(member, mark, now)
+    if mark.asked < mark.original:
+        return _hand_over(member, mark, State.LENT, Reason.LENT, mark.until)
+    if member.level != mark.asked:
+        return _hand_over(member, mark, State.GIVE_BACK, Reason.GIVING_BACK, mark.due_back)
+    reason = Reason.RETURNED if mark.asked_at > 0 else Reason.NOTICE_WITHDRAWN
+    return _hand_over(member, mark, State.RETURNED, reason, None)
+
+
+def _returning(member: Member, mark: Mark, now: float) -> HandOver:
+    if member.level != mark.asked:
+        return _hand_over(member, mark, State.GIVE_BACK, Reason.GIVING_BACK, mark.due_back)
+    reason = Reason.RETURN_LATE if now > mark.due_back else Reason.BORROWER_NOT_FREE
+    return _hand_over(member, mark, State.HOLD, reason, mark.due_back)
+
+
+def _hand_over(member: Member, mark: Mark | None, state: State, reason: Reason, deadline: float | None) -> HandOver:
+    asked = mark.asked if mark else member.level
+    if not member.seen:
+        reason = Reason.MEMBER_UNSEEN
+    due = None if deadline is None or math.isinf(deadline) else deadline
+    return HandOver(member.ref, member.lane, state, reason, SENTENCES[reason], due, member.original, asked, mark)

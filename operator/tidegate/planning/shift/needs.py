@@ -1,0 +1,123 @@
+"""From a target's levels over time to its needs of the pool.
+
+A level counts from the instant at which it is written, because its pods must be *scheduled* then; it counts until its
+pods are gone again. One need is one stretch above the target's standing level: a refused show does not take the next
+one with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.planning.model import PlanSettings, Policy, TargetSpec
+from tidegate.planning.shift.model import Need, NeedStep
+from tidegate.planning.shift.resources import Resources
+from tidegate.planning.timeline import Timeline
+
+COARSE = 30.0
+"""Seconds within which changes of a need are taken together, rises early and falls late: a timetable of work that takes
+minutes to stop gains nothing from finer steps. Judgment."""
+LEAVING = 60.0
+"""Seconds from a step down to its pods gone: the stock termination grace and the autoscaler's sync. Judgment."""
+
+
+class Level(NamedTuple):
+    """Units over ``[start, end)``."""
+
+    start: float
+    end: float
+    units: int
+
+
+def levels_of(
+    line: Timeline, policy: Policy, target: TargetSpec, settings: PlanSettings, now: float
+) -> tuple[Level, ...]:
+    """The levels that a target will be written to, from the past that still holds to the horizon: its needs from when
+    they are due, held, and stepped down as the policy's release says; bounded by its min and max.
+    """
+    last = line.column(now + settings.horizon)
+    first = line.column(now - line.hold - line.shift)
+    written = np.zeros(last + 1, dtype=np.int64)
+    due = np.floor(line.due_times(0, last + 1) / line.cell).astype(np.int64) - line.first
+    held = math.ceil((line.hold + line.shift) / line.cell)
+    for column in np.flatnonzero(line.units[: last + 1] > 0):
+        low = max(int(due[column]), 0)
+        span = written[low : int(column) + held + 1]
+        np.maximum(span, int(line.units[column]), out=span)
+    written[written > 0] = np.clip(written[written > 0], target.minimum, max(target.maximum, target.minimum))
+    written = _stepped_down(written, policy.release.step_per_minute * line.cell / 60.0)
+    return tuple(
+        Level((line.first + first + start) * line.cell, (line.first + first + end) * line.cell, units)
+        for start, end, units in _runs(written[first:])
+    )
+
+
+def needs_of(
+    owner: str,
+    levels: Iterable[Level],
+    *,
+    lane: str,
+    namespace: str,
+    unit: Resources,
+    standing: int,
+    coarse: float = COARSE,
+    leaving: float = LEAVING,
+) -> tuple[Need, ...]:
+    """The needs of one target, one a stretch. ``owner`` is ``namespace/policy/target``, ``standing`` are the units that
+    it has anyway (its loan's original), ``unit`` what one takes.
+    """
+    found: list[Need] = []
+    stretch: list[NeedStep] = []
+    for level in _coarse([one for one in levels if one.units > standing], coarse, leaving):
+        if stretch and level.start > stretch[-1].end:
+            found.append(_need(owner, stretch, lane, namespace))
+            stretch = []
+        stretch.append(NeedStep(level.start, level.end, unit.times(level.units - standing)))
+    if stretch:
+        found.append(_need(owner, stretch, lane, namespace))
+    return tuple(found)
+
+
+def _need(owner: str, steps: Sequence[NeedStep], lane: str, namespace: str) -> Need:
+    return Need(f"{owner}@{steps[0].start:.0f}", lane, namespace, tuple(steps))
+
+
+def _coarse(levels: Sequence[Level], coarse: float, leaving: float) -> list[Level]:
+    """Levels on a grid of ``coarse`` seconds: the most of each cell, and of the cell before while pods leave."""
+    most: dict[int, int] = {}
+    for level in levels:
+        cells = range(math.floor(level.start / coarse), math.ceil((level.end + leaving) / coarse))
+        for cell in cells:
+            most[cell] = max(most.get(cell, 0), level.units)
+    found: list[Level] = []
+    for cell, units in sorted(most.items()):
+        start, end = cell * coarse, (cell + 1) * coarse
+        if found and found[-1].end == start and found[-1].units == units:
+            found[-1] = Level(found[-1].start, end, units)
+        else:
+            found.append(Level(start, end, units))
+    return found
+
+
+def _stepped_down(written: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Levels that fall by no more than a share of the highest of their stretch per cell."""
+    made = written.tolist()
+    highest = 0
+    for cell in range(1, len(made)):
+        highest = max(highest, made[cell], made[cell - 1]) if made[cell - 1] > 0 else made[cell]
+        made[cell] = max(made[cell], made[cell - 1] - max(1, math.floor(share * highest)))
+    return np.array(made, dtype=np.int64)
+
+
+def _runs(values: NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
+    """(start, end, value) of each run of equal values above 0."""
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(values)) + 1, [len(values)]))
+    for start, end in pairwise(edges):
+        if values[start] > 0:
+            yield int(start), int(end), int(values[start])

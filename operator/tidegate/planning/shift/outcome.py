@@ -1,0 +1,115 @@
+"""What the planning of a pool comes to: grants, refusals and absences as frozen values with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tidegate.planning.model import Ref
+from tidegate.planning.reasons import Reason
+from tidegate.planning.shift.model import NeedStep, PoolFacts, amount_at
+from tidegate.planning.shift.resources import NOTHING, Resources, total
+
+
+class Promise(NamedTuple):
+    """An owner was granted something over ``[start, end)``: the next plan keeps its place in line."""
+
+    owner: str
+    guaranteed: bool
+    """Within the lane's guarantee."""
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A need, or the half of it that the lane's guarantee covers or does not, that the pool will carry."""
+
+    key: str
+    lane: str
+    namespace: str
+    guaranteed: bool
+    steps: tuple[NeedStep, ...]
+    """What is granted from now on; less than what was asked where a refusal of the same key says so."""
+
+    @property
+    def owner(self) -> str:
+        """Who needs it, as in ``Need``."""
+        return self.key.partition("@")[0]
+
+    @property
+    def promise(self) -> Promise:
+        """As the next plan is told of it."""
+        return Promise(self.owner, self.guaranteed, self.steps[0].start, self.steps[-1].end)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A need, or a half of it, that cannot be carried in full."""
+
+    key: str
+    lane: str
+    reason: Reason
+    message: str
+    resource: str = ""
+    """Which resource is short: ``cpu`` or ``memory``."""
+    at: float = 0.0
+    """The first instant at which it is short."""
+    needed: Resources = NOTHING
+    """Of all needs together at that instant, this one in full."""
+    available: Resources = NOTHING
+    """What can be there for needs at that instant."""
+    earliest: float | None = None
+    """From when on all that is still needed is served; None when some of it never is."""
+    sure: bool = True
+    """No timetable exists on the plan's grid; False: the search ended before it could tell."""
+
+    @property
+    def owner(self) -> str:
+        """Who needs it, as in ``Need``."""
+        return self.key.partition("@")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """One unit of a member is out."""
+
+    notify_at: float
+    stop_at: float
+    free_by: float
+    """When the borrower must be able to schedule."""
+    until: float
+    """When it is planned to start again."""
+    return_by: float
+    """The promise."""
+    needs: tuple[str, ...]
+    """Owners of the needs that are on meanwhile; bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """Everything decided for a pool at one instant."""
+
+    now: float
+    pool: str
+    grants: tuple[Grant, ...]
+    refusals: tuple[Refusal, ...]
+    lendings: Mapping[Ref, tuple[Lending, ...]] = field(default_factory=dict)
+    """By member, by time."""
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """What the next plan is told, so that nobody takes the place of who was granted first."""
+        return tuple(sorted({grant.promise for grant in self.grants}))
+
+    def granted(self, lane: str, instant: float) -> Resources:
+        """What a lane is granted at an instant, above its standing use."""
+        return total(amount_at(g.steps, instant) for g in self.grants if g.lane == lane)
+
+    def lent(self, lane: str, instant: float, facts: PoolFacts) -> Resources:
+        """What the members of a lane lend at an instant, as planned."""
+        return total(
+            member.unit.times(sum(one.free_by <= instant < one.until for one in self.lendings.get(member.ref, ())))
+            for member in facts.of_lane(lane)
+        )

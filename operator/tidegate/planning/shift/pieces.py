@@ -1,0 +1,119 @@
+"""Members as pieces: the smallest things that may stop by themselves, each with the times that bind it; and pieces that
+are alike as one stock, because it does not matter which of them stops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidegate.planning.model import Ref
+from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts
+from tidegate.planning.shift.resources import NAMES, Resources
+
+OVERDUE = 1.0
+"""Seconds after now at which machines are expected that should have been seen free before: they are late, and said to
+be, at each plan anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One Job, or one unit of a ``/scale``."""
+
+    ref: Ref
+    index: int
+    """Which unit of its member: the highest goes first."""
+    notice_over: float
+    """When its notice is over, if it is given now or was given before; now at the earliest."""
+    run_over: float
+    """When it has had its minimum run time; now at the earliest."""
+    told: bool
+    """It has its notice already."""
+    out: bool
+    free_at: float
+    """For a piece that is out: when its machines are expected to be free; -inf when they are seen free."""
+    return_by: float
+    """For a piece that is out: the promise; infinity else."""
+    loss: float
+    """Seconds of work that a stop now would lose."""
+
+    @property
+    def stop_from(self) -> float:
+        """Earliest stop."""
+        return max(self.notice_over, self.run_over)
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Pieces that are alike but for their times: of one lane and size, doing the same work."""
+
+    lane: Lane
+    size: Resources
+    work: str
+    """Key of ``PoolFacts.works``; empty for work without a deadline."""
+    saved_at: float | None
+    """Of work with a deadline: since when it is at risk; None when a stop loses nothing."""
+    pieces: tuple[Piece, ...]
+    """In the order in which they are stopped: what is out or told already, then what loses least."""
+
+
+def stocks_of(pool: Pool, facts: PoolFacts, now: float) -> list[Stock]:
+    """All pieces of a pool, in a fixed order."""
+    found: dict[tuple[str, Resources, str, float | None], list[Piece]] = defaultdict(list)
+    for member in sorted(facts.members, key=lambda m: m.ref):
+        lane = pool.lane(member.lane)
+        if lane is not None and not member.unit.nothing:
+            saved = _saved(member) if member.work else None
+            found[lane.name, member.unit, member.work, saved].extend(_pieces(member, lane, now))
+    lanes = {lane.name: lane for lane in pool.lanes}
+    stocks = []
+    for (name, size, work, saved), pieces in found.items():
+        pieces.sort(key=lambda p: (not p.out, not p.told, p.loss, p.ref, -p.index))
+        stocks.append(Stock(lanes[name], size, work, saved, tuple(pieces)))
+    return sorted(stocks, key=lambda s: (s.lane.name, s.size.cpu, s.size.memory, s.work, s.saved_at or -math.inf))
+
+
+def _saved(member: Member) -> float | None:
+    return None if member.saved_at is None else max(member.saved_at, member.running_since)
+
+
+def _pieces(member: Member, lane: Lane, now: float) -> list[Piece]:
+    saved, draining = _saved(member), _draining(member)
+    promises = [one.at for one in member.mark.promises for _ in range(one.units)] if member.mark else []
+    return [_piece(member, lane, index, saved, draining, promises, now) for index in reversed(range(member.original))]
+
+
+def _piece(
+    member: Member, lane: Lane, index: int, saved: float | None, draining: int, promises: Sequence[float], now: float
+) -> Piece:
+    mark, drain = member.mark, lane.drain
+    out = index >= member.asked and mark is not None
+    free_at = -math.inf
+    if out and mark is not None and index < member.asked + draining:
+        stopped = min((one.at for one in mark.stops if one.level <= index), default=-math.inf)
+        expected = stopped + drain.seconds
+        free_at = expected if expected > now else now + OVERDUE
+    told = min((n.at for n in mark.notices if n.level <= index), default=None) if mark else None
+    return Piece(
+        ref=member.ref,
+        index=index,
+        notice_over=max(now, (now if told is None else told) + drain.notice),
+        run_over=max(now, member.running_since + drain.minimum_run),
+        told=told is not None,
+        out=out,
+        free_at=free_at,
+        # Which of a member's units an older promise was made for does not matter: they are alike.
+        return_by=promises[index - member.asked] if out and index - member.asked < len(promises) else math.inf,
+        loss=0.0 if saved is None or out else max(0.0, now - saved),
+    )
+
+
+def _draining(member: Member) -> int:
+    """Units that were told to stop and still hold machines."""
+    if not member.seen:
+        return member.original - member.asked
+    left = member.in_flight
+    units = [math.ceil(left.of(n) / member.unit.of(n)) for n in NAMES if member.unit.of(n) > 0 and left.of(n) > 0]
+    return min(max(units, default=0), member.original - member.asked)

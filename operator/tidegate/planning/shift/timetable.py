@@ -1,0 +1,301 @@
+"""The timetable of a pool: how many pieces of each stock are out in each span of time.
+
+A unit-commitment problem (Padhy 2004 surveys them; for alike units the counted form loses nothing): pieces are counted,
+not named, and a row for each rule says what a count may be. HiGHS finds the cheapest timetable or proves that there is
+none, exactly on the grid of ``Problem.times``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+from itertools import pairwise
+
+from tidegate.planning.shift.milp import Program, Solution
+from tidegate.planning.shift.model import Work
+from tidegate.planning.shift.pieces import Stock
+from tidegate.planning.shift.resources import NAMES, Resources
+
+EPSILON = 1e-6
+"""Seconds by which equal instants may differ."""
+IDLE_COST = 0.01
+"""Cost of a second that a unit is out, seen from a second of work that is lost: it is done later. Judgment."""
+STOP_COST = 30.0
+"""Seconds of work that any stop of work which was not told yet costs: plans do not change for little. Judgment."""
+
+
+class Rule(Flag):
+    """The rules that a timetable keeps; a refusal is explained by leaving one of them out."""
+
+    WHOLE_UNITS = auto()
+    KNOWN_WORK = auto()
+    DEADLINE = auto()
+    PROMISE = auto()
+    GUARANTEE = auto()
+    MINIMUM_RUN = auto()
+    NOTICE = auto()
+
+
+EVERY = ~Rule(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a timetable must serve, and out of what."""
+
+    times: tuple[float, ...]
+    """Instants at which counts may change: now first, last the end of all needs, when everything is back."""
+    stocks: tuple[Stock, ...]
+    free: Resources
+    """What is free when nothing is lent; negative when the pool is too small for what stands on it."""
+    limits: Mapping[str, Resources]
+    """Most that each lane may have out."""
+    works: Mapping[str, Work]
+
+    @property
+    def spans(self) -> int:
+        """Spans of time between the instants."""
+        return len(self.times) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One stock over time; one entry for each instant, the last for all the time after it."""
+
+    out: tuple[int, ...]
+    stops: tuple[int, ...]
+    """Pieces that are free for the first time at the instant; they were stopped a drain earlier."""
+    returns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """What the solver found."""
+
+    counts: tuple[Counts, ...]
+    """In the order of the problem's stocks."""
+    unserved: tuple[float, ...]
+    """Share of the soft need that is not served, by span; zeros without one."""
+    proven: bool
+
+
+def solve(
+    problem: Problem,
+    loads: Sequence[Resources],
+    soft: Sequence[Resources] | None = None,
+    *,
+    rules: Rule = EVERY,
+    seconds: float,
+) -> Timetable | None:
+    """The timetable that serves ``loads`` (by span) in full and, of ``soft``, as much as can be.
+
+    Without ``soft`` it is the one that costs least work. None when there is none (or none was found in time).
+    """
+    return _Solving(problem, rules).solve(loads, soft, seconds)
+
+
+class _Solving:
+    """One program, built rule by rule."""
+
+    def __init__(self, problem: Problem, rules: Rule) -> None:
+        self.problem, self.rules, self.program = problem, rules, Program()
+        self.out: list[list[int]] = []
+        self.stops: list[list[int]] = []
+        self.returns: list[list[int]] = []
+        self.draining: list[list[int]] = []
+        """By stock and instant: pieces that still hold their machines after a stop before now."""
+
+    def solve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None, seconds: float) -> Timetable | None:
+        for stock in self.problem.stocks:
+            self._variables(stock, costly=soft is None)
+        for number, stock in enumerate(self.problem.stocks):
+            self._flow(number, stock)
+            if Rule.PROMISE in self.rules:
+                self._promises(number, stock)
+            if soft is None:
+                self._costs(number, stock)
+        if Rule.GUARANTEE in self.rules:
+            self._guarantees()
+        if Rule.DEADLINE in self.rules:
+            for name, work in self.problem.works.items():
+                self._deadline(name, work)
+        shares = self._serve(loads, soft)
+        found = self.program.solve(seconds=seconds)
+        return self._timetable(found, shares) if found is not None else None
+
+    # ---- rules
+
+    def _drain(self, stock: Stock) -> float:
+        return stock.lane.drain.seconds if Rule.NOTICE in self.rules else 0.0
+
+    def _free_from(self, stock: Stock) -> list[float]:
+        """When each piece that runs can be free for the first time."""
+        drain = self._drain(stock)
+        times = []
+        for piece in stock.pieces:
+            if piece.out:
+                continue
+            bounds = [self.problem.times[0]]
+            if Rule.NOTICE in self.rules:
+                bounds.append(piece.notice_over)
+            if Rule.MINIMUM_RUN in self.rules:
+                bounds.append(piece.run_over)
+            times.append(max(bounds) + drain)
+        return times
+
+    def _rest(self, stock: Stock) -> float:
+        """Seconds from a return to the next time that the piece can be free: its notice may be given meanwhile."""
+        drain = stock.lane.drain
+        run = drain.minimum_run if Rule.MINIMUM_RUN in self.rules else 0.0
+        return max(run, drain.notice if Rule.NOTICE in self.rules else 0.0) + self._drain(stock)
+
+    def _variables(self, stock: Stock, *, costly: bool) -> None:
+        times, many = self.problem.times, len(stock.pieces)
+        whole = Rule.WHOLE_UNITS in self.rules
+        notice = Rule.NOTICE in self.rules
+        draining = [sum(p.out and notice and p.free_at > t + EPSILON for p in stock.pieces) for t in times]
+        last = len(times) - 1
+        work = self.problem.works.get(stock.work)
+        stuck = work is not None and work.remaining is None and Rule.KNOWN_WORK in self.rules
+        add = self.program.variable
+        self.draining.append(draining)
+        idle = IDLE_COST * self._weight(stock) if costly else 0.0
+        lengths = [*(end - start for start, end in pairwise(times)), 0.0]
+        self.out.append(
+            [
+                add(draining[k], draining[k] if k == last else many, cost=idle * lengths[k], whole=whole)
+                for k in range(len(times))
+            ]
+        )
+        self.stops.append([add(0, 0 if stuck or k == last else many, whole=whole) for k in range(len(times))])
+        self.returns.append([add(0, many, whole=whole) for k in range(len(times))])
+
+    def _flow(self, number: int, stock: Stock) -> None:
+        """Counts follow from stops and returns; nobody stops before notice, minimum run and rest allow it."""
+        times, many = self.problem.times, len(stock.pieces)
+        out, stops, returns = self.out[number], self.stops[number], self.returns[number]
+        before = sum(p.out for p in stock.pieces)
+        free_from, rest = self._free_from(stock), self._rest(stock)
+        for k, at in enumerate(times):
+            flow = [(out[k], 1.0), (stops[k], -1.0), (returns[k], 1.0)]
+            young = sum(t > at + EPSILON for t in free_from)
+            resting = [(returns[m], 1.0) for m in range(k) if at - times[m] < rest - EPSILON]
+            running = [(stops[k], 1.0), *resting]
+            if k == 0:
+                self.program.row(flow, least=before, most=before)
+                self.program.row(running, most=many - young - before)
+            else:
+                self.program.row([*flow, (out[k - 1], -1.0)], least=0.0, most=0.0)
+                self.program.row([*running, (out[k - 1], 1.0)], most=many - young)
+
+    def _promises(self, number: int, stock: Stock) -> None:
+        """What is out comes back by its promise; what still drains then has missed it already."""
+        times = self.problem.times
+        for due in sorted({p.return_by for p in stock.pieces if p.out and p.return_by < times[-1]}):
+            count = sum(p.out and p.return_by <= due and p.free_at <= max(due, times[0]) for p in stock.pieces)
+            until = [m for m, at in enumerate(times) if at <= max(due, times[0]) + EPSILON]
+            self.program.row([(self.returns[number][m], 1.0) for m in until], least=count)
+
+    def _guarantees(self) -> None:
+        for lane, limit in self.problem.limits.items():
+            mine = [(n, s) for n, s in enumerate(self.problem.stocks) if s.lane.name == lane]
+            for name in NAMES:
+                scale = _scale(self.problem.stocks, name)
+                for k in range(self.problem.spans):
+                    still = sum(s.size.of(name) * self.draining[n][k] for n, s in mine)
+                    terms = [(self.out[n][k], s.size.of(name) / scale) for n, s in mine]
+                    self.program.row(terms, most=max(limit.of(name), still) / scale)
+
+    def _deadline(self, name: str, work: Work) -> None:
+        """Enough unit-seconds before the deadline; of work that is late already, not one less than there could be."""
+        if work.remaining is None or work.deadline <= self.problem.times[0]:
+            return
+        terms: list[tuple[int, float]] = []
+        most = done = 0.0
+        for number, stock in enumerate(self.problem.stocks):
+            if stock.work != name:
+                continue
+            for k in range(len(self.problem.times)):
+                length = self._before(k, work.deadline)
+                done += length * len(stock.pieces)
+                most += length * (len(stock.pieces) - self.draining[number][k])
+                terms.append((self.out[number][k], length))
+                terms.append((self.stops[number][k], self._charge(stock, self.problem.times[k], work.deadline)))
+        self.program.row(terms, most=done - min(work.remaining, most))
+
+    def _before(self, k: int, deadline: float) -> float:
+        """Seconds of a span that lie before a deadline."""
+        times = self.problem.times
+        end = times[k + 1] if k + 1 < len(times) else math.inf
+        return max(0.0, min(end, deadline) - times[k])
+
+    def _charge(self, stock: Stock, free: float, deadline: float) -> float:
+        """Seconds of work before the deadline that a stop costs: its drain, and what was not safe. A piece that
+        returned in between is charged as if it had not.
+        """
+        stopped = free - self._drain(stock)
+        if stopped >= deadline:
+            return 0.0
+        lost = 0.0 if stock.saved_at is None else max(0.0, stopped - stock.saved_at)
+        return min(free, deadline) - stopped + lost
+
+    def _serve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None) -> list[int | None]:
+        """What needs ask for must be free, seen from what is out and no longer drains."""
+        shares: list[int | None] = []
+        times = self.problem.times
+        for k in range(self.problem.spans):
+            wish = soft[k] if soft is not None else Resources()
+            share = None
+            if not wish.nothing:
+                share = self.program.variable(0.0, 1.0, cost=times[k + 1] - times[k], whole=False)
+            shares.append(share)
+            for name in NAMES:
+                wanted = loads[k].of(name) + wish.of(name)
+                if wanted <= 0:
+                    continue
+                scale = _scale(self.problem.stocks, name)
+                terms = [(self.out[n][k], s.size.of(name) / scale) for n, s in enumerate(self.problem.stocks)]
+                if share is not None:
+                    terms.append((share, wish.of(name) / scale))
+                still = sum(s.size.of(name) * self.draining[n][k] for n, s in enumerate(self.problem.stocks))
+                self.program.row(terms, least=(wanted - self.problem.free.of(name) + still) / scale)
+        return shares
+
+    # ---- cost, and the answer
+
+    def _costs(self, number: int, stock: Stock) -> None:
+        """First stops take what loses least; later ones lose what was done since the return."""
+        weight, drain = self._weight(stock), stock.lane.drain
+        chosen = []
+        for piece in stock.pieces:
+            if not piece.out:
+                cost = drain.seconds + piece.loss + (0.0 if piece.told else STOP_COST)
+                chosen.append(self.program.variable(0.0, 1.0, cost=weight * cost, whole=False))
+        again = weight * (2 * drain.seconds + STOP_COST + drain.minimum_run)
+        chosen.append(self.program.variable(0.0, math.inf, cost=again, whole=False))
+        stops = [(one, 1.0) for one in self.stops[number]]
+        self.program.row([*stops, *((one, -1.0) for one in chosen)], most=0.0)
+
+    def _weight(self, stock: Stock) -> float:
+        """What a second of one piece counts, seen from the smallest piece."""
+        return max(stock.size.of(name) / _scale(self.problem.stocks, name) for name in NAMES)
+
+    def _timetable(self, found: Solution, shares: Sequence[int | None]) -> Timetable:
+        def counts(columns: Sequence[int]) -> tuple[int, ...]:
+            return tuple(round(float(found.values[column])) for column in columns)
+
+        return Timetable(
+            tuple(
+                Counts(counts(out), counts(stops), counts(returns))
+                for out, stops, returns in zip(self.out, self.stops, self.returns, strict=True)
+            ),
+            tuple(0.0 if share is None else float(found.values[share]) for share in shares),
+            found.proven,
+        )
+
+
+def _scale(stocks: Sequence[Stock], name: str) -> float:
+    """The smallest piece: rows in its unit have factors near 1, and a tolerance far below one piece."""
+    return float(min((s.size.of(name) for s in stocks if s.size.of(name) > 0), default=1))
