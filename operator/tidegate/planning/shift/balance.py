@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tidegate.planning.shift.model import Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import PoolPlan
-from tidegate.planning.shift.resources import NOTHING, Resources, total
+from tidegate.planning.resources import NOTHING, Resources, total
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tidegate.planning.model import Ref
-from tidegate.planning.shift.resources import NOTHING, Resources, total
+from tidegate.planning.resources import NOTHING, Resources, total
 
 # ---- as written
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tidegate.planning.model import PlanSettings, Policy, TargetSpec
 from tidegate.planning.shift.model import Need, NeedStep
-from tidegate.planning.shift.resources import Resources
+from tidegate.planning.resources import Resources
 from tidegate.planning.timeline import Timeline
 
 COARSE = 30.0

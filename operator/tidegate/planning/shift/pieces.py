@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
 from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts
-from tidegate.planning.shift.resources import NAMES, Resources
+from tidegate.planning.resources import NAMES, Resources
 
 OVERDUE = 1.0
 """Seconds after now at which machines are expected that should have been seen free before: they are late, and said to

@@ -21,7 +21,7 @@ from tidegate.planning.shift.lendings import lendings_of
 from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import stocks_of
-from tidegate.planning.shift.resources import NOTHING, Resources, total
+from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift.timetable import EVERY, Problem, Rule, Timetable, solve
 
 SECONDS = 5.0
