@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift.model import Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import PoolPlan
-from tidegate.planning.resources import NOTHING, Resources, total
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.resources import Resources, binding, written
 from tidegate.planning.shift.asks import Ask
 from tidegate.planning.shift.model import Need, NeedStep, Pool
 from tidegate.planning.shift.outcome import Refusal
-from tidegate.planning.resources import Resources, binding, written
 from tidegate.planning.shift.timetable import Rule
 
 CAUSES: tuple[tuple[Rule, Reason], ...] = (

@@ -12,10 +12,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.planning.resources import NAMES, Resources
 from tidegate.planning.shift.asks import Ask
 from tidegate.planning.shift.model import NeedStep, Work
 from tidegate.planning.shift.pieces import Stock
-from tidegate.planning.resources import NAMES, Resources
 
 MOST = 48
 """Spans of a timetable. Judgment: a night of 48 spans and ten stocks is solved in well under a second."""

@@ -17,9 +17,9 @@ from enum import Enum
 
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.resources import Resources
 from tidegate.planning.shift.model import Lane, Mark, Member, Notice, Promised
 from tidegate.planning.shift.outcome import Lending
-from tidegate.planning.resources import Resources
 
 SAME = 5.0
 """Seconds by which times may differ and not be worth a write. Judgment."""

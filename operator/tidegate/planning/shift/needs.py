@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.model import PlanSettings, Policy, TargetSpec
-from tidegate.planning.shift.model import Need, NeedStep
 from tidegate.planning.resources import Resources
+from tidegate.planning.shift.model import Need, NeedStep
 from tidegate.planning.timeline import Timeline
 
 COARSE = 30.0

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.shift.model import NeedStep, PoolFacts, amount_at
 from tidegate.planning.resources import NOTHING, Resources, total
+from tidegate.planning.shift.model import NeedStep, PoolFacts, amount_at
 
 
 class Promise(NamedTuple):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
-from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts
 from tidegate.planning.resources import NAMES, Resources
+from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts
 
 OVERDUE = 1.0
 """Seconds after now at which machines are expected that should have been seen free before: they are late, and said to

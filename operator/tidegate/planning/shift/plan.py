@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift import diagnose
 from tidegate.planning.shift.asks import Ask, append, asks_of
 from tidegate.planning.shift.grid import amounts, instants
@@ -21,7 +22,6 @@ from tidegate.planning.shift.lendings import lendings_of
 from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import stocks_of
-from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift.timetable import EVERY, Problem, Rule, Timetable, solve
 
 SECONDS = 5.0

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift.balance import Balance, balance
 from tidegate.planning.shift.handover import Act, Do, HandOver, State, advance
 from tidegate.planning.shift.model import Member, Pool, PoolFacts, floor_of
 from tidegate.planning.shift.outcome import PoolPlan
-from tidegate.planning.resources import NOTHING, Resources, total
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from itertools import pairwise
 
+from tidegate.planning.resources import NAMES, Resources
 from tidegate.planning.shift.milp import Program, Solution
 from tidegate.planning.shift.model import Work
 from tidegate.planning.shift.pieces import Stock
-from tidegate.planning.resources import NAMES, Resources
 
 EPSILON = 1e-6
 """Seconds by which equal instants may differ."""
