@@ -1,10 +1,19 @@
 # Everything needs only Python >= 3.11 and make: the environment in .venv is made, and kept up to date, by itself.
 # Where packages come from is pip's own configuration; which versions, constraints.txt.
+#
+# The ground (Pulumi components, and the rules that their programs keep) has two more, .venv-stacks and .venv-policies:
+# Pulumi is large, and pulumi-policy pins an older protobuf than it. What they hold beside what constraints.txt names is
+# pinned in constraints-stacks.txt and constraints-policies.txt.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
+GROUND := stacks policies
+STACKS := .venv-stacks/bin
+POLICIES := .venv-policies/bin
+# Of what pip freeze says: packages of an index, not what is installed from a folder.
+PINNED := grep -E '^[A-Za-z0-9._-]+==[^ ]+$$'
 # More for the program beneath: make demo ARGS="--output json", make unit ARGS="-k loans".
 ARGS ?=
 # Processes that tests run in.
@@ -15,12 +24,12 @@ RULES := charts/tidegate/files/rules.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint types contracts generated unit test-cluster test-cluster-long bench crds rbac docs format \
-        constraints venv clean
+.PHONY: help demo picture test lint types contracts generated unit test-ground test-stacks test-policies test-cluster \
+        test-cluster-long test-cluster-ground bench crds rbac docs format constraints venv venvs clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-	  printf '%-26s%s\n' "$$name" "$$what"; done
+	  printf '%-28s%s\n' "$$name" "$$what"; done
 
 demo: $(STAMP) ## Double 11, 2019, on an embedded cluster in this terminal: Tidegate beside a plain HPA
 	@$(BIN)/tidegate demo $(ARGS)
@@ -50,6 +59,17 @@ generated: $(STAMP) ## What is generated is what would be generated now
 unit: $(STAMP) ## Tests that need no cluster
 	env -u KUBECONFIG $(BIN)/pytest -q -n $(JOBS) $(ARGS)
 
+test-ground: test-stacks test-policies ## The gate of stacks/ and policies/: types and tests, with Pulumi
+
+test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
+	$(STACKS)/mypy --cache-dir .mypy_cache/stacks -p tidegate_stacks
+	$(STACKS)/mypy --cache-dir .mypy_cache/stacks stacks/all-in-one/__main__.py
+	env -u KUBECONFIG $(STACKS)/pytest -q $(ARGS) tests/stacks
+
+test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
+	$(POLICIES)/mypy --cache-dir .mypy_cache/policies policies/pack/__main__.py
+	env -u KUBECONFIG $(POLICIES)/pytest -q $(ARGS) tests/policies
+
 test-cluster: $(STAMP) ## Tests against the API server that KUBECONFIG points to (they write to it)
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(BIN)/pytest -q -m "cluster and not long" $(ARGS)
@@ -57,6 +77,10 @@ test-cluster: $(STAMP) ## Tests against the API server that KUBECONFIG points to
 test-cluster-long: $(STAMP) ## Those that take longer than twenty minutes
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(BIN)/pytest -q -m "cluster and long" $(ARGS)
+
+test-cluster-ground: .venv-stacks/.up-to-date ## The ground on that server: every object strictly, and a real Pulumi engine
+	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
+	$(STACKS)/pytest -q $(ARGS) tests/cluster/test_cluster_stacks.py tests/cluster/test_cluster_pulumi.py
 
 bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \
@@ -76,20 +100,35 @@ format: $(STAMP) ## Repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-constraints: $(STAMP) ## Take the newest versions that pyproject.toml allows into constraints.txt
+constraints: venvs ## Take the newest versions that pyproject.toml allows into constraints.txt and its companions
 	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager -e '.[dev]'
-	$(BIN)/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
-	@touch $(STAMP)
+	$(BIN)/pip freeze --exclude-editable | $(PINNED) > constraints.txt
+	for extra in $(GROUND); do \
+	  .venv-$$extra/bin/pip install --quiet --upgrade --upgrade-strategy eager -c constraints.txt -e ".[dev,$$extra]" && \
+	  .venv-$$extra/bin/pip freeze --exclude-editable | $(PINNED) | grep -vxFf constraints.txt \
+	    > constraints-$$extra.txt || exit 1; done
+	@touch $(STAMP) $(GROUND:%=.venv-%/.up-to-date)
 
 venv: $(STAMP) ## Make or update the environment
 
+venvs: $(STAMP) $(GROUND:%=.venv-%/.up-to-date) ## The ground's environments too
+
 $(STAMP): pyproject.toml constraints.txt
+	$(call install,$(VENV),dev)
+
+.venv-%/.up-to-date: pyproject.toml constraints.txt constraints-%.txt
+	$(call install,.venv-$*,dev$(COMMA)$*)
+
+COMMA := ,
+
+define install # FOLDER,EXTRAS
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Tidegate needs Python 3.11 or later; this is " \
 	  + sys.version.split()[0] + ". Say which: make PYTHON=python3.12 ...")'
-	@echo "Installing into $(VENV) (a minute or two, once)" >&2
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@echo "Installing into $(1) (a minute or two, once)" >&2
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/pip install --quiet $(patsubst %,-c %,$(filter %.txt,$^)) -e '.[$(2)]'
 	@touch $@
+endef
 
-clean: ## Remove the environment and what tools left behind
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove the environments and what tools left behind
+	rm -rf $(VENV) $(GROUND:%=.venv-%) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,8 +7,10 @@ from tidegate_policies.rules import RULES, Rule
 
 def policy(rule: Rule) -> ResourceValidationPolicy | StackValidationPolicy:
     """A rule as the policy runtime wants it."""
-    if rule.resource:
-        return ResourceValidationPolicy(rule.name, rule.description, rule.resource)
+    if check := rule.resource:
+        return ResourceValidationPolicy(
+            rule.name, rule.description, lambda args, report: check(args, lambda message: report(message, None))
+        )
     return StackValidationPolicy(rule.name, rule.description, rule.stack)
 
 

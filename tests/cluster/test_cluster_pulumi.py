@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-auto = pytest.importorskip("pulumi.automation", reason="needs the extra [stacks]")
+auto = pytest.importorskip("pulumi.automation", reason="needs the extra [stacks]: make test-cluster-ground")
 
 from harness import ApiError, Cluster, eventually, tool  # noqa: E402
 from standin import serving  # noqa: E402

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-ground = pytest.importorskip("ground", reason="needs the extra [stacks]")
+ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-cluster-ground")
 
 from samples import CHART, EACH, as_it_is  # noqa: E402
 

@@ -62,14 +62,17 @@ def test_no_python_file_holds_two_ideas() -> None:
     assert {str(path): lines for path, lines in lengths.items() if lines > LONGEST} == {}
 
 
-def test_constraints_are_plain_versions_of_everything_that_is_installed_directly() -> None:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("extra", ["dev", "stacks", "policies"])
+def test_constraints_are_plain_versions_of_everything_that_is_installed_directly(extra: str) -> None:
+    files = ["constraints.txt"] if extra == "dev" else ["constraints.txt", f"constraints-{extra}.txt"]
+    lines = [line for file in files for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
-    pinned = {_name(line.partition("==")[0]) for line in lines}
+    pinned = [_name(line.partition("==")[0]) for line in lines]
+    assert len(pinned) == len(set(pinned)), "each is pinned once: the files hold for one environment together"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *project["optional-dependencies"][extra]]
     names = {_name(re.split(r"[<>=!~;\[ ]", one, maxsplit=1)[0]) for one in wanted}
-    assert names - pinned == set()
+    assert names - set(pinned) == set()
 
 
 def _name(name: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 runtime = pytest.importorskip(
     "pulumi_policy.policy",
-    reason="needs the extra [policies] in an environment of its own: pulumi-policy pins protobuf 5",
+    reason="needs the extra [policies], in an environment of its own: make test-ground",
 )
 
 import grpc  # noqa: E402

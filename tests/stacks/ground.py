@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-pulumi = pytest.importorskip("pulumi", reason="needs the extra [stacks]: pip install -e '.[stacks]'")
+pulumi = pytest.importorskip("pulumi", reason="needs the extra [stacks]: make test-ground")
 
 from pulumi.runtime import mocks, rpc  # noqa: E402
 from pulumi.runtime.settings import SETTINGS  # noqa: E402

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ground = pytest.importorskip("ground", reason="needs the extra [stacks]")
+ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
 import pulumi  # noqa: E402
 from test_stacks_checks import PROJECT, shipped  # noqa: E402

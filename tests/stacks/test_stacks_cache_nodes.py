@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ground = pytest.importorskip("ground", reason="needs the extra [stacks]")
+ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
 from tidegate_stacks import cache, sizing  # noqa: E402
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-ground = pytest.importorskip("ground", reason="needs the extra [stacks]")
+ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
 from samples import EACH, MOVED, REGIONS, as_it_is, not_yet_known  # noqa: E402
 

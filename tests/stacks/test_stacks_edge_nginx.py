@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ground = pytest.importorskip("ground", reason="needs the extra [stacks]")
+ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
 import requests  # noqa: E402
 
