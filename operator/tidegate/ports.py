@@ -108,6 +108,11 @@ class Targets(Protocol):
     async def see(self, ref: Ref) -> Sight:
         """Look at a target. A target that is missing or not ours to move is a Sight with a trouble, not an error."""
 
+    async def examine(self, ref: Ref) -> Sight:
+        """Look at a target as ``see`` does, and why units of it are not ready or could not be made: for targets that
+        an event is near, since it costs a request more. What cannot be found out is left out, never an error.
+        """
+
     async def held(self, place: Place) -> Held:
         """Read the field fresh from the server. NotFoundError when the object, or that uid, is gone."""
 

@@ -133,5 +133,5 @@ def test_kubectl_get_answers_is_it_all_right_what_is_next_and_when(namespace: st
 
     assert orjson.loads(patched.stdout)["status"] == status, "the schema prunes nothing of a status"
     heading, row = kubectl("get", "tidegate", "-n", namespace).stdout.splitlines()[:2]
-    assert heading.split() == ["NAME", "READY", "VERDICT", "NEXT", "LIVE", "POLICY", "AGE"]
+    assert heading.split() == ["NAME", "READY", "VERDICT", "BLOCKED-BY", "NEXT", "LIVE", "POLICY", "AGE"]
     assert row.split()[1:4] == ["True", "Ready", "2026-11-10T20:00:00+08:00"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from worlds import NS
 
@@ -15,6 +15,7 @@ from tidegate.control.loop import Beat, Loop, LoopSettings
 from tidegate.planning.model import (
     MANAGER,
     Announcement,
+    Evidence,
     Freshness,
     Key,
     Observed,
@@ -22,6 +23,7 @@ from tidegate.planning.model import (
     Policy,
     Reading,
     Ref,
+    Room,
     Trouble,
 )
 from tidegate.ports import ConflictError, Held, Loan, Manager, NotFoundError, Place, Sight, UnavailableError
@@ -74,6 +76,8 @@ class Thing:
     starting: list[tuple[float, int]] = field(default_factory=list)
     trouble: Trouble | None = None
     lowest: int = 2
+    evidence: tuple[Evidence, ...] = ()
+    rooms: tuple[Room, ...] = ()
 
     def write(self, level: int, manager: str, now: float) -> None:
         if level > self.level:
@@ -99,6 +103,8 @@ class FakeCluster:
     faults: Faults = field(default_factory=Faults)
     unreadable: set[str] = field(default_factory=set)
     level_writes: list[tuple[float, str, int, int]] = field(default_factory=list)
+    examined: list[tuple[float, str]] = field(default_factory=list)
+    """What an audit log would say: at whose pods somebody looked, and when."""
 
     # ---- ports.Targets
     async def see(self, ref: Ref) -> Sight:
@@ -112,6 +118,14 @@ class FakeCluster:
             return Sight(Observed(level=thing.level, ready=thing.ready, trouble=thing.trouble), None)
         seen = Observed(level=thing.level, ready=thing.ready, desired=thing.level, maximum=thing.maximum)
         return Sight(seen, self.place(ref.name), self._held(thing))
+
+    async def examine(self, ref: Ref) -> Sight:
+        self.examined.append((self.clock.now(), ref.name))
+        sight = await self.see(ref)
+        thing = self.things.get(ref.name)
+        if thing is None:
+            return sight
+        return replace(sight, observed=replace(sight.observed, evidence=thing.evidence, rooms=thing.rooms))
 
     def place(self, name: str) -> Place:
         return Place(Ref("apps/v1", "Deployment", NS, name), self.things[name].uid, "/spec/replicas", "scale")

@@ -260,6 +260,8 @@ class LiveEventStatus(Stored):
     """The verdict in one word; Armed from acceptance to an hour before the event."""
     verdict: Annotated[str, Field(max_length=512)] | None = None
     """Ready, Late or Blocked, with the reason in a sentence."""
+    blocked_by: Annotated[str, Field(max_length=320)] | None = None
+    """The object that stands in the way of a Blocked event, as ``Kind/name``; absent otherwise."""
 
 
 class LiveEvent:
@@ -277,6 +279,7 @@ class LiveEvent:
     COLUMNS: ClassVar[list[dict[str, Any]]] = [
         {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
         {"name": "Verdict", "type": "string", "jsonPath": ".status.outcome"},
+        {"name": "Blocked-By", "type": "string", "jsonPath": ".status.blockedBy"},
         {"name": "Next", "type": "string", "jsonPath": ".status.nextOccurrence.startLocal"},
         {"name": "Live", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Live")].status'},
         {"name": "Policy", "type": "string", "jsonPath": ".spec.policyRef.name"},

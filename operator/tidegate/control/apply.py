@@ -58,6 +58,8 @@ class Conflict:
     note: str
     loan: Key
     until: float
+    about: Ref
+    """The object that holds the field."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ class Applier:
         if target is not None and target.next_at is not None and target.next_at > now:
             until = min(until, target.next_at)
         note = f"{_manager(held)} keeps setting {loan.place.field} of {loan.place.ref} back to {held.value}"
-        self._conflicts[key] = Conflict(Trouble.MANAGER_CONFLICT, note, loan.key, until)
+        self._conflicts[key] = Conflict(Trouble.MANAGER_CONFLICT, note, loan.key, until, loan.place.ref)
 
     async def apply(
         self,

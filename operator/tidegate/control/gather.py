@@ -58,13 +58,17 @@ class Gatherer:
         now: float,
         active: frozenset[TargetKey],
         touched: frozenset[Ref],
+        near: frozenset[TargetKey] = frozenset(),
     ) -> None:
-        """See the targets that are due: active ones each time, touched ones at once, the others now and then."""
+        """See the targets that are due: active ones each time, touched ones at once, the others now and then.
+
+        Of those that an event is ``near`` it is also found out why units are missing.
+        """
         wanted = {(key, t.name): t for key, p in policies.items() for t in p.targets}
         for gone in self.sights.keys() - wanted.keys():
             del self.sights[gone]
         due = [(key, spec) for key, spec in wanted.items() if self._due(key, spec, now, active, touched)]
-        seen = await limited([self._see(spec) for _, spec in due])
+        seen = await limited([self._see(spec, closely=key in near) for key, spec in due])
         for (key, _), sight in zip(due, seen, strict=True):
             self.sights[key] = Look(self._kept(key, sight), now)
 
@@ -106,9 +110,9 @@ class Gatherer:
             return True
         return now - look.at >= self.idle_seconds
 
-    async def _see(self, spec: TargetSpec) -> Sight:
+    async def _see(self, spec: TargetSpec, *, closely: bool) -> Sight:
         try:
-            return await self.targets.see(spec.ref)
+            return await (self.targets.examine(spec.ref) if closely else self.targets.see(spec.ref))
         except TidegateError as error:
             return Sight(Observed(trouble=Trouble.UNREADABLE, note=str(error)), None)
         except Exception as error:

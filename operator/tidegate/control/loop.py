@@ -135,7 +135,8 @@ class Loop:
 
     async def _look(self, policies: Mapping[Key, Policy], now: float) -> None:
         touched, self._touched = frozenset(self._touched), set()
-        await self.gatherer.look(policies, now=now, active=self._active(now), touched=touched)
+        near = self._near()
+        await self.gatherer.look(policies, now=now, active=self._active(now) | near, touched=touched, near=near)
         await self.gatherer.read(policies, now=now, active=self._reading(now))
         for key, look in self.gatherer.sights.items():
             done = self.stopwatch.seen(key, ready=look.sight.observed.ready, now=now)
@@ -150,6 +151,17 @@ class Loop:
         planned = self._plan.targets.items() if self._plan else ()
         return frozenset(held | {key for key, p in planned if p.next_at is not None and p.next_at <= soon})
 
+    def _near(self) -> frozenset[TargetKey]:
+        """Targets that hold a loan, or that an event with a verdict will need: why they are not ready is looked for."""
+        held = {(loan.policy, loan.target) for loan in self.ledger.loans.values()}
+        if self._plan is None:
+            return frozenset(held)
+        events = self.store.announcements()
+        judged = [events[key] for key in self._plan.verdicts if key in events]
+        policies = {Key(event.key.namespace, event.policy) for event in judged}
+        needed = {key for key, p in self._plan.targets.items() if key[0] in policies and p.peak_at is not None}
+        return frozenset(held | needed)
+
     def _reading(self, now: float) -> frozenset[Key]:
         held = {loan.policy for loan in self.ledger.loans.values()}
         soon = now + self.settings.read_ahead
@@ -162,7 +174,7 @@ class Loop:
         observed: dict[TargetKey, Observed] = self.gatherer.observed()
         for key, trouble in self.applier.conflicts(self.clock.now()).items():
             if key in observed:
-                observed[key] = replace(observed[key], trouble=trouble.trouble, note=trouble.note)
+                observed[key] = replace(observed[key], trouble=trouble.trouble, note=trouble.note, about=trouble.about)
         return World(
             policies=policies,
             announcements=self.store.announcements(),

@@ -146,7 +146,8 @@ def _of_target(case: Case, start: float) -> Verdict:
     plan, observed, name = case.plan, case.observed, case.plan.target
     for cause in CAUSES:
         if (found := cause(case)) is not None:
-            message = f"{name}: {found.message}"
+            about = "" if str(found.object) in found.message else f" ({found.object})"
+            message = f"{name}: {found.message}{about}"
             return Verdict(
                 Outcome.BLOCKED, found.reason, message, start, target=name, object=found.object, field=found.field
             )

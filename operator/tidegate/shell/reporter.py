@@ -12,6 +12,7 @@ from tidegate.control.loop import Beat
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
 from tidegate.planning.model import Key, PlanSettings, Ref
+from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
@@ -143,9 +144,14 @@ class Reporter:
         self.events.emit(subject, reason=_DID[one.action], message=text)
 
     def _announce(self, key: Key, verdict: Verdict, before: Verdict | None) -> None:
-        """An Event when the outcome changes, not when its numbers do."""
-        if verdict.outcome is Outcome.UNKNOWN or (before is not None and before.outcome is verdict.outcome):
+        """An Event when the outcome changes, or what blocks; not when its numbers do."""
+        if verdict.outcome is Outcome.UNKNOWN or (before is not None and _news(verdict) == _news(before)):
             return
         subject = Ref(API_VERSION, "LiveEvent", key.namespace, key.name)
         bad = verdict.outcome is not Outcome.READY
         self.events.emit(subject, reason=_VERDICTS[verdict.outcome], message=verdict.message, warning=bad)
+
+
+def _news(verdict: Verdict) -> tuple[Outcome, Reason | None]:
+    """What of a verdict is worth an Event."""
+    return verdict.outcome, verdict.reason if verdict.outcome is Outcome.BLOCKED else None

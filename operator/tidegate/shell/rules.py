@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidegate.control.stop import NAME as STOP
 from tidegate.shell import events, leader, publisher
-from tidegate.targets import hpa, loans, scale
+from tidegate.targets import evidence, hpa, loans, quotas, scale
 from tidegate.targets.rules import Rule, ScaleVerbs, Where
 
 
@@ -44,6 +44,8 @@ OPERATOR = Account(
         *loans.RULES,
         *hpa.RULES,
         *scale.RULES,
+        *evidence.RULES,
+        *quotas.RULES,
     ),
     targets=scale.VERBS,
 )

@@ -60,6 +60,7 @@ def event_status(
         "share": [{"target": target, "units": min(units, 10**9)} for target, units in share][:SHARE_MOST],
         "outcome": verdict.outcome.value if verdict is not None else armed,
         "verdict": _cut(f"{verdict.outcome.value}: {verdict.message}") if verdict is not None else None,
+        "blockedBy": str(verdict.object) if verdict is not None and verdict.object is not None else None,
     }
     return status
 

@@ -7,6 +7,7 @@ and is what we would write anybody else's.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tidegate.planning.model import Observed, Ref, Trouble
 from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight
@@ -15,6 +16,7 @@ from tidegate.targets import scale
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import ForbiddenError
+from tidegate.targets.evidence import Witness
 from tidegate.targets.fields import Fields
 from tidegate.targets.hpa import Hpa, HpaShelf
 from tidegate.targets.scale import Workload, Workloads
@@ -44,6 +46,7 @@ class KubeTargets:
         self._workloads = Workloads(client)
         self._hpas = HpaShelf(client, lifetime=lifetime)
         self._fields = Fields(client, self.discovery, self._workloads)
+        self._witness = Witness(client)
 
     async def refresh(self, namespaces: Iterable[str]) -> None:
         """List the HPAs of these namespaces anew: at the start of a round."""
@@ -55,14 +58,16 @@ class KubeTargets:
 
     async def see(self, ref: Ref) -> Sight:
         """See ``ports.Targets``. UnavailableError when the server gives no answer."""
-        try:
-            return await self._see(ref)
-        except NotFoundError:
-            return _trouble(Trouble.MISSING, f"{ref} does not exist in namespace {ref.namespace}")
-        except ForbiddenError as error:
-            return _trouble(Trouble.FORBIDDEN, str(error))
-        except RefusedError as error:
-            return _trouble(Trouble.UNREADABLE, str(error))
+        return (await self._look(ref))[0]
+
+    async def examine(self, ref: Ref) -> Sight:
+        """See ``ports.Targets``; UnavailableError as for ``see``, never for want of evidence."""
+        sight, workload = await self._look(ref)
+        seen = sight.observed
+        if workload is None or sight.place is None or seen.level is None:
+            return sight
+        found = await self._witness.of(workload, short=workload.ready < max(seen.level, workload.level or 0))
+        return replace(sight, observed=replace(seen, evidence=found.evidence, rooms=found.rooms))
 
     async def held(self, place: Place) -> Held:
         """See ``ports.Targets``; always from the server."""
@@ -82,20 +87,31 @@ class KubeTargets:
         finally:
             self._hpas.forget(place.ref.namespace)
 
-    async def _see(self, ref: Ref) -> Sight:
+    async def _look(self, ref: Ref) -> tuple[Sight, Workload | None]:
+        try:
+            return await self._see(ref)
+        except NotFoundError:
+            return _trouble(Trouble.MISSING, f"{ref} does not exist in namespace {ref.namespace}"), None
+        except ForbiddenError as error:
+            return _trouble(Trouble.FORBIDDEN, str(error)), None
+        except RefusedError as error:
+            return _trouble(Trouble.UNREADABLE, str(error)), None
+
+    async def _see(self, ref: Ref) -> tuple[Sight, Workload | None]:
+        """A target, and its workload where it has a level."""
         resource = await self.discovery.find(ref.api_version, ref.kind)
         if resource is None:
-            return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}")
+            return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
         if not (resource.scale and resource.namespaced):
-            return await self._unscalable(resource, ref)
+            return await self._unscalable(resource, ref), None
         workload = await self._workloads.look(resource, ref)
         if ref.kind == "ReplicaSet" and workload.controller:
-            return _foreign(ref, workload.controller)
+            return _foreign(ref, workload.controller), None
         found = await self._hpas.in_front_of(ref)
         if len(found) > 1:
             names = " and ".join(hpa.ref.name for hpa in found)
-            return _trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {ref}: {names}; keep one")
-        return _through_hpa(workload, found[0]) if found else _through_scale(workload)
+            return _trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {ref}: {names}; keep one"), None
+        return (_through_hpa(workload, found[0]) if found else _through_scale(workload)), workload
 
     async def _unscalable(self, resource: Resource, ref: Ref) -> Sight:
         if advice := INSTEAD.get((resource.group, ref.kind)):
@@ -116,14 +132,15 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         return _foreign(hpa.ref, hpa.controller)
     if workload.level == 0 and hpa.minimum > 0:
         note = f"{workload.ref} stands at 0 replicas, which switches {hpa.ref} off; scale it to 1 or more"
-        return Sight(
-            Observed(level=hpa.minimum, ready=workload.ready, trouble=Trouble.SCALING_DISABLED, note=note), None
-        )
+        trouble = Trouble.SCALING_DISABLED
+        seen = Observed(level=hpa.minimum, ready=workload.ready, scaler=hpa.ref, trouble=trouble, note=note)
+        return Sight(seen, None)
     observed = Observed(
         level=hpa.minimum,
         ready=workload.ready,
         desired=hpa.desired if hpa.desired is not None else workload.level,
         maximum=hpa.maximum,
+        scaler=hpa.ref,
     )
     return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager))
 
@@ -146,4 +163,5 @@ def _trouble(trouble: Trouble, note: str) -> Sight:
 
 
 def _foreign(ref: Ref, owner: str) -> Sight:
-    return _trouble(Trouble.FOREIGN_OWNER, f"{ref} is driven by {owner}: what drives it would undo our change")
+    note = f"{ref} is driven by {owner}: what drives it would undo our change"
+    return Sight(Observed(trouble=Trouble.FOREIGN_OWNER, note=note, about=ref), None)

@@ -6,7 +6,7 @@ that number; a custom resource says where in its CRD.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager, NotFoundError
@@ -35,6 +35,8 @@ class ScalePaths:
 
     level: Leaf = ("spec", "replicas")
     count: Leaf = ("status", "replicas")
+    selector: Leaf | None = None
+    """Where a custom resource keeps its pods' selector as text; None when it says none."""
     certain: bool = True
     """False when we may not read the CRD: then the level is read through the subresource."""
 
@@ -52,6 +54,12 @@ class Workload:
     """``Kind/name`` of the object that controls this one."""
     manager: Manager | None
     """Who owns the level."""
+    units: int
+    """Units that exist, ready or not."""
+    selector: str
+    """Of its pods, as a request spells it; empty when it is not told."""
+    document: Json = field(repr=False)
+    """The object as read."""
 
 
 class Workloads:
@@ -78,6 +86,9 @@ class Workloads:
             ready=ready if isinstance(ready, int) else 0,
             controller=controller_of(metadata),
             manager=owner(metadata.get("managedFields") or [], paths.level),
+            units=count if isinstance(count := value_at(document, paths.count), int) else 0,
+            selector=_selector(document, paths),
+            document=document,
         )
 
     async def level(self, resource: Resource, document: Json, paths: ScalePaths) -> int | None:
@@ -109,8 +120,11 @@ class Workloads:
         for served in definition["spec"]["versions"]:
             scale = (served.get("subresources") or {}).get("scale")
             if served["name"] == version and scale:
+                selector = scale.get("labelSelectorPath")
                 return ScalePaths(
-                    leaf_of_json_path(scale["specReplicasPath"]), leaf_of_json_path(scale["statusReplicasPath"])
+                    leaf_of_json_path(scale["specReplicasPath"]),
+                    leaf_of_json_path(scale["statusReplicasPath"]),
+                    leaf_of_json_path(selector) if selector else None,
                 )
         return ScalePaths()
 
@@ -121,3 +135,24 @@ def controller_of(metadata: Json) -> str | None:
         if reference.get("controller"):
             return f"{reference.get('kind')}/{reference.get('name')}"
     return None
+
+
+def _selector(document: Json, paths: ScalePaths) -> str:
+    """The selector of a workload's pods, as ``labelSelector`` takes it."""
+    if paths.selector is not None:
+        text = value_at(document, paths.selector)
+        return text if isinstance(text, str) else ""
+    asked = (document.get("spec") or {}).get("selector")
+    if not isinstance(asked, dict):
+        return ""
+    parts = [f"{key}={value}" for key, value in sorted((asked.get("matchLabels") or {}).items())]
+    for one in asked.get("matchExpressions") or []:
+        values = f"({','.join(one.get('values') or [])})"
+        spelled = {
+            "In": f"{one['key']} in {values}",
+            "NotIn": f"{one['key']} notin {values}",
+            "Exists": one["key"],
+            "DoesNotExist": f"!{one['key']}",
+        }
+        parts.append(spelled[one["operator"]])
+    return ",".join(parts)
