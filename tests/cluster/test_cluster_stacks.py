@@ -20,6 +20,7 @@ import yaml
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-cluster-ground")
 
 from samples import CHART, EACH, as_it_is  # noqa: E402
+from standin import MANAGER  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = os.environ.get("TIDEGATE_TEST_CRDS", "")
@@ -42,16 +43,15 @@ def kubectl(*arguments: str, given: Any = None) -> subprocess.CompletedProcess[s
 
 def apply(given: Any) -> subprocess.CompletedProcess[str]:
     """Server-side apply as Pulumi's provider does it, every unknown field refused."""
-    return kubectl(
-        "apply", "--server-side", "--validate=strict", "--field-manager=pulumi-kubernetes", "-f", "-", given=given
-    )
+    return kubectl("apply", "--server-side", "--validate=strict", f"--field-manager={MANAGER}", "-f", "-", given=given)
 
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
     """A namespace on a server that knows every kind that is rendered."""
     for folder in (CRDS, str(ROOT / "charts/tidegate/files/crds")):
-        made = kubectl("apply", "--server-side", "--force-conflicts", "-f", folder)
+        # In Pulumi's name: another's would be in the way of a stack that brings other versions of the operator's kinds.
+        made = kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", folder)
         assert made.returncode == 0, made.stderr
     established = kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert established.returncode == 0, established.stderr
