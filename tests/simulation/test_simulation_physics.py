@@ -188,3 +188,30 @@ def test_impossible_settings_are_refused() -> None:
         Physics(creation_rate=0.0)
     with pytest.raises(ValueError, match="replicas"):
         Physics().set_workload("order", now=T0, replicas=-1)
+
+
+def test_stopped_pods_leave_the_counts_at_once_and_their_room_after_their_stop_time() -> None:
+    physics = Physics(creation_rate=100.0, capacity_units=10.0)
+    physics.set_workload("order", now=T0, replicas=10, start_seconds=0.0, stop_seconds=30.0)
+    physics.advance(T0 + 1)
+    physics.set_workload("order", now=T0 + 1, replicas=4, start_seconds=0.0, stop_seconds=30.0)
+    physics.set_workload("batch", now=T0 + 1, replicas=6, start_seconds=0.0)
+    physics.advance(T0 + 30.9)
+    assert physics.view("order") == WorkloadView(4, 4, 4, 4, 0, stopping=6)
+    assert physics.view("batch") == WorkloadView(6, 6, 0, 0, 6)
+    physics.advance(T0 + 31)
+    assert physics.view("order") == WorkloadView(4, 4, 4, 4, 0)
+    assert physics.view("batch") == WorkloadView(6, 6, 6, 6, 0)
+    physics.remove("order", now=T0 + 31)
+    assert physics.view("order") == WorkloadView(0, 0, 0, 0, 0, stopping=4)
+    physics.advance(T0 + 61)
+    assert physics.spare_units == 4.0
+
+
+def test_pods_that_come_to_their_end_leave_at_once_and_nobody_replaces_them() -> None:
+    physics = Physics(creation_rate=100.0)
+    physics.set_workload("batch", now=T0, replicas=10, start_seconds=0.0, stop_seconds=30.0)
+    physics.advance(T0 + 1)
+    physics.finish("batch", now=T0 + 2, position=3, count=4)
+    physics.advance(T0 + 60)
+    assert physics.view("batch") == WorkloadView(6, 6, 6, 6, 0)

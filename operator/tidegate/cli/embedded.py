@@ -15,20 +15,40 @@ def embedded(
     ] = None,
     nodes: Annotated[int, typer.Option(help="Machines that are up; 0: there is always room.")] = 0,
     node_cpu: Annotated[float, typer.Option(help="Cores of each machine.")] = 32.0,
+    node_memory: Annotated[str, typer.Option(help="Memory of each machine; counts with --show-pods.")] = "128Gi",
+    node_label: Annotated[
+        list[str] | None, typer.Option(help="Label of the machines, name=value; may be repeated.")
+    ] = None,
+    show_pods: Annotated[
+        bool, typer.Option("--show-pods", help="Pods as objects, each on a machine of its own; needs --nodes.")
+    ] = False,
     machine_seconds: Annotated[float, typer.Option(help="Seconds until a new machine is up; 0: none comes.")] = 0.0,
     creation_rate: Annotated[float, typer.Option(help="Pods per second that the whole cluster creates.")] = 20.0,
     kubeconfig: Annotated[Path | None, typer.Option(help="Write a kubeconfig to this file.")] = None,
 ) -> None:
     """Serve an in-memory Kubernetes API until interrupted.
 
-    Pods are simulated: the annotations tidegate.dev/start-seconds, never-ready and run-seconds on a pod template say
-    how they behave. What it leaves out: see the docstring of tidegate.embedded.
+    Pods are simulated: the annotations tidegate.dev/start-seconds, never-ready, stop-seconds, run-seconds and
+    checkpoint-seconds on a pod template say how they behave. What it leaves out: see the docstring of
+    tidegate.embedded.
     """
+    if show_pods and not nodes:
+        raise typer.BadParameter("needs --nodes: a pod lies on a machine", param_hint="--show-pods")
+    labels = [text.partition("=") for text in node_label or ()]
+    if not all(name and equals for name, equals, _ in labels):
+        raise typer.BadParameter("must be name=value", param_hint="--node-label")
     from tidegate.embedded.cluster import EmbeddedCluster, NodePool
     from tidegate.embedded.server import Running, serve, write_kubeconfig
 
-    pool = NodePool(nodes, cpu=node_cpu, machine_seconds=machine_seconds) if nodes else None
-    cluster = EmbeddedCluster(nodes=pool, creation_rate=creation_rate)
+    pool = NodePool(
+        nodes,
+        cpu=node_cpu,
+        memory=node_memory,
+        machine_seconds=machine_seconds,
+        labels={name: value for name, _, value in labels},
+        show_pods=show_pods,
+    )
+    cluster = EmbeddedCluster(nodes=pool if nodes else None, creation_rate=creation_rate)
     for path in apply or ():
         cluster.apply_manifests(path.read_text(encoding="utf-8"))
 

@@ -16,9 +16,11 @@ What is left out, on purpose:
 * ``autoscaling/v1`` (so ``kubectl autoscale`` of 1.32), ``events.k8s.io`` and other second doors to the same objects;
   conversion between versions of a CRD beyond the ``apiVersion``; aggregated discovery; ``PartialObjectMetadataList``;
 * a CRD is established in the moment it is created;
-* Pods and the ReplicaSets of a Deployment: pods are counts with a start time (see ``pods`` for the annotations). No
-  rollouts, no ``minReadySeconds``, no ordered StatefulSets, no progress deadline; no pod ever fails. DaemonSets,
-  CronJobs, PodDisruptionBudgets and quotas are kept and do nothing;
+* Pods and the ReplicaSets of a Deployment: pods are counts with a start time (see ``pods`` for the annotations). With
+  ``NodePool.show_pods`` there is a Pod object for each, on a Node (see ``podobjects`` and ``podphysics``); those
+  ReplicaSets, taints, affinity, eviction and preemption are left out all the same. No rollouts, no ``minReadySeconds``,
+  no ordered StatefulSets, no progress deadline; no pod ever fails. Pods that clients create, DaemonSets, CronJobs,
+  PodDisruptionBudgets and quotas are kept and do nothing;
 * HPAs read their first metric only, from a hook (see ``autoscalers``); controllers post no Events;
 * garbage collection by owner references, and the wait for a namespace's finalizers of its own;
 * ``resourceVersion`` of a list is always "now": older versions cannot be read, only watched from;

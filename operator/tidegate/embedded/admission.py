@@ -193,6 +193,11 @@ def _namespace(document: Json) -> Iterator[Cause]:
     yield from ()
 
 
+def _pod(document: Json) -> Iterator[Cause]:
+    document.setdefault("status", {"phase": "Pending"})
+    yield from ()
+
+
 def _lease(document: Json) -> Iterator[Cause]:
     yield from _count(document.get("spec") or {}, "leaseDurationSeconds", least=1)
     yield from _count(document.get("spec") or {}, "leaseTransitions")
@@ -231,6 +236,7 @@ _RULES: dict[str, Rule] = {
     "Job": _job,
     "Lease": _lease,
     "Namespace": _namespace,
+    "Pod": _pod,
     "ReplicaSet": _workload,
     "StatefulSet": _stateful_set,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,8 +13,10 @@ import yaml
 
 from tidegate.embedded.controllers import Controllers, ControllerSettings, Load, NodePool
 from tidegate.embedded.errors import ApiError, Json, bad_request
+from tidegate.embedded.jobwork import JobWork
 from tidegate.embedded.lifecycle import Lifecycle
 from tidegate.embedded.lists import Filter, Lists
+from tidegate.embedded.machines import node_status
 from tidegate.embedded.merge import json_patch, merge_patch
 from tidegate.embedded.resources import Registry, Resource
 from tidegate.embedded.scale import scale_of, with_replicas
@@ -70,8 +72,9 @@ class EmbeddedCluster:
 
     ``clock`` gives the time of stamps and controllers. ``load`` tells autoscalers the demand on a workload (see
     ``controllers``). ``creation_rate`` is in pods per second for the whole cluster; ``nodes`` limits its room (None:
-    always room). ``log_size`` is how many changes of each kind a watch can look back on before it is told 410. With
-    ``audit=True`` every request is kept in ``audit``; ``requests`` counts them by (verb, resource, agent) in any case.
+    always room) and may show pods as objects. ``log_size`` is how many changes of each kind a watch can look back on
+    before it is told 410. With ``audit=True`` every request is kept in ``audit``; ``requests`` counts them by (verb,
+    resource, agent) in any case.
     """
 
     def __init__(
@@ -199,6 +202,35 @@ class EmbeddedCluster:
         resource = self.resource(api_version, kind)
         self.writes.delete(resource, self._key(resource, name, namespace))
 
+    # ---- machines and jobs
+
+    def add_node(
+        self,
+        name: str,
+        *,
+        cpu: str = "32",
+        memory: str = "128Gi",
+        pods: int = 110,
+        labels: Mapping[str, str] | None = None,
+    ) -> Json:
+        """Create a Node and let it be ready with so much allocatable. It adds room with ``NodePool.show_pods`` only."""
+        labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **(labels or {})}
+        self.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}})
+        status = node_status({"cpu": cpu, "memory": memory, "pods": str(pods)}, self.clock.now())
+        return self.patch("v1", "Node", name, {"status": status}, subresource="status")
+
+    def set_node_ready(self, name: str, ready: bool) -> Json:
+        """Let a machine go down or come back. A node is taken away with ``delete("v1", "Node", name)``, and kept from
+        new pods with ``patch("v1", "Node", name, {"spec": {"unschedulable": True}})``.
+        """
+        before = (self.get("v1", "Node", name) or {}).get("status") or {}
+        status = node_status(before.get("allocatable") or {}, self.clock.now(), ready=ready, before=before)
+        return self.patch("v1", "Node", name, {"status": status}, subresource="status")
+
+    def job_work(self, name: str, *, namespace: str = "default") -> JobWork | None:
+        """Pod-seconds that a Job's pods have done and lost until the last step; None when there is no such Job."""
+        return self.controllers.job_work((namespace, name))
+
     # ---- look-ups
 
     def resource(self, api_version: str, kind: str) -> Resource:
@@ -235,4 +267,4 @@ def _parse(raw: bytes) -> Json:
     return document  # type: ignore[no-any-return]
 
 
-__all__ = ["ApiError", "AuditEntry", "Clock", "EmbeddedCluster", "Load", "NodePool", "WallClock"]
+__all__ = ["ApiError", "AuditEntry", "Clock", "EmbeddedCluster", "JobWork", "Load", "NodePool", "WallClock"]

@@ -14,9 +14,13 @@ from typing import Protocol
 
 from tidegate.embedded.autoscalers import AUTOSCALERS, Autoscalers, Load
 from tidegate.embedded.jobs import JOBS, Jobs
-from tidegate.embedded.machines import MachinePhysics, Machines, NodePool
+from tidegate.embedded.jobwork import JobWork
+from tidegate.embedded.machines import NODES, FollowedMachines, Machines
+from tidegate.embedded.podobjects import PODS, PodObjects
+from tidegate.embedded.podphysics import PodPhysics
 from tidegate.embedded.resources import Registry
-from tidegate.embedded.store import Change, Store
+from tidegate.embedded.room import MachinePhysics, NodePool
+from tidegate.embedded.store import Change, Key, Store
 from tidegate.embedded.workloads import KINDS, Workloads
 from tidegate.embedded.writes import Writes
 
@@ -68,10 +72,15 @@ class Controllers:
     ) -> None:
         self._now = now
         nodes = settings.nodes
-        self.physics = MachinePhysics(
-            creation_rate=settings.creation_rate,
-            capacity_units=nodes.count * nodes.cpu if nodes else None,
-            machine_seconds=nodes.machine_seconds if nodes else 0.0,
+        self._followed = _FOLLOWED
+        self.physics = (
+            PodPhysics(creation_rate=settings.creation_rate, pool=nodes)
+            if nodes is not None and nodes.show_pods
+            else MachinePhysics(
+                creation_rate=settings.creation_rate,
+                capacity_units=nodes.count * nodes.cpu if nodes else None,
+                machine_seconds=nodes.machine_seconds if nodes else 0.0,
+            )
         )
         workloads = Workloads(store, registry, writes, self.physics)
         self._jobs = Jobs(store, registry, writes, self.physics)
@@ -79,7 +88,12 @@ class Controllers:
             store, registry, writes, workloads.ready, load=load, sync_seconds=settings.hpa_sync_seconds
         )
         self._all: list[Controller] = [workloads, self._jobs, autoscalers]
-        if nodes is not None:
+        if nodes is not None and isinstance(self.physics, PodPhysics):
+            self._followed = _FOLLOWED | {NODES, PODS}
+            self.physics.on_lost = self._jobs.lost
+            self._all.append(FollowedMachines(registry, writes, self.physics, nodes))
+            self._all.append(PodObjects(store, registry, writes, self.physics))
+        elif nodes is not None:
             self._all.append(Machines(registry, writes, self.physics, nodes))
         self._changes: deque[tuple[float, tuple[str, str], Change]] = deque()
         self._moment: float | None = None
@@ -89,10 +103,14 @@ class Controllers:
         store.listen(self._listen)
 
     def _listen(self, kind: tuple[str, str], change: Change) -> None:
-        if kind not in _FOLLOWED:
+        if kind not in self._followed:
             return
         at = self._moment if self._moment is not None else self._now()
         self._changes.append((at, kind, change))
+
+    def job_work(self, key: Key) -> JobWork | None:
+        """What a Job's pods have done until the last step; None when there is no such Job."""
+        return self._jobs.work(key, self.stepped_to)
 
     def step(self, now: float) -> float | None:
         """Carry out what was due until ``now``. Returns when something happens next by itself."""

@@ -1,22 +1,24 @@
-"""Jobs: they run in waves of ``parallelism`` pods until ``completions`` have succeeded, and stop while suspended.
+"""Jobs: ``parallelism`` pods at a time until ``completions`` have succeeded, and none while suspended.
 
-A pod works ``tidegate.dev/run-seconds`` once it is ready, and always succeeds. A wave keeps its room until its last pod
-is done; only then the next one starts. Suspending loses what runs; what has succeeded stays. Pods never fail.
+A pod works ``tidegate.dev/run-seconds`` once it is ready, always succeeds, and leaves its room at once; the next one is
+created for it. Suspending stops what runs and keeps what has succeeded; with ``tidegate.dev/checkpoint-seconds`` a
+stopped pod's work is kept up to its last checkpoint, and a later pod goes on from there (``jobwork``). Lower
+parallelism stops pods as fewer replicas do. Pods never fail.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tidegate.embedded.errors import Json
+from tidegate.embedded.jobwork import JobWork, Work
 from tidegate.embedded.pods import Condition, PodBehavior, behavior_of, conditions
 from tidegate.embedded.resources import Registry
+from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.store import DELETED, Change, Key, Store
 from tidegate.embedded.timestamps import rfc3339
 from tidegate.embedded.workloads import MANAGER, Kind, pods_key
 from tidegate.embedded.writes import Options, Writes
-from tidegate.simulation.physics import Physics
 
 JOBS: Kind = ("batch", "jobs")
 
@@ -27,32 +29,34 @@ class _Job:
     completions: int
     suspended: bool
     pods: PodBehavior
+    work: Work
     succeeded: int = 0
     started_at: float | None = None
     finished_at: float | None = None
     ever_suspended: bool = False
-    wave: int = 0
-    """Pods of the wave that runs."""
-    seen_ready: int = 0
-    """Pods of this wave that have got ready so far."""
-    done: int = 0
-    """Pods of this wave that have finished."""
-    running: deque[tuple[float, int]] = field(default_factory=deque)
-    """(instant of the end, pods)."""
     shown: Json | None = None
+
+    @property
+    def working(self) -> bool:
+        return not self.suspended and self.finished_at is None
 
 
 class Jobs:
     """The kind whose pods come to an end."""
 
-    def __init__(self, store: Store, registry: Registry, writes: Writes, physics: Physics) -> None:
+    def __init__(self, store: Store, registry: Registry, writes: Writes, physics: MachinePhysics) -> None:
         self._store, self._registry, self._writes, self._physics = store, registry, writes, physics
         self._jobs: dict[Key, _Job] = {}
 
     @property
     def working(self) -> bool:
         """Whether pods of some job are on their way."""
-        return any(job.wave for job in self._jobs.values())
+        return any(job.working for job in self._jobs.values())
+
+    def work(self, key: Key, at: float) -> JobWork | None:
+        """What a job's pods have done until an instant; None when there is no such job."""
+        job = self._jobs.get(key)
+        return job.work.told(job.completions, at) if job is not None else None
 
     def changed(self, kind: Kind, change: Change, at: float) -> None:
         """Take in a job's spec: suspend, resume, more or fewer pods at once."""
@@ -69,63 +73,69 @@ class Jobs:
         pods, suspended = behavior_of(spec.get("template") or {}), bool(spec.get("suspend"))
         job = self._jobs.get(key)
         if job is None:
-            job = self._jobs[key] = _Job(parallelism, completions, suspended, pods, ever_suspended=suspended)
+            work = Work(pods.run_seconds, pods.checkpoint_seconds)
+            job = self._jobs[key] = _Job(parallelism, completions, suspended, pods, work, ever_suspended=suspended)
             if not suspended:
-                self._start(key, job, at)
+                self._follow(key, job, at)
             return
-        job.completions, job.pods = completions, pods
-        if (parallelism, suspended) == (job.parallelism, job.suspended) or job.finished_at is not None:
+        if job.finished_at is not None:
             return
-        job.parallelism, job.suspended = parallelism, suspended
-        self._stop(key, job, at)
-        if suspended:
+        self._note_ready(key, job, at)
+        job.pods, job.work.run_seconds, job.work.checkpoint_seconds = pods, pods.run_seconds, pods.checkpoint_seconds
+        wanted = (parallelism, completions, suspended)
+        if wanted == (job.parallelism, job.completions, job.suspended):
+            return
+        if suspended and not job.suspended:
             job.ever_suspended, job.started_at = True, None
-        else:
-            self._start(key, job, at)
+        job.parallelism, job.completions, job.suspended = wanted
+        self._follow(key, job, at)
+
+    def lost(self, pods: str, position: int, at: float) -> None:
+        """A ready pod is about to go with its machine; ``pods`` is the name under which the physics knows its owner."""
+        for key, job in self._jobs.items():
+            if pods_key(JOBS, key) == pods:
+                self._note_ready(key, job, at)
+                job.work.stop_one(position, at)
 
     def next_instant(self) -> float | None:
         """The next end of a pod."""
-        return min((job.running[0][0] for job in self._jobs.values() if job.running), default=None)
+        ends = (job.work.next_end() for job in self._jobs.values() if job.working)
+        return min((end for end in ends if end is not None), default=None)
 
     def act(self, at: float) -> None:
-        """Note pods that got ready and pods that are done; start the next wave."""
+        """Note pods that got ready and pods that are done, and have the next ones created."""
+        followed = False
         for key, job in self._jobs.items():
-            if not job.wave:
+            if not job.working:
                 continue
-            ready = self._physics.view(pods_key(JOBS, key)).ready
-            if ready > job.seen_ready:
-                job.running.append((at + job.pods.run_seconds, ready - job.seen_ready))
-                job.seen_ready = ready
-            while job.running and job.running[0][0] <= at:
-                count = job.running.popleft()[1]
-                job.done += count
+            self._note_ready(key, job, at)
+            before = job.succeeded
+            while (done := job.work.end(at)) is not None:
+                position, count = done
+                self._physics.finish(pods_key(JOBS, key), now=at, position=position, count=count)
                 job.succeeded += count
-            if job.done == job.wave:
-                self._stop(key, job, at)
-                self._start(key, job, at)
+            if job.succeeded != before:
+                self._follow(key, job, at)
+                followed = True
+        if followed:  # pods of any job may have got the room just now, and be ready without delay
+            for key, job in self._jobs.items():
+                if job.working:
+                    self._note_ready(key, job, at)
 
-    def _start(self, key: Key, job: _Job, at: float) -> None:
-        """Start a wave, or finish."""
-        if job.started_at is None:
+    def _note_ready(self, key: Key, job: _Job, at: float) -> None:
+        job.work.start(self._physics.view(pods_key(JOBS, key)).ready - job.work.running, at)
+
+    def _follow(self, key: Key, job: _Job, at: float) -> None:
+        """Ask for as many pods as the job should have now; stopped ones fall back to their checkpoints."""
+        pods, left = pods_key(JOBS, key), job.completions - job.succeeded
+        wanted = 0 if job.suspended else max(0, min(job.parallelism, left))
+        if not job.suspended and job.started_at is None:
             job.started_at = at
-        left = job.completions - job.succeeded
-        if left <= 0:
+        self._physics.want(pods, now=at, replicas=wanted, pods=job.pods)
+        job.work.stop_last(job.work.running - self._physics.view(pods).ready, at)
+        if not job.suspended and left <= 0:
             job.finished_at = at
-            return
-        job.wave = min(job.parallelism, left)
-        self._physics.set_workload(
-            pods_key(JOBS, key),
-            now=at,
-            replicas=job.wave,
-            start_seconds=job.pods.start_seconds,
-            never_ready=job.pods.never_ready,
-            size=job.pods.size,
-        )
-
-    def _stop(self, key: Key, job: _Job, at: float) -> None:
-        self._physics.remove(pods_key(JOBS, key), now=at)
-        job.wave = job.seen_ready = job.done = 0
-        job.running.clear()
+            self._physics.remove(pods, now=at)
 
     def publish(self, at: float) -> None:
         """Bring statuses up to date."""
@@ -143,10 +153,11 @@ class Jobs:
             job.shown = status
 
     def _status(self, key: Key, job: _Job, at: float) -> Json:
-        created = self._physics.view(pods_key(JOBS, key)).created
+        view = self._physics.view(pods_key(JOBS, key))
         status: Json = {
-            "active": created - job.done,
-            "ready": job.seen_ready - job.done,
+            "active": view.created,
+            "ready": view.ready,
+            "terminating": view.stopping,
             "succeeded": job.succeeded,
             "startTime": rfc3339(job.started_at) if job.started_at is not None else None,
             "completionTime": rfc3339(job.finished_at) if job.finished_at is not None else None,

@@ -16,6 +16,10 @@ NEVER_READY = "tidegate.dev/never-ready"
 """Annotation of a pod template: "true" for pods that never get ready."""
 RUN_SECONDS = "tidegate.dev/run-seconds"
 """Annotation of a Job's pod template: how long a pod works once it is ready."""
+STOP_SECONDS = "tidegate.dev/stop-seconds"
+"""Annotation of a pod template: how long a pod that is told to stop stays on its machine."""
+CHECKPOINT_SECONDS = "tidegate.dev/checkpoint-seconds"
+"""Annotation of a Job's pod template: a pod's work is kept every so many seconds; without it, at its end only."""
 
 _SUFFIXES = {
     "n": 1e-9,
@@ -46,18 +50,29 @@ class PodBehavior:
     run_seconds: float = 10.0
     size: float = 0.0
     """Cores requested, all containers together; a pod without a request takes no room."""
+    stop_seconds: float = 0.0
+    checkpoint_seconds: float = 0.0
+    """0: no checkpoints."""
+    memory: float = 0.0
+    """Bytes requested, all containers together."""
+    node_selector: tuple[tuple[str, str], ...] = ()
 
 
 def behavior_of(template: Json) -> PodBehavior:
     """Read a pod template; what cannot be read counts as not given."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    containers = (template.get("spec") or {}).get("containers") or ()
+    spec = template.get("spec") or {}
+    containers = spec.get("containers") or ()
     usual = PodBehavior()
     return PodBehavior(
         start_seconds=_seconds(annotations.get(START_SECONDS), usual.start_seconds),
         never_ready=annotations.get(NEVER_READY) == "true",
         run_seconds=_seconds(annotations.get(RUN_SECONDS), usual.run_seconds),
-        size=sum(_cores(container) for container in containers),
+        size=sum(_requested(container, "cpu") for container in containers),
+        stop_seconds=_seconds(annotations.get(STOP_SECONDS), usual.stop_seconds),
+        checkpoint_seconds=_seconds(annotations.get(CHECKPOINT_SECONDS), usual.checkpoint_seconds),
+        memory=sum(_requested(container, "memory") for container in containers),
+        node_selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
     )
 
 
@@ -69,9 +84,9 @@ def _seconds(text: Any, default: float) -> float:
     return seconds if math.isfinite(seconds) and seconds >= 0 else default
 
 
-def _cores(container: Json) -> float:
+def _requested(container: Json, resource: str) -> float:
     resources = container.get("resources") or {}
-    request = (resources.get("requests") or {}).get("cpu", (resources.get("limits") or {}).get("cpu"))
+    request = (resources.get("requests") or {}).get(resource, (resources.get("limits") or {}).get(resource))
     return quantity(request) or 0.0
 
 

@@ -149,6 +149,20 @@ def _node_status(document: Json, _: float) -> str:
     return ("Ready" if ready else "NotReady") + (",SchedulingDisabled" if document["spec"].get("unschedulable") else "")
 
 
+def _pod_ready(document: Json, _: float) -> str:
+    conditions = (document.get("status") or {}).get("conditions") or ()
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    containers = len(document["spec"].get("containers") or ())
+    return f"{containers if ready else 0}/{containers}"
+
+
+def _pod_status(document: Json, _: float) -> str:
+    if document["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    phase = (document.get("status") or {}).get("phase", "Unknown")
+    return "Completed" if phase == "Succeeded" else str(phase)
+
+
 def _event_object(document: Json, _: float) -> str:
     involved = document.get("involvedObject") or {}
     return f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
@@ -172,6 +186,8 @@ _COMPUTED: dict[str, Compute] = {
     "@jobStatus": _job_status,
     "@completions": _completions,
     "@nodeStatus": _node_status,
+    "@podReady": _pod_ready,
+    "@podStatus": _pod_status,
     "@eventObject": _event_object,
     "@lastSeen": _last_seen,
     "@data": _data,
@@ -208,6 +224,12 @@ _BUILTIN: dict[str, tuple[Column, ...]] = {
         Column("Status", "string", "@nodeStatus"),
         Column("Version", "string", ".status.nodeInfo.kubeletVersion"),
         _AGE,
+    ),
+    "Pod": (
+        Column("Ready", "string", "@podReady"),
+        Column("Status", "string", "@podStatus"),
+        _AGE,
+        Column("Node", "string", ".spec.nodeName", priority=1),
     ),
     "PodDisruptionBudget": (
         Column("Min Available", "string", ".spec.minAvailable"),

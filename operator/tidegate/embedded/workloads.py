@@ -1,7 +1,8 @@
 """Deployments, StatefulSets and ReplicaSets: their replicas go to the physics, its counts come back as status.
 
-Pods are counts; there are no Pod and no intermediate ReplicaSet objects. A changed template holds for pods that start
-from then on: there is no rollout. StatefulSets start their pods side by side (``podManagementPolicy: Parallel``).
+Pods are counts here, and there are no intermediate ReplicaSet objects (``podobjects`` shows pods). A changed template
+holds for pods that start from then on: there is no rollout. StatefulSets start their pods side by side
+(``podManagementPolicy: Parallel``).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field
 from tidegate.embedded.errors import Json
 from tidegate.embedded.pods import Condition, behavior_of, conditions
 from tidegate.embedded.resources import Registry
+from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.store import DELETED, Change, Key, Store
 from tidegate.embedded.writes import Options, Writes
-from tidegate.simulation.physics import Physics, WorkloadView
+from tidegate.simulation.physics import WorkloadView
 
 MANAGER = "kube-controller-manager"
 KINDS = {
@@ -40,7 +42,7 @@ class _Known:
 class Workloads:
     """The three kinds whose pods run until further notice."""
 
-    def __init__(self, store: Store, registry: Registry, writes: Writes, physics: Physics) -> None:
+    def __init__(self, store: Store, registry: Registry, writes: Writes, physics: MachinePhysics) -> None:
         self._store, self._registry, self._writes, self._physics = store, registry, writes, physics
         self._known: dict[tuple[Kind, Key], _Known] = {}
 
@@ -64,14 +66,7 @@ class Workloads:
             return
         spec = document["spec"]
         pods = behavior_of(spec.get("template") or {})
-        self._physics.set_workload(
-            pods_key(kind, key),
-            now=at,
-            replicas=spec.get("replicas", 1),
-            start_seconds=pods.start_seconds,
-            never_ready=pods.never_ready,
-            size=pods.size,
-        )
+        self._physics.want(pods_key(kind, key), now=at, replicas=spec.get("replicas", 1), pods=pods)
         if known is None:
             self._known[kind, key] = _Known(generation)
         else:

@@ -5,8 +5,11 @@ limit; scheduling waits for room; readiness takes the workload's own start time.
 shares its instants), so that thousands of them cost what a few dozen do. Nothing here reads a clock: time comes in as
 ``now``, and the outcome does not depend on how often ``advance`` is called.
 
+Room is one number for all machines together: where a pod lies, and what is left over on each machine, is not known
+here. ``embedded.podphysics`` knows it, pod by pod, and costs accordingly.
+
 Left out, on purpose: the limiter's burst of 30 (it hurries a lone step by at most 1.5 s), the time of the scheduler
-itself (milliseconds per pod), termination grace (a removed pod is gone at once), machines that are taken away again.
+itself (milliseconds per pod), machines that are taken away again.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from tidegate.simulation.cohorts import Cohort, Pending, Workload, WorkloadView, fair_shares
+
+__all__ = ["QUANTUM", "STOCK_CREATION_RATE", "Physics", "WorkloadView", "fair_shares"]
 
 STOCK_CREATION_RATE = 20.0
 """Pods per second that all workloads together get created: ``--kube-api-qps`` of kube-controller-manager, whose stock
@@ -24,60 +30,6 @@ after 53 s, one of them alone after 7 s."""
 
 QUANTUM = 0.25
 """Longest time in seconds between two batches of created pods: judgment. Finer buys nothing, a start takes seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadView:
-    """One workload as it stands: how many pods got how far. Each count includes the ones after it."""
-
-    wanted: int
-    created: int
-    scheduled: int
-    """On a machine: this is what is paid for, whether ready or starting."""
-    ready: int
-    unschedulable: int
-    """Created, and no machine has room: ``created - scheduled``."""
-
-
-@dataclass(slots=True)
-class _Cohort:
-    """Pods of one workload that were scheduled in the same instant."""
-
-    count: int
-    size: float
-    ready_at: float
-    """Infinite when they never get ready."""
-    ready: bool = False
-
-
-@dataclass(slots=True)
-class _Pending:
-    """Created pods for which no machine has room."""
-
-    key: str
-    count: int
-    size: float
-
-
-@dataclass(slots=True)
-class _Workload:
-    wanted: int = 0
-    start_seconds: float = 5.0
-    never_ready: bool = False
-    size: float = 1.0
-    pending: int = 0
-    scheduled: int = 0
-    ready: int = 0
-    cohorts: list[_Cohort] = field(default_factory=list)
-    """In the order in which they were scheduled, oldest first."""
-
-    @property
-    def created(self) -> int:
-        return self.pending + self.scheduled
-
-    @property
-    def backlog(self) -> int:
-        return max(0, self.wanted - self.created)
 
 
 class Physics:
@@ -103,12 +55,15 @@ class Physics:
         self._machine_seconds = machine_seconds
         self._used = 0.0
         self._now = -math.inf
-        self._workloads: dict[str, _Workload] = {}
+        self._workloads: dict[str, Workload] = {}
         self._backlogged: set[str] = set()
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Pending] = deque()
         self._machines: deque[tuple[float, float]] = deque()
         """Machines on order: (instant, units)."""
-        self._starting: list[tuple[float, int, str, _Cohort]] = []
+        self._starting: list[tuple[float, int, str, Cohort]] = []
+        self._stops: list[tuple[float, int, str, Cohort, int]] = []
+        """(instant of the end, order, workload, where they came from, pods)."""
+        self._stopping: dict[str, int] = {}
         self._sequence = 0
         self.on_change: Callable[[float], None] | None = None
         """Called with the instant after anything changed, in order of time: for those who record every change and do
@@ -125,20 +80,22 @@ class Physics:
         start_seconds: float = 5.0,
         never_ready: bool = False,
         size: float = 1.0,
+        stop_seconds: float = 0.0,
     ) -> None:
         """Create or change a workload.
 
         Fewer replicas take effect at once: what is not ready goes first, then the youngest (the order in which a
-        ReplicaSet gives up pods). Start time and size hold for pods scheduled from now on; pods that never got ready do
-        so ``start_seconds`` after ``never_ready`` was taken back.
+        ReplicaSet gives up pods). What is on a machine leaves the counts, and keeps its room ``stop_seconds`` longer.
+        Start time and size hold for pods scheduled from now on; pods that never got ready do so ``start_seconds`` after
+        ``never_ready`` was taken back.
         """
-        if replicas < 0 or start_seconds < 0 or size < 0:
-            raise ValueError("replicas, start_seconds and size must not be below 0")
+        if replicas < 0 or start_seconds < 0 or size < 0 or stop_seconds < 0:
+            raise ValueError("replicas, start_seconds, size and stop_seconds must not be below 0")
         self.advance(now)
-        workload = self._workloads.setdefault(key, _Workload())
+        workload = self._workloads.setdefault(key, Workload())
         recovered = workload.never_ready and not never_ready
         workload.wanted, workload.start_seconds = replicas, start_seconds
-        workload.never_ready, workload.size = never_ready, size
+        workload.never_ready, workload.size, workload.stop_seconds = never_ready, size, stop_seconds
         if recovered:
             self._recover(key, workload)
         if workload.created > replicas:
@@ -148,7 +105,7 @@ class Physics:
         self._tell()
 
     def remove(self, key: str, *, now: float) -> None:
-        """Forget a workload and all its pods at once; one that is gone is well gone."""
+        """Forget a workload and stop all its pods; one that is gone is well gone."""
         self.advance(now)
         workload = self._workloads.get(key)
         if workload is None:
@@ -159,6 +116,25 @@ class Physics:
         self._backlogged.discard(key)
         self._tell()
 
+    def finish(self, key: str, *, now: float, count: int = 1, position: int = 0) -> None:
+        """Ready pods come to their end by themselves: they leave at once, and as many fewer are wanted.
+
+        ``position`` is the place of the first of them among the ready ones, the longest ready at 0.
+        """
+        self.advance(now)
+        workload = self._workloads[key]
+        for cohort in [c for c in workload.cohorts if c.ready]:
+            here = cohort.count
+            if count and position < here:
+                taken = self._take(key, workload, cohort, min(count, here - position), ended=True)
+                workload.wanted -= taken
+                count -= taken
+            position = max(0, position - here)
+        workload.cohorts = [cohort for cohort in workload.cohorts if cohort.count]
+        self._note_backlog(key, workload)
+        self._schedule_pending()
+        self._tell()
+
     # ---- what time does
 
     def advance(self, now: float) -> None:
@@ -166,6 +142,7 @@ class Physics:
         while (at := self.next_change()) is not None and at <= now:
             creating = bool(self._backlogged) and at == self._next_tick()
             self._now = at
+            self._finish_stops()
             self._finish_starts()
             self._receive_machines()
             if creating:
@@ -176,6 +153,8 @@ class Physics:
     def next_change(self) -> float | None:
         """When something happens by itself, or None if nothing will until somebody asks."""
         instants = [entry[0] for entry in self._live_starts()]
+        if self._stops:
+            instants.append(self._stops[0][0])
         if self._machines:
             instants.append(self._machines[0][0])
         if self._backlogged:
@@ -183,12 +162,12 @@ class Physics:
         return min(instants, default=None)
 
     def view(self, key: str) -> WorkloadView:
-        """How far the pods of one workload are; all zero for one that does not exist."""
-        workload = self._workloads.get(key)
+        """How far the pods of one workload are; all zero for one that does not exist, but for what still stops."""
+        workload, stopping = self._workloads.get(key), self._stopping.get(key, 0)
         if workload is None:
-            return WorkloadView(0, 0, 0, 0, 0)
+            return WorkloadView(0, 0, 0, 0, 0, stopping)
         return WorkloadView(
-            workload.wanted, workload.created, workload.scheduled, workload.ready, unschedulable=workload.pending
+            workload.wanted, workload.created, workload.scheduled, workload.ready, workload.pending, stopping
         )
 
     @property
@@ -224,7 +203,7 @@ class Physics:
                 self._note_backlog(key, workload)
         self._order_machines()
 
-    def _note_backlog(self, key: str, workload: _Workload) -> None:
+    def _note_backlog(self, key: str, workload: Workload) -> None:
         if workload.backlog:
             self._backlogged.add(key)
         else:
@@ -232,13 +211,13 @@ class Physics:
 
     # ---- scheduling: room and machines
 
-    def _place(self, key: str, workload: _Workload, count: int) -> None:
+    def _place(self, key: str, workload: Workload, count: int) -> None:
         fitting = 0 if self._pending else self._fit(count, workload.size)
         if fitting:
             self._schedule(key, workload, fitting, workload.size)
         if count > fitting:
             workload.pending += count - fitting
-            self._pending.append(_Pending(key, count - fitting, workload.size))
+            self._pending.append(Pending(key, count - fitting, workload.size))
             self._schedule_pending()
 
     def _fit(self, count: int, size: float) -> int:
@@ -246,9 +225,9 @@ class Physics:
             return count
         return min(count, max(0, math.floor((self._capacity - self._used) / size + 1e-9)))
 
-    def _schedule(self, key: str, workload: _Workload, count: int, size: float) -> None:
+    def _schedule(self, key: str, workload: Workload, count: int, size: float) -> None:
         ready_at = math.inf if workload.never_ready else self._now + workload.start_seconds
-        cohort = _Cohort(count, size, ready_at)
+        cohort = Cohort(count, size, ready_at)
         workload.cohorts.append(cohort)
         workload.scheduled += count
         self._used += count * size
@@ -256,7 +235,7 @@ class Physics:
 
     def _schedule_pending(self) -> None:
         """First come, first served; a pod that does not fit does not hold up a smaller one behind it."""
-        still: deque[_Pending] = deque()
+        still: deque[Pending] = deque()
         for waiting in self._pending:
             fitting = self._fit(waiting.count, waiting.size)
             if fitting:
@@ -288,28 +267,30 @@ class Physics:
 
     # ---- starting
 
-    def _await_start(self, key: str, cohort: _Cohort) -> None:
+    def _await_start(self, key: str, cohort: Cohort) -> None:
         if math.isfinite(cohort.ready_at):
             self._sequence += 1
             heapq.heappush(self._starting, (cohort.ready_at, self._sequence, key, cohort))
 
-    def _live_starts(self) -> Sequence[tuple[float, int, str, _Cohort]]:
+    def _live_starts(self) -> Sequence[tuple[float, int, str, Cohort]]:
         """The earliest start that still means something, as a list of at most one."""
         while self._starting and (self._starting[0][3].count == 0 or self._starting[0][3].ready):
             heapq.heappop(self._starting)
         return self._starting[:1]
 
     def _finish_starts(self) -> None:
+        ready: set[str] = set()
         while (first := self._live_starts()) and first[0][0] <= self._now:
             _, _, key, cohort = heapq.heappop(self._starting)
             cohort.ready = True
             self._workloads[key].ready += cohort.count
+            ready.add(key)
+        for key in ready:
             self._merge_ready(self._workloads[key])
 
-    @staticmethod
-    def _merge_ready(workload: _Workload) -> None:
+    def _merge_ready(self, workload: Workload) -> None:
         """Ready neighbours of one size need not be told apart any more."""
-        merged: list[_Cohort] = []
+        merged: list[Cohort] = []
         for cohort in workload.cohorts:
             last = merged[-1] if merged else None
             if last is not None and last.ready and cohort.ready and last.size == cohort.size:
@@ -319,7 +300,7 @@ class Physics:
                 merged.append(cohort)
         workload.cohorts = merged
 
-    def _recover(self, key: str, workload: _Workload) -> None:
+    def _recover(self, key: str, workload: Workload) -> None:
         for cohort in workload.cohorts:
             if not cohort.ready and math.isinf(cohort.ready_at):
                 cohort.ready_at = self._now + workload.start_seconds
@@ -327,17 +308,17 @@ class Physics:
 
     # ---- giving up pods
 
-    def _shed(self, key: str, workload: _Workload, count: int) -> None:
+    def _shed(self, key: str, workload: Workload, count: int) -> None:
         """Drop pods without a machine, then starting ones, then ready ones; the youngest first among equals."""
         count -= self._shed_pending(key, workload, count)
         for ready in (False, True):
             for cohort in reversed(workload.cohorts):
                 if count and cohort.ready is ready:
-                    count -= self._take(workload, cohort, count)
+                    count -= self._take(key, workload, cohort, count)
         workload.cohorts = [cohort for cohort in workload.cohorts if cohort.count]
         self._schedule_pending()
 
-    def _shed_pending(self, key: str, workload: _Workload, count: int) -> int:
+    def _shed_pending(self, key: str, workload: Workload, count: int) -> int:
         dropped = 0
         for waiting in reversed(self._pending):
             if waiting.key == key:
@@ -348,30 +329,34 @@ class Physics:
         self._pending = deque(waiting for waiting in self._pending if waiting.count)
         return dropped
 
-    def _take(self, workload: _Workload, cohort: _Cohort, count: int) -> int:
+    def _take(self, key: str, workload: Workload, cohort: Cohort, count: int, *, ended: bool = False) -> int:
         taken = min(cohort.count, count)
         cohort.count -= taken
         workload.scheduled -= taken
         workload.ready -= taken if cohort.ready else 0
-        self._used = max(0.0, self._used - taken * cohort.size)
+        self._let_go(key, workload, cohort, taken, ended=ended)
         return taken
 
+    def _let_go(self, key: str, workload: Workload, cohort: Cohort, count: int, *, ended: bool) -> None:
+        """Pods that are told to stop keep their room until they have; what came to its end by itself leaves at once."""
+        if ended or not workload.stop_seconds:
+            self._free(cohort, count)
+            return
+        self._sequence += 1
+        heapq.heappush(self._stops, (self._now + workload.stop_seconds, self._sequence, key, cohort, count))
+        self._stopping[key] = self._stopping.get(key, 0) + count
 
-def fair_shares(wanted: Sequence[int], budget: int, turn: int = 0) -> list[int]:
-    """Split ``budget`` among askers: nobody gets more than asked, and whoever gets less gets as much as anybody.
+    def _finish_stops(self) -> None:
+        room = False
+        while self._stops and self._stops[0][0] <= self._now:
+            _, _, key, cohort, count = heapq.heappop(self._stops)
+            self._stopping[key] -= count
+            if not self._stopping[key]:
+                del self._stopping[key]
+            self._free(cohort, count)
+            room = True
+        if room:
+            self._schedule_pending()
 
-    What cannot be split evenly goes round: ``turn`` says who is served first.
-    """
-    shares = [0] * len(wanted)
-    open_ = [i for i, want in enumerate(wanted) if want > 0]
-    while open_ and budget > 0:
-        each = min(budget // len(open_), min(wanted[i] - shares[i] for i in open_))
-        if each == 0:
-            for step in range(budget):
-                shares[open_[(turn + step) % len(open_)]] += 1
-            break
-        for i in open_:
-            shares[i] += each
-        budget -= each * len(open_)
-        open_ = [i for i in open_ if shares[i] < wanted[i]]
-    return shares
+    def _free(self, cohort: Cohort, count: int) -> None:
+        self._used = max(0.0, self._used - count * cohort.size)

@@ -1,0 +1,421 @@
+"""Pods as objects, each on a machine: what somebody who reads a pool sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders_embedded import HandClock, deployment, job
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.embedded.cluster import EmbeddedCluster, NodePool
+from tidegate.embedded.pods import quantity
+
+Json = dict[str, Any]
+
+
+def cluster_with(clock: HandClock, count: int = 2, **pool: Any) -> EmbeddedCluster:
+    options = {"cpu": 4.0, "memory": "16Gi", "show_pods": True, **pool}
+    return EmbeddedCluster(clock=clock, nodes=NodePool(count, **options))
+
+
+def pass_time(cluster: EmbeddedCluster, clock: HandClock, seconds: float) -> None:
+    clock.advance(seconds)
+    cluster.step()
+
+
+def pods(cluster: EmbeddedCluster) -> list[Json]:
+    return list(cluster.list("v1", "Pod"))
+
+
+def placed(cluster: EmbeddedCluster) -> dict[str, int]:
+    """How many unfinished pods each node carries."""
+    counts: dict[str, int] = {}
+    for pod in pods(cluster):
+        if (node := pod["spec"].get("nodeName")) and pod["status"]["phase"] == "Running":
+            counts[node] = counts.get(node, 0) + 1
+    return counts
+
+
+def condition(pod: Json, kind: str) -> Json:
+    found: Json = next((c for c in pod["status"]["conditions"] if c["type"] == kind), {"status": "missing"})
+    return found
+
+
+def annotated(document: Json, **annotations: str) -> Json:
+    said = document["spec"]["template"]["metadata"]["annotations"]
+    said |= {f"tidegate.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    return document
+
+
+def asking(document: Json, **requests: str) -> Json:
+    document["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": requests}
+    return document
+
+
+# ---- what a pod shows
+
+
+def test_without_being_asked_for_there_are_no_pod_objects() -> None:
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock, nodes=NodePool(2))
+    cluster.create(deployment(replicas=3, cpu="1"))
+    pass_time(cluster, clock, 30.0)
+    assert pods(cluster) == []
+
+
+def test_a_pod_lies_on_a_node_from_its_scheduling_and_is_ready_after_its_start_time() -> None:
+    clock = HandClock(1_700_000_000.0)
+    cluster = cluster_with(clock)
+    cluster.create(deployment(replicas=3, start=20.0, cpu="1"))
+    pass_time(cluster, clock, 5.0)
+    (one, *_) = shown = pods(cluster)
+    assert len(shown) == 3
+    assert one["metadata"]["labels"]["app"] == "web"
+    assert one["spec"]["nodeName"] == "machine-0000"
+    assert one["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1"}
+    assert one["status"]["phase"] == "Running"
+    assert one["status"]["startTime"] == "2023-11-14T22:13:20Z"
+    assert condition(one, "PodScheduled")["status"] == "True"
+    assert condition(one, "Ready")["status"] == "False"
+    pass_time(cluster, clock, 20.0)
+    ready = [condition(pod, "Ready") for pod in pods(cluster)]
+    assert [(c["status"], c["lastTransitionTime"]) for c in ready] == [("True", "2023-11-14T22:13:40Z")] * 3
+
+
+def test_a_pod_without_room_says_so_in_the_schedulers_words_and_goes_when_room_comes() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 2)
+    cluster.create(deployment("first", replicas=2, cpu="3"))
+    cluster.create(deployment("second", replicas=1, cpu="2"))
+    pass_time(cluster, clock, 5.0)
+    (waiting,) = cluster.list("v1", "Pod", labels="app=second")
+    assert "nodeName" not in waiting["spec"]
+    assert "startTime" not in waiting["status"]
+    assert waiting["status"]["phase"] == "Pending"
+    said = condition(waiting, "PodScheduled")
+    assert (said["status"], said["reason"]) == ("False", "Unschedulable")
+    assert said["message"] == "0/2 nodes are available: 2 Insufficient cpu."
+    cluster.scale("apps/v1", "Deployment", "first", 1)
+    pass_time(cluster, clock, 1.0)
+    (waiting,) = cluster.list("v1", "Pod", labels="app=second")
+    assert waiting["status"]["phase"] == "Running"
+
+
+def test_memory_limits_room_too_and_each_reason_is_counted() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 2)
+    cluster.create(asking(deployment("lean", replicas=1), cpu="3", memory="1Gi"))
+    pass_time(cluster, clock, 1.0)
+    cluster.create(asking(deployment("fat", replicas=3), cpu="2", memory="12Gi"))
+    pass_time(cluster, clock, 5.0)
+    fat = cluster.list("v1", "Pod", labels="app=fat")
+    assert sum("nodeName" in pod["spec"] for pod in fat) == 1
+    message = next(condition(pod, "PodScheduled")["message"] for pod in fat if "nodeName" not in pod["spec"])
+    assert message == "0/2 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."
+
+
+def test_a_limit_without_a_request_is_the_request_too() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1)
+    limited = deployment(replicas=2)
+    limited["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "3"}}
+    cluster.create(limited)
+    pass_time(cluster, clock, 5.0)
+    assert [pod["spec"]["containers"][0]["resources"]["requests"] for pod in pods(cluster)] == [{"cpu": "3"}] * 2
+    assert placed(cluster) == {"machine-0000": 1}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet", "Job"])
+def test_a_pod_names_its_controller(kind: str) -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock)
+    made = cluster.create(job("web", run=60.0) if kind == "Job" else deployment(replicas=2, kind=kind))
+    pass_time(cluster, clock, 5.0)
+    shown = pods(cluster)
+    assert len(shown) == 2
+    for pod in shown:
+        (owner,) = pod["metadata"]["ownerReferences"]
+        assert owner["controller"] is True
+        if kind == "Deployment":
+            digest = pod["metadata"]["labels"]["pod-template-hash"]
+            assert (owner["kind"], owner["name"]) == ("ReplicaSet", f"web-{digest}")
+        else:
+            assert (owner["kind"], owner["name"], owner["uid"]) == (kind, "web", made["metadata"]["uid"])
+    if kind == "StatefulSet":
+        assert [pod["metadata"]["name"] for pod in shown] == ["web-0", "web-1"]
+
+
+def test_a_node_selector_keeps_pods_on_the_machines_that_match() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1, labels={"pool": "a"})
+    cluster.step()
+    cluster.add_node("other", cpu="8", memory="8Gi", labels={"pool": "b"})
+    picky = deployment(replicas=12, cpu="1")
+    picky["spec"]["template"]["spec"]["nodeSelector"] = {"pool": "b"}
+    cluster.create(picky)
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"other": 8}
+    message = next(condition(p, "PodScheduled")["message"] for p in pods(cluster) if "nodeName" not in p["spec"])
+    assert (
+        message == "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."
+    )
+
+
+# ---- stopping
+
+
+def test_a_stopping_pod_shows_when_it_will_be_gone_and_keeps_its_room_until_then() -> None:
+    clock = HandClock(1_700_000_000.0)
+    cluster = cluster_with(clock, 1)
+    cluster.create(annotated(deployment("first", replicas=4, cpu="1", start=0.0), stop_seconds="45"))
+    pass_time(cluster, clock, 10.0)
+    cluster.scale("apps/v1", "Deployment", "first", 1)
+    cluster.create(deployment("second", replicas=3, cpu="1", start=0.0))
+    pass_time(cluster, clock, 44.0)
+    stopping = [p for p in pods(cluster) if "deletionTimestamp" in p["metadata"]]
+    assert [p["metadata"]["deletionTimestamp"] for p in stopping] == ["2023-11-14T22:14:15Z"] * 3
+    assert [p["metadata"]["deletionGracePeriodSeconds"] for p in stopping] == [45] * 3
+    assert [p["spec"]["nodeName"] for p in stopping] == ["machine-0000"] * 3
+    assert {p["status"]["phase"] for p in cluster.list("v1", "Pod", labels="app=second")} == {"Pending"}
+    found = cluster.get("apps/v1", "Deployment", "first")
+    assert found is not None
+    assert found["status"]["replicas"] == 1
+    pass_time(cluster, clock, 1.0)
+    assert not [p for p in pods(cluster) if "deletionTimestamp" in p["metadata"]]
+    assert {p["status"]["phase"] for p in cluster.list("v1", "Pod", labels="app=second")} == {"Running"}
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_suspended_job_frees_its_room_after_its_stop_time_whether_pods_are_shown_or_not(shown: bool) -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1, show_pods=shown)
+    batch = annotated(asking(job(parallelism=4, completions=40, run=600.0), cpu="1"), stop_seconds="30")
+    cluster.create(batch)
+    pass_time(cluster, clock, 10.0)
+    cluster.patch("batch/v1", "Job", "batch", {"spec": {"suspend": True}})
+    cluster.create(deployment(replicas=4, cpu="1", start=0.0))
+    pass_time(cluster, clock, 29.0)
+    status = (cluster.get("batch/v1", "Job", "batch") or {})["status"]
+    assert "active" not in status
+    assert status["terminating"] == 4
+    assert (cluster.get("apps/v1", "Deployment", "web") or {})["status"].get("readyReplicas", 0) == 0
+    pass_time(cluster, clock, 1.5)
+    assert "terminating" not in (cluster.get("batch/v1", "Job", "batch") or {})["status"]
+    assert (cluster.get("apps/v1", "Deployment", "web") or {})["status"]["readyReplicas"] == 4
+
+
+def test_a_lower_parallelism_stops_the_youngest_pods_and_leaves_the_others_at_work() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 2)
+    cluster.create(annotated(asking(job(parallelism=6, completions=60, run=600.0), cpu="1"), stop_seconds="30"))
+    pass_time(cluster, clock, 10.0)
+    before = {p["metadata"]["name"] for p in pods(cluster)}
+    cluster.patch("batch/v1", "Job", "batch", {"spec": {"parallelism": 2}})
+    pass_time(cluster, clock, 1.0)
+    stay = {p["metadata"]["name"] for p in pods(cluster) if "deletionTimestamp" not in p["metadata"]}
+    assert len(before) == 6
+    assert len(stay) == 2
+    pass_time(cluster, clock, 60.0)
+    assert {p["metadata"]["name"] for p in pods(cluster)} == stay < before
+
+
+def test_a_deleted_workload_takes_its_pods_along_and_those_of_a_job_that_were_done() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock)
+    cluster.create(annotated(deployment(replicas=3, cpu="1"), stop_seconds="20"))
+    cluster.create(job(parallelism=2, completions=4, run=10.0))
+    pass_time(cluster, clock, 15.0)
+    assert sorted(p["status"]["phase"] for p in pods(cluster)) == ["Running"] * 5 + ["Succeeded"] * 2
+    cluster.delete("apps/v1", "Deployment", "web")
+    cluster.delete("batch/v1", "Job", "batch")
+    pass_time(cluster, clock, 1.0)
+    assert ["deletionTimestamp" in p["metadata"] for p in pods(cluster)] == [True] * 3
+    pass_time(cluster, clock, 20.0)
+    assert pods(cluster) == []
+
+
+def test_an_emptied_namespace_leaves_no_pod_and_no_room_taken() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1)
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    cluster.create(annotated(deployment(replicas=4, cpu="1", namespace="shop"), stop_seconds="20"))
+    pass_time(cluster, clock, 5.0)
+    cluster.delete("v1", "Namespace", "shop")
+    pass_time(cluster, clock, 30.0)
+    assert pods(cluster) == []
+    assert cluster.get("v1", "Namespace", "shop") is None
+    assert cluster.controllers.physics.spare_units == 4.0
+
+
+def test_a_deleted_pod_is_gone_at_once_and_another_takes_its_place() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock)
+    cluster.create(annotated(deployment(replicas=2, cpu="1"), stop_seconds="600"))
+    pass_time(cluster, clock, 10.0)
+    victim = pods(cluster)[0]["metadata"]["name"]
+    cluster.delete("v1", "Pod", victim)
+    pass_time(cluster, clock, 10.0)
+    names = {p["metadata"]["name"] for p in pods(cluster)}
+    assert len(names) == 2
+    assert victim not in names
+
+
+# ---- machines
+
+
+def test_a_node_that_is_not_ready_takes_no_new_pod_until_it_is_back() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 2)
+    cluster.step()
+    cluster.set_node_ready("machine-0001", False)
+    cluster.create(deployment(replicas=6, cpu="1"))
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"machine-0000": 4}
+    message = next(condition(p, "PodScheduled")["message"] for p in pods(cluster) if "nodeName" not in p["spec"])
+    taint = "1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }"
+    assert message == f"0/2 nodes are available: 1 Insufficient cpu, {taint}."
+    cluster.set_node_ready("machine-0001", True)
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"machine-0000": 4, "machine-0001": 2}
+
+
+def test_a_cordoned_node_keeps_its_pods_and_takes_no_other() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1)
+    cluster.create(deployment(replicas=2, cpu="1"))
+    pass_time(cluster, clock, 5.0)
+    cluster.patch("v1", "Node", "machine-0000", {"spec": {"unschedulable": True}})
+    cluster.scale("apps/v1", "Deployment", "web", 3)
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"machine-0000": 2}
+
+
+def test_an_added_node_brings_room_and_a_deleted_one_takes_its_pods_along() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1)
+    cluster.create(deployment(replicas=6, cpu="1"))
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"machine-0000": 4}
+    cluster.add_node("late", cpu="16", memory="64Gi")
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"machine-0000": 4, "late": 2}
+    cluster.delete("v1", "Node", "machine-0000")
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"late": 6}
+    assert len(pods(cluster)) == 6
+
+
+def test_machines_that_are_ordered_come_whole_and_no_more_than_are_needed() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1, machine_seconds=90.0)
+    cluster.create(deployment(replicas=7, cpu="2500m"))
+    cluster.create(deployment("giant", replicas=1, cpu="64"))
+    pass_time(cluster, clock, 60.0)
+    assert len(cluster.list("v1", "Node")) == 1
+    pass_time(cluster, clock, 60.0)
+    assert len(cluster.list("v1", "Node")) == 7, "one of 2.5 cores a machine of 4: six are missing"
+    assert set(placed(cluster).values()) == {1}
+    assert len(placed(cluster)) == 7
+
+
+# ---- what always holds
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("scale"), st.sampled_from(["a", "b"]), st.integers(0, 12)),
+    st.tuples(st.just("parallelism"), st.just("batch"), st.integers(0, 9)),
+    st.tuples(st.just("suspend"), st.just("batch"), st.booleans()),
+    st.tuples(st.just("ready"), st.sampled_from(["machine-0000", "machine-0001"]), st.booleans()),
+    st.tuples(st.just("drop"), st.sampled_from(["machine-0002", "extra"]), st.just(0)),
+    st.tuples(st.just("add"), st.just("extra"), st.integers(1, 8)),
+    st.tuples(st.just("kill"), st.just(""), st.integers(0, 9)),
+)
+
+
+def act(cluster: EmbeddedCluster, action: tuple[str, str, Any]) -> None:
+    verb, name, value = action
+    nodes = {n["metadata"]["name"] for n in cluster.list("v1", "Node")}
+    if verb == "scale":
+        cluster.scale("apps/v1", "Deployment", name, value)
+    elif verb in ("parallelism", "suspend"):
+        cluster.patch("batch/v1", "Job", name, {"spec": {verb: value}})
+    elif verb == "ready" and name in nodes:
+        cluster.set_node_ready(name, value)
+    elif verb == "drop" and name in nodes:
+        cluster.delete("v1", "Node", name)
+    elif verb == "add" and name not in nodes:
+        cluster.add_node(name, cpu=str(value), memory="4Gi")
+    elif verb == "kill" and (shown := pods(cluster)):
+        cluster.delete("v1", "Pod", shown[value % len(shown)]["metadata"]["name"])
+
+
+def mixed(clock: HandClock) -> EmbeddedCluster:
+    cluster = cluster_with(clock, 3)
+    cluster.create(
+        annotated(asking(deployment("a", replicas=3, start=3.0), cpu="700m", memory="1Gi"), stop_seconds="7")
+    )
+    cluster.create(asking(deployment("b", replicas=2, start=1.0), cpu="1500m", memory="5Gi"))
+    batch = annotated(asking(job(parallelism=4, completions=30, run=9.0), cpu="1"), stop_seconds="4")
+    cluster.create(annotated(batch, checkpoint_seconds="2"))
+    cluster.step()
+    return cluster
+
+
+def oversold(cluster: EmbeddedCluster) -> list[str]:
+    used: dict[tuple[str, str], float] = {}
+    for pod in pods(cluster):
+        if pod["status"]["phase"] == "Running":
+            for resource, amount in pod["spec"]["containers"][0]["resources"]["requests"].items():
+                key = (pod["spec"]["nodeName"], resource)
+                used[key] = used.get(key, 0.0) + (quantity(amount) or 0.0)
+    room = {n["metadata"]["name"]: n["status"]["allocatable"] for n in cluster.list("v1", "Node")}
+    return [f"{k}: {v}" for k, v in used.items() if v > (quantity(room[k[0]][k[1]]) or 0.0) + 1e-9]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(ACTIONS, st.floats(0.1, 12.0)), max_size=25))
+def test_no_node_is_oversold_and_objects_agree_with_counts_whatever_happens(
+    script: list[tuple[tuple[str, str, Any], float]],
+) -> None:
+    clock = HandClock()
+    cluster = mixed(clock)
+    for action, seconds in script:
+        act(cluster, action)
+        pass_time(cluster, clock, seconds)
+        assert oversold(cluster) == []
+        shown = [p for p in pods(cluster) if p["status"]["phase"] != "Succeeded"]
+        for name in ("a", "b"):
+            mine = [p for p in shown if p["metadata"]["labels"].get("app") == name]
+            lasting = [p for p in mine if "deletionTimestamp" not in p["metadata"]]
+            status = (cluster.get("apps/v1", "Deployment", name) or {})["status"]
+            assert len(lasting) == status["replicas"]
+            assert sum(condition(p, "Ready")["status"] == "True" for p in lasting) == status.get("readyReplicas", 0)
+        theirs = [p for p in shown if p["metadata"]["labels"].get("job-name") == "batch"]
+        status = (cluster.get("batch/v1", "Job", "batch") or {})["status"]
+        stopping = [p for p in theirs if "deletionTimestamp" in p["metadata"]]
+        assert len(theirs) - len(stopping) == status.get("active", 0)
+        assert len(stopping) == status.get("terminating", 0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(ACTIONS, st.floats(1.0, 20.0)), max_size=8))
+def test_where_pods_lie_does_not_depend_on_how_often_the_cluster_is_stepped(
+    script: list[tuple[tuple[str, str, Any], float]],
+) -> None:
+    def outcome(every: float) -> object:
+        clock = HandClock()
+        cluster = mixed(clock)
+        for action, seconds in script:
+            if action[0] != "kill":  # which pod has which place in the list depends on what has been shown
+                act(cluster, action)
+            end = clock.time + seconds
+            while clock.time < end:
+                clock.time = min(end, clock.time + every)
+                cluster.step()
+        work = cluster.job_work("batch")
+        assert work is not None
+        figures = [round(n, 3) for n in (work.done_seconds, work.lost_seconds, work.left_seconds)]
+        return figures, [(p["metadata"]["name"], p["spec"].get("nodeName"), p["status"]) for p in pods(cluster)]
+
+    assert outcome(0.7) == outcome(1000.0)
