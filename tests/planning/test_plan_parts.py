@@ -203,14 +203,18 @@ def test_the_guardrails_stand_in_this_order() -> None:
     """The order is the meaning: what adds, what bounds, who owns, what slows a way down, what forbids it."""
     assert [g.__name__ for g in guardrails.GUARDRAILS] == [
         "demand",
+        "boost",
         "live",
         "policy_minimum",
         "policy_maximum",
         "scaler_maximum",
+        "pool_limit",
         "owner_level",
         "release",
         "blind",
         "small_change",
+        "hold",
+        "pause_writes",
     ]
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from tidegate.planning.leadtime import Lead
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.reasons import Reason
+
+if TYPE_CHECKING:  # it stands on this module
+    from tidegate.planning.pools import PoolView
 
 
 class Action(Enum):
@@ -27,6 +31,29 @@ class Judgement:
     reason: Reason
     level: int
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimit:
+    """How far a target's floor may rise now."""
+
+    units: int
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRefusal:
+    """The pool does not carry a target's need in full."""
+
+    pool: str
+    start: float
+    end: float
+    """Of the need."""
+    reason: Reason
+    message: str
+    earliest: float | None = None
+    """From when on all that is still needed is served; None when some of it never is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +88,8 @@ class TargetPlan:
     short_at: float | None = None
     """When that would have been needed."""
     blind: bool = False
+    refusals: tuple[PoolRefusal, ...] = ()
+    """What its pool does not carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +144,5 @@ class Plan:
     """Due now, in the order of readiness: database, cache, app, edge. Empty when nothing changes."""
     next_at: float | None
     """When something is due next."""
+    pools: Mapping[str, PoolView] = field(default_factory=dict)
+    """Each pool's plan and step, by name."""

@@ -2,7 +2,8 @@
 
 Each gets the facts and the level so far and returns a ``Judgement`` when it has something to say, else None; its level
 is the next one's input. The order is the meaning (``GUARDRAILS`` below, tested as such): demand first, then what may
-only add, then the bounds, then the owner, then what slows a way down, then what forbids it.
+only add, then the bounds, then the owner, then what slows a way down, then what forbids
+it; on-call has the last word.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tidegate.planning.decision import Judgement
+from tidegate.planning import override as overrides
+from tidegate.planning.decision import Judgement, PoolLimit
 from tidegate.planning.model import Observed, PlanSettings, Policy, Release, TargetSpec
+from tidegate.planning.override import Override
 from tidegate.planning.reasons import Reason
 
 RELEASE_INTERVAL = 30.0
@@ -44,6 +47,12 @@ class Facts:
     """Since when the oldest of the target's measured signals is blind; None when all are fresh, or none is measured."""
     ended_at: float | None
     """When the announced need last ended, for a loan that outlived it; None while there is one."""
+    announced: int | None = None
+    """``due`` without what overrides add; None: they add nothing."""
+    overrides: tuple[Override, ...] = ()
+    """Those in force."""
+    pool: PoolLimit | None = None
+    """How far the target's pool lets it rise; None: it has none, or the pool says nothing."""
 
     @property
     def current(self) -> int:
@@ -61,11 +70,21 @@ Guardrail = Callable[[Facts, int], Judgement | None]
 
 def demand(facts: Facts, level: int) -> Judgement | None:
     """What the announced events need, by the time they need it."""
-    if facts.due <= 0:
+    due = facts.due if facts.announced is None else facts.announced
+    if due <= 0:
         return Judgement(Reason.NO_EVENT_AHEAD, 0, "no announced event needs units now")
-    if facts.due > facts.need and facts.observed.loan and facts.due <= facts.current:
-        return Judgement(Reason.RELEASE_HOLD, facts.due, f"{facts.due} units kept: within hold or lead time")
-    return Judgement(Reason.EVENT_DEMAND, facts.due, f"announced events need {facts.due} units")
+    if due > facts.need and facts.observed.loan and due <= facts.current:
+        return Judgement(Reason.RELEASE_HOLD, due, f"{due} units kept: within hold or lead time")
+    return Judgement(Reason.EVENT_DEMAND, due, f"announced events need {due} units")
+
+
+def boost(facts: Facts, level: int) -> Judgement | None:
+    """What on-call adds to the need, by when it is due; before any bound."""
+    if facts.announced is None or facts.due <= level:
+        return None
+    found = overrides.boosted(level, facts.overrides, now=facts.now)
+    message = found.message if found is not None else f"{facts.due} units kept of a boost that is over: within hold"
+    return Judgement(Reason.OVERRIDE_BOOST, facts.due, message)
 
 
 def live(facts: Facts, level: int) -> Judgement | None:
@@ -96,6 +115,16 @@ def scaler_maximum(facts: Facts, level: int) -> Judgement | None:
     if most is None or level <= most:
         return None
     return Judgement(Reason.SCALER_MAXIMUM, most, f"{level} units needed, but the autoscaler's maxReplicas is {most}")
+
+
+def pool_limit(facts: Facts, level: int) -> Judgement | None:
+    """No further up than the pool has machines for, and never down for its sake."""
+    if facts.pool is None:
+        return None
+    most = max(facts.pool.units, facts.current)
+    if level <= most:
+        return None
+    return Judgement(facts.pool.reason, most, f"{level} units needed: {facts.pool.message}")
 
 
 def owner_level(facts: Facts, level: int) -> Judgement | None:
@@ -195,16 +224,32 @@ def small_change(facts: Facts, level: int) -> Judgement | None:
     )
 
 
+def hold(facts: Facts, level: int) -> Judgement | None:
+    """On-call forbids every step down."""
+    found = overrides.held(level, facts.overrides, current=facts.current, now=facts.now)
+    return Judgement(found.reason, found.level, found.message) if found is not None else None
+
+
+def pause_writes(facts: Facts, level: int) -> Judgement | None:
+    """On-call forbids every write."""
+    found = overrides.paused(level, facts.overrides, current=facts.current, now=facts.now)
+    return Judgement(found.reason, found.level, found.message) if found is not None else None
+
+
 GUARDRAILS: tuple[Guardrail, ...] = (
     demand,
+    boost,
     live,
     policy_minimum,
     policy_maximum,
     scaler_maximum,
+    pool_limit,
     owner_level,
     release,
     blind,
     small_change,
+    hold,
+    pause_writes,
 )
 
 

@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import Resources
+
+if TYPE_CHECKING:  # they stand on this module
+    from tidegate.planning.override import Override
+    from tidegate.planning.shift.model import PoolWorld
 
 STAGES = ("database", "cache", "app", "edge")
 """The order of readiness: what stands behind is ready first."""
@@ -135,6 +140,10 @@ class TargetSpec:
     minimum: int = 1
     maximum: int = 1000
     lead: LeadTimeGuess = LeadTimeGuess()
+    lane: str | None = None
+    """The lane of the policy's pool that its units run in; None: it asks no pool."""
+    unit: Resources | None = None
+    """What one unit takes of the pool, rounded up; None: what its pods are seen to request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,8 @@ class Policy:
     """Of the events' errors, 0 to 1: 0 lets independent errors cancel, 1 adds them as if one cause moved all."""
     release: Release = Release()
     blind_max: float = 1800.0
+    pool: str | None = None
+    """Name of the CapacityPool that targets with a lane ask for their machines."""
     created: float = 0.0
     """Creation time; on a shared workload one that enforces wins, then the oldest, then the smaller key."""
     uid: str = ""
@@ -285,6 +296,8 @@ class Observed:
     """Why units are not ready, as far as it is to be seen; looked for only while an event is near."""
     rooms: tuple[Room, ...] = ()
     """Bounds that it shares with others; looked for only while an event is near."""
+    unit: Resources | None = None
+    """What the pod template requests; None when nobody can tell."""
     spare_units: int | None = None
     """How many more units fit on the machines that are up; None when nobody can tell."""
 
@@ -332,3 +345,6 @@ class World:
     settings: PlanSettings = PlanSettings()
     stopped: bool = False
     """The durable stop is set: nothing is borrowed and nothing is moved."""
+    pools: Mapping[str, PoolWorld] = field(default_factory=dict)
+    """Pools by name."""
+    overrides: tuple[Override, ...] = ()

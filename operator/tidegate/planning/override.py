@@ -41,6 +41,8 @@ class Override:
     reason: str
     percent: int = 0
     """Of BOOST: added to the need."""
+    created: float = 0.0
+    """When it was written: what lies before is not boosted."""
     uid: str = ""
     generation: int = 0
 

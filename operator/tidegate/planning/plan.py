@@ -7,6 +7,7 @@ milliseconds. Both give the same plan (a property test holds them together).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +31,9 @@ from tidegate.planning.model import (
     TargetSpec,
     World,
 )
-from tidegate.planning.targets import decide, not_ours, step_of
+from tidegate.planning.override import Override, OverrideAction, in_force
+from tidegate.planning.pools import PoolPlanner, PoolTarget
+from tidegate.planning.targets import Say, boosted, decide, not_ours, step_of
 from tidegate.planning.timeline import Timeline, stage_shift, timeline
 
 BACK = 7200.0
@@ -62,6 +65,7 @@ class _Decided:
     readings: tuple[Reading | None, ...]
     samples: tuple[Measured, ...]
     stopped: bool
+    say: Say
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class Planner:
     _queued_at: int = 0
     _longest_moved: float = 0.0
     _verdicts: verdict.Verdicts = field(default_factory=verdict.Verdicts)
+    _pools: PoolPlanner = field(default_factory=PoolPlanner)
 
     def plan(self, world: World, now: float, *, changed: frozenset[Key] | None = None) -> Plan:
         """Work out the plan of an instant.
@@ -90,20 +95,24 @@ class Planner:
         book = self._bring_up(world, now, changed)
         targets = _targets_of(world)
         moved = self._requeue(world, targets, book, now)
+        spoken = {key: _overrides(world, policy, target, now) for key, (policy, target, _) in targets.items()}
+        pools = self._pools.of(world, self._on_pools(world, targets, book, spoken), now)
         plans: dict[TargetKey, TargetPlan] = {}
         for key, (policy, target, winner) in targets.items():
             if winner is not None:
                 plans[key] = not_ours(policy, target, winner, now=now)
                 continue
-            plans[key] = self._decide(world, key, policy, target, book, now, moved)
+            say = Say(spoken[key], pools.limits.get(key), pools.refusals.get(key, ()))
+            plans[key] = self._decide(world, key, policy, target, book, now, moved, say)
         for gone in self._decided.keys() - plans.keys():
             del self._decided[gone]
         verdicts = self._verdicts.of(world, book, plans, now)
         steps = [s for key, p in plans.items() if (s := step_of(world.policies[key[0]], p)) is not None]
         stage = {key: STAGES.index(target.stage) for key, (_, target, _) in targets.items()}
         steps.sort(key=lambda s: (stage[s.policy, s.target], s.policy, s.target))
-        upcoming = [p.next_at for p in plans.values() if p.next_at is not None]
-        return Plan(now, plans, verdicts, tuple(steps), min(upcoming, default=None))
+        times = (*(p.next_at for p in plans.values()), *(v.next_at for v in pools.views.values()))
+        upcoming = [at for at in times if at is not None]
+        return Plan(now, plans, verdicts, tuple(steps), min(upcoming, default=None), pools.views)
 
     def timeline(self, world: World, policy: Policy, target: TargetSpec, now: float) -> Timeline | None:
         """A target's need and lead over time, for explaining and for looking ahead; None without any need."""
@@ -111,6 +120,19 @@ class Planner:
         self._requeue(world, _targets_of(world), book, now)
         curve = self._curve(book, (policy.key, target.name), policy, target)
         return self._timeline(world, policy, target, book, curve.units)
+
+    def _on_pools(
+        self,
+        world: World,
+        targets: dict[TargetKey, tuple[Policy, TargetSpec, Key | None]],
+        book: Book,
+        spoken: Mapping[TargetKey, tuple[Override, ...]],
+    ) -> Iterator[PoolTarget]:
+        for key, (policy, target, winner) in targets.items():
+            if winner is None and policy.pool is not None and target.lane is not None:
+                observed = world.observed.get(key, Observed())
+                line = self._timeline(world, policy, target, book, self._curves[key].units)
+                yield PoolTarget(key, policy, target, observed, boosted(line, spoken[key]))
 
     @property
     def book(self) -> Book:
@@ -203,6 +225,7 @@ class Planner:
         book: Book,
         now: float,
         moved: tuple[int, int],
+        say: Say,
     ) -> TargetPlan:
         curve = self._curves[key]
         observed = world.observed.get(key, Observed())
@@ -216,13 +239,14 @@ class Planner:
             and known.readings == readings
             and known.samples == samples
             and known.stopped == world.stopped
+            and known.say == say
             and known.made_at <= now < known.plan.valid_until
             and not self._touches(known.plan, curve, book, moved)
         ):
             return known.plan
         line = self._timeline(world, policy, target, book, curve.units)
-        plan = decide(world, policy, target, observed, readings, line, now=now)
-        self._decided[key] = _Decided(plan, now, policy, curve, observed, readings, samples, world.stopped)
+        plan = decide(world, policy, target, observed, readings, line, say, now=now)
+        self._decided[key] = _Decided(plan, now, policy, curve, observed, readings, samples, world.stopped, say)
         return plan
 
     def _touches(self, plan: TargetPlan, curve: _Curve, book: Book, moved: tuple[int, int]) -> bool:
@@ -274,6 +298,15 @@ def _rises(units: Units, target: TargetSpec) -> NDArray[np.int64]:
     """Units that each cell adds to the one before, within the target's bounds."""
     bounded = np.clip(units, target.minimum, max(target.maximum, target.minimum))
     return np.maximum(np.diff(bounded, prepend=bounded[:1]), 0)
+
+
+def _overrides(world: World, policy: Policy, target: TargetSpec, now: float) -> tuple[Override, ...]:
+    """Overrides that name a target; a boost that is over counts as long as the hold of what it raised."""
+    if not world.overrides:
+        return ()
+    held = now - policy.release.hold - stage_shift(policy, target)
+    mine = in_force(world.overrides, policy.key, target.name, held)
+    return tuple(one for one in mine if now < one.until or one.action is OverrideAction.BOOST)
 
 
 def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading | None, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tidegate.planning.capacity import units_for
-from tidegate.planning.decision import Action, Judgement, Step, TargetPlan
+from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
 from tidegate.planning.evidence import slipped, started_at
 from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, pause, step_down
 from tidegate.planning.leadtime import Lead, lead_of, start_time
@@ -22,6 +25,7 @@ from tidegate.planning.model import (
     Trouble,
     World,
 )
+from tidegate.planning.override import MOST, Override, OverrideAction
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
 
@@ -34,6 +38,29 @@ _DOWNWARDS = {
 """The reasons for a level, said of a step down to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Who else has a say in a target's level."""
+
+    overrides: tuple[Override, ...] = ()
+    """Those that name it, also what is over but still within the hold; sorted."""
+    limit: PoolLimit | None = None
+    refusals: tuple[PoolRefusal, ...] = ()
+
+
+def boosted(line: Timeline | None, overrides: Iterable[Override]) -> Timeline | None:
+    """A timeline with what boosts add in the cells that they reach; the very same one when there are none."""
+    boosts = [one for one in overrides if one.action is OverrideAction.BOOST]
+    if line is None or not boosts:
+        return line
+    units = line.units.copy()
+    for one in boosts:
+        span = slice(line.column(one.created), line.column(one.until - line.cell) + 1)
+        more = -(-line.units[span] * (100 + one.percent) // 100)
+        units[span] = np.maximum(units[span], np.minimum(more, MOST))
+    return replace(line, units=units)
+
+
 def decide(
     world: World,
     policy: Policy,
@@ -41,6 +68,7 @@ def decide(
     observed: Observed,
     readings: Sequence[Reading | None],
     line: Timeline | None,
+    say: Say,
     *,
     now: float,
 ) -> TargetPlan:
@@ -48,7 +76,9 @@ def decide(
     settings = world.settings
     acting = policy.mode is Mode.ENFORCE
     live, blind_since = _measured(policy, target, readings, now=now)
+    plain, line = line, boosted(line, say.overrides)
     wanted_line = line if acting or observed.loan is None else None
+    announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
     facts = Facts(
         now=now,
         policy=policy,
@@ -61,10 +91,13 @@ def decide(
         live=live,
         blind_since=blind_since,
         ended_at=wanted_line.ended_before(now) if wanted_line else -math.inf,
+        announced=announced,
+        overrides=tuple(one for one in say.overrides if now < one.until),
+        pool=say.limit if acting else None,
     )
     lead = _lead(world, policy, target, line, observed, now)
     if observed.trouble is not None or observed.level is None:
-        return _troubled(facts, lead, line)
+        return replace(_troubled(facts, lead, line), refusals=say.refusals)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
     if level == facts.current and reason in (Reason.EVENT_DEMAND, Reason.RELEASE_STEP):
@@ -76,7 +109,7 @@ def decide(
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
         action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
-    return _plan(facts, action, level, trail, reason, message, lead, line)
+    return replace(_plan(facts, action, level, trail, reason, message, lead, line), refusals=say.refusals)
 
 
 def not_ours(policy: Policy, target: TargetSpec, winner: Key, *, now: float) -> TargetPlan:
@@ -169,6 +202,8 @@ def _lead(
 
 
 def _action(facts: Facts, level: int, trail: tuple[Judgement, ...]) -> Action:
+    if any(one.action is OverrideAction.PAUSE for one in facts.overrides):
+        return Action.NOTHING
     if facts.observed.loan is not None and level == facts.rest <= facts.current:
         return Action.RETURN  # the last step down and the return are one: value, owner, loan
     if level > facts.current:
@@ -239,7 +274,7 @@ def _expected(
     if line is None or level is None or ready is None or ready >= level:
         return None, None
     written_at = loan.stepped_at if action is not Action.RAISE and loan is not None else facts.now
-    usual = sum(seconds for part, seconds in lead.parts if part in ("creation", "machines"))
+    usual = line.placing(facts.now, level)
     written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)
     reserve = facts.settings.reaction + facts.settings.fail_over
     late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=reserve)
@@ -314,7 +349,7 @@ def _way_down(
 
 def _valid_until(facts: Facts, next_at: float | None, line: Timeline | None) -> float:
     """When time alone may change the decision: the next write, the next cell, the end of a wait."""
-    bounds = [facts.now + facts.settings.horizon / 2]
+    bounds = [facts.now + facts.settings.horizon / 2, *(one.until for one in facts.overrides)]
     if next_at is not None:
         bounds.append(next_at)
     loan = facts.observed.loan

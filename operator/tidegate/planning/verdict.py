@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.planning.book import SHIFT, WATCH, Book, Entry
-from tidegate.planning.decision import Outcome, TargetPlan, Verdict
+from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
 from tidegate.planning.evidence import blocking, cramped
 from tidegate.planning.model import Announcement, Evidence, Key, Observed, Occurrence, Policy, Ref, Room, World
 from tidegate.planning.reasons import Reason
+
+OURS = "tidegate.dev/v1alpha1"
 
 PACE = 5.0
 """Seconds on which verdicts tick: time alone makes one worth working out again no sooner."""
@@ -132,7 +134,7 @@ def _verdict(
     seen = {t.name: (plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed())) for t in carrying}
     tight = cramped(seen.values())
     cases = [
-        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now)
+        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now, occurrence)
         for t in sorted(carrying, key=lambda t: t.name)
     ]
     judged = [_of_target(case, occurrence.start) for case in cases]
@@ -151,6 +153,12 @@ def _of_target(case: Case, start: float) -> Verdict:
             return Verdict(
                 Outcome.BLOCKED, found.reason, message, start, target=name, object=found.object, field=found.field
             )
+    waiting = max(_refused(case), key=lambda r: r.earliest or 0.0, default=None)
+    if waiting is not None and waiting.earliest is not None:
+        ready_at = waiting.earliest + plan.lead.seconds
+        return Verdict(
+            Outcome.LATE, waiting.reason, f"{name}: {waiting.message}", start, ready_at=ready_at, target=name
+        )
     if plan.level is None or observed.ready is None or plan.reason is Reason.UNREADABLE:
         return Verdict(Outcome.UNKNOWN, plan.reason, f"{name}: {plan.message}", start, target=name)
     ready = f"{name}: {observed.ready} of {plan.level} ready"
@@ -178,6 +186,7 @@ class Case:
     tight: tuple[Room, str] | None
     """A shared bound under which its peak does not fit."""
     now: float
+    occurrence: Occurrence
 
 
 Cause = Callable[[Case], Evidence | None]
@@ -212,6 +221,20 @@ def under_a_quota(case: Case) -> Evidence | None:
     return Evidence(Reason.QUOTA_EXCEEDED, room.object, room.field, message)
 
 
+def in_the_pool(case: Case) -> Evidence | None:
+    """The pool does not carry the need, and will not in time for any of it."""
+    found = next((r for r in _refused(case) if r.earliest is None), None)
+    if found is None:
+        return None
+    return Evidence(found.reason, Ref(OURS, "CapacityPool", "", found.pool), "spec.lanes", found.message)
+
+
+def _refused(case: Case) -> list[PoolRefusal]:
+    """What the pool does not carry of the needs that the occurrence falls into."""
+    start, end = case.occurrence.start, case.occurrence.start + case.occurrence.duration
+    return [r for r in case.plan.refusals if r.start < end and start < r.end]
+
+
 def in_the_cluster(case: Case) -> Evidence | None:
     """Units that are wanted and will not become ready by waiting."""
     plan, ready = case.plan, case.observed.ready
@@ -223,9 +246,9 @@ def in_the_cluster(case: Case) -> Evidence | None:
     return replace(found, message=f"{ready} of {plan.level} ready: {found.message}")
 
 
-CAUSES: tuple[Cause, ...] = (in_trouble, under_the_scalers_maximum, under_a_quota, in_the_cluster)
+CAUSES: tuple[Cause, ...] = (in_trouble, under_the_scalers_maximum, under_a_quota, in_the_pool, in_the_cluster)
 """What is looked at, in this order; the first that stands is named."""
 
 
 def _policy_ref(key: Key) -> Ref:
-    return Ref("tidegate.dev/v1alpha1", "ScalingPolicy", key.namespace, key.name)
+    return Ref(OURS, "ScalingPolicy", key.namespace, key.name)

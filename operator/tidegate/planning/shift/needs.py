@@ -36,21 +36,22 @@ class Level(NamedTuple):
 
 
 def levels_of(
-    line: Timeline, policy: Policy, target: TargetSpec, settings: PlanSettings, now: float
+    line: Timeline, policy: Policy, target: TargetSpec, settings: PlanSettings, now: float, *, most: int | None = None
 ) -> tuple[Level, ...]:
     """The levels that a target will be written to, from the past that still holds to the horizon: its needs from when
-    they are due, held, and stepped down as the policy's release says; bounded by its min and max.
+    they are due, held, and stepped down as the policy's release says; bounded by its min and max, and by the ``most``
+    that the autoscaler in front of it allows.
     """
     last = line.column(now + settings.horizon)
     first = line.column(now - line.hold - line.shift)
     written = np.zeros(last + 1, dtype=np.int64)
     due = np.floor(line.due_times(0, last + 1) / line.cell).astype(np.int64) - line.first
     held = math.ceil((line.hold + line.shift) / line.cell)
-    for column in np.flatnonzero(line.units[: last + 1] > 0):
-        low = max(int(due[column]), 0)
-        span = written[low : int(column) + held + 1]
-        np.maximum(span, int(line.units[column]), out=span)
-    written[written > 0] = np.clip(written[written > 0], target.minimum, max(target.maximum, target.minimum))
+    for start, end, units in _runs(line.units[: last + 1]):
+        span = written[max(int(due[start:end].min()), 0) : end + held]
+        np.maximum(span, units, out=span)
+    ceiling = max(target.maximum, target.minimum) if most is None else min(max(target.maximum, target.minimum), most)
+    written[written > 0] = np.clip(written[written > 0], min(target.minimum, ceiling), ceiling)
     written = _stepped_down(written, policy.release.step_per_minute * line.cell / 60.0)
     return tuple(
         Level((line.first + first + start) * line.cell, (line.first + first + end) * line.cell, units)

@@ -1,0 +1,214 @@
+"""Pools among the plans of targets: what the lanes' targets will need of them, and how far their floors may rise now.
+
+Between the timelines of targets and the shift, which knows neither events nor policies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tidegate.planning.decision import PoolLimit, PoolRefusal
+from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, TargetSpec, World
+from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.resources import NOTHING, Resources
+from tidegate.planning.shift.facts import Holder, Standing, facts_of
+from tidegate.planning.shift.handover import State
+from tidegate.planning.shift.model import Need, PoolFacts, PoolWorld
+from tidegate.planning.shift.needs import levels_of, needs_of
+from tidegate.planning.shift.outcome import PoolPlan
+from tidegate.planning.shift.plan import plan_pool
+from tidegate.planning.shift.step import PoolStep, step
+from tidegate.planning.timeline import Timeline
+
+TargetKey = tuple[Key, str]
+
+KEEP = 30.0
+"""Seconds for which a pool's timetable is kept while what it was made from stands. Judgment: the loop's two beats."""
+WATCHING = 3.0
+"""Seconds until a hand-over that waits for machines is looked at again."""
+_WAITING = {State.DRAIN, State.HOLD, State.GIVE_BACK}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """What was decided for a pool."""
+
+    facts: PoolFacts
+    plan: PoolPlan
+    step: PoolStep
+    next_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTarget:
+    """A target that plans on a pool, with all that its need follows from."""
+
+    key: TargetKey
+    policy: Policy
+    target: TargetSpec
+    observed: Observed
+    line: Timeline | None
+    """None: no event needs it."""
+
+    @property
+    def owner(self) -> str:
+        """As in ``Need.owner``."""
+        return f"{self.policy.key}/{self.target.name}"
+
+    @property
+    def unit(self) -> Resources | None:
+        """What one unit takes."""
+        return self.target.unit if self.target.unit is not None else self.observed.unit
+
+    @property
+    def rest(self) -> int:
+        """Its owner's level."""
+        loan = self.observed.loan
+        return loan.original if loan else (self.observed.level or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOutcome:
+    """What the pools make of the targets on them."""
+
+    views: Mapping[str, PoolView] = field(default_factory=dict)
+    limits: Mapping[TargetKey, PoolLimit] = field(default_factory=dict)
+    refusals: Mapping[TargetKey, tuple[PoolRefusal, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Made:
+    at: float
+    inputs: object
+    plan: PoolPlan
+
+
+@dataclass(slots=True)
+class PoolPlanner:
+    """Plans pools again and again; a timetable is kept while what it was made from stands."""
+
+    _made: dict[str, _Made] = field(default_factory=dict)
+
+    def of(self, world: World, targets: Iterable[PoolTarget], now: float) -> PoolOutcome:
+        """Plan all pools. ``targets`` are those whose policy names a pool and that name a lane."""
+        by_pool: dict[str, list[PoolTarget]] = defaultdict(list)
+        for target in targets:
+            if target.policy.pool is not None:
+                by_pool[target.policy.pool].append(target)
+        views: dict[str, PoolView] = {}
+        limits: dict[TargetKey, PoolLimit] = {}
+        refusals: dict[TargetKey, tuple[PoolRefusal, ...]] = {}
+        for name, asking in by_pool.items():
+            if name not in world.pools:
+                refusals.update(_missing(name, asking, now, world.settings))
+        for name, one in world.pools.items():
+            if one.seen is None:
+                continue
+            view, needs = self._view(one, by_pool[name], world.settings, now)
+            views[name] = view
+            for target in by_pool[name]:
+                refusals[target.key] = _refusals(name, target, view.plan, needs, now, world.settings)
+                if (limit := _limit(target, view, needs, refusals[target.key])) is not None:
+                    limits[target.key] = limit
+        for gone in self._made.keys() - views.keys():
+            del self._made[gone]
+        return PoolOutcome(views, limits, refusals)
+
+    def _view(
+        self, one: PoolWorld, targets: list[PoolTarget], settings: PlanSettings, now: float
+    ) -> tuple[PoolView, list[Need]]:
+        acting = [t for t in targets if t.policy.mode is Mode.ENFORCE and t.unit is not None]
+        needs = [need for target in acting for need in _needs(target, settings, now)]
+        assert one.seen is not None  # noqa: S101 - the caller has looked
+        facts = facts_of(one.pool, one.seen, map(_standing, acting), one.marks, one.remaining)
+        plan = self._plan(one, facts, needs, now)
+        todo = step(one.pool, facts, plan, now)
+        waiting = any(h.state in _WAITING for h in todo.hand_overs)
+        times = [t for t in (todo.next_at, now + WATCHING if waiting else None) if t is not None]
+        return PoolView(facts, plan, todo, min(times, default=None)), needs
+
+    def _plan(self, one: PoolWorld, facts: PoolFacts, needs: list[Need], now: float) -> PoolPlan:
+        inputs = (one.pool, facts, needs)
+        made = self._made.get(one.pool.name)
+        if made is not None and made.at <= now < made.at + KEEP and made.inputs == inputs:
+            return made.plan
+        plan = plan_pool(one.pool, facts, needs, now, promises=one.promises)
+        self._made[one.pool.name] = _Made(now, inputs, plan)
+        return plan
+
+
+def _needs(target: PoolTarget, settings: PlanSettings, now: float) -> tuple[Need, ...]:
+    if target.line is None or target.unit is None or target.target.lane is None:
+        return ()
+    levels = levels_of(target.line, target.policy, target.target, settings, now, most=target.observed.maximum)
+    return needs_of(
+        target.owner,
+        levels,
+        lane=target.target.lane,
+        namespace=target.policy.key.namespace,
+        unit=target.unit,
+        standing=target.rest,
+    )
+
+
+def _standing(target: PoolTarget) -> Standing:
+    ref, observed = target.target.ref, target.observed
+    asked = observed.level if observed.loan and observed.level is not None else target.rest
+    return Standing(
+        lane=target.target.lane or "",
+        owner=target.owner,
+        holder=Holder(ref.namespace, ref.kind, ref.name),
+        unit=target.unit or NOTHING,
+        rest=target.rest,
+        asked=asked,
+    )
+
+
+def _missing(
+    pool: str, targets: Iterable[PoolTarget], now: float, settings: PlanSettings
+) -> Iterable[tuple[TargetKey, tuple[PoolRefusal, ...]]]:
+    message = f"CapacityPool {pool} does not exist or cannot be used"
+    for target in targets:
+        yield target.key, (PoolRefusal(pool, now, now + settings.horizon, Reason.POOL_MISSING, message),)
+
+
+def _refusals(
+    pool: str, target: PoolTarget, plan: PoolPlan, needs: Iterable[Need], now: float, settings: PlanSettings
+) -> tuple[PoolRefusal, ...]:
+    """What of the target's needs the pool does not carry; of the two halves of a need the first is told."""
+    if target.unit is None:
+        return (PoolRefusal(pool, now, now + settings.horizon, Reason.UNIT_UNKNOWN, SENTENCES[Reason.UNIT_UNKNOWN]),)
+    spans = {need.key: need for need in needs if need.owner == target.owner}
+    found: dict[str, PoolRefusal] = {}
+    for one in plan.refusals:
+        if one.key in spans:
+            need = spans[one.key]
+            told = PoolRefusal(pool, need.start, need.end, one.reason, one.message, one.earliest)
+            before = found.get(one.key)
+            if before is None or (before.earliest is not None and _later(told, before)):
+                found[one.key] = told
+    return tuple(found[key] for key in sorted(found))
+
+
+def _later(one: PoolRefusal, other: PoolRefusal) -> bool:
+    return (one.earliest or math.inf) > (other.earliest or math.inf)
+
+
+def _limit(
+    target: PoolTarget, view: PoolView, needs: Iterable[Need], refusals: Iterable[PoolRefusal]
+) -> PoolLimit | None:
+    """Units that the target may have now; None where the pool says nothing about it."""
+    if target.unit is None or target.policy.mode is not Mode.ENFORCE:
+        return None
+    mine = [need.key for need in needs if need.owner == target.owner]
+    if not mine:
+        return None
+    allowed = [view.step.balance.allowed.get(key, NOTHING) for key in mine]
+    units = target.rest + sum(target.unit.units_in(amount) for amount in allowed if not amount.nothing)
+    for refusal in refusals:
+        if refusal.start <= view.plan.now:
+            return PoolLimit(units, refusal.reason, refusal.message)
+    return PoolLimit(units, Reason.POOL_LIMIT, f"{units} units is what the pool has free now; more follows")

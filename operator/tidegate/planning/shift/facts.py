@@ -1,0 +1,148 @@
+"""From what was seen of a pool to what its planning is told: who uses what, on which side.
+
+The adapter counts pods by who controls them; here they are told apart: members of a lane, a lane's own namespaces, and
+others, whose use is taken off the capacity.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tidegate.planning.model import Ref
+from tidegate.planning.resources import NOTHING, Resources, total
+from tidegate.planning.shift.model import Lane, LaneUse, Mark, Member, MemberKind, MemberRef, Pool, PoolFacts, Work
+
+
+class Holder(NamedTuple):
+    """Who controls pods: the workload, not the ReplicaSet in between."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """What the pods of one holder take, those that are leaving included."""
+
+    used: Resources
+    youngest: float
+    """When the youngest of them started, epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSeen:
+    """One object that a member of a lane names."""
+
+    ref: Ref
+    lane: str
+    member: str
+    """Name of the member in the pool."""
+    kind: MemberKind
+    unit: Resources
+    level: int
+    started_at: float = 0.0
+    """When it was last started as a whole (a Job's ``startTime``); 0 when the pods alone tell."""
+    saved_at: float | None = None
+    seen: bool = True
+    """False: it could not be looked at, and what stands here is old."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSeen:
+    """A pool as an adapter sees it."""
+
+    allocatable: Resources
+    """Of its ready nodes, or as given."""
+    occupancy: Mapping[Holder, Occupancy] = field(default_factory=dict)
+    """Of the pods on these nodes; of all pods where the capacity is given."""
+    members: tuple[MemberSeen, ...] = ()
+
+
+class Standing(NamedTuple):
+    """One target of a policy that plans on this pool."""
+
+    lane: str
+    owner: str
+    """``namespace/policy/target``, as in ``Need.owner``."""
+    holder: Holder
+    unit: Resources
+    rest: int
+    """Units of its owner: where it returns to."""
+    asked: int
+    """Units that it is asked to have now."""
+
+
+def facts_of(
+    pool: Pool,
+    seen: PoolSeen,
+    targets: Iterable[Standing],
+    marks: Mapping[Ref, Mark],
+    remaining: Mapping[str, float | None],
+) -> PoolFacts:
+    """Tell uses apart. ``remaining`` is the work left by member name, in unit-seconds; None when nobody can tell."""
+    mine = list(targets)
+    works = {
+        one.name: Work(remaining.get(one.name), one.work.deadline)
+        for lane in pool.lanes
+        for one in lane.members
+        if one.work is not None
+    }
+    members = tuple(_member(one, seen, marks, works) for one in seen.members if pool.lane(one.lane) is not None)
+    of_members = {_holder(m.ref) for m in members}
+    of_targets = {t.holder for t in mine}
+    sides = _sides(pool)
+    other: dict[str | None, list[Resources]] = defaultdict(list)
+    for holder, occupancy in seen.occupancy.items():
+        if holder not in of_members and holder not in of_targets:
+            other[sides.get(holder.namespace)].append(occupancy.used)
+    lanes = {lane.name: _use(lane, seen, mine, total(other[lane.name])) for lane in pool.lanes}
+    return PoolFacts(seen.allocatable - total(other[None]), lanes, members, works)
+
+
+def _sides(pool: Pool) -> dict[str, str]:
+    """The lane that a namespace counts for; one that several lanes let in counts for the first."""
+    sides: dict[str, str] = {}
+    for lane in pool.lanes:
+        for namespace in sorted(lane.allowed_namespaces):
+            sides.setdefault(namespace, lane.name)
+    return sides
+
+
+def _use(lane: Lane, seen: PoolSeen, targets: list[Standing], others: Resources) -> LaneUse:
+    mine = [t for t in targets if t.lane == lane.name]
+    held = total(seen.occupancy[t.holder].used for t in mine if t.holder in seen.occupancy)
+    return LaneUse(
+        standing=total(t.unit.times(t.rest) for t in mine) + others,
+        asked={t.owner: t.unit.times(max(0, t.asked - t.rest)) for t in mine},
+        used=held + others,
+    )
+
+
+def _member(one: MemberSeen, seen: PoolSeen, marks: Mapping[Ref, Mark], works: Mapping[str, Work]) -> Member:
+    occupancy = seen.occupancy.get(_holder(one.ref), Occupancy(NOTHING, 0.0))
+    return Member(
+        ref=one.ref,
+        lane=one.lane,
+        kind=one.kind,
+        unit=one.unit,
+        level=one.level,
+        used=occupancy.used,
+        running_since=max(one.started_at, occupancy.youngest),
+        saved_at=one.saved_at,
+        work=one.member if one.member in works else "",
+        mark=marks.get(one.ref),
+        seen=one.seen,
+    )
+
+
+def _holder(ref: Ref) -> Holder:
+    return Holder(ref.namespace, ref.kind, ref.name)
+
+
+def work_queries(pool: Pool) -> list[MemberRef]:
+    """Members whose remaining work is measured."""
+    return [m for lane in pool.lanes for m in lane.members if m.work is not None and m.work.query is not None]
