@@ -15,7 +15,9 @@ from pydantic_core import PydanticCustomError
 
 from tidegate.api.problems import (
     KIND_PATTERN,
+    LABEL_KEY_PATTERN,
     LABEL_PATTERN,
+    LABEL_VALUE_PATTERN,
     SIGNAL_PATTERN,
     SUBDOMAIN_PATTERN,
     VERSION_PATTERN,
@@ -72,21 +74,19 @@ def quantity(value: object) -> float:
     if type(value) is int:
         if 0 <= value <= MAX_QUANTITY:
             return float(value)
-        raise _refusal(
+        raise refusal(
             f"{quoted(value)} is too {'small' if value < 0 else 'large'}", f"a quantity from 0 to {MAX_QUANTITY}"
         )
     if isinstance(value, str):
         if _QUANTITY.fullmatch(value):
             return float(value)
-        raise _refusal(
+        raise refusal(
             f"{quoted(value)} is not a plain decimal number",
             'digits with at most 9 decimals, no sign, unit or exponent, e.g. 2000000 or "2.5"',
         )
     if isinstance(value, float):
-        raise _refusal(f"{value} is a floating-point number", f'a decimal number in quotes: "{_as_decimal(value)}"')
-    raise _refusal(
-        f"{quoted(value)} is not a number", 'an integer or a decimal number in quotes, e.g. 2000000 or "2.5"'
-    )
+        raise refusal(f"{value} is a floating-point number", f'a decimal number in quotes: "{_as_decimal(value)}"')
+    raise refusal(f"{quoted(value)} is not a number", 'an integer or a decimal number in quotes, e.g. 2000000 or "2.5"')
 
 
 def positive_quantity(value: object) -> float:
@@ -94,10 +94,11 @@ def positive_quantity(value: object) -> float:
     number = quantity(value)
     if number > 0:
         return number
-    raise _refusal("0 would mean nothing here", 'a quantity above 0, e.g. 250 or "0.5"')
+    raise refusal("0 would mean nothing here", 'a quantity above 0, e.g. 250 or "0.5"')
 
 
-def _refusal(wrong: str, right: str) -> PydanticCustomError:
+def refusal(wrong: str, right: str) -> PydanticCustomError:
+    """A validator's refusal: what is wrong, and what would be right."""
     # The texts go in as context, never as the template: they may hold braces.
     return PydanticCustomError("tidegate", "{wrong}; {right}", {"wrong": wrong, "right": right})
 
@@ -154,6 +155,12 @@ ApiVersion = Annotated[str, StringConstraints(pattern=VERSION_PATTERN, max_lengt
 
 KindName = Annotated[str, StringConstraints(pattern=KIND_PATTERN, max_length=63, strict=True)]
 """Kind of an object of the cluster: ``Deployment``."""
+
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN, min_length=1, max_length=317, strict=True)]
+"""Key of a label: ``pool`` or ``example.com/pool``."""
+
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE_PATTERN, max_length=63, strict=True)]
+"""Value of a label."""
 
 _LOCAL_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
 

@@ -36,6 +36,7 @@ def policy_of(
         correlation=spec.correlation_percent / 100,
         release=Release(float(spec.release.hold_seconds), spec.release.max_step_percent_per_minute / 100),
         blind_max=float(spec.blind_max_seconds),
+        pool=None if spec.pool_ref is None else spec.pool_ref.name,
         created=created,
         uid=uid,
         generation=generation,
@@ -54,6 +55,8 @@ def _target(target: Target, namespace: str) -> TargetSpec:
         minimum=target.min,
         maximum=target.max,
         lead=LeadTimeGuess(float(target.lead_time.guess_seconds), float(target.lead_time.machine_seconds)),
+        lane=target.lane,
+        unit=None if target.unit is None else target.unit.needed(),
     )
 
 
@@ -85,6 +88,9 @@ def _check_targets(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
             wrong = f"{target.ref.kind} {quoted(target.ref.name)} is target {workloads[workload]} already"
             problems.append(Problem(f"{path}.ref", wrong, "merge them: several signals go into one capacity"))
         workloads.setdefault(workload, target.name)
+        if target.lane is not None and spec.pool_ref is None:
+            wrong = f"{quoted(target.lane)} is a lane of no pool"
+            problems.append(Problem(f"{path}.lane", wrong, "give spec.poolRef too, e.g. {name: hangzhou-a}"))
         check_target(target, path, problems)
 
 
@@ -104,3 +110,5 @@ def check_target(target: Target, path: str, problems: list[Problem]) -> None:
             wrong = f"has no capacity for {quoted(signal)}"
             right = f"use one of {', '.join(sorted(target.capacity))}, or add its capacity"
             problems.append(Problem(f"{path}.background.{signal}", wrong, right))
+    if target.unit is not None and target.lane is None:
+        problems.append(Problem(f"{path}.unit", "has no lane to ask", "give lane too, e.g. trading, or remove unit"))

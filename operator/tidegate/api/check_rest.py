@@ -7,12 +7,16 @@ Only parts that are well-formed by themselves are looked at, so that one mistake
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
+from tidegate.api.capacitypool import PoolCapacity, PoolLane, PoolMember
 from tidegate.api.check_event import check_moments, check_signals
+from tidegate.api.check_override import check_percent, check_until
 from tidegate.api.check_policy import check_target
+from tidegate.api.check_pool import check_capacity, check_lane, check_member, check_shares
 from tidegate.api.check_schedule import check_schedule, check_zone, parse_local
 from tidegate.api.liveevent import LiveEventSpec, Schedule
 from tidegate.api.problems import Problem
@@ -67,4 +71,37 @@ def rest_of_policy(spec: Mapping[str, Any]) -> list[Problem]:
         except ValidationError:
             continue
         check_target(target, f"spec.targets[{index}]", problems)
+    return problems
+
+
+def rest_of_pool(spec: Mapping[str, Any]) -> list[Problem]:
+    """Problems across the fields of each well-formed lane, or else member, of a CapacityPool's spec."""
+    problems: list[Problem] = []
+    with suppress(ValidationError):
+        check_capacity(PoolCapacity.model_validate(spec.get("capacity")), problems)
+    lanes = spec.get("lanes")
+    good: list[PoolLane] = []
+    for index, raw in enumerate(lanes if isinstance(lanes, list) else ()):
+        try:
+            good.append(PoolLane.model_validate(raw))
+        except ValidationError:
+            members = raw.get("members") if isinstance(raw, Mapping) else None
+            for place, one in enumerate(members if isinstance(members, list) else ()):
+                with suppress(ValidationError):
+                    check_member(PoolMember.model_validate(one), f"spec.lanes[{index}].members[{place}]", problems)
+        else:
+            check_lane(good[-1], f"spec.lanes[{index}]", problems)
+    check_shares(good, problems)
+    return problems
+
+
+def rest_of_override(spec: Mapping[str, Any], error: ValidationError) -> list[Problem]:
+    """Problems across the well-formed fields of an Override's spec beside those in ``error``."""
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    broken = {detail["loc"][0] for detail in details if detail["loc"]}
+    problems: list[Problem] = []
+    if not broken & {"action", "percent"}:
+        check_percent(spec["action"], spec.get("percent"), problems)
+    if "until" not in broken:
+        check_until(spec["until"], problems)
     return problems

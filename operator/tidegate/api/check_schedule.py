@@ -87,15 +87,15 @@ def parse_local(text: str, path: str, problems: list[Problem]) -> datetime | Non
     return None
 
 
-def check_zone(name: str, problems: list[Problem]) -> ZoneInfo | None:
+def check_zone(name: str, problems: list[Problem], path: str = f"{_PATH}.timeZone") -> ZoneInfo | None:
     """The IANA zone of that name."""
     zone = find_zone(name)
     if zone is None:
-        problems.append(_bad_zone(name))
+        problems.append(_bad_zone(name, path))
     return zone
 
 
-def _bad_zone(name: str) -> Problem:
+def _bad_zone(name: str, path: str) -> Problem:
     near = near_zones(name)
     if near:
         right = f"did you mean {' or '.join(near)}?"
@@ -103,7 +103,7 @@ def _bad_zone(name: str) -> Problem:
         right = "an offset is no zone: name the place, e.g. Asia/Shanghai"
     else:
         right = "name the place as Area/City, e.g. Asia/Shanghai, America/New_York, Europe/Berlin"
-    return Problem(f"{_PATH}.timeZone", f"{quoted(name)} is not an IANA time zone", right)
+    return Problem(path, f"{quoted(name)} is not an IANA time zone", right)
 
 
 def _check_rule(

@@ -13,16 +13,22 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tidegate.api.base import API_VERSION
+from tidegate.api.capacitypool import CapacityPoolSpec
 from tidegate.api.check_event import check_moments, check_signals
+from tidegate.api.check_override import override_of
 from tidegate.api.check_policy import policy_of
-from tidegate.api.check_rest import rest_of_event, rest_of_policy
+from tidegate.api.check_pool import pool_of
+from tidegate.api.check_rest import rest_of_event, rest_of_override, rest_of_policy, rest_of_pool
 from tidegate.api.check_schedule import check_schedule
 from tidegate.api.liveevent import LiveEventSpec
+from tidegate.api.override import OverrideSpec
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject, Problem, explain, quoted
 from tidegate.api.scalingpolicy import ScalingPolicySpec
 from tidegate.api.walltime import from_rfc3339
 from tidegate.planning.model import Announcement, Key, Moment, Policy
+from tidegate.planning.override import Override
+from tidegate.planning.shift.model import Pool
 
 
 def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
@@ -86,8 +92,52 @@ def parse_policy(obj: Mapping[str, Any]) -> Policy:
     return policy
 
 
-def _identity(obj: Mapping[str, Any], kind: str) -> tuple[Key, Mapping[str, Any]]:
-    """The object's key and metadata, or InvalidObject. An object of a file without namespace is in ``default``."""
+def parse_pool(obj: Mapping[str, Any], *, now: float) -> Pool:
+    """A CapacityPool object as the core knows it. InvalidObject carries every problem it has.
+
+    Deadlines of its work are times of day: each is the first instant of it after ``now`` (epoch seconds), so that a
+    pool is parsed again when one has passed.
+    """
+    key, metadata = _identity(obj, "CapacityPool", namespaced=False)
+    raw = _spec_of(obj, CapacityPoolSpec)
+    try:
+        spec = CapacityPoolSpec.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidObject([*explain(error, CapacityPoolSpec), *rest_of_pool(raw)]) from None
+    problems: list[Problem] = []
+    uid, generation = _text(metadata.get("uid")), _whole(metadata.get("generation"))
+    pool = pool_of(spec, key.name, now=now, uid=uid, generation=generation, problems=problems)
+    if problems:
+        raise InvalidObject(problems)
+    return pool
+
+
+def parse_override(obj: Mapping[str, Any]) -> Override:
+    """An Override object as the core knows it, also one that is over. InvalidObject carries every problem it has."""
+    key, metadata = _identity(obj, "Override")
+    raw = _spec_of(obj, OverrideSpec)
+    try:
+        spec = OverrideSpec.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidObject([*explain(error, OverrideSpec), *rest_of_override(raw, error)]) from None
+    problems: list[Problem] = []
+    override = override_of(
+        spec,
+        key,
+        created=_instant(metadata.get("creationTimestamp")),
+        uid=_text(metadata.get("uid")),
+        generation=_whole(metadata.get("generation")),
+        problems=problems,
+    )
+    if problems:
+        raise InvalidObject(problems)
+    return override
+
+
+def _identity(obj: Mapping[str, Any], kind: str, *, namespaced: bool = True) -> tuple[Key, Mapping[str, Any]]:
+    """The object's key and metadata, or InvalidObject. An object of a file without namespace is in ``default``; one of
+    the whole cluster has an empty one.
+    """
     if not isinstance(obj, Mapping):
         raise InvalidObject([Problem("", f"{quoted(obj)} is not an object", f"give a {kind} with metadata and spec")])
     problems: list[Problem] = []
@@ -98,10 +148,12 @@ def _identity(obj: Mapping[str, Any], kind: str) -> tuple[Key, Mapping[str, Any]
     metadata = obj.get("metadata")
     if not isinstance(metadata, Mapping):
         raise InvalidObject([*problems, Problem("metadata", "is missing", "give metadata with a name")])
-    name, namespace = metadata.get("name"), metadata.get("namespace", "default")
-    for field, value in (("name", name), ("namespace", namespace)):
+    name, namespace = metadata.get("name"), metadata.get("namespace", "default" if namespaced else "")
+    for field, value in (("name", name), ("namespace", namespace)) if namespaced else (("name", name),):
         if not isinstance(value, str) or not value:
             problems.append(Problem(f"metadata.{field}", "is missing or no text", "give a name, e.g. spring-sale"))
+    if not namespaced and namespace != "":
+        problems.append(Problem("metadata.namespace", f"a {kind} is of the whole cluster", "leave it out"))
     if problems:
         raise InvalidObject(problems)
     return Key(intern(str(namespace)), str(name)), metadata

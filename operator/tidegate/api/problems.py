@@ -20,6 +20,8 @@ SUBDOMAIN_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 VERSION_PATTERN = r"^([a-z0-9.-]+/)?v[a-z0-9]+$"
 KIND_PATTERN = r"^[A-Z][A-Za-z0-9]*$"
 POINTER_PATTERN = r"^/.+$"
+LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 
 _PATTERN_HINTS = {
     SIGNAL_PATTERN: "lower-case letters, digits and underscores, first a letter: orders_per_second",
@@ -28,6 +30,8 @@ _PATTERN_HINTS = {
     VERSION_PATTERN: "a group and a version, or a version alone: apps/v1",
     KIND_PATTERN: "the kind as it is written in manifests: Deployment",
     POINTER_PATTERN: "a JSON pointer: /spec/minReplicas",
+    LABEL_KEY_PATTERN: "the key of a label: pool, or example.com/pool",
+    LABEL_VALUE_PATTERN: "the value of a label: letters, digits, dashes, dots and underscores",
 }
 """What is right where a pattern does not match."""
 
@@ -167,7 +171,9 @@ def _sentence(
         return "is empty" if value == "" else f"{quoted(value)} is too short", f"give it{_example(field)}"
     if kind == "string_pattern_mismatch":
         pattern = str(context.get("pattern"))
-        what = {POINTER_PATTERN: "pointer", VERSION_PATTERN: "version"}.get(pattern, "name")
+        what = {POINTER_PATTERN: "pointer", VERSION_PATTERN: "version", LABEL_VALUE_PATTERN: "value"}.get(
+            pattern, "name"
+        )
         return f"{quoted(value)} is not a valid {what}", _PATTERN_HINTS.get(pattern, "see the field's description")
     if kind == "string_unicode":
         return "is not valid text", "use plain Unicode text"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from tidegate.api.amounts import Amount
 from tidegate.api.base import (
     DAY,
     WEEK,
@@ -94,6 +95,7 @@ class Target(Written):
             "!has(self.background) || self.background.all(k, k in self.capacity)",
             "background names a signal that is not in capacity: add its capacity or remove it",
         ),
+        ("!has(self.unit) || has(self.lane)", "unit is what a lane is asked for: give lane too, or remove unit"),
     )
 
     name: Name
@@ -117,6 +119,18 @@ class Target(Written):
     """Most units that a plan asks for, however much is announced: the bound on what a slip of the pen can cost."""
     lead_time: LeadTime = Field(default_factory=LeadTime, json_schema_extra={"default": {}})
     """How long from the write to ready and warm, until that has been measured."""
+    lane: Name | None = Field(default=None, examples=["trading"])
+    """Lane of the pool of poolRef that this workload runs in: what it needs above its standing level is asked for
+    there, and borrowed from the other lanes when it must be. Absent: it asks no pool."""
+    unit: Amount | None = Field(default=None, examples=['{cpu: "2", memory: 4Gi}'])
+    """What one unit takes of the pool, rounded up to millicores and MiB. Absent: what its pods request."""
+
+
+class PoolRef(Written):
+    """The pool whose machines the targets run on."""
+
+    name: ObjectName
+    """Name of a CapacityPool."""
 
 
 class ReleasePlan(Written):
@@ -137,11 +151,17 @@ class ScalingPolicySpec(Written):
               && u.ref.kind == t.ref.kind && u.ref.apiVersion == t.ref.apiVersion))""",
             "two targets name the same workload: merge them, several signals go into one capacity",
         ),
+        (
+            "has(self.poolRef) || !self.targets.exists(t, has(t.lane))",
+            "a target names a lane, which is a lane of a pool: give poolRef too, or remove lane",
+        ),
     )
 
     mode: Literal["Observe", "Enforce"] = "Observe"
     """Observe writes nothing but its own status and shows there all it would do; Enforce acts. Dry first: the default
     is Observe."""
+    pool_ref: PoolRef | None = Field(default=None, examples=["{name: hangzhou-a}"])
+    """The CapacityPool that targets with a lane ask for their machines."""
     quantile_percent: Annotated[int, Field(ge=50, le=99)] = 95
     """Quantile of demand and of lead time that is prepared for: of a hundred events so many find their capacity
     ready."""

@@ -7,7 +7,7 @@ meant. Both are what ``datetime`` does with ``fold=0`` (PEP 495), and both are s
 from __future__ import annotations
 
 import difflib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -41,6 +41,15 @@ def near_zones(name: str) -> list[str]:
 def to_instant(local: datetime, zone: ZoneInfo) -> float:
     """Epoch seconds of a naive wall time in ``zone``; gap and fold as in the module's docstring."""
     return (local.replace(tzinfo=zone) - _EPOCH).total_seconds()
+
+
+def next_time_of_day(at: time, zone: ZoneInfo, after: float) -> float:
+    """Epoch seconds of the first instant after ``after`` at which the clocks of ``zone`` show ``at``: once a day, also
+    on the days on which that time is skipped or comes twice (gap and fold as in the module's docstring).
+    """
+    today = to_local(after, zone).date()
+    days = (today + timedelta(days=ahead) for ahead in (-1, 0, 1, 2))
+    return min(i for i in (to_instant(datetime.combine(day, at), zone) for day in days) if i > after)
 
 
 def to_local(instant: float, zone: ZoneInfo) -> datetime:
