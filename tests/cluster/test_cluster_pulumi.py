@@ -10,9 +10,10 @@ import json
 import os
 import runpy
 import shutil
+import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,9 @@ import pytest
 
 auto = pytest.importorskip("pulumi.automation", reason="needs the extra [stacks]: make test-cluster-ground")
 
+from chart_release import Release  # noqa: E402
 from harness import ApiError, Cluster, eventually, tool  # noqa: E402
+from shop import APPLIER, event, in_seconds  # noqa: E402
 from standin import serving  # noqa: E402
 
 from tidegate_stacks import component  # noqa: E402
@@ -52,6 +55,25 @@ FLOORS = {
     ),
 }
 """What the operator moves, and to what."""
+
+SHOW = {
+    "cache_reads_per_second": 600_000,
+    "egress_mbps_cn_east": 60_000,
+    "egress_mbps_cn_south": 30_000,
+    "orders_per_second": 12_000,
+    "relay_mbps": 8_000,
+}
+"""What an event asks of every target of the stack's policy."""
+
+MOVED = {
+    **{f"apis/apps/v1/namespaces/{{ns}}/statefulsets/cache-{shard}/scale": "/spec/replicas" for shard in range(3)},
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/poolers/database-pooler/scale": "/spec/replicas",
+    **{
+        f"apis/autoscaling/v2/namespaces/{{ns}}/horizontalpodautoscalers/{name}": "/spec/minReplicas"
+        for name in ("edge-cn-east", "edge-cn-south", "live-relay")
+    },
+}
+"""Where the levels of those targets stand."""
 
 PROTECTED = {"kubernetes:core/v1:Namespace", "kubernetes:postgresql.cnpg.io/v1:Cluster"}
 """Types of what ``destroy`` leaves: the data, and the namespace that would take it along."""
@@ -101,7 +123,15 @@ class Site:
 
     def floors(self) -> dict[str, Any]:
         """The same levels as they are."""
-        return {path: self._value(path.format(ns=self.namespace), pointer) for path, (pointer, _) in FLOORS.items()}
+        return self.levels({path: pointer for path, (pointer, _) in FLOORS.items()})
+
+    def levels(self, where: Mapping[str, str]) -> dict[str, Any]:
+        """Levels by the paths of their objects."""
+        return {path: self._value(path.format(ns=self.namespace), pointer) for path, pointer in where.items()}
+
+    def loans(self) -> int:
+        """How many the operator holds."""
+        return len(self.cluster.list("Loan", self.namespace)["items"])
 
     def _value(self, path: str, pointer: str) -> Any:
         document: Any = self.cluster.send("GET", path)
@@ -203,6 +233,44 @@ def test_the_ground_stands_and_what_the_operator_holds_is_never_undone(site: Sit
         if "clusters/database" not in path:
             gone = path.removesuffix("/scale")
             eventually(lambda where=gone: not site.exists(where), 30, f"{gone} is gone")  # type: ignore[misc]
+
+
+def test_the_operator_that_the_stack_brings_lifts_all_of_it_and_no_up_takes_it_down(site: Site, tmp_path: Path) -> None:
+    """The whole way: Pulumi lays the ground, the operator runs as its Deployment says and with its account."""
+    site.change("mode: Observe", "mode: Enforce")
+    stack = site.stack()
+    site.timed("up, enforcing", stack.up)
+    before = site.levels(MOVED)
+    operator = Release(site.cluster, site.system, {}, tmp_path)
+    operator.start()
+    try:
+        show = event(site.namespace, "show", t0=in_seconds(5), duration=900, policy="events")
+        show["spec"] |= {"expected": SHOW, "profile": "flat"}
+        site.cluster.apply(show, manager=APPLIER)
+
+        def lifted() -> bool:
+            return all(level > before[path] for path, level in site.levels(MOVED).items())
+
+        eventually(lifted, 60, f"every level is lifted; {operator.tail()}")
+        held = site.levels(MOVED)
+        assert site.loans() == len(MOVED), "one loan for each"
+
+        again = site.timed("up, in mid-event", stack.up)
+        assert set(again) == {"same"}, again
+        site.change("disk: 20Gi", "disk: 20Gi\n    cpu_percent: 55")
+        assert site.timed("up, in mid-event, another field of the HPAs changed", stack.up)["update"] == 2
+        assert site.levels(MOVED) == held
+
+        home = ("--operator-namespace", site.system)
+        told = site.cluster.run(sys.executable, "-m", "tidegate.cli.main", "release", "--all", "--now", *home)
+        assert f"{len(MOVED)} returned, 0 left" in told.stdout
+        assert site.levels(MOVED) == before
+    finally:
+        operator.stop()
+    site.change("cpu_percent: 55", "cpu_percent: 60")
+    after = site.timed("up, after all was returned, the same field changed", stack.up)
+    assert after["update"] == 2, "the fields have their former owner again, so that nothing is refused"
+    assert site.levels(MOVED) == before
 
 
 def test_without_ignore_changes_a_held_floor_would_stop_the_update(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
