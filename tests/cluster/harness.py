@@ -33,6 +33,8 @@ GROUPS = {
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "LiveEvent": ("apis/tidegate.dev/v1alpha1", "liveevents"),
     "Loan": ("apis/tidegate.dev/v1alpha1", "loans"),
+    "Pod": ("api/v1", "pods"),
+    "ResourceQuota": ("api/v1", "resourcequotas"),
     "Role": ("apis/rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "ScalingPolicy": ("apis/tidegate.dev/v1alpha1", "scalingpolicies"),
@@ -129,10 +131,10 @@ class Cluster:
         """Make an object."""
         return self.send("POST", path_of(obj["kind"], obj["metadata"]["namespace"]), obj)
 
-    def apply(self, obj: Json, *, manager: str) -> Json:
-        """Server-side apply, unforced."""
+    def apply(self, obj: Json, *, manager: str, **params: str) -> Json:
+        """Server-side apply, unforced unless ``force="true"``."""
         path = path_of(obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
-        return self.send("PATCH", path, obj, form="application/apply-patch+yaml", fieldManager=manager)
+        return self.send("PATCH", path, obj, form="application/apply-patch+yaml", fieldManager=manager, **params)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object."""

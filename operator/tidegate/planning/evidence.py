@@ -19,10 +19,13 @@ SCHEDULING_GRACE = 10.0
 """Seconds that a pod may be unschedulable before that says anything: the scheduler tries again at once when a pod goes
 or a machine comes. Judgment."""
 
-USUAL_SCHEDULING = 20.0
-"""Seconds from a write to its pods being on machines that no lead time need hold: an autoscaler's sync is 15 s, the
-rest is the scheduler's. A pod that came to its machine later than that (and its place in the creation queue) is slow.
-Judgment."""
+SYNC = 20.0
+"""Seconds from a write to its pods being on machines that are in every lead time where a reactive scaler stands
+between: its sync of 15 s, and the scheduler. Judgment."""
+
+DIRECT = 5.0
+"""The same where the workload's replicas are written. A pod that came to its machine later than that (and its place in
+the creation queue) is slow. Judgment."""
 
 _STARTING = (Reason.IMAGE_PULL_FAILED, Reason.CONTAINERS_FAIL, Reason.PODS_NEVER_READY)
 """What is told of pods that are on a machine: they may be starting still."""
@@ -62,7 +65,8 @@ def slipped(observed: Observed, machine_seconds: float, *, written_at: float, us
         for e in observed.evidence
         if e.reason is Reason.PODS_UNSCHEDULABLE or e.reason in _STARTING
     ]
-    return max(0.0, max(placed, default=written_at) - written_at - usual - USUAL_SCHEDULING)
+    usual += DIRECT if observed.maximum is None else SYNC
+    return max(0.0, max(placed, default=written_at) - written_at - usual)
 
 
 def started_at(observed: Observed, lead: Lead, *, missing: int) -> float | None:

@@ -59,6 +59,11 @@ class Timeline:
         queue = float(self.queue.max()) if len(self.queue) else 0.0
         return self.fixed_lead + self.machine_lead + queue + self.shift
 
+    def placing(self, now: float, level: int) -> float:
+        """Seconds that a lead time holds, at most, until units of a level that was written are on their machines."""
+        columns = slice(self.column(now), self.column(now + self.longest_lead) + 1)
+        return float(self.queue[columns].max()) + (self.machine_lead if level > self.machine_above else 0.0)
+
     def due_times(self, low: int, high: int) -> NDArray[np.float64]:
         """When the needs of columns ``[low, high)`` must be written."""
         starts = (np.arange(low, high) + self.first) * self.cell

@@ -106,6 +106,8 @@ class Reporter:
         looked, self._looked = self._looked, dict(beat.plan.verdicts)
         for key, fresh in beat.plan.verdicts.items():
             verdict = settled(self._told.get(key), looked.get(key), fresh)
+            if verdict is not fresh and _news(fresh) != _news(looked.get(key)):
+                log.info("%s: %s, seen once: %s", key, fresh.outcome.value, fresh.message)
             if verdict is not None and self._told.get(key) != verdict:
                 changed.add(key)
                 self._announce(key, verdict, self._told.get(key))
@@ -145,13 +147,16 @@ class Reporter:
 
     def _announce(self, key: Key, verdict: Verdict, before: Verdict | None) -> None:
         """An Event when the outcome changes, or what blocks; not when its numbers do."""
-        if verdict.outcome is Outcome.UNKNOWN or (before is not None and _news(verdict) == _news(before)):
+        if verdict.outcome is Outcome.UNKNOWN or _news(verdict) == _news(before):
             return
+        log.info("%s: %s: %s", key, verdict.outcome.value, verdict.message)
         subject = Ref(API_VERSION, "LiveEvent", key.namespace, key.name)
         bad = verdict.outcome is not Outcome.READY
         self.events.emit(subject, reason=_VERDICTS[verdict.outcome], message=verdict.message, warning=bad)
 
 
-def _news(verdict: Verdict) -> tuple[Outcome, Reason | None]:
+def _news(verdict: Verdict | None) -> tuple[Outcome, Reason | None] | None:
     """What of a verdict is worth an Event."""
+    if verdict is None:
+        return None
     return verdict.outcome, verdict.reason if verdict.outcome is Outcome.BLOCKED else None

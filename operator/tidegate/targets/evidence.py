@@ -30,8 +30,8 @@ RULES = (Rule("", ("pods",), ("list",)),)
 PODS = 250
 """Pods of one look. Of a workload with more, only those that are not running yet are looked at: what keeps many from
 starting is to be seen there. Judgment: about 2 MB."""
-QUOTA_LIFETIME = 5.0
-"""Seconds that a namespace's list of quotas is believed: one round of looks at its targets."""
+ROUND = 0.5
+"""Seconds that a namespace's list of quotas is believed: as long as it takes to look at the targets of one round."""
 REFUSED_PAUSE = 300.0
 """Seconds after a refusal before the same is asked again: the administrator may have granted it meanwhile."""
 
@@ -93,7 +93,7 @@ class Witness:
     async def _quotas_of(self, namespace: str) -> list[Json]:
         async with self._locks.setdefault(namespace, asyncio.Lock()):
             listed, found = self._quotas.get(namespace, (-math.inf, []))
-            if time.monotonic() - listed >= QUOTA_LIFETIME:
+            if time.monotonic() - listed >= ROUND:
                 path = f"/api/v1/namespaces/{namespace}/resourcequotas"
                 found = await self._allowed(path, {"limit": PODS}, f"resourcequotas in {namespace}")
                 self._quotas[namespace] = (time.monotonic(), found)
