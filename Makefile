@@ -2,8 +2,8 @@
 # Where packages come from is pip's own configuration; which versions, constraints.txt.
 #
 # The ground (Pulumi components, and the rules that their programs keep) has two more, .venv-stacks and .venv-policies:
-# Pulumi is large, and pulumi-policy pins an older protobuf than it. What they hold beside what constraints.txt names is
-# pinned in constraints-stacks.txt and constraints-policies.txt.
+# Pulumi is large, and pulumi-policy holds protobuf back at 5. What they hold beside what constraints.txt names is pinned in
+# constraints-stacks.txt and constraints-policies.txt.
 
 PYTHON ?= python3
 VENV := .venv
