@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 
 from tidegate.api.base import GROUP, VERSION
+from tidegate.api.capacitypool import CapacityPool
 from tidegate.api.liveevent import LiveEvent
 from tidegate.api.loan import Loan
+from tidegate.api.override import Override
 from tidegate.api.scalingpolicy import ScalingPolicy
 
-KINDS: tuple[Any, ...] = (LiveEvent, Loan, ScalingPolicy)
+KINDS: tuple[Any, ...] = (CapacityPool, LiveEvent, Loan, Override, ScalingPolicy)
 CATEGORY = "tidegate"
 
 _DROPPED = {"title", "$defs", "examples", "propertyNames"}
@@ -49,7 +51,7 @@ def crd_of(kind: Any) -> dict[str, Any]:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{kind.PLURAL}.{GROUP}"},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+        "spec": {"group": GROUP, "scope": kind.SCOPE, "names": names, "versions": [version]},
     }
 
 

@@ -270,6 +270,7 @@ class LiveEvent:
     KIND: ClassVar[str] = "LiveEvent"
     PLURAL: ClassVar[str] = "liveevents"
     SHORT_NAMES: ClassVar[list[str]] = ["lev"]
+    SCOPE: ClassVar[str] = "Namespaced"
     SPEC: ClassVar[type[Written] | type[Stored]] = LiveEventSpec
     STATUS: ClassVar[type[Stored] | None] = LiveEventStatus
     DESCRIPTION: ClassVar[str] = (

@@ -16,11 +16,15 @@ from tidegate.api.base import API_VERSION, Stored, cel
 from tidegate.api.problems import POINTER_PATTERN, InvalidObject, Problem, explain, quoted
 from tidegate.api.walltime import from_rfc3339, to_rfc3339
 from tidegate.planning.model import Key, Ref
+from tidegate.planning.shift.model import Notice, Promised
+from tidegate.ports import HandOverNote, Manager, Place
 from tidegate.ports import Loan as PortLoan
-from tidegate.ports import Manager, Place
 
 MAX_WANTED_BY = 16
 """Who asked is listed up to here; the plan knows the rest."""
+MAX_NOTICES = 64
+"""Notices, and stops, of one hand-over."""
+MAX_PROMISES = 16
 
 _Units = Annotated[int, Field(ge=0, le=2_147_483_647)]
 _Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})]
@@ -50,6 +54,54 @@ class LoanPolicyRef(Stored):
     """Name of the ScalingPolicy."""
 
 
+class LoanPoolRef(Stored):
+    """The pool that borrowed, for another of its lanes."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """Name of the CapacityPool."""
+    lane: Annotated[str, Field(max_length=63)]
+    """The lane that lends."""
+
+
+class LevelAt(Stored):
+    """A level, and when the work was told of it or stopped to it."""
+
+    level: _Units
+    """Units."""
+    time: _Time
+    """UTC with milliseconds."""
+
+
+class UnitsBack(Stored):
+    """A promise."""
+
+    time: _Time
+    """Back by, UTC with milliseconds."""
+    units: _Units
+    """So many units."""
+
+
+class LoanHandOver(Stored):
+    """How far the work of a pool has got on its way out and back: enough to go on after a crash."""
+
+    notices: list[LevelAt] = Field(
+        default=[], max_length=MAX_NOTICES, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Notices that no stop has used up, levels falling."""
+    stops: list[LevelAt] = Field(
+        default=[], max_length=MAX_NOTICES, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Stops whose machines may not be free yet, levels falling."""
+    free_by: _Time | None = None
+    """When the borrower must be able to schedule, UTC with milliseconds."""
+    start_again_at: _Time | None = None
+    """When the work is planned to start again, UTC with milliseconds."""
+    promises: list[UnitsBack] = Field(
+        default=[], max_length=MAX_PROMISES, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """When the units that are out are promised back, earliest first. A promise never moves to a later time."""
+
+
 class FormerManager(Stored):
     """Who owned the field before, as managedFields names it; ownership goes back there."""
 
@@ -69,6 +121,8 @@ class LoanSpec(Stored):
             "self.target == oldSelf.target && self.field == oldSelf.field",
             "target and field of a loan never change: another field is another loan",
         ),
+        ("has(self.policyRef) != has(self.poolRef)", "a loan is a policy's or a pool's: one of policyRef and poolRef"),
+        ("!has(self.handOver) || has(self.poolRef)", "handOver belongs to the loan of a pool: poolRef is missing"),
     )
 
     target: LoanTarget
@@ -77,10 +131,12 @@ class LoanSpec(Stored):
     """JSON pointer of the field: /spec/minReplicas or /spec/replicas."""
     subresource: Annotated[str, Field(max_length=63)] = ""
     """Subresource that the field is written through: scale, or none."""
-    policy_ref: LoanPolicyRef
-    """The policy that borrowed."""
+    policy_ref: LoanPolicyRef | None = None
+    """The policy that borrowed; or else poolRef."""
+    pool_ref: LoanPoolRef | None = None
+    """The pool that borrowed for another of its lanes; or else policyRef."""
     target_name: Annotated[str, Field(max_length=63)]
-    """Name of the target in that policy."""
+    """Name of the target in that policy; of a pool's loan the lane that lends."""
     original: _Units
     """The value to return to: what stood there before the loan, or what its owner meant since."""
     former_manager: FormerManager | None = None
@@ -99,10 +155,12 @@ class LoanSpec(Stored):
     """When the plan expects to return it, UTC with milliseconds."""
     epoch: Annotated[int, Field(ge=0)]
     """Leader epoch (leaseTransitions) that wrote this last."""
-    wanted_by: list[Annotated[str, Field(max_length=317)]] = Field(
+    hand_over: LoanHandOver | None = None
+    """Of a pool's loan: notices, stops and promises."""
+    wanted_by: list[Annotated[str, Field(max_length=384)]] = Field(
         default=[], alias="for", max_length=MAX_WANTED_BY, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
-    """Who asked: LiveEvent/name."""
+    """Who asked: LiveEvent/name; of a pool's loan the owners of needs, namespace/policy/target."""
 
 
 class Loan:
@@ -111,6 +169,7 @@ class Loan:
     KIND: ClassVar[str] = "Loan"
     PLURAL: ClassVar[str] = "loans"
     SHORT_NAMES: ClassVar[list[str]] = []
+    SCOPE: ClassVar[str] = "Namespaced"
     SPEC: ClassVar[type[Any]] = LoanSpec
     STATUS: ClassVar[type[Stored] | None] = None
     DESCRIPTION: ClassVar[str] = (
@@ -127,12 +186,15 @@ class Loan:
         {"name": "For", "type": "string", "jsonPath": ".spec.for"},
         {"name": "Field", "type": "string", "jsonPath": ".spec.field", "priority": 1},
         {"name": "Policy", "type": "string", "jsonPath": ".spec.policyRef.name", "priority": 1},
+        {"name": "Pool", "type": "string", "jsonPath": ".spec.poolRef.name", "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ]
 
 
 def loan_to_object(loan: PortLoan) -> dict[str, Any]:
-    """The Loan object of the API for a loan. Times keep milliseconds; more than 16 askers are cut."""
+    """The Loan object of the API for a loan. Times keep milliseconds; more than 16 askers are cut. A loan whose policy
+    has no namespace is a pool's.
+    """
     ref, former = loan.place.ref, loan.former
     spec: dict[str, Any] = {
         "target": {
@@ -144,14 +206,14 @@ def loan_to_object(loan: PortLoan) -> dict[str, Any]:
         },
         "field": loan.place.field,
         "subresource": loan.place.subresource,
-        "policyRef": {"namespace": loan.policy.namespace, "name": loan.policy.name},
+        **_borrower(loan),
         "targetName": loan.target,
         "original": loan.original,
         "pending": loan.pending,
         "highest": loan.highest,
-        "startedAt": to_rfc3339(loan.started_at, milliseconds=True),
-        "steppedAt": to_rfc3339(loan.stepped_at, milliseconds=True),
-        "until": to_rfc3339(loan.until, milliseconds=True),
+        "startedAt": _written(loan.started_at),
+        "steppedAt": _written(loan.stepped_at),
+        "until": _written(loan.until),
         "epoch": loan.epoch,
         "for": list(loan.wanted_by[:MAX_WANTED_BY]),
     }
@@ -184,6 +246,7 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
             [Problem("", f"is no Loan ({error})", "loans are written by the operator alone")]
         ) from error
     target, former = spec.target, spec.former_manager
+    policy, note = _borrower_of(spec)
     return PortLoan(
         key=key,
         place=Place(
@@ -192,7 +255,7 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
             spec.field,
             spec.subresource,
         ),
-        policy=Key(spec.policy_ref.namespace, spec.policy_ref.name),
+        policy=policy,
         target=spec.target_name,
         original=spec.original,
         former=None if former is None else Manager(former.name, former.operation, former.subresource),
@@ -204,11 +267,84 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
         until=until,
         epoch=spec.epoch,
         wanted_by=tuple(spec.wanted_by),
+        hand_over=note,
     )
 
 
+def _borrower(loan: PortLoan) -> dict[str, Any]:
+    """The policy that borrowed, or the pool with its hand-over."""
+    if loan.policy.namespace:
+        return {"policyRef": {"namespace": loan.policy.namespace, "name": loan.policy.name}}
+    note = loan.hand_over
+    made: dict[str, Any] = {"poolRef": {"name": loan.policy.name, "lane": loan.target}}
+    if note is not None:
+        told: dict[str, Any] = {
+            "notices": _levels(note.notices),
+            "stops": _levels(note.stops),
+            "promises": [{"time": _written(p.at), "units": p.units} for p in _bounded(note.promises)],
+        }
+        if note.free_by:
+            told["freeBy"] = _written(note.free_by)
+        if note.until:
+            told["startAgainAt"] = _written(note.until)
+        made["handOver"] = told
+    return made
+
+
+def _borrower_of(spec: LoanSpec) -> tuple[Key, HandOverNote | None]:
+    if spec.policy_ref is not None and spec.pool_ref is None and spec.hand_over is None:
+        return Key(spec.policy_ref.namespace, spec.policy_ref.name), None
+    if spec.pool_ref is None or spec.policy_ref is not None:
+        wrong = (
+            "is not one policy's or one pool's" if spec.hand_over is None else "has a handOver and not a poolRef alone"
+        )
+        raise InvalidObject([Problem("spec", wrong, "exactly one of policyRef and poolRef")])
+    pool, told = spec.pool_ref, spec.hand_over
+    if told is None:
+        return Key("", pool.name), None
+    note = HandOverNote(
+        pool=pool.name,
+        lane=pool.lane,
+        notices=_notices(told.notices, "notices"),
+        stops=_notices(told.stops, "stops"),
+        free_by=0.0 if told.free_by is None else _read(told.free_by, "handOver.freeBy"),
+        until=0.0 if told.start_again_at is None else _read(told.start_again_at, "handOver.startAgainAt"),
+        promises=tuple(
+            Promised(_read(promise.time, f"handOver.promises[{index}].time"), promise.units)
+            for index, promise in enumerate(told.promises)
+        ),
+    )
+    return Key("", pool.name), note
+
+
+def _levels(notices: tuple[Notice, ...]) -> list[dict[str, Any]]:
+    """The newest of them, which are the lowest levels. Of one that is cut, the units count with the next: told later,
+    stopped later. That errs on the side of the work.
+    """
+    return [{"level": notice.level, "time": _written(notice.at)} for notice in notices[-MAX_NOTICES:]]
+
+
+def _notices(levels: list[LevelAt], field: str) -> tuple[Notice, ...]:
+    return tuple(
+        Notice(one.level, _read(one.time, f"handOver.{field}[{index}].time")) for index, one in enumerate(levels)
+    )
+
+
+def _bounded(promises: tuple[Promised, ...]) -> tuple[Promised, ...]:
+    """What is beyond the bound counts with the last that is told: a promise moves to an earlier time, never later."""
+    told, rest = promises[: MAX_PROMISES - 1], promises[MAX_PROMISES - 1 :]
+    return told if not rest else (*told, Promised(rest[0].at, sum(promise.units for promise in rest)))
+
+
+def _written(instant: float) -> str:
+    return to_rfc3339(instant, milliseconds=True)
+
+
 def _instant(spec: LoanSpec, field: str) -> float:
-    text = {"startedAt": spec.started_at, "steppedAt": spec.stepped_at, "until": spec.until}[field]
+    return _read({"startedAt": spec.started_at, "steppedAt": spec.stepped_at, "until": spec.until}[field], field)
+
+
+def _read(text: str, field: str) -> float:
     try:
         return from_rfc3339(text)
     except ValueError:

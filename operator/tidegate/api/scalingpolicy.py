@@ -259,6 +259,7 @@ class ScalingPolicy:
     KIND: ClassVar[str] = "ScalingPolicy"
     PLURAL: ClassVar[str] = "scalingpolicies"
     SHORT_NAMES: ClassVar[list[str]] = ["scp"]
+    SCOPE: ClassVar[str] = "Namespaced"
     SPEC: ClassVar[type[Written] | type[Stored]] = ScalingPolicySpec
     STATUS: ClassVar[type[Stored] | None] = ScalingPolicyStatus
     DESCRIPTION: ClassVar[str] = (
