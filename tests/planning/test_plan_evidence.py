@@ -11,7 +11,7 @@ from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import Evidence, Key, LeadTimeGuess, LoanState, Observed, Ref, Room, Trouble
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
-from tidegate.planning.verdict import CAUSES
+from tidegate.planning.verdict import CAUSES, settled
 
 KEY = (CORE, "order")
 SHOW = Key(NS, "show")
@@ -103,6 +103,11 @@ def test_pods_that_came_late_to_their_machines_make_the_event_late_with_the_time
     assert told.message == "order: 2 of 10 ready, the rest is expected 20 s late"
 
 
+def test_units_whose_pods_are_not_to_be_seen_yet_start_now() -> None:
+    slow = seen(Reason.PODS_NEVER_READY, T0 - 20.0, latest=T0 - 10.0, units=5)
+    assert verdict(slow, at=T0 - 5.0).ready_at == T0 + 25.0
+
+
 def test_pods_that_still_wait_for_a_machine_are_ready_a_start_from_now_at_the_earliest() -> None:
     """Machines take three minutes, of which one and a half are over at T-10."""
     waiting = seen(Reason.PODS_UNSCHEDULABLE, T0 - 100.0)
@@ -127,6 +132,15 @@ def test_a_planner_with_a_memory_says_the_same_while_pods_wait() -> None:
     planner = Planner(w.settings)
     for at in (T0 - 38.0, T0 - 31.0, T0 - 17.0, T0 - 3.0, T0 + 30.0):
         assert planner.plan(w, at) == make_plan(w, at)
+
+
+def test_two_causes_seen_once_each_are_not_one_seen_twice() -> None:
+    """A policy that is read a moment after its event is no cause of anything."""
+    good = Verdict(Outcome.READY, Reason.READY, "", T0)
+    missing, full = (Verdict(Outcome.BLOCKED, r, "", T0) for r in (Reason.POLICY_MISSING, Reason.QUOTA_EXCEEDED))
+    assert settled(good, missing, full) is good
+    assert settled(good, full, full) is full
+    assert settled(missing, missing, full) is full, "what blocks may change at once"
 
 
 # ---- bounds that are foreseen

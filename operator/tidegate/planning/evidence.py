@@ -69,12 +69,18 @@ def slipped(observed: Observed, machine_seconds: float, *, written_at: float, us
     return max(0.0, max(placed, default=written_at) - written_at - usual)
 
 
-def started_at(observed: Observed, lead: Lead, *, missing: int) -> float | None:
-    """When ``missing`` units will be ready by what their pods show; None when not all of them are starting."""
+def started_at(observed: Observed, lead: Lead, *, missing: int, now: float) -> float | None:
+    """When ``missing`` units will be ready by what their pods show; None when they show that some are not starting.
+
+    A unit that has no pod to be seen has just become ready, or is made now: it counts as starting now.
+    """
     starting = [e for e in observed.evidence if e.reason in _STARTING]
-    if missing <= 0 or sum(e.units for e in starting) < missing:
+    if not starting or len(starting) < len(observed.evidence):
         return None
-    return max(e.latest for e in starting) + start_seconds(lead)
+    latest = max(e.latest for e in starting)
+    if sum(e.units for e in starting) < missing:
+        latest = max(latest, now)
+    return latest + start_seconds(lead)
 
 
 def cramped(targets: Iterable[tuple[TargetPlan, Observed]]) -> dict[str, tuple[Room, str]]:

@@ -267,8 +267,8 @@ def _expected(
 ) -> tuple[float | None, float | None]:
     """(when what is late will be ready, when it would have been needed); None for both when all comes in time.
 
-    What came late to its machines counts as written later by as much; where every missing unit's pod is to be seen
-    starting, the pods say when they will be ready.
+    What came late to its machines counts as written later by as much; where the missing units' pods are to be seen
+    starting, they say when they will be ready.
     """
     ready, loan, machines = facts.observed.ready, facts.observed.loan, facts.target.lead.machine_seconds
     if line is None or level is None or ready is None or ready >= level:
@@ -280,7 +280,7 @@ def _expected(
     late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=reserve)
     if late is None:
         return None, None
-    seen = started_at(facts.observed, lead, missing=level - ready)
+    seen = started_at(facts.observed, lead, missing=level - ready, now=facts.now)
     return (seen if seen is not None and seen > facts.now else late[1]), late[0]
 
 

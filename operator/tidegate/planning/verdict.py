@@ -98,14 +98,14 @@ def _verdicts(
 
 
 def settled(shown: Verdict | None, before: Verdict | None, fresh: Verdict) -> Verdict | None:
-    """What to show: better news at once, worse news when it has been seen twice.
+    """What to show: better news at once, worse news when it has been seen twice, for the same reason.
 
     ``shown`` is what is shown now, ``before`` what the last look found, ``fresh`` what this one does. None while the
     first bad news of an event waits for its second look.
     """
     worse = shown is None or _ORDER[fresh.outcome] < _ORDER[shown.outcome]
     bad = fresh.outcome in (Outcome.LATE, Outcome.BLOCKED)
-    if bad and worse and (before is None or before.outcome is not fresh.outcome):
+    if bad and worse and (before is None or (before.outcome, before.reason) != (fresh.outcome, fresh.reason)):
         return shown
     return fresh
 
