@@ -117,7 +117,8 @@ def test_nothing_dangerous_is_ever_granted(scope: str, tmp_path: Path) -> None:
         for grants in granted(objects, name).values():
             for group, resource, verb, _ in grants:
                 assert "*" not in (group, resource, verb)
-                assert resource not in ("secrets", "pods", "pods/exec", "serviceaccounts/token", "nodes")
+                assert resource != "pods" or (name, verb) == ("tidegate", "list"), "why units are missing, no more"
+                assert resource not in ("secrets", "pods/exec", "serviceaccounts/token", "nodes")
                 assert group not in ("rbac.authorization.k8s.io", "admissionregistration.k8s.io")
                 assert verb not in ("impersonate", "escalate", "bind", "deletecollection")
 
