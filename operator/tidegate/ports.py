@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tidegate.planning.model import Key, Observed, Reading, Ref
+from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.model import Notice, Pool, Promised
 
 Json = dict[str, Any]
 
@@ -127,7 +129,39 @@ class Targets(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class PoolSight:
+    """A pool as an adapter sees it."""
+
+    seen: PoolSeen
+    places: Mapping[Ref, tuple[Place, Held]]
+    """Where the levels of its members lie, and what stands there."""
+
+
+class Pools(Protocol):
+    """Looks at the machines of a pool and at the work on them. Levels are moved through ``Targets``."""
+
+    async def see(self, pool: Pool) -> PoolSight:
+        """Look at a pool. A member that could not be looked at is there with ``seen=False`` or left out; an error is
+        for a pool of which nothing can be said.
+        """
+
+
 # ---- what was borrowed
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverNote:
+    """What a loan of a pool says beside its level: where the hand-over of this work stands."""
+
+    pool: str
+    lane: str
+    notices: tuple[Notice, ...] = ()
+    stops: tuple[Notice, ...] = ()
+    free_by: float = 0.0
+    until: float = 0.0
+    """When the work is planned to start again."""
+    promises: tuple[Promised, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +172,9 @@ class Loan:
     """Its own namespace and name, derived from target uid and field."""
     place: Place
     policy: Key
+    """Who borrowed; a pool has no namespace."""
     target: str
-    """The target's name in the policy."""
+    """The target's name in the policy; of a pool the lane that lends."""
     original: int
     former: Manager | None
     verified: int | None
@@ -154,7 +189,9 @@ class Loan:
     epoch: int
     """Leader epoch (``leaseTransitions``) that wrote it last."""
     wanted_by: tuple[str, ...] = ()
-    """Who asked: ``LiveEvent/name``; bounded."""
+    """Who asked: ``LiveEvent/name``; of a pool's loan the owners of needs, ``namespace/policy/target``. Bounded."""
+    hand_over: HandOverNote | None = None
+    """For work of a pool that lends its machines; ``until`` is the last promise then."""
 
 
 class LoanBook(Protocol):
@@ -237,3 +274,12 @@ class Store(Protocol):
 
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""
+
+    def pools(self) -> Mapping[str, Any]:
+        """Pools by name (``planning.shift.model.Pool``)."""
+
+    def unusable_pools(self) -> frozenset[str]:
+        """Pools that are there but cannot be understood, and were never understood by this process."""
+
+    def overrides(self) -> tuple[Any, ...]:
+        """Every override (``planning.override.Override``), also those that are over."""

@@ -26,6 +26,8 @@ from tidegate.planning.model import (
     Room,
     Trouble,
 )
+from tidegate.planning.override import Override
+from tidegate.planning.shift.model import Pool
 from tidegate.ports import ConflictError, Held, Loan, Manager, NotFoundError, Place, Sight, UnavailableError
 
 
@@ -182,6 +184,8 @@ class FakeStore:
     is_stopped: bool = False
     broken: frozenset[Key] = frozenset()
     synced: bool = True
+    pool_map: dict[str, Pool] = field(default_factory=dict)
+    override_list: list[Override] = field(default_factory=list)
 
     def policies(self) -> dict[Key, Policy]:
         return self.policy_map
@@ -206,6 +210,15 @@ class FakeStore:
 
     def unusable(self) -> frozenset[Key]:
         return self.broken
+
+    def pools(self) -> dict[str, Pool]:
+        return self.pool_map
+
+    def unusable_pools(self) -> frozenset[str]:
+        return frozenset()
+
+    def overrides(self) -> tuple[Override, ...]:
+        return tuple(self.override_list)
 
 
 @dataclass

@@ -184,7 +184,7 @@ class Applier:
         return [
             loan
             for loan in self.ledger.loans.values()
-            if loan.key not in driven and self._is_over(loan, known, unseen, sights)
+            if loan.hand_over is None and loan.key not in driven and self._is_over(loan, known, unseen, sights)
         ]
 
     def _is_over(self, loan: Loan, known: set[TargetKey], unseen: set[str], sights: Mapping[TargetKey, Look]) -> bool:

@@ -25,6 +25,7 @@ from tidegate.planning.model import MANAGER, Key, LoanState
 from tidegate.ports import (
     Clock,
     ConflictError,
+    HandOverNote,
     Held,
     Leadership,
     Loan,
@@ -67,6 +68,7 @@ class Wish:
     target: str
     until: float
     wanted_by: tuple[str, ...]
+    hand_over: HandOverNote | None = None
 
 
 def state_of(loan: Loan) -> LoanState:
@@ -132,37 +134,10 @@ class Ledger:
 
         ConflictError when the field was not as believed; the loan then says what was meant, and nothing was written.
         """
-        now = self.clock.now()
-        loan = self.of(place)
-        if loan is None:
-            loan = Loan(
-                key=self.key_of(place),
-                place=place,
-                policy=wish.policy,
-                target=wish.target,
-                original=held.value,
-                former=_other(held),
-                verified=None,
-                pending=level,
-                highest=level,
-                started_at=now,
-                stepped_at=now,
-                until=wish.until,
-                epoch=self.leadership.epoch,
-                wanted_by=wish.wanted_by[:WANTED_BY_MOST],
-            )
-        else:
-            loan = replace(
-                loan,
-                pending=level,
-                highest=max(loan.highest, level),
-                stepped_at=now,
-                until=wish.until,
-                policy=wish.policy,
-                target=wish.target,
-                wanted_by=(wish.wanted_by or loan.wanted_by)[:WANTED_BY_MOST],
-            )
-        fresh = self.of(place) is None
+        now, known = self.clock.now(), self.of(place)
+        fresh = known is None
+        loan = self._begun(place, held, level, wish) if known is None else known
+        loan = replace(self._wished(loan, wish), pending=level, highest=max(loan.highest, level), stepped_at=now)
         asserting = loan.verified == level and held.value == loan.original  # ours was there, and is so no more
         loan = await self._save(loan)
         try:
@@ -177,6 +152,39 @@ class Ledger:
         if back.value != level:
             raise ConflictError(f"{place.ref} shows {back.value} right after {level} was written", _name(back))
         return await self._save(replace(loan, verified=level))
+
+    async def record(self, place: Place, *, held: Held, wish: Wish) -> Loan:
+        """Write down what a loan says beside its level; a new one begins with the level that is there."""
+        loan = self.of(place) or self._begun(place, held, held.value, wish)
+        return await self._save(self._wished(loan, wish))
+
+    def _begun(self, place: Place, held: Held, level: int, wish: Wish) -> Loan:
+        now = self.clock.now()
+        return Loan(
+            key=self.key_of(place),
+            place=place,
+            policy=wish.policy,
+            target=wish.target,
+            original=held.value,
+            former=_other(held),
+            verified=None,
+            pending=level,
+            highest=level,
+            started_at=now,
+            stepped_at=now,
+            until=wish.until,
+            epoch=self.leadership.epoch,
+        )
+
+    def _wished(self, loan: Loan, wish: Wish) -> Loan:
+        return replace(
+            loan,
+            until=wish.until,
+            policy=wish.policy,
+            target=wish.target,
+            wanted_by=(wish.wanted_by or loan.wanted_by)[:WANTED_BY_MOST],
+            hand_over=wish.hand_over or loan.hand_over,
+        )
 
     async def give_back(self, loan: Loan) -> None:
         """Restore the original, hand the field back to its former owner, read back, remove the loan.

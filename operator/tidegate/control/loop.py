@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.apply import Applied, Applier
 from tidegate.control.gather import Gatherer, TargetKey
 from tidegate.control.ledger import Ledger
+from tidegate.control.pools import PoolKeeper
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.planning.decision import Plan
 from tidegate.planning.model import Key, Observed, PlanSettings, Policy, Reading, Ref, World
 from tidegate.planning.plan import Planner
+from tidegate.planning.shift.model import Pool
 from tidegate.ports import Clock, Leadership, Loan, Store, TidegateError
 
 log = logging.getLogger("tidegate.loop")
@@ -63,6 +65,8 @@ class Loop:
     ledger: Ledger
     leadership: Leadership
     applier: Applier
+    pools: PoolKeeper | None = None
+    """None: nobody looks at pools (an operator of some namespaces only)."""
     settings: LoopSettings = field(default_factory=LoopSettings)
     plan_settings: PlanSettings = field(default_factory=PlanSettings)
     on_beat: Callable[[Beat], None] = lambda beat: None
@@ -112,11 +116,16 @@ class Loop:
             self._loaded_epoch = None  # loans are being returned from outside: read them again afterwards
         now = self.clock.now()
         policies: Mapping[Key, Policy] = self.store.policies()
+        pools: Mapping[str, Pool] = self.store.pools() if self.pools is not None else {}
         await self._look(policies, now)
+        if self.pools is not None:
+            await self.pools.look(pools, self._plan)
         if leading and not self.store.stopped():  # else a loan that was just returned from outside is written again
             await self.applier.settle(self.gatherer.sights, self._plan)
+            if self.pools is not None:
+                await self.pools.settle()
         now = self.clock.now()
-        world = self._world(policies)
+        world = self._world(policies, pools)
         plan = self._planner.plan(world, now, changed=self._take_changes())
         if self._plan is None:
             log.info("first plan: %d events, %d targets", len(world.announcements), len(plan.targets))
@@ -126,6 +135,8 @@ class Loop:
             applied = await self.applier.apply(
                 world, plan, self._planner.book, self.gatherer.sights, unusable=self.store.unusable()
             )
+            if self.pools is not None:
+                applied += await self.pools.apply(plan, pools, self.store.unusable_pools())
         for one in applied:
             self._after(one)
         self.last_beat_at = self.clock.now()
@@ -169,7 +180,7 @@ class Loop:
         wanted = {key[0] for key, p in planned if p.need > 0 or (p.next_at is not None and p.next_at <= soon)}
         return frozenset(held | wanted)
 
-    def _world(self, policies: Mapping[Key, Policy]) -> World:
+    def _world(self, policies: Mapping[Key, Policy], pools: Mapping[str, Pool]) -> World:
         readings: dict[tuple[Key, str], Reading] = dict(self.gatherer.readings)
         observed: dict[TargetKey, Observed] = self.gatherer.observed()
         for key, trouble in self.applier.conflicts(self.clock.now()).items():
@@ -183,6 +194,8 @@ class Loop:
             measured=self.stopwatch.samples(),
             settings=self.plan_settings,
             stopped=self.store.stopped(),
+            pools=self.pools.worlds(pools, self._plan) if self.pools is not None else {},
+            overrides=self.store.overrides(),
         )
 
     def _take_changes(self) -> frozenset[Key] | None:

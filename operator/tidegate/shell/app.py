@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 
 from tidegate.shell.runtime import Runtime
-from tidegate.shell.settings import SettingsError, load_settings
+from tidegate.shell.settings import SettingsError, load_settings, watches_whole_cluster
 
 _runtime: Runtime | None = None
 
@@ -45,10 +45,15 @@ async def cleanup(**_: Any) -> None:
 
 
 @kopf.on.event("tidegate.dev", "v1alpha1", "scalingpolicies")
-async def policy_seen(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-    """A policy appeared, changed or went."""
+@kopf.on.event("tidegate.dev", "v1alpha1", "overrides")
+async def object_seen(event: kopf.RawEvent, body: kopf.Body, resource: kopf.Resource, **_: Any) -> None:
+    """A policy, an override or a pool appeared, changed or went."""
     if _runtime is not None:
-        _runtime.policy_seen(str(event["type"]), dict(body))
+        _runtime.object_seen(str(resource.kind), str(event["type"]), dict(body))
+
+
+if watches_whole_cluster():  # pools are of the cluster: an operator of some namespaces may not even list them
+    kopf.on.event("tidegate.dev", "v1alpha1", "capacitypools")(object_seen)
 
 
 def configure(settings: kopf.OperatorSettings, *, whole_cluster: bool) -> None:

@@ -23,11 +23,14 @@ from tidegate.planning.model import Key
 from tidegate.ports import Json, NotFoundError, StatusPatch, TidegateError, UnavailableError
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Resource
-from tidegate.targets.rules import Rule
+from tidegate.targets.rules import Rule, Where
 
 log = logging.getLogger(__name__)
 
-RULES = (Rule("tidegate.dev", ("liveevents/status", "scalingpolicies/status"), ("patch",)),)
+RULES = (
+    Rule("tidegate.dev", ("liveevents/status", "overrides/status", "scalingpolicies/status"), ("patch",)),
+    Rule("tidegate.dev", ("capacitypools/status",), ("patch",), Where.CLUSTER),
+)
 
 FOREIGN = frozenset({"kopf"})
 """Parts of a status that are somebody else's: neither compared nor removed."""

@@ -15,6 +15,7 @@ from tidegate.planning.model import Key, PlanSettings, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
+from tidegate.shell.pool_status import override_status, pool_status
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
 
@@ -54,6 +55,8 @@ class Reporter:
             return
         self.publisher.publish(self._policies(beat))
         self.publisher.publish(self._near_events(beat))
+        self.publisher.publish(self._pools(beat))
+        self.publisher.publish(self._overrides(beat))
 
     def arrived(self, key: Key) -> None:
         """An event appeared or changed: show that it was accepted, or why not."""
@@ -95,11 +98,32 @@ class Reporter:
             if kind == "ScalingPolicy" and key not in beat.world.policies:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
+    def _pools(self, beat: Beat) -> Iterable[StatusPatch]:
+        for name, one in beat.world.pools.items():
+            bad = self.store.invalid.get(("CapacityPool", Key("", name)))
+            note = f"the latest change is not valid, the pool acts as before: {bad.problems}" if bad else one.note
+            yield StatusPatch(
+                "CapacityPool", Key("", name), pool_status(one.pool, beat.plan.pools.get(name), note=note)
+            )
+        for (kind, key), bad in self.store.invalid.items():
+            if kind == "CapacityPool" and key.name not in beat.world.pools:
+                yield StatusPatch(kind, key, invalid_status(bad))
+
+    def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
+        for one in beat.world.overrides:
+            status = override_status(one, beat.world.policies, beat.plan, now=beat.now)
+            yield StatusPatch("Override", one.key, status)
+        good = {one.key for one in beat.world.overrides}
+        for (kind, key), bad in self.store.invalid.items():
+            if kind == "Override" and key not in good:
+                yield StatusPatch(kind, key, invalid_status(bad))
+
     def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
         live = {
             Key(loan.policy.namespace, name.removeprefix("LiveEvent/"))
             for loan in beat.loans
             for name in loan.wanted_by
+            if name.startswith("LiveEvent/")
         } & self.store.events.keys()
         changed = live ^ self._live
         self._live = live
@@ -136,6 +160,9 @@ class Reporter:
         return [StatusPatch("LiveEvent", key, status)]
 
     def _say(self, one: Applied) -> None:
+        if not one.policy.namespace:
+            self._say_of_pool(one)
+            return
         subject = Ref(API_VERSION, "ScalingPolicy", one.policy.namespace, one.policy.name)
         if one.error is not None:
             log.warning("%s/%s: %s failed: %s", one.policy, one.target, one.action.value, one.error)
@@ -144,6 +171,16 @@ class Reporter:
         text = f"{one.target}: {one.before} to {one.level}, {one.message}"
         log.info("%s %s", one.policy, text)
         self.events.emit(subject, reason=_DID[one.action], message=text)
+
+    def _say_of_pool(self, one: Applied) -> None:
+        """A step of a hand-over is told to the work itself: its notice is nothing else."""
+        text = f"{one.message} (CapacityPool {one.policy.name}, lane {one.target})"
+        if one.error is not None:
+            log.warning("%s: %s failed: %s", one.ref, one.reason.value, one.error)
+            self.events.emit(one.ref, reason="WriteFailed", message=f"{one.error} ({text})", warning=True)
+            return
+        log.info("%s/%s %s: %s", one.ref.namespace, one.ref, one.reason.value, text)
+        self.events.emit(one.ref, reason=one.reason.value, message=text)
 
     def _announce(self, key: Key, verdict: Verdict, before: Verdict | None) -> None:
         """An Event when the outcome changes, or what blocks; not when its numbers do."""

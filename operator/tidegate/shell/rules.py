@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidegate.control.stop import NAME as STOP
 from tidegate.shell import events, leader, publisher
-from tidegate.targets import evidence, hpa, loans, quotas, scale
+from tidegate.targets import evidence, hpa, loans, pools, quotas, scale
 from tidegate.targets.rules import Rule, ScaleVerbs, Where
 
 
@@ -26,7 +26,10 @@ class Account:
 
 _OURS = "tidegate.dev"
 
-WATCHING = (Rule(_OURS, ("liveevents", "scalingpolicies"), ("get", "list", "watch")),)
+WATCHING = (
+    Rule(_OURS, ("liveevents", "overrides", "scalingpolicies"), ("get", "list", "watch")),
+    Rule(_OURS, ("capacitypools",), ("get", "list", "watch"), Where.CLUSTER),
+)
 """``runtime.py`` lists and watches; ``publisher.py`` and ``events.py`` read one."""
 STOP_SIGN = (Rule("", ("configmaps",), ("list", "watch"), Where.HOME, names=(STOP,)),)
 """``runtime.py`` watches for the durable stop, by a field selector on its name."""
@@ -46,6 +49,7 @@ OPERATOR = Account(
         *scale.RULES,
         *evidence.RULES,
         *quotas.RULES,
+        *pools.RULES,
     ),
     targets=scale.VERBS,
 )
@@ -59,6 +63,7 @@ RELEASE = Account(
         Rule("", ("configmaps",), ("create",), Where.HOME),
         Rule("", ("configmaps",), ("get",), Where.HOME, names=(STOP,)),
         *scale.RULES,
+        Rule("batch", ("jobs",), ("get", "patch"), Where.CLUSTER),
     ),
     targets=ScaleVerbs(main=("get", "patch"), scale=("get", "patch")),
 )

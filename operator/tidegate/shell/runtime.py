@@ -19,14 +19,16 @@ from tidegate.control.clock import RealClock, ScheduledClock
 from tidegate.control.gather import Gatherer
 from tidegate.control.ledger import Ledger
 from tidegate.control.loop import Beat, Loop, LoopSettings
+from tidegate.control.pools import PoolKeeper
 from tidegate.control.stop import NAME as STOP
 from tidegate.control.stop import stop_path
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.recorded import RecordedSource
-from tidegate.planning.model import Freshness, Key, Reading, Ref
-from tidegate.ports import Clock, MetricsSource, TidegateError
+from tidegate.planning.model import Freshness, Reading, Ref
+from tidegate.ports import Clock, MetricsSource
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.informer import Informer
+from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, FewKinds
 from tidegate.shell.leader import LeaseLeader
 from tidegate.shell.probes import Heart, OwnMetrics, Probes, watch_check
 from tidegate.shell.publisher import StatusPublisher
@@ -35,22 +37,16 @@ from tidegate.shell.settings import Settings
 from tidegate.shell.store import WatchedStore, key_of
 from tidegate.shell.workloads import WorkloadWatch
 from tidegate.targets.client import KubeClient
-from tidegate.targets.discovery import Resource
 from tidegate.targets.loans import KubeLoanBook, latest_epoch, loan_key
+from tidegate.targets.pools import KubePools
 from tidegate.targets.registry import KubeTargets
 
 log = logging.getLogger("tidegate")
-
-API_VERSION = "tidegate.dev/v1alpha1"
-EVENTS = Resource(API_VERSION, "LiveEvent", "liveevents", namespaced=True, scale=False)
-POLICIES = Resource(API_VERSION, "ScalingPolicy", "scalingpolicies", namespaced=True, scale=False)
 
 SILENT = 300.0
 """Seconds without a sign of life after which a watch counts as dead and the process as not alive."""
 STUCK = 180.0
 """Real seconds without a beat after which the process counts as not alive."""
-RELIST = 300.0
-"""Seconds after which policies are listed again: the cure for a watch that lost one."""
 
 
 class Runtime:
@@ -66,7 +62,6 @@ class Runtime:
         self.metrics = OwnMetrics()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._newer: set[Key] = set()
 
     async def start(self) -> None:
         """Connect, list, watch, lead, and begin the loop."""
@@ -91,7 +86,7 @@ class Runtime:
         )
         self.publisher = StatusPublisher(
             self.client,
-            {"LiveEvent": EVENTS, "ScalingPolicy": POLICIES},
+            {one.kind: one for one in (EVENTS, POLICIES, OVERRIDES, POOLS)},
             now=self.clock.now,
             may_write=self.leader.may_write,
             per_second=settings.status_writes_per_second,
@@ -99,16 +94,20 @@ class Runtime:
         self.sink = KubeEventSink(self.client, discovery, instance=settings.identity, now=self.clock.now)
         self.reporter = Reporter(self.store, self.publisher, self.sink, self.clock, cell=settings.plan.cell)
         ledger = Ledger(self.targets, book, self.clock, self.leader, loan_key)
-        source = _source(settings)
-        self.source = source
+        self.source = source = _source(settings)
+        self.few = FewKinds(self.client, self.store, self.publisher, settings.namespaces)
+        pools = KubePools(self.client, self.targets, now=self.clock.now)
+        idle = 4 * settings.beat_seconds
         self.loop = Loop(
             clock=self.clock,
             store=self.store,
-            gatherer=Gatherer(self.targets, source, ledger, idle_seconds=4 * settings.beat_seconds),
+            gatherer=Gatherer(self.targets, source, ledger, idle_seconds=idle),
             ledger=ledger,
             leadership=self.leader,
             applier=Applier(self.targets, ledger, self.clock),
-            settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=4 * settings.beat_seconds),
+            # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
+            pools=None if settings.namespaces else PoolKeeper(pools, source, ledger, self.clock, idle_seconds=idle),
+            settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=idle),
             plan_settings=settings.plan,
             on_beat=self._on_beat,
         )
@@ -117,7 +116,8 @@ class Runtime:
         self.informers = self._informers()
         self.probes = self._probes()
         await self.probes.start()
-        await self._list_policies()
+        await self.few.list_all()
+        self.store.policies_synced = True
         self.publisher.start()
         self.sink.start()
         for informer in self.informers.values():
@@ -125,7 +125,7 @@ class Runtime:
         self.leader.start()
         self._spawn(self.loop.run(self._stop), "loop")
         self._spawn(self.reporter.sweep_for_ever(), "status sweep")
-        self._spawn(self._relist(), "relist")
+        self._spawn(self.few.list_for_ever(), "relist")
         for name in settings.unknown:
             log.warning("%s is set but means nothing; is it misspelt?", name)
         scope = ", ".join(settings.namespaces) if settings.namespaces else "the whole cluster"
@@ -153,16 +153,9 @@ class Runtime:
             await close()
         await self.client.close()
 
-    def policy_seen(self, kind: str, body: Mapping[str, Any]) -> None:
-        """Kopf saw a policy: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``None`` in the first listing."""
-        key = key_of(body)
-        self._newer.add(key)
-        if kind == "DELETED":
-            self.store.delete_policy(key)
-            self.publisher.forget("ScalingPolicy", key)
-        else:
-            self.publisher.seen("ScalingPolicy", key, body.get("status"))
-            self.store.put_policy(body)
+    def object_seen(self, kind: str, what: str, body: Mapping[str, Any]) -> None:
+        """Kopf saw a policy, an override or a pool."""
+        self.few.seen(kind, what, body)
 
     # ---- parts
 
@@ -257,30 +250,6 @@ class Runtime:
         for policy in beat.world.policies:
             blind = any(p.blind for (key, _), p in beat.plan.targets.items() if key == policy)
             self.metrics.blind(policy, blind=blind)
-
-    async def _list_policies(self) -> None:
-        """All policies, once: the loop must not begin before."""
-        self._newer = set()
-        listed = {}
-        for scope in self.settings.namespaces or ("",):
-            for obj in await self.client.items(POLICIES.path(scope)):
-                listed[key_of(obj)] = obj
-        newer, self._newer = self._newer, set()  # what the watch told meanwhile is newer than the list
-        for key, obj in listed.items():
-            if key not in newer:
-                self.publisher.seen("ScalingPolicy", key, obj.get("status"))
-                self.store.put_policy(obj)
-        for key in self.store.policies().keys() - listed.keys() - newer:
-            self.store.delete_policy(key)
-        self.store.policies_synced = True
-
-    async def _relist(self) -> None:
-        while True:
-            await asyncio.sleep(RELIST)
-            try:
-                await self._list_policies()
-            except TidegateError as error:  # the watch goes on; the next round tries again
-                log.warning("policies could not be listed again: %s", error)
 
     def _spawn(self, job: Any, name: str) -> None:
         task = asyncio.create_task(job, name=name)

@@ -116,6 +116,11 @@ def _own_namespace() -> str:
         return "tidegate"
 
 
+def watches_whole_cluster(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the operator is for the whole cluster: known before anything else is."""
+    return not environ.get("TIDEGATE_NAMESPACES", "").strip()
+
+
 def _namespaces(text: str) -> tuple[str, ...]:
     return tuple(sorted({_namespace(part.strip()) for part in text.split(",") if part.strip()}))
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tidegate.api.parse import parse_live_event, parse_policy
+from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject
 from tidegate.planning.model import Announcement, Key, Policy
+from tidegate.planning.override import Override
+from tidegate.planning.shift.model import Pool
 
 WINDOW = 86_400.0 * 3
 """Seconds to both sides of now for which the occurrences of recurring events are worked out. More than the planner's
@@ -42,19 +44,27 @@ class WatchedStore:
     policies_synced: bool = False
     events_synced: bool = False
     stop_synced: bool = False
+    pools_synced: bool = True
+    """False while the first list of pools is awaited; an operator of some namespaces has none."""
+    overrides_synced: bool = True
     _policies: dict[Key, Policy] = field(default_factory=dict)
     _announcements: dict[Key, Announcement] = field(default_factory=dict)
     _changes: set[Key] = field(default_factory=set)
     _recurring: set[Key] = field(default_factory=set)
     _rolled_at: float = 0.0
     _stopped: bool = False
+    _pools: dict[str, Pool] = field(default_factory=dict)
+    _pool_objects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """As last valid: deadlines are times of day, and each day has its own."""
+    _overrides: dict[Key, Override] = field(default_factory=dict)
 
     # ---- ports.Store
 
     @property
     def synced(self) -> bool:
         """Every first list is complete."""
-        return self.policies_synced and self.events_synced and self.stop_synced
+        first = self.policies_synced and self.events_synced and self.stop_synced
+        return first and self.pools_synced and self.overrides_synced
 
     def policies(self) -> Mapping[Key, Policy]:
         """A copy: the plan of a beat must not change under it."""
@@ -81,6 +91,24 @@ class WatchedStore:
     def unusable(self) -> frozenset[Key]:
         """Invalid policies without a valid version that this process has seen: after a restart, say."""
         return frozenset(key for kind, key in self.invalid if kind == "ScalingPolicy" and key not in self._policies)
+
+    def pools(self) -> Mapping[str, Pool]:
+        """Pools by name, with the next deadline of their work."""
+        now = self.now()
+        for name, pool in self._pools.items():
+            works = (m.work for lane in pool.lanes for m in lane.members)
+            if any(work is not None and work.deadline <= now for work in works):
+                self._pools[name] = parse_pool(self._pool_objects[name], now=now)
+        return dict(self._pools)
+
+    def unusable_pools(self) -> frozenset[str]:
+        """Invalid pools without a valid version that this process has seen."""
+        invalid = {key.name for kind, key in self.invalid if kind == "CapacityPool"}
+        return frozenset(invalid - self._pools.keys())
+
+    def overrides(self) -> tuple[Override, ...]:
+        """All that are valid, in a fixed order."""
+        return tuple(self._overrides[key] for key in sorted(self._overrides))
 
     # ---- fed by the watches
 
@@ -131,6 +159,49 @@ class WatchedStore:
         """A ScalingPolicy is gone."""
         self.invalid.pop(("ScalingPolicy", key), None)
         if self._policies.pop(key, None) is not None:
+            self.on_change()
+
+    def put_pool(self, obj: Mapping[str, Any]) -> str:
+        """A CapacityPool appeared or changed; one that became invalid keeps acting as it last was valid."""
+        key = Key("", obj["metadata"]["name"])
+        try:
+            pool = parse_pool(obj, now=self.now())
+        except InvalidObject as error:
+            self.invalid["CapacityPool", key] = Invalid("CapacityPool", key, generation_of(obj), error.message())
+            return key.name
+        self.invalid.pop(("CapacityPool", key), None)
+        changed = self._pools.get(key.name) != pool
+        self._pools[key.name], self._pool_objects[key.name] = pool, obj
+        if changed:
+            self.on_change()
+        return key.name
+
+    def delete_pool(self, name: str) -> None:
+        """A CapacityPool is gone."""
+        self.invalid.pop(("CapacityPool", Key("", name)), None)
+        self._pool_objects.pop(name, None)
+        if self._pools.pop(name, None) is not None:
+            self.on_change()
+
+    def put_override(self, obj: Mapping[str, Any]) -> Key:
+        """An Override appeared or changed; one that became invalid keeps acting as it last was valid."""
+        key = key_of(obj)
+        try:
+            override = parse_override(obj)
+        except InvalidObject as error:
+            self.invalid["Override", key] = Invalid("Override", key, generation_of(obj), error.message())
+            return key
+        self.invalid.pop(("Override", key), None)
+        changed = self._overrides.get(key) != override
+        self._overrides[key] = override
+        if changed:
+            self.on_change()
+        return key
+
+    def delete_override(self, key: Key) -> None:
+        """An Override is gone: it is over."""
+        self.invalid.pop(("Override", key), None)
+        if self._overrides.pop(key, None) is not None:
             self.on_change()
 
     def set_stopped(self, stopped: bool) -> None:

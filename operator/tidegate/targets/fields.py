@@ -1,4 +1,5 @@
-"""One integer field of one object: read it fresh, swap it, hand its ownership back. The only writes to others' objects.
+"""One integer field of one object, or the switch that suspends a Job: read it fresh, swap it, hand its ownership back.
+The only writes to others' objects.
 
 Every write is a JSON patch with ``test`` operations, so that nobody's change in between is ever overwritten.
 """
@@ -9,6 +10,7 @@ import asyncio
 import random
 
 from tidegate.ports import ConflictError, Held, Json, Manager, NotFoundError, Place, RefusedError, UnavailableError
+from tidegate.targets import jobs
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import InvalidError
@@ -42,7 +44,11 @@ class Fields:
         path = resource.path(place.ref.namespace, place.ref.name, place.subresource)
         tests: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": place.uid}]
         tests.append(await self._test(path, place, believed))
-        write = {"op": "add", "path": place.field, "value": wanted}  # "add" replaces, and makes what a zero left out
+        write = {
+            "op": "add",
+            "path": place.field,
+            "value": _told(place, wanted),
+        }  # "add" replaces, and makes what a zero left out
         try:
             await self._client.patch(path, [*tests, write], Form.JSON)
         except InvalidError as error:
@@ -88,7 +94,7 @@ class Fields:
             spec = (await self._client.get(path)).get("spec") or {}
             if "replicas" not in spec:
                 return {"op": "test", "path": "/spec", "value": spec}
-        return {"op": "test", "path": place.field, "value": believed}
+        return {"op": "test", "path": place.field, "value": _told(place, believed)}
 
     async def _why(self, resource: Resource, place: Place, believed: int, error: InvalidError) -> Exception:
         """A failed test and a wrong document are both 422: look which it was."""
@@ -126,6 +132,13 @@ class Fields:
             value = await self._workloads.level(resource, document, await self._workloads.paths(resource))
         else:
             value = value_at(document, leaf)
+        if place.field == jobs.FIELD:
+            value = jobs.level_of(value)
         if not isinstance(value, int):
             raise NotFoundError(f"{place.ref} has no number at {place.field} (any more)")
         return Held(value, owner(document["metadata"].get("managedFields") or [], leaf))
+
+
+def _told(place: Place, level: int) -> int | bool:
+    """A level as its field holds it."""
+    return jobs.written(level) if place.field == jobs.FIELD else level

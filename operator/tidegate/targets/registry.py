@@ -19,7 +19,9 @@ from tidegate.targets.errors import ForbiddenError
 from tidegate.targets.evidence import Witness
 from tidegate.targets.fields import Fields
 from tidegate.targets.hpa import Hpa, HpaShelf
+from tidegate.targets.jobs import QUEUE_LABEL
 from tidegate.targets.scale import Workload, Workloads
+from tidegate.targets.takes import template_takes
 
 ROUND = 0.5
 """Seconds that a namespace's list of HPAs is believed: as long as it takes to look at the targets of one round."""
@@ -30,9 +32,6 @@ INSTEAD: dict[tuple[str, str], str] = {
     ("keda.sh", "ScaledObject"): "its HPA belongs to KEDA; it is not driven yet",
 }
 """Kinds that people name by mistake, by (group, kind), sorted; with what to do instead."""
-
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-"""By which Kueue knows a Job as its own."""
 
 
 class KubeTargets:
@@ -141,6 +140,7 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         desired=hpa.desired if hpa.desired is not None else workload.level,
         maximum=hpa.maximum,
         scaler=hpa.ref,
+        unit=template_takes(workload.document),
     )
     return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager))
 
@@ -154,7 +154,8 @@ def _through_scale(workload: Workload) -> Sight:
             Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one"
         )
     place = Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
-    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level)
+    unit = template_takes(workload.document)
+    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=unit)
     return Sight(observed, place, Held(workload.level, workload.manager))
 
 
