@@ -56,10 +56,19 @@ class Workload:
     """Who owns the level."""
     units: int
     """Units that exist, ready or not."""
-    selector: str
-    """Of its pods, as a request spells it; empty when it is not told."""
+    paths: ScalePaths
     document: Json = field(repr=False)
     """The object as read."""
+
+    @property
+    def selector(self) -> str:
+        """Of its pods, as ``labelSelector`` takes it; empty when it is not told."""
+        if self.paths.selector is not None:
+            text = value_at(self.document, self.paths.selector)
+            return text if isinstance(text, str) else ""
+        if not self.ref.api_version.startswith("apps/"):
+            return ""
+        return _spelled(self.document["spec"]["selector"])
 
 
 class Workloads:
@@ -87,7 +96,7 @@ class Workloads:
             controller=controller_of(metadata),
             manager=owner(metadata.get("managedFields") or [], paths.level),
             units=count if isinstance(count := value_at(document, paths.count), int) else 0,
-            selector=_selector(document, paths),
+            paths=paths,
             document=document,
         )
 
@@ -137,16 +146,10 @@ def controller_of(metadata: Json) -> str | None:
     return None
 
 
-def _selector(document: Json, paths: ScalePaths) -> str:
-    """The selector of a workload's pods, as ``labelSelector`` takes it."""
-    if paths.selector is not None:
-        text = value_at(document, paths.selector)
-        return text if isinstance(text, str) else ""
-    asked = (document.get("spec") or {}).get("selector")
-    if not isinstance(asked, dict):
-        return ""
-    parts = [f"{key}={value}" for key, value in sorted((asked.get("matchLabels") or {}).items())]
-    for one in asked.get("matchExpressions") or []:
+def _spelled(selector: Json) -> str:
+    """A LabelSelector as text."""
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for one in selector.get("matchExpressions") or []:
         values = f"({','.join(one.get('values') or [])})"
         spelled = {
             "In": f"{one['key']} in {values}",
