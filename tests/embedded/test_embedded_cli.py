@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import requests
 import yaml
-from builders_embedded import API_VERSION, definition, show
+from builders_embedded import API_VERSION, definition, deployment, show
 
 COMMAND = [sys.executable, "-c", "import typer; from tidegate.cli.embedded import embedded; typer.run(embedded)"]
 
@@ -48,3 +49,44 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
     finally:
         first.terminate()
         first.communicate(timeout=10)
+
+
+def test_it_shows_pods_on_labelled_machines_when_asked(tmp_path: Path) -> None:
+    manifests = tmp_path / "manifests.yaml"
+    manifests.write_text(yaml.safe_dump_all([deployment(replicas=3, start=0.0, cpu="3")]))
+    machines = ["--nodes", "2", "--node-cpu", "4", "--node-memory", "8Gi", "--node-label", "pool=a", "--show-pods"]
+    command = [*COMMAND, "--port", "0", "--apply", str(manifests), *machines]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        pods, phases = [], []
+        for _ in range(100):
+            pods = requests.get(f"{url}/api/v1/pods", timeout=10).json()["items"]
+            phases = sorted(pod["status"]["phase"] for pod in pods)
+            if len(phases) == 3:
+                break
+            time.sleep(0.05)
+        assert phases == ["Pending", "Running", "Running"]
+        nodes = requests.get(f"{url}/api/v1/nodes?labelSelector=pool=a", timeout=10).json()["items"]
+        assert [node["status"]["allocatable"]["memory"] for node in nodes] == ["8Gi"] * 2
+        assert {pod["spec"]["nodeName"] for pod in pods if "nodeName" in pod["spec"]} == {
+            node["metadata"]["name"] for node in nodes
+        }
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--show-pods"], "needs --nodes"),
+        (["--nodes", "1", "--node-label", "pool"], "must be name=value"),
+        (["--nodes", "1", "--node-memory", "plenty"], "must be a quantity such as 128Gi"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_in_words(options: list[str], told: str) -> None:
+    refused = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
+    assert refused.returncode == 2
+    assert told in refused.stderr

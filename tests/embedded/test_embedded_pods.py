@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
+import aiohttp
 import pytest
 from builders_embedded import HandClock, deployment, job
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.pods import quantity
+from tidegate.embedded.server import running
 
 Json = dict[str, Any]
 
@@ -249,6 +253,32 @@ def test_an_emptied_namespace_leaves_no_pod_and_no_room_taken() -> None:
     assert cluster.controllers.physics.spare_units == 4.0
 
 
+def test_what_was_ready_last_is_given_up_first_whenever_it_was_scheduled() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock)
+    cluster.create(deployment(replicas=1, start=60.0))
+    pass_time(cluster, clock, 5.0)
+    (slow,) = (p["metadata"]["name"] for p in pods(cluster))
+    cluster.apply(deployment(replicas=2, start=1.0), force=True)
+    pass_time(cluster, clock, 60.0)
+    assert [condition(p, "Ready")["status"] for p in pods(cluster)] == ["True", "True"]
+    cluster.scale("apps/v1", "Deployment", "web", 1)
+    pass_time(cluster, clock, 1.0)
+    (stays,) = (p["metadata"]["name"] for p in pods(cluster))
+    assert stays != slow
+
+
+def test_a_stateful_sets_numbers_are_used_again() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock)
+    cluster.create(deployment(replicas=3, kind="StatefulSet"))
+    for replicas in (1, 3):
+        pass_time(cluster, clock, 5.0)
+        cluster.scale("apps/v1", "StatefulSet", "web", replicas)
+    pass_time(cluster, clock, 5.0)
+    assert [p["metadata"]["name"] for p in pods(cluster)] == ["web-0", "web-1", "web-2"]
+
+
 def test_a_deleted_pod_is_gone_at_once_and_another_takes_its_place() -> None:
     clock = HandClock()
     cluster = cluster_with(clock)
@@ -260,6 +290,29 @@ def test_a_deleted_pod_is_gone_at_once_and_another_takes_its_place() -> None:
     names = {p["metadata"]["name"] for p in pods(cluster)}
     assert len(names) == 2
     assert victim not in names
+
+
+async def test_a_watch_of_one_nodes_pods_sees_them_come_get_ready_stop_and_go() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1)
+    cluster.create(annotated(deployment(replicas=1, cpu="1", start=20.0), stop_seconds="30"))
+    seen: list[tuple[str, str, bool]] = []
+    async with running(cluster) as url, aiohttp.ClientSession() as session:
+        wish = {"watch": "true", "fieldSelector": "spec.nodeName=machine-0000"}
+        async with session.get(f"{url}/api/v1/pods", params=wish) as answer:
+            for seconds, replicas in ((1.0, 1), (20.0, 0), (1.0, 0), (40.0, 0)):
+                pass_time(cluster, clock, seconds)
+                event = json.loads(await asyncio.wait_for(answer.content.readline(), 10.0))
+                pod = event["object"]
+                stopping = "deletionTimestamp" in pod["metadata"]
+                seen.append((event["type"], condition(pod, "Ready")["status"], stopping))
+                cluster.scale("apps/v1", "Deployment", "web", replicas)
+    assert seen == [
+        ("ADDED", "False", False),
+        ("MODIFIED", "True", False),
+        ("MODIFIED", "True", True),
+        ("DELETED", "True", True),
+    ]
 
 
 # ---- machines

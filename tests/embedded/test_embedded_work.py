@@ -178,3 +178,51 @@ def test_every_second_of_work_is_kept_or_lost_and_never_both(
         succeeded = status(cluster).get("succeeded", 0)
         assert now.done_seconds >= succeeded * 50.0 - 1e-6
         assert (now.done_seconds >= 600.0 - 1e-6) == ("completionTime" in status(cluster))
+
+
+def test_a_job_resumed_with_fewer_pods_takes_up_what_is_furthest_along_first() -> None:
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock)
+    started(cluster, clock, working(parallelism=1, completions=2, run=100.0, checkpoint=10.0))
+    pass_time(cluster, clock, 40.0)
+    set_spec(cluster, parallelism=2)
+    pass_time(cluster, clock, 30.25)
+    set_spec(cluster, suspend=True, parallelism=1)
+    assert work(cluster).done_seconds == pytest.approx(70.0 + 30.0)
+    set_spec(cluster, suspend=False)
+    pass_time(cluster, clock, 31.0)
+    assert status(cluster)["succeeded"] == 1
+
+
+def on_machines(cluster: EmbeddedCluster, clock: HandClock) -> None:
+    """Three pods of one core on three machines: the first at 90 s of its work, the others at 30 s and 29.75 s."""
+    started(cluster, clock, working(parallelism=1, completions=9, run=100.0, checkpoint=20.0, cpu="1"))
+    pass_time(cluster, clock, 59.75)
+    set_spec(cluster, parallelism=2)
+    pass_time(cluster, clock, 0.25)
+    set_spec(cluster, parallelism=3)
+    pass_time(cluster, clock, 30.0)
+    where = sorted((p["status"]["startTime"], p["spec"]["nodeName"]) for p in cluster.list("v1", "Pod"))
+    assert [node for _, node in where] == ["machine-0000", "machine-0001", "machine-0002"]
+
+
+def test_the_pod_that_is_done_is_the_one_whose_work_ended_and_not_the_eldest() -> None:
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock, nodes=NodePool(3, cpu=1.0, show_pods=True))
+    on_machines(cluster, clock)
+    cluster.add_node("new", cpu="1", memory="8Gi")
+    cluster.delete("v1", "Node", "machine-0000")  # the next pod goes on at 80 s, and is the youngest
+    pass_time(cluster, clock, 21.0)
+    (done,) = [p for p in cluster.list("v1", "Pod") if p["status"]["phase"] == "Succeeded"]
+    assert done["spec"]["nodeName"] == "new"
+
+
+def test_a_machine_that_goes_costs_the_work_of_the_pod_that_was_on_it() -> None:
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock, nodes=NodePool(3, cpu=1.0, show_pods=True))
+    on_machines(cluster, clock)
+    before = work(cluster)
+    cluster.delete("v1", "Node", "machine-0002")
+    cluster.step()
+    assert work(cluster).lost_seconds == pytest.approx(9.75)
+    assert work(cluster).done_seconds == pytest.approx(before.done_seconds - 9.75)

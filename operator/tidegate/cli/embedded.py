@@ -38,8 +38,11 @@ def embedded(
     if not all(name and equals for name, equals, _ in labels):
         raise typer.BadParameter("must be name=value", param_hint="--node-label")
     from tidegate.embedded.cluster import EmbeddedCluster, NodePool
+    from tidegate.embedded.pods import quantity
     from tidegate.embedded.server import Running, serve, write_kubeconfig
 
+    if quantity(node_memory) is None:
+        raise typer.BadParameter("must be a quantity such as 128Gi", param_hint="--node-memory")
     pool = NodePool(
         nodes,
         cpu=node_cpu,

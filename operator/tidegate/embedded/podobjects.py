@@ -140,10 +140,8 @@ class PodObjects:
             return
         try:
             self._writes.create(resource, owner.namespace, document, Options(manager=None))
-        except ApiError as error:
-            if error.code not in (403, 404, 409):  # its namespace goes, or somebody's own pod has the name
-                raise
-            return
+        except ApiError:
+            return  # its namespace goes, somebody's own pod has the name, or its labels are none: it stays a count
         self._keys[pod], self._pods[key] = key, pod
 
     def _forget(self, pod: Pod) -> None:
@@ -217,6 +215,7 @@ def _spec(template: Json) -> Json:
 
 def _with_progress(document: Json, pod: Pod, why: str) -> Json:
     """Where the pod is and how far, written into its document."""
+    document["metadata"]["creationTimestamp"] = rfc3339(pod.created_at)  # it is shown at the end of a step, later
     if pod.machine is None:
         unscheduled = _condition("PodScheduled", pod.created_at, "Unschedulable", why)
         document["status"] = {"phase": "Pending", "conditions": [unscheduled]}

@@ -110,7 +110,10 @@ class PodPhysics(MachinePhysics):
 
     def __init__(self, *, creation_rate: float, pool: NodePool) -> None:
         super().__init__(creation_rate=creation_rate, machine_seconds=pool.machine_seconds)
-        self._pool = pool
+        memory = quantity(pool.memory)
+        if memory is None:
+            raise ValueError(f"memory of a machine: {pool.memory!r} is no quantity such as 128Gi")
+        self._pool, self._pool_memory = pool, math.floor(memory)
         self.machines: dict[str, Machine] = {}
         self.waiting: list[Pod] = []
         """Pods that found no machine, in the order of their creation."""
@@ -135,7 +138,7 @@ class PodPhysics(MachinePhysics):
 
     def _fresh(self, name: str, labels: Mapping[str, str]) -> Machine:
         pool = self._pool
-        return Machine(name, round(pool.cpu * 1000), int(quantity(pool.memory) or 0), pool.pods, labels)
+        return Machine(name, round(pool.cpu * 1000), self._pool_memory, pool.pods, labels)
 
     def set_machine(self, name: str, *, now: float, like: Machine) -> None:
         """Add a machine, or change one: pods on it stay, whatever becomes of its room."""
