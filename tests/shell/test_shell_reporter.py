@@ -1,0 +1,100 @@
+"""Verdicts as people are told of them: in status, in one Event a change, and in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from test_shell_store import SHOW, live_event, scaling_policy
+
+from tidegate.control.loop import Beat
+from tidegate.planning.decision import Outcome, Plan, Verdict
+from tidegate.planning.model import Ref, World
+from tidegate.planning.reasons import Reason
+from tidegate.ports import Json, StatusPatch
+from tidegate.shell.reporter import Reporter
+from tidegate.shell.store import WatchedStore
+
+T0 = 1_794_240_000.0
+QUOTA = Ref("v1", "ResourceQuota", "shop", "team")
+POD = Ref("v1", "Pod", "shop", "order-1")
+READY = Verdict(Outcome.READY, Reason.READY, "order: 2 of 2 ready", T0)
+FULL = Verdict(Outcome.BLOCKED, Reason.QUOTA_EXCEEDED, "order: 8 more, 5 left", T0, object=QUOTA)
+FULLER = Verdict(Outcome.BLOCKED, Reason.QUOTA_EXCEEDED, "order: 8 more, 4 left", T0, object=QUOTA)
+CRASH = Verdict(Outcome.BLOCKED, Reason.CONTAINERS_FAIL, "order: crashes", T0, object=POD)
+
+
+@dataclass
+class Wall:
+    """Hangs up what is published, and hears what is said."""
+
+    status: Json = field(default_factory=dict)
+    said: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    def publish(self, patches: Iterable[StatusPatch]) -> None:
+        for patch in patches:
+            if patch.kind == "LiveEvent":
+                self.status = patch.status
+
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+        self.said.append((reason, message, warning))
+
+
+class Noon:
+    """An instant ten minutes before the show."""
+
+    def now(self) -> float:
+        return T0 - 600.0
+
+    async def wait(self, until: float, wake: asyncio.Event) -> None:
+        raise AssertionError("nobody waits here")
+
+
+def told(*verdicts: Verdict) -> Wall:
+    """What hangs on the wall after beats with these verdicts."""
+    store, wall, clock = WatchedStore(lambda: T0 - 600.0), Wall(), Noon()
+    store.put_policy(scaling_policy())
+    store.put_event(live_event())
+    reporter = Reporter(store, wall, wall, clock)
+    for verdict in verdicts:
+        plan = Plan(T0 - 600.0, {}, {SHOW: verdict}, (), None)
+        world = World({}, store.announcements())
+        reporter.report(Beat(T0 - 600.0, world, plan, (), (), True, 0))
+    return wall
+
+
+def test_what_blocks_is_shown_with_its_object_once_it_was_seen_twice() -> None:
+    assert told(READY, FULL).status["blockedBy"] is None
+    shown = told(READY, FULL, FULL).status
+    assert (shown["outcome"], shown["blockedBy"]) == ("Blocked", "ResourceQuota/team")
+    (on_time,) = (c for c in shown["conditions"] if c["type"] == "OnTime")
+    assert (on_time["status"], on_time["reason"]) == ("False", "QuotaExceeded")
+    assert shown["verdict"] == "Blocked: order: 8 more, 5 left"
+
+
+def test_a_cause_that_is_gone_is_gone_at_once() -> None:
+    shown = told(FULL, FULL, READY).status
+    assert (shown["outcome"], shown["blockedBy"]) == ("Ready", None)
+
+
+def test_an_event_is_emitted_once_a_change_of_the_cause_and_not_of_its_numbers() -> None:
+    said = told(READY, FULL, FULL, FULLER, FULLER, CRASH, CRASH, READY).said
+    assert said == [
+        ("OnTime", "order: 2 of 2 ready", False),
+        ("Blocked", "order: 8 more, 5 left", True),
+        ("Blocked", "order: crashes", True),
+        ("OnTime", "order: 2 of 2 ready", False),
+    ]
+
+
+def test_the_log_has_the_first_look_and_the_verdict(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "tidegate.decisions"):
+        told(READY, FULL, FULL, FULLER)
+    assert caplog.messages == [
+        "shop/show: Ready: order: 2 of 2 ready",
+        "shop/show: Blocked, seen once: order: 8 more, 5 left",
+        "shop/show: Blocked: order: 8 more, 5 left",
+    ]
