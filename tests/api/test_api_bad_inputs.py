@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.api.loan import loan_from_object
-from tidegate.api.parse import parse_live_event, parse_policy
+from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject
 from tidegate.planning.model import Policy
+from tidegate.planning.override import Override
+from tidegate.planning.shift.model import Pool
 
 TABLE = runpy.run_path(str(Path(__file__).with_name("bad_inputs.py")))
 CASES = TABLE["cases"]()
 BASES = TABLE["bases"]()
-PARSERS: dict[str, Any] = {"LiveEvent": parse_live_event, "ScalingPolicy": parse_policy, "Loan": loan_from_object}
+NOW = datetime(2026, 11, 10, 12, tzinfo=UTC).timestamp()
+PARSERS: dict[str, Any] = {
+    "LiveEvent": parse_live_event,
+    "ScalingPolicy": parse_policy,
+    "Loan": loan_from_object,
+    "CapacityPool": partial(parse_pool, now=NOW),
+    "Override": parse_override,
+}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -100,13 +111,24 @@ FIELDS = [
     "policyRef",
     "targets",
     "ref",
-    "capacity",
     "min",
     "max",
     "stage",
     "release",
     "signals",
     "query",
+    "capacity",
+    "nodeSelector",
+    "given",
+    "lanes",
+    "members",
+    "jobs",
+    "work",
+    "deadline",
+    "remaining",
+    "action",
+    "percent",
+    "until",
     "metadata",
     "spec",
 ]
@@ -138,7 +160,10 @@ def parsed_or_problems(kind: str, obj: Any) -> Any:
         return refused.problems
 
 
-@pytest.mark.parametrize(("kind", "want"), [("LiveEvent", ParsedEvent), ("ScalingPolicy", Policy)])
+WANTED = {"LiveEvent": ParsedEvent, "ScalingPolicy": Policy, "CapacityPool": Pool, "Override": Override}
+
+
+@pytest.mark.parametrize(("kind", "want"), sorted(WANTED.items()))
 @given(obj=near_objects)
 @settings(deadline=None, max_examples=100)
 def test_any_json_is_parsed_or_refused_with_problems(kind: str, want: type, obj: Any) -> None:

@@ -50,11 +50,11 @@ class _Unit(NamedTuple):
     """Largest integer without a suffix, for the schema."""
 
 
-_CPU = _Unit("(m|k)?", Decimal("0.001"), 'cores, e.g. 640 or "640", or millicores, e.g. 250m', '"640"', 10**9)
+_CPU = _Unit("(m|k)?", Decimal("0.001"), 'give cores, e.g. 640 or "640", or millicores, e.g. 250m', '"640"', 10**9)
 _MEMORY = _Unit(
     "(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?",
     Decimal(2**20),
-    "bytes with a suffix, e.g. 512Mi, 1280Gi or 2Ti",
+    "give bytes with a suffix, e.g. 512Mi, 1280Gi or 2Ti",
     "1280Gi",
     10**15 - 1,
 )
@@ -85,7 +85,7 @@ def _schema(unit: _Unit) -> dict[str, Any]:
         "maxLength": 32,
         "minimum": 1,
         "maximum": unit.most,
-        "x-kubernetes-validations": [rule(expression, f"give {unit.right}")],
+        "x-kubernetes-validations": [rule(expression, unit.right)],
     }
 
 

@@ -34,15 +34,17 @@ MAX_LABELS = 8
 MAX_NAMESPACES = 256
 MAX_REFUSALS = 16
 
+_LABEL_KEYS = "all(k, k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$'))"
 _BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 _TIME_OF_DAY = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _RIGHT_TIME = 'give hours and minutes in quotes, e.g. "06:00"'
 
 
 def _time_of_day(value: object) -> object:
-    """YAML reads 18:00 without quotes as the number 1080: say so."""
-    if isinstance(value, int | float):
-        raise refusal(f"{quoted(value)} is a number (of an unquoted time?)", _RIGHT_TIME)
+    """Hours and minutes, or a pydantic error. YAML reads 18:00 without quotes as the number 1080: say so."""
+    if type(value) is int and 0 <= value < 24 * 60:
+        meant = f"{value // 60:02}:{value % 60:02}"
+        raise refusal(f"{value} is a number: YAML reads {meant} as that", f'write it in quotes: "{meant}"')
     if isinstance(value, str) and not (len(value) == 5 and value.isascii() and _is_time(value)):
         raise refusal(f"{quoted(value)} is no time of day", _RIGHT_TIME)
     return value
@@ -72,6 +74,10 @@ class PoolCapacity(Written):
 
     model_config = cel(
         ("has(self.nodeSelector) != has(self.given)", "give one of nodeSelector (measured) and given (as written)"),
+        (
+            "!has(self.nodeSelector) || self.nodeSelector." + _LABEL_KEYS,
+            "keys of nodeSelector are keys of labels: pool, or example.com/pool",
+        ),
     )
 
     node_selector: dict[LabelKey, LabelValue] | None = Field(
@@ -133,6 +139,13 @@ class MemberObject(Written):
 class MemberJobs(Written):
     """All Jobs of a namespace that bear these labels."""
 
+    model_config = cel(
+        (
+            "self.matchLabels." + _LABEL_KEYS,
+            "keys of matchLabels are keys of labels: workload, or example.com/workload",
+        ),
+    )
+
     namespace: Name
     """Namespace of the Jobs."""
     match_labels: dict[LabelKey, LabelValue] = Field(
@@ -172,6 +185,15 @@ class DrainPlan(Written):
 class PoolLane(Written):
     """One side of a pool."""
 
+    model_config = cel(
+        (
+            # The whole pool would be 384 times 384, more than a server does: across lanes the operator looks.
+            """!has(self.members) || self.members.all(m, !has(m.ref) || self.members.exists_one(n, has(n.ref)
+              && n.ref.name == m.ref.name && n.ref == m.ref))""",
+            "two members of the lane are the same object: one object is a member of a pool once",
+        ),
+    )
+
     name: Name
     """Name of the lane: trading, data, or your own. Targets of a ScalingPolicy name it."""
     guarantee_percent: Annotated[int, Field(ge=0, le=100)] = 0
@@ -197,11 +219,6 @@ class CapacityPoolSpec(Written):
         (
             "self.lanes.map(l, l.guaranteePercent).sum() <= 100",
             "the lanes' guaranteePercent are more than 100 together: lower one of them",
-        ),
-        (
-            """self.lanes.all(l, !has(l.members) || l.members.all(m, self.lanes.exists_one(k, has(k.members)
-              && k.members.exists(n, n.name == m.name))))""",
-            "a name of a member is used in two lanes: each member of a pool has its own name",
         ),
     )
 

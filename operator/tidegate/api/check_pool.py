@@ -18,7 +18,7 @@ JOBS = ("batch/v1", "Job")
 _NOT_MEMBERS = {
     "HorizontalPodAutoscaler": ("is an autoscaler", "name the workload it scales, e.g. a Deployment"),
     "ScaledObject": ("is an autoscaler", "name the workload it scales, e.g. a Deployment"),
-    "Pod": ("has no level to set: it is a Pod", "name its Deployment or Job"),
+    "Pod": ("has no level to set", "name its Deployment or Job"),
     "CronJob": ("makes Jobs and does not run itself", "name its Jobs by their labels, in jobs"),
 }
 """Kind → what is wrong with it as a member, and what would be right."""

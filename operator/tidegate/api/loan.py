@@ -292,13 +292,14 @@ def _borrower(loan: PortLoan) -> dict[str, Any]:
 
 
 def _borrower_of(spec: LoanSpec) -> tuple[Key, HandOverNote | None]:
-    if spec.policy_ref is not None and spec.pool_ref is None and spec.hand_over is None:
+    if spec.policy_ref is not None:
+        if spec.pool_ref is not None:
+            raise InvalidObject([Problem("spec", "has policyRef and poolRef", "one of them: who borrowed")])
+        if spec.hand_over is not None:
+            raise InvalidObject([Problem("spec.handOver", "belongs to the loan of a pool", "poolRef, not policyRef")])
         return Key(spec.policy_ref.namespace, spec.policy_ref.name), None
-    if spec.pool_ref is None or spec.policy_ref is not None:
-        wrong = (
-            "is not one policy's or one pool's" if spec.hand_over is None else "has a handOver and not a poolRef alone"
-        )
-        raise InvalidObject([Problem("spec", wrong, "exactly one of policyRef and poolRef")])
+    if spec.pool_ref is None:
+        raise InvalidObject([Problem("spec", "has neither policyRef nor poolRef", "one of them: who borrowed")])
     pool, told = spec.pool_ref, spec.hand_over
     if told is None:
         return Key("", pool.name), None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from tidegate.api.base import Name, ObjectName, Stored, Written, cel, refusal, rule
 from tidegate.api.conditions import Condition
@@ -73,11 +73,11 @@ class OverrideSpec(Written):
     ] = Field(examples=['"2026-11-11T02:00:00+08:00"'])
     """When it ends, with an offset: after that it is inert and stays readable. May be moved; a time that has passed
     ends it."""
-    author: Annotated[str, BeforeValidator(_words), Field(max_length=256), _text(256)] = Field(
+    author: Annotated[str, StringConstraints(max_length=256, strict=True), BeforeValidator(_words), _text(256)] = Field(
         examples=["oncall@shop.example"]
     )
     """Who says so: the user name that the API server knows. The chart's admission policy holds it to be true."""
-    reason: Annotated[str, BeforeValidator(_words), Field(max_length=512), _text(512)] = Field(
+    reason: Annotated[str, StringConstraints(max_length=512, strict=True), BeforeValidator(_words), _text(512)] = Field(
         examples=["viewers are at 1.4x of the plan"]
     )
     """Why, in one line."""
