@@ -31,6 +31,8 @@ _BLOCKING = {
     Reason.STOPPED,
     Reason.SHARED_WORKLOAD,
 }
+_WAITING = {Reason.NOTICE_TOO_SHORT, Reason.MINIMUM_RUN}
+"""What a pool refuses that time alone brings."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
 
 
@@ -223,10 +225,18 @@ def under_a_quota(case: Case) -> Evidence | None:
 
 def in_the_pool(case: Case) -> Evidence | None:
     """The pool does not carry the need, and will not in time for any of it."""
-    found = next((r for r in _refused(case) if r.earliest is None), None)
+    found = next((r for r in _refused(case) if not _only_late(r, case)), None)
     if found is None:
         return None
     return Evidence(found.reason, Ref(OURS, "CapacityPool", "", found.pool), "spec.lanes", found.message)
+
+
+def _only_late(refusal: PoolRefusal, case: Case) -> bool:
+    """Whether waiting helps: the machines come, and the event is still on then. A need that is met because it has
+    fallen meanwhile is not a late one.
+    """
+    end = case.occurrence.start + case.occurrence.duration
+    return refusal.reason in _WAITING and refusal.earliest is not None and refusal.earliest < end
 
 
 def _refused(case: Case) -> list[PoolRefusal]:

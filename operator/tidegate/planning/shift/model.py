@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidegate.planning.model import Ref
-from tidegate.planning.resources import NOTHING, Resources, total
+from tidegate.planning.resources import NAMES, NOTHING, Resources, total
 
 if TYPE_CHECKING:  # they stand on this module
     from tidegate.planning.shift.facts import PoolSeen
@@ -314,8 +314,15 @@ def base_of(lane: Lane, facts: PoolFacts) -> Resources:
 
 
 def floor_of(lane: Lane, facts: PoolFacts) -> Resources:
-    """What lending must leave a lane: its guarantee, as far as it has use for it. Unused guarantee is not hoarded."""
-    return facts.capacity.percent(lane.guarantee).least(base_of(lane, facts))
+    """What lending must leave a lane: its guarantee, as far as it has use for it. Unused guarantee is not hoarded.
+
+    Counted in the resource of which the lane uses the largest share of the pool (its dominant resource: Ghodsi et al.,
+    2011). A guarantee of each resource by itself would let nobody have the idle memory of work that needs cores.
+    """
+    base = base_of(lane, facts)
+    dominant = max(NAMES, key=lambda name: base.of(name) / max(facts.capacity.of(name), 1))
+    kept = min(facts.capacity.of(dominant) * lane.guarantee // 100, base.of(dominant))
+    return Resources(**{dominant: max(kept, 0)})
 
 
 def amount_at(steps: Iterable[NeedStep], instant: float) -> Resources:

@@ -1,0 +1,177 @@
+"""The shift on the embedded cluster: every write over HTTP, with the adapters that a real cluster gets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from shift_stage import CORES, Deaths, Json, Killed, Leader, Sample, Stage, event, policy, pool
+
+from tidegate.planning.decision import Outcome
+from tidegate.planning.model import Key
+from tidegate.planning.reasons import Reason
+
+pytestmark = pytest.mark.timeout(300)
+
+NODES, JOBS = 5, 16
+LEAD, LENGTH = 420.0, 200
+QUICK = {"drain": {"noticeSeconds": 60, "minimumRunSeconds": 120, "guessSeconds": 60}, "giveBackWithinSeconds": 300}
+EVENT = Key("shop", "opening")
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    made = await Stage.open([pool(**QUICK), policy()], jobs=JOBS, nodes=NODES)
+    yield made
+    await made.close()
+
+
+def opening(stage: Stage, units: int = 26, **how: Any) -> float:
+    start = stage.clock.at + LEAD
+    stage.put(event(start, units=units, seconds=LENGTH, **how))
+    return start
+
+
+async def alone(stage: Stage, until: float, step: float = 10.0) -> None:
+    loop, client = await stage.operator()
+    await stage.play(loop, until, step=step)
+    await client.close()
+
+
+def never_oversold(samples: list[Sample], cores: int = NODES * CORES) -> None:
+    assert max(sum(s.used.values()) for s in samples) <= cores
+    assert not any(s.pending for s in samples), "a pod was let in for which there was no machine"
+
+
+async def test_data_is_gone_before_trading_is_let_in_and_is_back_by_the_promise(stage: Stage) -> None:
+    before = stage.levels()
+    start = opening(stage)
+    await alone(stage, start + LENGTH + 400.0)
+    never_oversold(stage.samples)
+    ready = next(s for s in stage.samples if s.ready >= 26)
+    assert ready.at <= start, f"all ready {ready.at - start:+.0f} s from T-0"
+    lent = [s for s in stage.samples if s.suspended or s.loader < 10]
+    written = next(s for s in stage.samples if s.web == 26)
+    assert lent[0].at < written.at
+    assert lent[-1].at <= start + LENGTH + 300.0, "given back within the promise"
+    assert stage.levels() == before
+    assert stage.loans() == []
+
+
+async def test_work_is_told_before_it_is_stopped(stage: Stage) -> None:
+    start = opening(stage)
+    await alone(stage, start)
+    told = {one.ref: one.at for one in stage.applied if one.reason is Reason.NOTICE_GIVEN}
+    stopped = {one.ref: one.at for one in stage.applied if one.reason is Reason.DRAINING}
+    assert stopped
+    assert all(at - told[ref] >= 60.0 for ref, at in stopped.items())
+
+
+async def test_the_cheapest_work_stops_first(stage: Stage) -> None:
+    """A loader loses nothing by a stop; a Job what it did since its last checkpoint."""
+    start = opening(stage, units=20)
+    await alone(stage, start + 30.0)
+    peak = stage.at(start)
+    assert (peak.loader, peak.suspended) == (4, 0)
+
+
+async def test_a_need_beyond_the_pool_is_cut_named_and_leaves_the_guarantee(stage: Stage) -> None:
+    start = opening(stage, units=60)
+    await alone(stage, start + 60.0)
+    never_oversold(stage.samples)
+    verdict = next(b.plan.verdicts[EVENT] for b in reversed(stage.beats) if EVENT in b.plan.verdicts)
+    assert verdict.outcome is Outcome.BLOCKED
+    assert verdict.reason in (Reason.POOL_TOO_SMALL, Reason.LANE_GUARANTEE)
+    assert str(verdict.object) == "CapacityPool/hangzhou-a"
+    assert min(s.used["warehouse"] for s in stage.samples) >= NODES * CORES * 10 // 100
+    assert stage.at(start).ready == NODES * CORES - NODES * CORES * 10 // 100
+
+
+async def test_an_event_deleted_while_its_work_is_out_sends_the_work_back(stage: Stage) -> None:
+    before, start = stage.levels(), opening(stage)
+    loop, client = await stage.operator()
+    await stage.play(loop, start + 30.0, step=10.0)
+    assert stage.at(start).loader < 10
+    stage.store.delete_event(EVENT)
+    await stage.play(loop, start + 400.0, step=10.0)
+    await client.close()
+    never_oversold(stage.samples)
+    assert stage.levels() == before
+    assert stage.loans() == []
+
+
+async def test_a_pool_that_is_deleted_gives_everything_back(stage: Stage) -> None:
+    before, start = stage.levels(), opening(stage)
+    loop, client = await stage.operator()
+    await stage.play(loop, start + 20.0, step=10.0)
+    stage.store.delete_pool("hangzhou-a")
+    await stage.play(loop, start + 60.0, step=10.0)
+    await client.close()
+    after = stage.levels()
+    assert {name: level for name, level in after.items() if name != "web"} == {
+        name: level for name, level in before.items() if name != "web"
+    }
+
+
+# ---- deaths
+
+
+DEATHS = [(share, after) for share in (0.02, 0.15, 0.3, 0.5, 0.7, 0.95) for after in (False, True)]
+
+
+async def writes_of_one_life(objects: list[Json]) -> tuple[int, dict[str, Any]]:
+    stage = await Stage.open(objects, jobs=JOBS, nodes=NODES)
+    deaths, start = Deaths(), opening(stage)
+    loop, client = await stage.operator(deaths)
+    await stage.play(loop, start + LENGTH + 400.0, step=10.0)
+    await client.close()
+    await stage.close()
+    return deaths.writes, stage.levels()
+
+
+_known: dict[str, tuple[int, dict[str, Any]]] = {}
+
+
+@pytest.mark.parametrize(("share", "after"), DEATHS)
+async def test_a_leader_killed_between_any_two_writes_books_nothing_twice_and_forgets_nothing(
+    stage: Stage, share: float, after: bool
+) -> None:
+    if "one" not in _known:
+        _known["one"] = await writes_of_one_life([pool(**QUICK), policy()])
+    writes, want = _known["one"]
+    start = opening(stage)
+    first, client = await stage.operator(Deaths(at=max(1, round(writes * share)), after=after))
+    with pytest.raises(Killed):
+        await stage.play(first, start + LENGTH + 400.0, step=10.0)
+    await client.close()
+    stage.clock.at += 20.0  # until another has the Lease
+    stage.cluster.step()
+    await alone(stage, start + LENGTH + 420.0)
+    never_oversold(stage.samples)
+    assert stage.levels() == want
+    assert stage.loans() == []
+
+
+@pytest.mark.parametrize("at", [-150.0, 0.0, LENGTH + 60.0], ids=["while it drains", "at the peak", "giving back"])
+async def test_a_change_of_leader_makes_no_difference(stage: Stage, at: float) -> None:
+    """The deposed one goes on trying for a while; nothing of it is written."""
+    if "one" not in _known:
+        _known["one"] = await writes_of_one_life([pool(**QUICK), policy()])
+    start = opening(stage)
+    old = Leader(1)
+    first, client = await stage.operator(leader=old)
+    await stage.play(first, start + at, step=10.0)
+    second, other = await stage.operator()
+    await second.beat()
+    await first.beat()  # it does not know yet
+    old.leads = False
+    for _ in range(3):
+        await first.beat()
+        await second.beat()
+    await stage.play(second, start + LENGTH + 420.0, step=10.0)
+    await client.close()
+    await other.close()
+    never_oversold(stage.samples)
+    assert stage.levels() == _known["one"][1]
+    assert stage.loans() == []
