@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidegate.embedded.cluster import EmbeddedCluster, NodePool
+
 Json = dict[str, Any]
 
 
@@ -147,3 +149,45 @@ def show(name: str = "friday", **spec: Any) -> Json:
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"startsAt": "2026-11-10T12:00:00Z", **spec},
     }
+
+
+# ---- pods as objects
+
+
+def cluster_with(clock: HandClock, count: int = 2, **pool: Any) -> EmbeddedCluster:
+    options = {"cpu": 4.0, "memory": "16Gi", "show_pods": True, **pool}
+    return EmbeddedCluster(clock=clock, nodes=NodePool(count, **options))
+
+
+def pass_time(cluster: EmbeddedCluster, clock: HandClock, seconds: float) -> None:
+    clock.advance(seconds)
+    cluster.step()
+
+
+def pods(cluster: EmbeddedCluster) -> list[Json]:
+    return list(cluster.list("v1", "Pod"))
+
+
+def placed(cluster: EmbeddedCluster) -> dict[str, int]:
+    """How many unfinished pods each node carries."""
+    counts: dict[str, int] = {}
+    for pod in pods(cluster):
+        if (node := pod["spec"].get("nodeName")) and pod["status"]["phase"] == "Running":
+            counts[node] = counts.get(node, 0) + 1
+    return counts
+
+
+def condition(pod: Json, kind: str) -> Json:
+    found: Json = next((c for c in pod["status"]["conditions"] if c["type"] == kind), {"status": "missing"})
+    return found
+
+
+def annotated(document: Json, **annotations: str) -> Json:
+    said = document["spec"]["template"]["metadata"]["annotations"]
+    said |= {f"tidegate.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    return document
+
+
+def asking(document: Json, **requests: str) -> Json:
+    document["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": requests}
+    return document
