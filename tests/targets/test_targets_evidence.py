@@ -378,3 +378,28 @@ async def test_a_pod_that_is_not_as_we_think_it_is_costs_the_target_nothing(
     put(cluster, odd)
     sight = await KubeTargets(client).examine(WEB)
     assert (sight.observed.level, sight.observed.trouble, sight.observed.evidence) == (2, None, ())
+
+
+async def test_a_refusal_by_a_quota_that_has_room_by_now_is_no_evidence_any_more(
+    client: Counting, cluster: EmbeddedCluster
+) -> None:
+    """The controller tries again after a while only, and its condition stays until then."""
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": FULL}
+    told = {"status": {"replicas": 1, "conditions": [failure]}}
+    cluster.patch("apps/v1", "Deployment", "web", told, subresource="status")
+    targets = [KubeTargets(client) for _ in range(3)]
+    assert await reasons(targets[0]) == [Reason.PODS_UNSCHEDULABLE], "there is no such quota"
+    put(cluster, quota({"pods": "5"}, {"pods": "5"}))
+    assert await reasons(targets[1]) == [Reason.PODS_UNSCHEDULABLE, Reason.QUOTA_EXCEEDED]
+    cluster.patch("v1", "ResourceQuota", "team", {"status": {"hard": {"pods": "9"}}}, subresource="status")
+    assert await reasons(targets[2]) == [Reason.PODS_UNSCHEDULABLE]
+
+
+async def test_a_refusal_by_a_quota_that_may_not_be_looked_at_is_believed(
+    client: Counting, cluster: EmbeddedCluster
+) -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": FULL}
+    told = {"status": {"replicas": 1, "conditions": [failure]}}
+    cluster.patch("apps/v1", "Deployment", "web", told, subresource="status")
+    client.refused = frozenset(["resourcequotas"])
+    assert await reasons(KubeTargets(client)) == [Reason.PODS_UNSCHEDULABLE, Reason.QUOTA_EXCEEDED]

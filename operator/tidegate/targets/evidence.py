@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 
 from tidegate.planning.model import Evidence, Ref, Room
+from tidegate.planning.reasons import Reason
 from tidegate.ports import Json, NotFoundError, TidegateError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.errors import ForbiddenError
@@ -49,7 +50,7 @@ class Witness:
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._quotas: dict[str, tuple[float, list[Json]]] = {}
+        self._quotas: dict[str, tuple[float, list[Json] | None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._refused: dict[str, float] = {}
         self._said: set[str] = set()
@@ -73,24 +74,26 @@ class Witness:
         quotas = await self._quotas_of(namespace)
         pods: list[Json] = []
         if workload.selector and (short or quotas):
-            pods = await self._pods(workload, most=PODS if short else 1)
+            pods = await self._pods(workload, most=PODS if short else 1) or []
         evidence = list(evidence_of(pods)) if short else []
         conditions = (document.get("status") or {}).get("conditions") or []
-        if refused := refusal(conditions, workload.ref):
-            evidence.append(refused)
         pod = max(pods, key=lambda p: str(p["metadata"].get("creationTimestamp")), default=None)
         if pod is None:  # a pod tells more than the template: defaults and sidecars are in it
             pod = (document.get("spec") or {}).get("template") or {}
-        return Seen(tuple(evidence), rooms(quotas, pod, workload.units) if quotas else ())
+        room = rooms(quotas or [], pod, workload.units)
+        refused = refusal(conditions, workload.ref)
+        if refused is not None and not _outdated(refused, quotas, room):
+            evidence.append(refused)
+        return Seen(tuple(evidence), room)
 
-    async def _pods(self, workload: Workload, *, most: int) -> list[Json]:
+    async def _pods(self, workload: Workload, *, most: int) -> list[Json] | None:
         path = f"/api/v1/namespaces/{workload.ref.namespace}/pods"
         asked: dict[str, str | int | bool] = {"labelSelector": workload.selector, "limit": most}
         if workload.units > most > 1:
             asked["fieldSelector"] = "status.phase=Pending"
         return await self._allowed(path, asked, f"pods in {workload.ref.namespace}")
 
-    async def _quotas_of(self, namespace: str) -> list[Json]:
+    async def _quotas_of(self, namespace: str) -> list[Json] | None:
         async with self._locks.setdefault(namespace, asyncio.Lock()):
             listed, found = self._quotas.get(namespace, (-math.inf, []))
             if time.monotonic() - listed >= ROUND:
@@ -99,10 +102,10 @@ class Witness:
                 self._quotas[namespace] = (time.monotonic(), found)
             return found
 
-    async def _allowed(self, path: str, params: dict[str, str | int | bool], what: str) -> list[Json]:
-        """One page of a list; nothing when we may not, which is said once."""
+    async def _allowed(self, path: str, params: dict[str, str | int | bool], what: str) -> list[Json] | None:
+        """One page of a list; None when we may not, which is said once."""
         if time.monotonic() < self._refused.get(what, -math.inf):
-            return []
+            return None
         try:
             found: list[Json] = (await self._client.get(path, params)).get("items") or []
         except NotFoundError:
@@ -112,6 +115,18 @@ class Witness:
             if what not in self._said:
                 self._said.add(what)
                 log.warning("%s cannot be listed, so verdicts there name fewer causes: %s", what, error)
-            return []
+            return None
         self._said.discard(what)
         return found
+
+
+def _outdated(refused: Evidence, quotas: list[Json] | None, room: tuple[Room, ...]) -> bool:
+    """Whether a quota that refused a pod has room by now, or is gone: a controller tries again only after a while, and
+    its condition stays as it was until then.
+    """
+    if refused.reason is not Reason.QUOTA_EXCEEDED or quotas is None:
+        return False
+    if refused.object.name not in {quota["metadata"]["name"] for quota in quotas}:
+        return True
+    mine = [one for one in room if one.object == refused.object]
+    return bool(mine) and all(one.left >= one.each for one in mine)
