@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from helm_chart import CHART, NAMESPACE, Json, of_kind, render
+from helm_chart import CHART, NAMESPACE, Json, of_kind, render, template
 
 from tidegate.cli.rbac import rules_text
 from tidegate.shell.rules import OPERATOR, RELEASE, Account
@@ -118,7 +118,8 @@ def test_nothing_dangerous_is_ever_granted(scope: str, tmp_path: Path) -> None:
             for group, resource, verb, _ in grants:
                 assert "*" not in (group, resource, verb)
                 assert resource != "pods" or (name, verb) == ("tidegate", "list"), "why units are missing, no more"
-                assert resource not in ("secrets", "pods/exec", "serviceaccounts/token", "nodes")
+                assert resource != "nodes" or (name, verb) == ("tidegate", "list"), "how much a pool has, no more"
+                assert resource not in ("secrets", "pods/exec", "serviceaccounts/token")
                 assert group not in ("rbac.authorization.k8s.io", "admissionregistration.k8s.io")
                 assert verb not in ("impersonate", "escalate", "bind", "deletecollection")
 
@@ -135,12 +136,32 @@ def test_people_get_our_kinds_only_when_asked_and_never_write_loans(tmp_path: Pa
     roles = {o["metadata"]["name"]: o for o in of_kind(render(tmp_path, rbac={"aggregate": True}), "ClusterRole")}
     view, edit, admin = (flat(roles[f"{NAMESPACE}-tidegate-{role}"]["rules"]) for role in ("view", "edit", "admin"))
     assert {verb for _, _, verb, _ in view} == {"get", "list", "watch"}
-    assert {resource for _, resource, _, _ in edit} == {"liveevents", "scalingpolicies"}
-    assert {(resource, verb) for _, resource, verb, _ in admin} == {
+    assert {resource for _, resource, _, _ in edit} == {"liveevents", "overrides", "scalingpolicies"}
+    assert {(resource, verb) for _, resource, verb, _ in admin if resource != "capacitypools"} == {
         ("loans", "delete"),
         ("loans", "release"),
         ("loans", "update"),
     }
+
+
+def test_pools_are_written_by_administrators_alone_and_overrides_by_on_call(tmp_path: Path) -> None:
+    roles = {o["metadata"]["name"]: o for o in of_kind(render(tmp_path, rbac={"aggregate": True}), "ClusterRole")}
+    writers: dict[str, set[str]] = {}
+    for role in ("view", "edit", "admin", "oncall"):
+        for _, resource, verb, _ in flat(roles[f"{NAMESPACE}-tidegate-{role}"]["rules"]):
+            if verb not in ("get", "list", "watch"):
+                writers.setdefault(resource, set()).add(role)
+    oncall = roles[f"{NAMESPACE}-tidegate-oncall"]
+
+    assert (writers["capacitypools"], writers["overrides"]) == ({"admin"}, {"edit", "oncall"})
+    assert not [label for label in oncall["metadata"]["labels"] if "aggregate" in label], "given to people by name"
+
+
+def test_there_are_pools_in_cluster_scope_only(tmp_path: Path) -> None:
+    pools = ("capacitypools", "capacitypools/status")
+    for scope, wanted in (("cluster", {""}), ("namespaces", set())):
+        found = granted(render(tmp_path, rbac={"scope": scope}, watchNamespaces=["shop"]), "tidegate")
+        assert {where for where, grants in found.items() if {g[1] for g in grants} & set(pools)} == wanted
 
 
 def test_roles_are_left_to_somebody_else_when_asked(tmp_path: Path) -> None:
@@ -171,7 +192,7 @@ def test_policies_fail_closed_and_reach_as_far_as_the_operator(tmp_path: Path) -
         ({"rbac": {"scope": "namespaces"}, "watchNamespaces": ["shop", "chat"]}, ["chat", "shop"]),
     ):
         objects = render(tmp_path, **values)  # type: ignore[arg-type]
-        assert set(policies(objects)) == {"loans", "levels-only", "scalingpolicies"}
+        assert set(policies(objects)) == {"loans", "levels-only", "overrides", "scalingpolicies"}
         assert {policy["spec"]["failurePolicy"] for policy in policies(objects).values()} == {"Fail"}
         bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
         assert {b["spec"]["policyName"] for b in bindings} == {
@@ -184,6 +205,17 @@ def test_policies_fail_closed_and_reach_as_far_as_the_operator(tmp_path: Path) -
                 "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": reach}]
             }
             assert selector == wanted
+
+
+def test_nobody_signs_an_override_for_another_unless_listed(tmp_path: Path) -> None:
+    bot = "system:serviceaccount:chat:bot"
+    plain = policies(render(tmp_path))["overrides"]["spec"]
+    listed = policies(render(tmp_path, admissionPolicies={"mayNameOtherAuthors": [bot]}))["overrides"]["spec"]
+
+    assert [c["name"] for c in plain["matchConditions"]] == ["what-it-says-changes"]
+    assert listed["matchConditions"][1]["expression"] == f'!(request.userInfo.username in ["{bot}"])'
+    quoted = template(tmp_path, admissionPolicies={"mayNameOtherAuthors": ['"] || true || "a" in ["']})
+    assert quoted.returncode != 0, "a name is a name"
 
 
 def test_policies_can_be_left_out(tmp_path: Path) -> None:

@@ -35,19 +35,32 @@ pytestmark = [
 ]
 
 PLANNER, SHOPKEEPER, WRITER, ONCALL = "planner", "shopkeeper", "writer", "oncall"
+NIGHTSHIFT, COLLEAGUE, BOT = "nightshift", "colleague", "bot"
 _ALL = ["get", "list", "watch", "create", "update", "patch", "delete"]
 _POLICIES = {"apiGroups": ["tidegate.dev"], "resources": ["scalingpolicies"], "verbs": _ALL}
 _WORKLOADS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
 _HPAS = {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["get", "patch"]}
 _LOANS = {"apiGroups": ["tidegate.dev"], "resources": ["loans"], "verbs": _ALL}
+_OVERRIDES = {"apiGroups": ["tidegate.dev"], "resources": ["overrides"], "verbs": _ALL}
+_POOLS = {"apiGroups": ["tidegate.dev"], "resources": ["capacitypools"], "verbs": _ALL}
 _RELEASE = {"apiGroups": ["tidegate.dev"], "resources": ["loans"], "verbs": ["release"]}
 RIGHTS: dict[str, list[Json]] = {
     PLANNER: [_POLICIES],
     SHOPKEEPER: [_POLICIES, _WORKLOADS, _HPAS],
     WRITER: [_LOANS],
     ONCALL: [_LOANS, _RELEASE],
+    NIGHTSHIFT: [_OVERRIDES, _POOLS],
+    COLLEAGUE: [_OVERRIDES],
+    BOT: [_OVERRIDES],
 }
 """User → what RBAC lets him do in the shop."""
+
+_MORE = [
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "patch"]},
+    {"apiGroups": ["tidegate.dev"], "resources": ["overrides/status"], "verbs": ["get"]},
+]
+"""Of the operator, beside what the chart gives it: the Jobs of a pool are its own in cluster scope only, and kubectl reads
+before it patches."""
 
 LOAN_SPEC: Json = {
     "target": {
@@ -103,6 +116,18 @@ class Shop:
         metadata = {"name": name, "namespace": self.namespace}
         return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "Loan", "metadata": metadata, "spec": full}
 
+    def override(self, name: str, *, author: str, **spec: Any) -> Json:
+        """An Override of the shop's policy."""
+        full = {
+            "policyRef": {"name": "shop"},
+            "action": "Hold",
+            "until": "2026-11-11T02:00:00+08:00",
+            "author": author,
+            "reason": "the link drops again at one",
+        }
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "Override", "metadata": metadata, "spec": full | spec}
+
 
 def refused(done: subprocess.CompletedProcess[str], why: str) -> None:
     """Refused by a policy of the chart, in these words."""
@@ -127,6 +152,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         "admission",
         rbac={"scope": "namespaces"},
         watchNamespaces=[watched],
+        admissionPolicies={"mayNameOtherAuthors": [BOT]},
         replicas=0,
     )
     made = Shop(release, watched)
@@ -134,6 +160,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         release.install()
         for user, rules in RIGHTS.items():
             _grant(made, user, rules)
+        _grant(made, made.operator, _MORE)
         for obj in (deployment(watched, "web", replicas=None), hpa(watched, "web")):
             cluster.apply(obj, manager="helm")
         # A policy acts some moments after it was made.
@@ -276,6 +303,64 @@ def _created(shop: Shop, loan: Json) -> bool:
     return done.returncode == 0 or "AlreadyExists" in done.stderr
 
 
+def test_a_pools_loan_is_nobodys_to_rewrite(shop: Shop) -> None:
+    promise = {"promises": [{"time": "2026-11-10T18:00:00.000Z", "units": 3}]}
+    lent = shop.loan("lent", poolRef={"name": "hangzhou-a", "lane": "data"}, handOver=promise)
+    del lent["spec"]["policyRef"]
+    taken(shop.kubectl(shop.operator, "create", "-f", "-", given=lent))
+    only = "only its way back"
+    refused(shop.patch(ONCALL, "loan/lent", {"spec": {"handOver": {"promises": []}}}), only)
+    refused(shop.patch(ONCALL, "loan/lent", {"spec": {"poolRef": {"lane": "trading"}}}), only)
+    taken(shop.patch(ONCALL, "loan/lent", {"spec": {"pending": 3}}))
+    taken(shop.kubectl(ONCALL, "delete", "loan", "lent"))
+
+
+# ---- who signs an override
+
+
+def test_an_override_bears_the_name_of_who_made_it(shop: Shop) -> None:
+    signed = "spec.author is the user who makes or moves an Override"
+    refused(shop.apply(NIGHTSHIFT, shop.override("forged", author=COLLEAGUE)), f"{signed}: you are {NIGHTSHIFT}")
+    refused(shop.kubectl("admin", *_DRY, given=shop.override("forged", author=COLLEAGUE)), signed)
+    refused(shop.apply(NIGHTSHIFT, shop.override("forged", author=f"{NIGHTSHIFT} ")), signed)
+    taken(shop.apply(NIGHTSHIFT, shop.override("mine", author=NIGHTSHIFT)))
+
+
+def test_its_end_is_moved_by_its_author_alone_and_others_may_take_it_away(shop: Shop) -> None:
+    taken(shop.apply(NIGHTSHIFT, shop.override("night", author=NIGHTSHIFT)))
+    later = {"spec": {"until": "2026-11-11T03:00:00+08:00"}}
+    refused(shop.patch(COLLEAGUE, "override/night", later), f"you are {COLLEAGUE}")
+    stolen = shop.patch(COLLEAGUE, "override/night", {"spec": {"author": COLLEAGUE}})
+    assert "of an override only until may change" in stolen.stderr, "nobody makes it his own"
+    taken(shop.patch(COLLEAGUE, "override/night", {"metadata": {"labels": {"shift": "night"}}}))
+    taken(shop.patch(NIGHTSHIFT, "override/night", later))
+    taken(shop.kubectl(COLLEAGUE, "delete", "override", "night"))
+
+
+def test_who_is_listed_writes_for_others(shop: Shop) -> None:
+    taken(shop.apply(BOT, shop.override("asked-in-chat", author=NIGHTSHIFT)))
+    taken(shop.patch(NIGHTSHIFT, "override/asked-in-chat", {"spec": {"until": "2026-11-11T01:00:00+08:00"}}))
+
+
+def test_the_operator_shows_an_overrides_status_without_being_its_author(shop: Shop) -> None:
+    taken(shop.apply(NIGHTSHIFT, shop.override("shown", author=NIGHTSHIFT)))
+    status = {"status": {"observedGeneration": 1, "summary": "hold until 02:00"}}
+    taken(shop.patch(shop.operator, "override/shown", status, "--subresource=status"))
+
+
+def test_no_right_in_a_namespace_makes_a_pool(shop: Shop) -> None:
+    lanes = [{"name": "mine", "guaranteePercent": 100, "allowedNamespaces": [shop.namespace]}]
+    pool = {
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "CapacityPool",
+        "metadata": {"name": "grab"},
+        "spec": {"capacity": {"given": {"cpu": "640", "memory": "1280Gi"}}, "lanes": lanes},
+    }
+    done = shop.kubectl(NIGHTSHIFT, "create", "-f", "-", given=pool)
+    assert done.returncode != 0
+    assert "at the cluster scope" in done.stderr
+
+
 # ---- what the operator's own account may write
 
 
@@ -294,6 +379,24 @@ def test_a_stolen_token_changes_levels_and_nothing_else(shop: Shop, account: str
     refused(shop.patch(user, "hpa/web", elsewhere), "the minimum of an HPA and nothing else")
     taken(shop.patch(user, "hpa/web", {"spec": {"minReplicas": 5}}))
     taken(shop.patch(user, "deployment/web", {"spec": {"replicas": 5}}, "--subresource=scale"))
+
+
+def test_a_stolen_token_suspends_a_job_and_changes_nothing_else_of_it(shop: Shop) -> None:
+    """Also of a suspended one, whose pods could be sent to other machines otherwise."""
+    shop.cluster.create(_job(shop.namespace, "nightly"))
+    elsewhere = {"spec": {"template": {"spec": {"nodeSelector": {"zone": "other"}}}}}
+    only = "suspends a Job and lets it run again"
+    refused(shop.patch(shop.operator, "job/nightly", elsewhere), only)
+    refused(shop.patch(shop.operator, "job/nightly", {"spec": {"parallelism": 500}}), only)
+    refused(shop.patch(shop.operator, "job/nightly", {"metadata": {"labels": {"a": "b"}}}), "of metadata nothing")
+    taken(shop.patch(shop.operator, "job/nightly", {"spec": {"suspend": False}}))
+    taken(shop.patch(shop.operator, "job/nightly", {"spec": {"suspend": True}}))
+
+
+def _job(namespace: str, name: str) -> Json:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "work.example/nightly:1"}]}
+    spec = {"suspend": True, "parallelism": 1, "template": {"spec": pod}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 def test_others_change_the_same_objects_as_ever(shop: Shop) -> None:
