@@ -73,6 +73,8 @@ SEVERAL = (
             SEVERAL,
             "insufficient memory and insufficient nvidia.com/gpu and untolerated taint pool",
         ),
+        ("0/6 nodes are available: 6 node(s) had untolerated taint(s). no new claims", "untolerated taint"),
+        ('0/6 nodes are available: persistentvolumeclaim "none" not found. not found', "an unbound volume claim"),
         ("0/2 nodes are available: 2 Too many pods.", "too many pods"),
         ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "node selector or affinity"),
         ("0/1 nodes are available: 1 node(s) were unschedulable.", "cordoned nodes"),

@@ -39,7 +39,7 @@ FAILING_REASONS = frozenset(
 _LACKS = (
     (re.compile(r"Insufficient (\S+?)(?=[,.]?(?:\s|$))"), "insufficient {}"),
     (re.compile(r"Too many pods"), "too many pods"),
-    (re.compile(r"untolerated taint(?:\(s\))? ?\{?([^\s}:=,]*)"), "untolerated taint {}"),
+    (re.compile(r"untolerated taint(?:\(s\))?(?: \{([^\s}:=]*))?"), "untolerated taint {}"),
     (re.compile(r"node affinity/selector"), "node selector or affinity"),
     (re.compile(r"pod anti-affinity"), "pod anti-affinity"),
     (re.compile(r"pod affinity"), "pod affinity"),
@@ -83,7 +83,7 @@ def lacking(message: str) -> str:
     lacks: dict[str, None] = {}
     for pattern, words in _LACKS:
         for match in pattern.finditer(told):
-            lacks[words.format(*match.groups()).strip()] = None
+            lacks[words.format(*match.groups("")).strip()] = None
     return " and ".join(lacks) or told[:QUOTED] or "the scheduler does not say why"
 
 
