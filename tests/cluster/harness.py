@@ -26,15 +26,20 @@ Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 
 GROUPS = {
+    "CapacityPool": ("apis/tidegate.dev/v1alpha1", "capacitypools"),
+    "ClusterRole": ("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "ClusterRoleBinding": ("apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
     "ConfigMap": ("api/v1", "configmaps"),
     "Deployment": ("apis/apps/v1", "deployments"),
     "Event": ("api/v1", "events"),
     "HorizontalPodAutoscaler": ("apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "Job": ("apis/batch/v1", "jobs"),
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "LiveEvent": ("apis/tidegate.dev/v1alpha1", "liveevents"),
     "Loan": ("apis/tidegate.dev/v1alpha1", "loans"),
     "Pod": ("api/v1", "pods"),
     "ResourceQuota": ("api/v1", "resourcequotas"),
+    "Override": ("apis/tidegate.dev/v1alpha1", "overrides"),
     "Role": ("apis/rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "ScalingPolicy": ("apis/tidegate.dev/v1alpha1", "scalingpolicies"),
@@ -129,11 +134,11 @@ class Cluster:
 
     def create(self, obj: Json) -> Json:
         """Make an object."""
-        return self.send("POST", path_of(obj["kind"], obj["metadata"]["namespace"]), obj)
+        return self.send("POST", path_of(obj["kind"], obj["metadata"].get("namespace", "")), obj)
 
     def apply(self, obj: Json, *, manager: str, **params: str) -> Json:
         """Server-side apply, unforced unless ``force="true"``."""
-        path = path_of(obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
+        path = path_of(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
         return self.send("PATCH", path, obj, form="application/apply-patch+yaml", fieldManager=manager, **params)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
@@ -167,10 +172,10 @@ class Cluster:
         """Our kinds, from the chart's generated files."""
         folder = str(ROOT / "charts" / "tidegate" / "files" / "crds")
         self.run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", folder)
-        kinds = ("liveevents", "loans", "scalingpolicies")
+        kinds = ("capacitypools", "liveevents", "loans", "overrides", "scalingpolicies")
         names = [f"crd/{kind}.tidegate.dev" for kind in kinds]
         self.run("kubectl", "wait", "--for=condition=Established", "--timeout=60s", *names)
-        for kind in ("LiveEvent", "Loan", "ScalingPolicy"):
+        for kind in ("CapacityPool", "LiveEvent", "Loan", "Override", "ScalingPolicy"):
             eventually(partial(self._serves, kind), 30, f"the server serves {kind}")
 
     def _serves(self, kind: str) -> bool:
@@ -190,17 +195,22 @@ class Cluster:
         """Delete a namespace with all that is in it; does not wait."""
         self.send("DELETE", f"api/v1/namespaces/{name}")
 
-    def account(self, namespace: str, name: str, folder: Path) -> Path:
-        """A service account with the chart's rules for one watched namespace and nothing beyond it; its kubeconfig."""
+    def account(self, namespace: str, name: str, folder: Path, *, whole_cluster: bool = False) -> Path:
+        """A service account with the chart's rules, for the namespace it lives in or for the whole cluster, and nothing
+        beyond them; its kubeconfig.
+        """
         metadata = {"name": name, "namespace": namespace}
         rbac = "rbac.authorization.k8s.io"
         self.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-        self.create({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": operator_rules()})
+        rules = cluster_rules() if whole_cluster else operator_rules()
+        role, binds = ("ClusterRole", "ClusterRoleBinding") if whole_cluster else ("Role", "RoleBinding")
+        named = {"name": f"{namespace}-{name}"} if whole_cluster else metadata
+        self.create({"apiVersion": f"{rbac}/v1", "kind": role, "metadata": named, "rules": rules})
         binding = {
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "roleRef": {"apiGroup": rbac, "kind": role, "name": named["name"]},
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         }
-        self.create({"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata, **binding})
+        self.create({"apiVersion": f"{rbac}/v1", "kind": binds, "metadata": named, **binding})
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -235,6 +245,12 @@ def operator_rules() -> list[Json]:
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": targets["verbs"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": targets["scaleVerbs"]},
     ]
+
+
+def cluster_rules() -> list[Json]:
+    """The operator's rules for the whole cluster."""
+    granted = yaml.safe_load(RULES.read_text().replace("$(leaseName)", LEASE))["operator"]
+    return [*operator_rules(), *granted["cluster"]]
 
 
 def eventually(look: Callable[[], Any], seconds: float, claim: str, *, pause: float = 0.2) -> Any:

@@ -14,8 +14,13 @@ from harness import ROOT
 class Operator:
     """One process for one namespace, which is also where its Lease and its durable stop stand."""
 
-    def __init__(self, namespace: str, name: str, kubeconfig: Path, folder: Path, **settings: str) -> None:
-        """``settings`` are more ``TIDEGATE_*`` variables, without the prefix."""
+    def __init__(
+        self, namespace: str, name: str, kubeconfig: Path, folder: Path, *, whole_cluster: bool = False, **settings: str
+    ) -> None:
+        """``settings`` are more ``TIDEGATE_*`` variables, without the prefix. ``whole_cluster``: it watches all
+        namespaces; its Lease stands in this one all the same.
+        """
+        self.whole_cluster = whole_cluster
         self.namespace = namespace
         self.name = name
         self.log = folder / f"{namespace}-{name}.log"
@@ -29,7 +34,8 @@ class Operator:
         assert not self.alive, f"{self.name} is running"
         self.lives += 1
         command = [sys.executable, "-m", "kopf", "run", "-m", "tidegate.shell.app"]
-        command += ["--standalone", "--namespace", self.namespace]
+        command += ["--standalone"]
+        command += ["--all-namespaces"] if self.whole_cluster else ["--namespace", self.namespace]
         with self.log.open("ab") as log:
             log.write(f"==== life {self.lives}\n".encode())
             log.flush()
@@ -81,7 +87,7 @@ class Operator:
             "PYTHONPATH": str(ROOT / "operator"),
             "PYTHONUNBUFFERED": "1",
             "KUBECONFIG": str(self._kubeconfig),
-            "TIDEGATE_NAMESPACES": self.namespace,
+            "TIDEGATE_NAMESPACES": "" if self.whole_cluster else self.namespace,
             "TIDEGATE_OPERATOR_NAMESPACE": self.namespace,
             "TIDEGATE_IDENTITY": self.identity,
             "TIDEGATE_LISTEN_PROBES": "0",

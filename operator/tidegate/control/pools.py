@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.control.apply import CONFLICT_PAUSE, Applied
+from tidegate.control.drains import Drains
 from tidegate.control.gather import limited
 from tidegate.control.ledger import Drift, Ledger, Wish
 from tidegate.planning.decision import Action, Plan
 from tidegate.planning.model import Freshness, Key, Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.shift.facts import PoolSeen, work_queries
+from tidegate.planning.shift.facts import Holder, PoolSeen, work_queries
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.shift.model import Mark, Pool, PoolWorld
 from tidegate.ports import (
@@ -66,6 +67,7 @@ class PoolKeeper:
     _notes: dict[str, str] = field(default_factory=dict)
     """Why a pool was never seen."""
     _remaining: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    _drains: Drains = field(default_factory=Drains)
     _conflicts: dict[Key, float] = field(default_factory=dict)
     """Loans left alone until an instant."""
 
@@ -87,7 +89,7 @@ class PoolKeeper:
             look = self._looks.get(name)
             seen = None if look is None else self._as_seen(pool, look, now)
             found[name] = PoolWorld(
-                pool=pool,
+                pool=self._drains.applied(pool),
                 seen=seen,
                 marks={loan.place.ref: mark_of(loan) for loan in self._loans(name)},
                 remaining=self._remaining.get(name, {}),
@@ -123,7 +125,21 @@ class PoolKeeper:
                 before.at, before.note = now, str(error)
         else:
             self._looks[pool.name] = _Look(sight, now, now)
+            self._measure(pool, sight, now)
         await self._read(pool, now)
+
+    def _measure(self, pool: Pool, sight: PoolSight, now: float) -> None:
+        """Note whose machines are free by now."""
+        seen = {m.ref: m for m in sight.seen.members}
+        for loan in self._loans(pool.name):
+            member = seen.get(loan.place.ref)
+            if member is None or loan.pending >= loan.original or loan.verified != loan.pending:
+                continue
+            ref = loan.place.ref
+            held = sight.seen.occupancy.get(Holder(ref.namespace, ref.kind, ref.name))
+            if held is None or (held.used - member.unit.times(loan.pending)).nothing:
+                self._drains.free(loan, now=now)
+        self._drains.forget(self.ledger.loans.values())
 
     async def _read(self, pool: Pool, now: float) -> None:
         """Work that is left; one that cannot be read is unknown, never none."""

@@ -1,0 +1,57 @@
+"""A drain is what was measured, once there is enough of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidegate.control.drains import Drains
+from tidegate.planning.model import Key, Ref
+from tidegate.planning.shift.model import Drain, Lane, Notice, Pool
+from tidegate.ports import HandOverNote, Loan, Place
+
+POOL = Pool("hangzhou-a", (Lane("trading"), Lane("data", drain=Drain(seconds=60.0))))
+
+
+def loan(number: int, stopped_at: float) -> Loan:
+    place = Place(Ref("batch/v1", "Job", "warehouse", f"job-{number}"), f"u{number}", "/spec/suspend")
+    note = HandOverNote("hangzhou-a", "data", stops=(Notice(0, stopped_at),))
+    return Loan(
+        Key("warehouse", f"loan-{number}"), place, Key("", "hangzhou-a"), "data", 1, None, 0, 0, 1, 0.0, stopped_at,
+        900.0, 1, hand_over=note,
+    )  # fmt: skip
+
+
+def measured(*seconds: float) -> Drains:
+    drains = Drains()
+    for number, took in enumerate(seconds):
+        drains.free(loan(number, 100.0), now=100.0 + took)
+    return drains
+
+
+@pytest.mark.parametrize(
+    ("seconds", "want"),
+    [
+        pytest.param((), 60.0, id="nothing measured: the guess"),
+        pytest.param((12.0,), 60.0, id="too little: the guess"),
+        pytest.param((75.0,), 75.0, id="longer than the guess: at once"),
+        pytest.param((12.0, 14.0, 11.0), 15.0, id="enough: the largest"),
+        pytest.param((12.0, 14.0, 131.0), 135.0, id="one that took long"),
+    ],
+)
+def test_a_lanes_drain_is(seconds: tuple[float, ...], want: float) -> None:
+    lane = measured(*seconds).applied(POOL).lane("data")
+    assert lane is not None
+    assert lane.drain.seconds == want
+
+
+def test_one_stop_is_measured_once() -> None:
+    drains = Drains()
+    for now in (112.0, 400.0):
+        drains.free(loan(0, 100.0), now=now)
+    lane = drains.applied(POOL).lane("data")
+    assert lane is not None
+    assert lane.drain.seconds == 60.0
+
+
+def test_the_other_lane_keeps_its_own() -> None:
+    assert measured(12.0, 12.0, 12.0).applied(POOL).lane("trading") == POOL.lane("trading")
