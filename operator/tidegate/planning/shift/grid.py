@@ -6,6 +6,7 @@ that it asks for inside: what is planned is then never too little.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -19,6 +20,8 @@ from tidegate.planning.shift.pieces import Stock
 
 MOST = 48
 """Spans of a timetable. Judgment: a night of 48 spans and ten stocks is solved in well under a second."""
+STEPS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
+"""Seconds between the instants that are added where the place of one piece may have to be taken by another."""
 PIECE_TIMES_MOST = 16
 """Instants at which more pieces may stop that are told apart."""
 
@@ -27,17 +30,21 @@ def instants(asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work]
     """Now, the end of all needs, and between them the instants at which something may change."""
     end = max(step.end for ask in asks for step in ask.steps)
     edges = {t for ask in asks for step in ask.steps for t in (step.start, step.end) if now < t < end}
-    fixed = {one.deadline for one in works}
+    forced = {one.deadline for one in works}
+    fixed: set[float] = set()
     pieces: set[float] = set()
     for stock in stocks:
         for piece in stock.pieces:
-            fixed |= {piece.return_by, piece.free_at} if piece.out else set()
+            forced |= {piece.return_by} if piece.return_by < math.inf else set()
+            fixed |= {piece.free_at} if piece.out else set()
             pieces |= set() if piece.out else {piece.stop_from + stock.lane.drain.seconds}
     inside = sorted(t for t in pieces if now < t < end)
     every = max(1, -(-len(inside) // PIECE_TIMES_MOST))
     fixed |= set(inside[every - 1 :: every]) | set(inside[-1:])
-    times = sorted(edges | {t for t in fixed if now < t < end} | {now, end})
-    return _fewer(times, [ask.steps for ask in asks])
+    times = edges | {t for t in fixed | forced if now < t < end} | {now, end}
+    if forced:
+        times |= _between(times, now, end)
+    return _fewer(sorted(times), [ask.steps for ask in asks])
 
 
 def amounts(steps: Iterable[NeedStep], times: Sequence[float]) -> tuple[Resources, ...]:
@@ -48,6 +55,18 @@ def amounts(steps: Iterable[NeedStep], times: Sequence[float]) -> tuple[Resource
             if step.start < end and start < step.end:
                 most[k] = most[k].most(step.amount)
     return tuple(most)
+
+
+def _between(times: set[float], now: float, end: float) -> set[float]:
+    """Even steps from now on, the smallest that leave few enough spans. Deadlines and promises can make one piece take
+    another's place at any instant; without them nothing has to change between the instants that are known.
+    """
+    for step in STEPS:
+        if (end - now) / step <= MOST:
+            even = {now + step * k for k in range(1, math.ceil((end - now) / step))}
+            if len(times | even) - 1 <= MOST:
+                return even
+    return set()
 
 
 def _fewer(times: list[float], asked: Sequence[Sequence[NeedStep]]) -> tuple[float, ...]:

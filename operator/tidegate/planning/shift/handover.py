@@ -45,7 +45,7 @@ class Do(Enum):
     """What is to be done with a member now."""
 
     NOTIFY = "Notify"
-    """Store the mark and tell the work (an Event); its level stays."""
+    """Tell the work (an Event), then store the mark; its level stays. A leader that dies between tells it twice."""
     STOP = "Stop"
     """Store the mark, then write the level."""
     RESUME = "Resume"
@@ -120,16 +120,18 @@ def advance(
         return _planned(member, lendings), ()
     mark = member.mark or _new_mark(member, now)
     acts: list[Act] = []
-    if aim.told < min(mark.asked, _told(mark)):
-        mark = _remember(replace(mark, notices=(*mark.notices, Notice(aim.told, now))), aim, lane, now)
+    told = Notice(aim.told, now) if aim.told < min(mark.asked, _told(mark)) else None
+    if told:
+        mark = _remember(replace(mark, notices=(*mark.notices, told)), aim, lane, now)
+    level = _level(member, mark, aim, lane, now, room=room, spare=spare)
+    moved = level != mark.asked
+    if moved:
+        mark = _moved(mark, level, aim, lane, now)
+    if told in mark.notices:
         message = f"told to go to {aim.told} of {mark.original}, not before {lane.drain.notice:g} s have passed"
         acts.append(_act(Do.NOTIFY, member, mark, Reason.NOTICE_GIVEN, message))
-    level = _level(member, mark, aim, lane, now, room=room, spare=spare)
-    if level != mark.asked:
-        mark = _moved(mark, level, aim, lane, now)
-        acts = [_move(member, mark)]
-    elif member.seen and member.level != mark.asked:
-        acts = [_move(member, mark)]
+    if moved or (member.seen and member.level != mark.asked):
+        acts.append(_move(member, mark))
     elif not acts and _over(member, mark, aim):
         reason = Reason.RETURNED if mark.asked_at > 0 else Reason.NOTICE_WITHDRAWN
         acts.append(_act(Do.CLOSE, member, mark, reason, SENTENCES[reason]))

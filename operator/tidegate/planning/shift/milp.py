@@ -24,7 +24,11 @@ class Solution:
     values: NDArray[np.float64]
     cost: float
     proven: bool
-    """No cheaper answer exists; False: the time was over first."""
+    """No answer is cheaper by more than the gap; False: the time was over first."""
+
+
+class OutOfTimeError(Exception):
+    """The time was over before an answer was found, or it was proven that there is none."""
 
 
 @dataclass(slots=True)
@@ -62,16 +66,21 @@ class Program:
         self._starts.append(len(self._columns))
         self._rows.append((least, most))
 
-    def solve(self, *, seconds: float) -> Solution | None:
-        """The cheapest values; None when there are none, or none was found in time."""
-        solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    def solve(self, *, seconds: float, gap: float = 1e-6, nodes: int = 2**31 - 1) -> Solution | None:
+        """The cheapest values, or the best that were found in time; None when there are none.
+
+        ``gap`` is how far from the cheapest they may be, as a share; ``nodes`` ends the search like the time does, but
+        on every machine at the same place.
+        """
+        # Not ``highspy.Highs``: its constructor prints a banner before any option can forbid it.
+        solver = highspy._Highs()  # type: ignore[attr-defined]
         for name, value in (
-            ("log_to_console", False),  # before anything is said, the banner too
             ("output_flag", False),
             ("threads", 1),
             ("random_seed", 0),
             ("time_limit", seconds),
-            ("mip_rel_gap", 1e-6),
+            ("mip_rel_gap", gap),
+            ("mip_max_nodes", nodes),
             ("mip_feasibility_tolerance", FEASIBLE),
             ("primal_feasibility_tolerance", FEASIBLE),
         ):
@@ -80,8 +89,10 @@ class Program:
         solver.run()
         found = solver.getModelStatus()
         proven = found == highspy.HighsModelStatus.kOptimal
-        if not proven and solver.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        if found == highspy.HighsModelStatus.kInfeasible:
             return None
+        if not proven and solver.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            raise OutOfTimeError
         values = np.array(solver.getSolution().col_value)
         return Solution(values, float(solver.getObjectiveValue()), proven)
 

@@ -14,11 +14,12 @@ from itertools import pairwise
 
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.resources import NOTHING, Resources, total
+from tidegate.planning.resources import NAMES, NOTHING, Resources, total
 from tidegate.planning.shift import diagnose
 from tidegate.planning.shift.asks import Ask, append, asks_of
 from tidegate.planning.shift.grid import amounts, instants
 from tidegate.planning.shift.lendings import lendings_of
+from tidegate.planning.shift.milp import OutOfTimeError
 from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import stocks_of
@@ -95,40 +96,55 @@ class _Planning:
         times = instants(asks, self.stocks, facts.works.values(), self.now)
         bases = {lane.name: base_of(lane, facts) for lane in self.pool.lanes}
         limits = {lane.name: (bases[lane.name] - floor_of(lane, facts)).positive for lane in self.pool.lanes}
-        problem = Problem(times, self.stocks, facts.capacity - total(bases.values()), limits, facts.works)
+        free = facts.capacity - facts.reserve - total(bases.values())
+        problem = Problem(times, self.stocks, free, limits, facts.works)
         profiles = [amounts(ask.steps, times) for ask in asks]
-        loads = [total(profile[k] for profile in profiles) for k in range(problem.spans)]
+        loads: Sequence[Resources] = [total(profile[k] for profile in profiles) for k in range(problem.spans)]
         if all(load.fits(problem.free) for load in loads):
             self.grants = [_grant(ask, ask.steps) for ask in asks]
             return {}
-        timetable = solve(problem, loads, seconds=SECONDS)
+        timetable = _solve(problem, loads) if _ever(problem, loads) else None
         if timetable is not None:
             self.grants = [_grant(ask, ask.steps) for ask in asks]
         else:
-            loads = self._one_by_one(problem, asks, profiles)
-            timetable = solve(problem, loads, seconds=SECONDS)
-        if timetable is None:  # the time was over: nothing new is stopped, what is out stays as it is
+            lined = list(zip(asks, profiles, strict=True))
+            loads, any_that_serves = self._in_line(problem, lined, [NOTHING] * problem.spans)
+            timetable = _solve(problem, loads) or any_that_serves
+        if timetable is None:  # the time was over before anything was found, and nothing is granted
             return {}
         return lendings_of(problem, timetable, [(g.owner, g.steps) for g in self.grants])
 
-    def _one_by_one(
-        self, problem: Problem, asks: Sequence[Ask], profiles: Sequence[Sequence[Resources]]
-    ) -> list[Resources]:
-        """What is served in each span, once everybody in line got what there was."""
-        loads = [NOTHING] * problem.spans
-        for ask, wish in zip(asks, profiles, strict=True):
-            found = solve(problem, loads, wish, seconds=SECONDS)
-            shares = found.unserved if found is not None else (1.0,) * problem.spans
-            if max(shares) <= TOLERANCE:
-                granted, steps = tuple(wish), ask.steps
-            else:
-                granted = tuple(_part(amount, 1.0 - share) for amount, share in zip(wish, shares, strict=True))
-                steps = _within(ask.steps, problem.times, granted)
-                self.refusals.append(self._refusal(problem, ask, loads, wish, granted, found))
-            if steps:
-                self.grants.append(_grant(ask, steps))
-            loads = [have + more for have, more in zip(loads, granted, strict=True)]
-        return loads
+    def _in_line(
+        self, problem: Problem, asks: Sequence[tuple[Ask, Sequence[Resources]]], loads: Sequence[Resources]
+    ) -> tuple[Sequence[Resources], Timetable | None]:
+        """Serve asks in line, beside loads: (all loads then, a timetable that serves them).
+
+        As one after the other, but by halves: those that all can be served are not looked at one by one.
+        """
+        both = [total([have, *(wish[k] for _, wish in asks)]) for k, have in enumerate(loads)]
+        found, sure = _served(problem, both)
+        if found is not None:
+            self.grants += [_grant(ask, ask.steps) for ask, _ in asks]
+            return both, found
+        if len(asks) == 1:
+            return self._in_part(problem, *asks[0], loads, sure=sure)
+        half = len(asks) // 2
+        loads, first = self._in_line(problem, asks[:half], loads)
+        loads, second = self._in_line(problem, asks[half:], loads)
+        return loads, second or first
+
+    def _in_part(
+        self, problem: Problem, ask: Ask, wish: Sequence[Resources], loads: Sequence[Resources], *, sure: bool
+    ) -> tuple[Sequence[Resources], Timetable | None]:
+        """Serve as much of one ask as there is, and refuse it with the rule that stands against the rest."""
+        found = _solve(problem, loads, wish)
+        shares = found.unserved if found is not None else (1.0,) * problem.spans
+        granted = tuple(_part(amount, 1.0 - share) for amount, share in zip(wish, shares, strict=True))
+        if steps := _within(ask.steps, problem.times, granted):
+            self.grants.append(_grant(ask, steps))
+        if granted != tuple(wish):
+            self.refusals.append(self._refusal(problem, ask, loads, wish, granted, sure=sure))
+        return [have + more for have, more in zip(loads, granted, strict=True)], found
 
     def _refusal(
         self,
@@ -137,11 +153,11 @@ class _Planning:
         loads: Sequence[Resources],
         wish: Sequence[Resources],
         granted: Sequence[Resources],
-        found: Timetable | None,
+        *,
+        sure: bool,
     ) -> Refusal:
         short = [k for k in range(problem.spans) if granted[k] != wish[k]]
         reason = self._cause(problem, loads, wish)
-        sure = found is not None and found.proven
         last = max(k for k in range(problem.spans) if not wish[k].nothing)
         earliest = problem.times[short[-1] + 1] if short[-1] < last else None
         first = short[0]
@@ -155,18 +171,42 @@ class _Planning:
         """The rule that stands against a need, or that there is nothing to be had at all."""
 
         def served(before: Sequence[Resources], rules: Rule) -> bool:
-            found = solve(problem, before, wish, rules=rules, seconds=SECONDS)
-            return found is not None and max(found.unserved) <= TOLERANCE
+            both = [have + more for have, more in zip(before, wish, strict=True)]
+            return _served(problem, both, rules=rules)[0] is not None
 
         nobody = [NOTHING] * problem.spans
-        if not served(nobody, Rule(0)):
+        if not _ever(problem, wish):
             return Reason.POOL_TOO_SMALL
-        if served(nobody, EVERY):
+        if served(nobody, EVERY) or not _ever(problem, [have + w for have, w in zip(loads, wish, strict=True)]):
             return Reason.OTHER_PROMISES
         for rule, reason in diagnose.CAUSES:
             if served(loads, EVERY & ~rule):
                 return reason
-        return Reason.SEVERAL_LIMITS if served(loads, Rule(0)) else Reason.OTHER_PROMISES
+        return Reason.SEVERAL_LIMITS
+
+
+def _ever(problem: Problem, loads: Sequence[Resources]) -> bool:
+    """Whether loads fit in once everything that may stop has stopped, whatever the rules say."""
+    most = problem.free + total(stock.size.times(len(stock.pieces)) for stock in problem.stocks)
+    return all(load.of(n) <= max(0, most.of(n)) for load in loads for n in NAMES)
+
+
+def _solve(problem: Problem, loads: Sequence[Resources], soft: Sequence[Resources] | None = None) -> Timetable | None:
+    """The timetable; None when there is none, or none was found in time."""
+    try:
+        return solve(problem, loads, soft, seconds=SECONDS)
+    except OutOfTimeError:
+        return None
+
+
+def _served(problem: Problem, loads: Sequence[Resources], *, rules: Rule = EVERY) -> tuple[Timetable | None, bool]:
+    """(any timetable that serves the loads, whether it is sure that there is none when there is none)."""
+    if not _ever(problem, loads):
+        return None, True
+    try:
+        return solve(problem, loads, rules=rules, cheapest=False, seconds=SECONDS), True
+    except OutOfTimeError:
+        return None, False
 
 
 def _grant(ask: Ask, steps: tuple[NeedStep, ...]) -> Grant:

@@ -8,7 +8,7 @@ none, exactly on the grid of ``Problem.times``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from itertools import pairwise
@@ -16,7 +16,7 @@ from itertools import pairwise
 from tidegate.planning.resources import NAMES, Resources
 from tidegate.planning.shift.milp import Program, Solution
 from tidegate.planning.shift.model import Work
-from tidegate.planning.shift.pieces import Stock
+from tidegate.planning.shift.pieces import Piece, Stock
 
 EPSILON = 1e-6
 """Seconds by which equal instants may differ."""
@@ -24,6 +24,13 @@ IDLE_COST = 0.01
 """Cost of a second that a unit is out, seen from a second of work that is lost: it is done later. Judgment."""
 STOP_COST = 30.0
 """Seconds of work that any stop of work which was not told yet costs: plans do not change for little. Judgment."""
+COST_GAP = 0.01
+"""Share by which a timetable may cost more than the cheapest. Judgment."""
+PART_GAP = 0.02
+"""Share by which what is refused may be more than it has to be, where a need is served in part. Judgment."""
+NODES = 200
+"""Most nodes of the search for a cheap timetable, or for a good part. Whether there is one at all is searched to the
+end."""
 
 
 class Rule(Flag):
@@ -87,20 +94,22 @@ def solve(
     soft: Sequence[Resources] | None = None,
     *,
     rules: Rule = EVERY,
+    cheapest: bool = True,
     seconds: float,
 ) -> Timetable | None:
     """The timetable that serves ``loads`` (by span) in full and, of ``soft``, as much as can be.
 
-    Without ``soft`` it is the one that costs least work. None when there is none (or none was found in time).
+    Without ``soft`` it is the one that costs least work, or with ``cheapest=False`` the first that is found. None when
+    there is none; ``OutOfTimeError`` when there was no time to tell.
     """
-    return _Solving(problem, rules).solve(loads, soft, seconds)
+    return _Solving(problem, rules, costly=cheapest and soft is None).solve(loads, soft, seconds)
 
 
 class _Solving:
     """One program, built rule by rule."""
 
-    def __init__(self, problem: Problem, rules: Rule) -> None:
-        self.problem, self.rules, self.program = problem, rules, Program()
+    def __init__(self, problem: Problem, rules: Rule, *, costly: bool) -> None:
+        self.problem, self.rules, self.costly, self.program = problem, rules, costly, Program()
         self.out: list[list[int]] = []
         self.stops: list[list[int]] = []
         self.returns: list[list[int]] = []
@@ -109,12 +118,12 @@ class _Solving:
 
     def solve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None, seconds: float) -> Timetable | None:
         for stock in self.problem.stocks:
-            self._variables(stock, costly=soft is None)
+            self._variables(stock)
         for number, stock in enumerate(self.problem.stocks):
             self._flow(number, stock)
             if Rule.PROMISE in self.rules:
                 self._promises(number, stock)
-            if soft is None:
+            if self.costly:
                 self._costs(number, stock)
         if Rule.GUARANTEE in self.rules:
             self._guarantees()
@@ -122,7 +131,10 @@ class _Solving:
             for name, work in self.problem.works.items():
                 self._deadline(name, work)
         shares = self._serve(loads, soft)
-        found = self.program.solve(seconds=seconds)
+        best = self.costly or soft is not None
+        found = self.program.solve(
+            seconds=seconds, gap=COST_GAP if soft is None else PART_GAP, **({"nodes": NODES} if best else {})
+        )
         return self._timetable(found, shares) if found is not None else None
 
     # ---- rules
@@ -151,7 +163,7 @@ class _Solving:
         run = drain.minimum_run if Rule.MINIMUM_RUN in self.rules else 0.0
         return max(run, drain.notice if Rule.NOTICE in self.rules else 0.0) + self._drain(stock)
 
-    def _variables(self, stock: Stock, *, costly: bool) -> None:
+    def _variables(self, stock: Stock) -> None:
         times, many = self.problem.times, len(stock.pieces)
         whole = Rule.WHOLE_UNITS in self.rules
         notice = Rule.NOTICE in self.rules
@@ -161,7 +173,7 @@ class _Solving:
         stuck = work is not None and work.remaining is None and Rule.KNOWN_WORK in self.rules
         add = self.program.variable
         self.draining.append(draining)
-        idle = IDLE_COST * self._weight(stock) if costly else 0.0
+        idle = IDLE_COST * self._weight(stock) if self.costly else 0.0
         lengths = [*(end - start for start, end in pairwise(times)), 0.0]
         self.out.append(
             [
@@ -191,12 +203,27 @@ class _Solving:
                 self.program.row([*running, (out[k - 1], 1.0)], most=many - young)
 
     def _promises(self, number: int, stock: Stock) -> None:
-        """What is out comes back by its promise; what still drains then has missed it already."""
+        """What is out comes back by its promise; what still drains then comes back once it is free.
+
+        Each has a window to return in. There is a return for each if, and only if, every stretch of time has as many
+        returns as there are windows that lie inside it (Hall's theorem, for intervals).
+        """
+        windows = [w for p in stock.pieces if p.out and (w := self._window(p)) is not None]
+        for first in {w[0] for w in windows}:
+            for last in {w[1] for w in windows}:
+                inside = sum(first <= w[0] and w[1] <= last for w in windows)
+                if inside:
+                    self.program.row([(self.returns[number][m], 1.0) for m in range(first, last + 1)], least=inside)
+
+    def _window(self, piece: Piece) -> tuple[int, int] | None:
+        """Numbers of the first and the last instant at which a piece that is out may come back; None: at any time."""
         times = self.problem.times
-        for due in sorted({p.return_by for p in stock.pieces if p.out and p.return_by < times[-1]}):
-            count = sum(p.out and p.return_by <= due and p.free_at <= max(due, times[0]) for p in stock.pieces)
-            until = [m for m, at in enumerate(times) if at <= max(due, times[0]) + EPSILON]
-            self.program.row([(self.returns[number][m], 1.0) for m in until], least=count)
+        if max(piece.return_by, piece.free_at) >= times[-1]:
+            return None
+        drains = Rule.NOTICE in self.rules
+        first = next(m for m, at in enumerate(times) if not drains or at >= piece.free_at - EPSILON)
+        last = max(m for m, at in enumerate(times) if m == 0 or at <= piece.return_by + EPSILON)
+        return first, max(first, last)
 
     def _guarantees(self) -> None:
         for lane, limit in self.problem.limits.items():
@@ -205,31 +232,41 @@ class _Solving:
                 scale = _scale(self.problem.stocks, name)
                 for k in range(self.problem.spans):
                     still = sum(s.size.of(name) * self.draining[n][k] for n, s in mine)
-                    terms = [(self.out[n][k], s.size.of(name) / scale) for n, s in mine]
+                    terms = [(one, s.size.of(name) / scale) for n, s in mine for one in self._away(n, s, k)]
                     self.program.row(terms, most=max(limit.of(name), still) / scale)
+
+    def _away(self, number: int, stock: Stock, k: int) -> Iterable[int]:
+        """Variables whose sum is what does not run in a span: what is out, and what drains for a later instant."""
+        times, drain = self.problem.times, self._drain(stock)
+        yield self.out[number][k]
+        for m in range(k + 1, len(times)):
+            if times[m] - drain < times[k + 1] - EPSILON:
+                yield self.stops[number][m]
 
     def _deadline(self, name: str, work: Work) -> None:
         """Enough unit-seconds before the deadline; of work that is late already, not one less than there could be."""
         if work.remaining is None or work.deadline <= self.problem.times[0]:
             return
         terms: list[tuple[int, float]] = []
-        most = done = 0.0
+        done = still = 0.0
+        now, end = self.problem.times[0], self.problem.times[-1]
+        drains = Rule.NOTICE in self.rules
         for number, stock in enumerate(self.problem.stocks):
             if stock.work != name:
                 continue
-            for k in range(len(self.problem.times)):
+            done += (work.deadline - now) * len(stock.pieces)
+            done -= sum(max(0.0, min(p.free_at, work.deadline) - end) for p in stock.pieces if p.out and drains)
+            for k, at in enumerate(self.problem.times):
                 length = self._before(k, work.deadline)
-                done += length * len(stock.pieces)
-                most += length * (len(stock.pieces) - self.draining[number][k])
+                still += length * self.draining[number][k]
                 terms.append((self.out[number][k], length))
-                terms.append((self.stops[number][k], self._charge(stock, self.problem.times[k], work.deadline)))
-        self.program.row(terms, most=done - min(work.remaining, most))
+                terms.append((self.stops[number][k], self._charge(stock, at, work.deadline)))
+        self.program.row(terms, most=done - min(work.remaining, done - still))
 
     def _before(self, k: int, deadline: float) -> float:
-        """Seconds of a span that lie before a deadline."""
+        """Seconds of a span that lie before a deadline; 0 after the last instant, where all is back or still drains."""
         times = self.problem.times
-        end = times[k + 1] if k + 1 < len(times) else math.inf
-        return max(0.0, min(end, deadline) - times[k])
+        return max(0.0, min(times[k + 1], deadline) - times[k]) if k < self.problem.spans else 0.0
 
     def _charge(self, stock: Stock, free: float, deadline: float) -> float:
         """Seconds of work before the deadline that a stop costs: its drain, and what was not safe. A piece that
@@ -257,11 +294,20 @@ class _Solving:
                     continue
                 scale = _scale(self.problem.stocks, name)
                 terms = [(self.out[n][k], s.size.of(name) / scale) for n, s in enumerate(self.problem.stocks)]
+                lack = min(0, self.problem.free.of(name)) if loads[k].of(name) <= 0 else 0
                 if share is not None:
                     terms.append((share, wish.of(name) / scale))
+                    if lack:
+                        terms.append((self._nothing(share), -lack / scale))
                 still = sum(s.size.of(name) * self.draining[n][k] for n, s in enumerate(self.problem.stocks))
                 self.program.row(terms, least=(wanted - self.problem.free.of(name) + still) / scale)
         return shares
+
+    def _nothing(self, share: int) -> int:
+        """A variable that is 1 only where nothing at all is served: then a pool that shrank may stay too small."""
+        nothing = self.program.variable(0, 1)
+        self.program.row([(share, 1.0), (nothing, -1.0)], least=0.0)
+        return nothing
 
     # ---- cost, and the answer
 
