@@ -182,7 +182,8 @@ def _type(field: dict[str, Any]) -> str:
     elif isinstance(field.get("additionalProperties"), dict):
         told = f"map, at most {field['maxProperties']}" if "maxProperties" in field else "map"
     elif field.get("x-kubernetes-int-or-string"):
-        told = "integer or decimal string"
+        decimal = any("decimal" in rule["message"] for rule in field.get("x-kubernetes-validations", ()))
+        told = "integer or decimal string" if decimal else "integer or quantity"
     elif "enum" in field:
         told = ", ".join(f"`{word}`" for word in field["enum"])
     else:

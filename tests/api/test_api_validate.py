@@ -10,6 +10,7 @@ import yaml
 from typer import Typer
 from typer.testing import CliRunner, Result
 
+from tidegate.api.crd import KINDS
 from tidegate.api.parse import parse_policy
 from tidegate.cli.validate import validate
 
@@ -57,7 +58,14 @@ def test_every_example_is_complete_and_valid(path: Path) -> None:
 
     assert result.exit_code == 0
     assert report["problems"] == report["warnings"] == []
-    assert {d["kind"] for d in yaml.safe_load_all(path.read_text())} == {"LiveEvent", "ScalingPolicy"}
+    kinds = {d["kind"] for d in yaml.safe_load_all(path.read_text())}
+    assert kinds >= {"LiveEvent", "ScalingPolicy"} or kinds == {"Override"}
+
+
+def test_the_examples_show_every_kind_that_people_write() -> None:
+    shown = {d["kind"] for path in EXAMPLES for d in yaml.safe_load_all(path.read_text())}
+
+    assert shown == {kind.KIND for kind in KINDS} - {"Loan"}
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=[p.stem for p in PRESETS])
@@ -166,3 +174,59 @@ def test_a_file_that_unfolds_without_end_is_refused_in_a_short_sentence(tmp_path
 
     assert result.exit_code == 2, "an alias before its anchor"
     assert "durationSeconds: a list is not a whole number" in run(tmp_path, moved).stdout
+
+
+POOL = """
+apiVersion: tidegate.dev/v1alpha1
+kind: CapacityPool
+metadata: {name: hangzhou-a}
+spec:
+  capacity: {given: {cpu: 64, memory: 128Gi}}
+  lanes:
+  - {name: trading, allowedNamespaces: [live]}
+  - {name: data}
+"""
+OVERRIDE = """
+apiVersion: tidegate.dev/v1alpha1
+kind: Override
+metadata: {name: calm, namespace: live}
+spec: {policyRef: {name: core}, target: gateway, action: Hold, until: 2026-11-11T02:00:00Z, author: me, reason: why not}
+"""
+ASKING = POLICY.replace("spec:", "spec:\n  poolRef: {name: hangzhou-a}").replace(
+    "max: 50", "max: 50\n    lane: trading"
+)
+
+
+def test_a_pool_a_policy_on_it_and_an_override_pass_together(tmp_path: Path) -> None:
+    result = run(tmp_path, POOL, ASKING, EVENT, OVERRIDE, output="json")
+    report = json.loads(result.stdout)
+
+    assert (result.exit_code, report["checked"], report["problems"], report["warnings"]) == (0, 4, [], [])
+
+
+def test_objects_of_which_the_others_are_elsewhere_pass_alone(tmp_path: Path) -> None:
+    for text in (POOL, ASKING, OVERRIDE):
+        assert json.loads(run(tmp_path, text, output="json").stdout)["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "want"),
+    [
+        ((POOL, ASKING.replace("lane: trading", "lane: live")), "use one of trading, data"),
+        ((POOL, ASKING.replace("lane: trading", "lane: data")), "add it to the lane's allowedNamespaces"),
+        ((POLICY, OVERRIDE.replace("target: gateway", "target: gate")), "use one of gateway"),
+    ],
+)
+def test_what_objects_say_of_one_another_is_a_warning(texts: tuple[str, ...], want: str, tmp_path: Path) -> None:
+    result = run(tmp_path, *texts, output="json")
+    (warning,) = json.loads(result.stdout)["warnings"]
+
+    assert result.exit_code == 0
+    assert want in warning["right"]
+
+
+def test_a_pool_or_an_override_that_is_there_twice_is_a_problem(tmp_path: Path) -> None:
+    for text in (POOL, OVERRIDE):
+        result = run(tmp_path, text, text, output="json")
+        assert result.exit_code == 1
+        assert [p["path"] for p in json.loads(result.stdout)["problems"]] == ["metadata.name"]

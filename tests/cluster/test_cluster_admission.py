@@ -59,7 +59,7 @@ _MORE = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "patch"]},
     {"apiGroups": ["tidegate.dev"], "resources": ["overrides/status"], "verbs": ["get"]},
 ]
-"""Of the operator, beside what the chart gives it: the Jobs of a pool are its own in cluster scope only, and kubectl reads
+"""Of the operator, beside what the chart gives it: Jobs are its to suspend in cluster scope only, and kubectl reads
 before it patches."""
 
 LOAN_SPEC: Json = {

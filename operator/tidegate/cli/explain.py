@@ -17,7 +17,7 @@ def explain(
     policy: Annotated[str, typer.Argument(help="name of the ScalingPolicy")],
     target: Annotated[str, typer.Argument(help="name of the target in it")],
     files: Annotated[
-        list[Path] | None, typer.Argument(help="LiveEvents and ScalingPolicies; none: ask the cluster")
+        list[Path] | None, typer.Argument(help="LiveEvents, ScalingPolicies, Overrides; none: ask the cluster")
     ] = None,
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="of the policy")] = None,
     at: Annotated[str | None, typer.Option(help="explain this instant, RFC 3339; default: now")] = None,

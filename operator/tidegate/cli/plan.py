@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def plan(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="LiveEvents and ScalingPolicies to plan with, without a cluster; none: ask the cluster"),
+        typer.Argument(help="LiveEvents, ScalingPolicies, Overrides to plan with, without a cluster; none: ask it"),
     ] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="only this namespace of the cluster")

@@ -1,11 +1,12 @@
-"""``tidegate validate``: all that is wrong with LiveEvents and ScalingPolicies in files, without a cluster."""
+"""``tidegate validate``: all that is wrong with the objects of our kinds in files, without a cluster."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,13 +50,34 @@ class Report:
     warnings: list[Finding] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Found:
+    """What was well-formed, each with where it stands."""
+
+    events: list[tuple[Document, Any]] = field(default_factory=list)
+    policies: list[tuple[Document, Any]] = field(default_factory=list)
+    pools: list[tuple[Document, Any]] = field(default_factory=list)
+    overrides: list[tuple[Document, Any]] = field(default_factory=list)
+
+    def add(self, document: Document, parsed: Any) -> None:
+        """Keep an object with those of its kind."""
+        kinds = {
+            "LiveEvent": self.events,
+            "ScalingPolicy": self.policies,
+            "CapacityPool": self.pools,
+            "Override": self.overrides,
+        }
+        kinds[document.kind].append((document, parsed))
+
+
 def validate(
     files: Annotated[list[Path], typer.Argument(help="YAML or JSON files, or folders of them.")],
     output: Annotated[
         ValidateOutput, typer.Option("--output", "-o", help="Format of the findings.")
     ] = ValidateOutput.TEXT,
 ) -> None:
-    """Check LiveEvents and ScalingPolicies in files: field path, what is wrong, what would be right. Needs no cluster.
+    """Check LiveEvents, ScalingPolicies, CapacityPools and Overrides in files: field path, what is wrong, what would be
+    right. Needs no cluster.
 
     Exit codes: 0 nothing wrong (warnings are possible); 1 problems; 2 a file cannot be read.
     """
@@ -79,20 +101,22 @@ def validate(
 
 def check_documents(documents: Iterable[Document]) -> Report:
     """Check each object by itself, then what they say of one another."""
-    from tidegate.api.parse import parse_live_event, parse_policy
-    from tidegate.api.parsed import ParsedEvent
+    from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
     from tidegate.api.problems import InvalidObject, Problem
-    from tidegate.planning.model import Policy
 
+    parsers: dict[str, Callable[[Any], Any]] = {
+        "LiveEvent": parse_live_event,
+        "ScalingPolicy": parse_policy,
+        "CapacityPool": partial(parse_pool, now=0.0),  # deadlines come out differently, what is wrong does not
+        "Override": parse_override,
+    }
     report = Report()
-    events: list[tuple[Document, ParsedEvent]] = []
-    policies: list[tuple[Document, Policy]] = []
+    found = Found()
     for document in documents:
+        parse = parsers.get(document.kind)
         try:
-            if document.kind == "LiveEvent":
-                events.append((document, parse_live_event(document.content)))
-            elif document.kind == "ScalingPolicy":
-                policies.append((document, parse_policy(document.content)))
+            if parse is not None:
+                found.add(document, parse(document.content))
             elif isinstance(document.content, dict) and document.kind:
                 report.skipped += 1
                 continue
@@ -101,17 +125,20 @@ def check_documents(documents: Iterable[Document]) -> Report:
         except InvalidObject as error:
             report.problems += [_finding(document, p.path, p.wrong, p.right) for p in error.problems]
         report.checked += 1
-    _check_names(events, policies, report)
-    _check_events(events, policies, report)
-    _check_workloads(policies, report)
+    _check_names(found, report)
+    _check_events(found.events, found.policies, report)
+    _check_workloads(found.policies, report)
+    _check_lanes(found.policies, found.pools, report)
+    _check_overrides(found.overrides, found.policies, report)
     return report
 
 
-def _check_names(events: list[Any], policies: list[Any], report: Report) -> None:
+def _check_names(found: Found, report: Report) -> None:
     """An object that is there twice: the later one would replace the first."""
     seen: dict[tuple[str, Any], str] = {}
-    for document, parsed in [*events, *policies]:
-        where = seen.setdefault((document.kind, parsed.key), f"{document.file} (document {document.index})")
+    for document, parsed in [*found.events, *found.policies, *found.pools, *found.overrides]:
+        key = parsed.name if document.kind == "CapacityPool" else parsed.key
+        where = seen.setdefault((document.kind, key), f"{document.file} (document {document.index})")
         if where != f"{document.file} (document {document.index})":
             report.problems.append(
                 _finding(document, "metadata.name", f"is used in {where} already", "give each object its own name")
@@ -149,6 +176,43 @@ def _check_workloads(policies: list[Any], report: Report) -> None:
                 wrong = f"{target.ref} is a target of {first} too"
                 right = "one workload, one policy: on the cluster the oldest wins and this one stands back"
                 report.warnings.append(_finding(document, f"spec.targets[{index}].ref", wrong, right))
+
+
+def _check_lanes(policies: list[Any], pools: list[Any], report: Report) -> None:
+    """Policies whose pool is in these files, and has not what they ask of it. A pool is somebody else's, in other files
+    as a rule: that it is not here says nothing.
+    """
+    by_name = {pool.name: pool for _, pool in pools}
+    for document, policy in policies:
+        if policy.pool not in by_name:
+            continue
+        pool = by_name[policy.pool]
+        for index, target in enumerate(policy.targets):
+            lane = pool.lane(target.lane)
+            if target.lane is None:
+                continue
+            if lane is None:
+                wrong = f'CapacityPool {pool.name} has no lane "{target.lane}"'
+                right = f"use one of {', '.join(one.name for one in pool.lanes)}"
+            elif policy.key.namespace not in lane.allowed_namespaces:
+                wrong = f"lane {lane.name} of CapacityPool {pool.name} does not allow namespace {policy.key.namespace}"
+                right = "add it to the lane's allowedNamespaces: until then every need is refused"
+            else:
+                continue
+            report.warnings.append(_finding(document, f"spec.targets[{index}].lane", wrong, right))
+
+
+def _check_overrides(overrides: list[Any], policies: list[Any], report: Report) -> None:
+    """Overrides of a target that their policy, which is in these files, does not have. Policies in force are in the
+    cluster as a rule: that one is not here says nothing.
+    """
+    by_key = {policy.key: policy for _, policy in policies}
+    for document, override in overrides:
+        policy = by_key.get(type(override.key)(override.key.namespace, override.policy))
+        names = [target.name for target in policy.targets] if policy is not None else []
+        if names and override.target is not None and override.target not in names:
+            wrong = f'{override.policy} has no target "{override.target}"'
+            report.warnings.append(_finding(document, "spec.target", wrong, f"use one of {', '.join(names)}"))
 
 
 def _finding(document: Document, path: str, wrong: str, right: str) -> Finding:

@@ -11,11 +11,12 @@ from typing import Any
 
 import typer
 
-from tidegate.api.parse import parse_live_event, parse_policy
+from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.problems import InvalidObject
 from tidegate.cli.manifests import UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy, World
-from tidegate.ports import TidegateError
+from tidegate.planning.override import Override
+from tidegate.ports import NotFoundError, TidegateError
 
 WINDOW = 86_400.0 * 3
 
@@ -81,8 +82,14 @@ async def _read(namespace: str | None, now: float) -> Given:
     try:
         scope = f"/namespaces/{namespace}" if namespace else ""
         documents = []
-        for plural, kind in (("scalingpolicies", "ScalingPolicy"), ("liveevents", "LiveEvent")):
-            items = await client.items(f"/apis/tidegate.dev/v1alpha1{scope}/{plural}")
+        kinds = (("scalingpolicies", "ScalingPolicy"), ("liveevents", "LiveEvent"), ("overrides", "Override"))
+        for plural, kind in kinds:
+            try:
+                items = await client.items(f"/apis/tidegate.dev/v1alpha1{scope}/{plural}")
+            except NotFoundError:
+                if kind != "Override":  # a cluster whose CRDs are older has none
+                    raise
+                items = []
             documents += [{**item, "kind": kind} for item in items]
         given = _given(documents, now, observed={})
         book = KubeLoanBook(
@@ -94,8 +101,7 @@ async def _read(namespace: str | None, now: float) -> Given:
             for target in policy.targets:
                 seen = (await targets.see(target.ref)).observed
                 observed[key, target.name] = replace(seen, loan=loans.get((key, target.name)))
-        world = World(given.world.policies, given.world.announcements, observed, settings=given.world.settings)
-        return Given(world, False, given.problems)
+        return Given(replace(given.world, observed=observed), False, given.problems)
     finally:
         await client.close()
 
@@ -105,6 +111,7 @@ def _given(
 ) -> Given:
     policies: dict[Key, Policy] = {}
     events: dict[Key, Announcement] = {}
+    overrides: list[Override] = []
     problems: list[str] = []
     for document in documents:
         kind = document.get("kind")
@@ -115,6 +122,8 @@ def _given(
             elif kind == "LiveEvent":
                 event = parse_live_event(document).announcement(now - WINDOW, now + WINDOW)
                 events[event.key] = event
+            elif kind == "Override":
+                overrides.append(parse_override(document))
         except InvalidObject as error:
             name = (document.get("metadata") or {}).get("name", "?")
             problems += [f"{kind}/{name}: {problem}" for problem in error.problems]
@@ -124,5 +133,5 @@ def _given(
             for p in policies.values()
             for t in p.targets
         }
-    world = World(policies, events, observed, settings=PlanSettings())
+    world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
     return Given(world, True, problems)
