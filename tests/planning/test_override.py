@@ -1,0 +1,129 @@
+"""Overrides: what on-call says beats the plan, for as long as it says and never beyond what the policy bears."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import CORE, NS, T0
+
+from tidegate.planning.model import Key
+from tidegate.planning.override import (
+    MOST,
+    Override,
+    OverrideAction,
+    apply_override,
+    boosted,
+    held,
+    in_force,
+    next_end,
+    paused,
+)
+from tidegate.planning.reasons import Reason
+
+
+def override(action: OverrideAction = OverrideAction.BOOST, **given: object) -> Override:
+    defaults: dict[str, object] = {
+        "key": Key(NS, "tonight"),
+        "policy": "core",
+        "target": None,
+        "action": action,
+        "until": T0 + 600.0,
+        "author": "lin",
+        "reason": "queue grows",
+        "percent": 50 if action is OverrideAction.BOOST else 0,
+    }
+    return Override(**(defaults | given))  # type: ignore[arg-type]
+
+
+HOLD, PAUSE = override(OverrideAction.HOLD), override(OverrideAction.PAUSE)
+
+
+def test_a_boost_multiplies_the_need_rounds_up_and_names_its_author() -> None:
+    said = boosted(11, [override()], now=T0)
+    assert said is not None
+    assert (said.level, said.reason, said.override, said.until) == (
+        17, Reason.OVERRIDE_BOOST, Key(NS, "tonight"), T0 + 600.0,
+    )  # fmt: skip
+    assert said.message == "11 units x 150 % = 17: Override tonight by lin (queue grows)"
+
+
+def test_several_boosts_do_not_multiply_the_largest_counts() -> None:
+    more = override(key=Key(NS, "more"), percent=100)
+    said = boosted(10, [override(), more], now=T0)
+    assert said is not None
+    assert (said.level, said.override.name) == (20, "more")
+
+
+def test_no_need_is_not_boosted() -> None:
+    assert boosted(0, [override()], now=T0) is None
+
+
+def test_a_boost_beyond_all_numbers_stops_at_one_that_max_can_cut() -> None:
+    said = boosted(2**52, [override(percent=1_000_000)], now=T0)
+    assert said is not None
+    assert said.level == MOST
+
+
+@pytest.mark.parametrize("action", list(OverrideAction))
+def test_an_override_that_is_over_says_nothing(action: OverrideAction) -> None:
+    one = override(action)
+    assert apply_override(5, one, current=9, now=one.until - 0.1) is not None
+    assert apply_override(5, one, current=9, now=one.until) is None
+
+
+def test_a_hold_forbids_the_way_down_and_not_the_way_up() -> None:
+    said = held(5, [HOLD], current=9, now=T0)
+    assert said is not None
+    assert (said.level, said.reason) == (9, Reason.OVERRIDE_HOLD)
+    assert said.message.startswith("5 would do, 9 is held: Override tonight by lin")
+    assert held(12, [HOLD], current=9, now=T0) is None
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_a_pause_writes_no_other_level_whatever_is_planned(level: int, current: int) -> None:
+    said = paused(level, [PAUSE], current=current, now=T0)
+    if level == current:
+        assert said is None
+    else:
+        assert said is not None
+        assert (said.level, said.reason) == (current, Reason.OVERRIDE_PAUSE)
+
+
+def test_of_two_holds_the_one_that_speaks_longest_is_named() -> None:
+    longer = replace(HOLD, key=Key(NS, "all-night"), until=T0 + 9000.0)
+    said = held(1, [longer, HOLD], current=4, now=T0)
+    assert said is not None
+    assert said.override.name == "all-night"
+
+
+def test_each_action_speaks_only_for_itself() -> None:
+    everything = [override(), HOLD, PAUSE]
+    assert boosted(10, [HOLD, PAUSE], now=T0) is None
+    assert held(1, [override(), PAUSE], current=4, now=T0) is None
+    assert paused(1, [override(), HOLD], current=4, now=T0) is None
+    assert {o.action for o in in_force(everything, CORE, "order", T0)} == set(OverrideAction)
+
+
+def test_an_override_reaches_its_policy_and_target_in_its_own_namespace() -> None:
+    one = override(target="order")
+    assert in_force([one], CORE, "order", T0) == (one,)
+    assert in_force([one], CORE, "cart", T0) == ()
+    assert in_force([one], Key("other", "core"), "order", T0) == ()
+    assert in_force([one], Key(NS, "edge"), "order", T0) == ()
+    assert in_force([override()], CORE, "cart", T0) == (override(),)
+
+
+def test_the_next_end_is_when_time_alone_changes_something() -> None:
+    later = override(until=T0 + 900.0)
+    assert next_end([override(), later], T0) == T0 + 600.0
+    assert next_end([override(), later], T0 + 600.0) == T0 + 900.0
+    assert next_end([override(), later], T0 + 900.0) is None
+
+
+def test_the_order_of_overrides_does_not_matter() -> None:
+    some = [override(key=Key(NS, name)) for name in ("c", "a", "b")]
+    assert in_force(some, CORE, "order", T0) == in_force(reversed(some), CORE, "order", T0)
+    assert boosted(10, some, now=T0) == boosted(10, list(reversed(some)), now=T0)
