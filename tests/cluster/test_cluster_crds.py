@@ -257,6 +257,28 @@ def test_kubectl_get_tells_what_a_pool_has_lent_until_when(namespace: str) -> No
     assert row.split()[1:6] == ["640", "160500m", status["nextStepTime"], status["returnBy"], "True"]
 
 
+def test_kubectl_get_tells_who_overrides_what_until_when(namespace: str) -> None:
+    override = placed(TABLE["bases"]()["Override"], namespace)
+    named = {**override, "metadata": {"name": "columns", "namespace": namespace}}
+    assert kubectl("create", "-f", "-", given=named).returncode == 0
+    active = {"type": "Active", "status": "True", "reason": "InForce", "lastTransitionTime": "2026-11-10T15:58:00Z"}
+    patch = orjson.dumps({"status": {"conditions": [active], "summary": "Boost 30 %"}}).decode()
+    kubectl("patch", "ovr", "columns", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+
+    heading, row = kubectl("get", "ovr", "columns", "-n", namespace).stdout.splitlines()
+
+    assert heading.split() == ["NAME", "POLICY", "TARGET", "ACTION", "PERCENT", "UNTIL", "AUTHOR", "ACTIVE", "AGE"]
+    assert row.split()[1:8] == [
+        "shop-core",
+        "order-service",
+        "Boost",
+        "30",
+        "2026-11-11T02:00:00+08:00",
+        "oncall@shop.example",
+        "True",
+    ]
+
+
 def test_kubectl_get_answers_is_it_all_right_what_is_next_and_when(namespace: str) -> None:
     event = placed(TABLE["bases"]()["LiveEvent"], namespace)
     assert kubectl("create", "-f", "-", given=event).returncode == 0
