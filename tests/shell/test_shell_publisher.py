@@ -112,6 +112,13 @@ async def test_what_is_not_said_any_more_goes_and_what_is_not_ours_stays(stage: 
     assert stage.shown() == {"kopf": {"x": 1}, "live": {"b": 2}}
 
 
+async def test_what_is_absent_from_an_entry_of_a_list_is_no_null_there(stage: Stage) -> None:
+    await stage.publish({"lanes": [{"name": "trading", "returnBy": "later"}, {"name": "data", "returnBy": None}]})
+    assert stage.shown() == {"lanes": [{"name": "trading", "returnBy": "later"}, {"name": "data"}]}
+    await stage.publish({"lanes": [{"name": "trading", "returnBy": None}]})
+    assert stage.shown() == {"lanes": [{"name": "trading"}]}
+
+
 async def test_what_an_object_shows_already_is_not_written_by_a_new_process(stage: Stage) -> None:
     status = {"floor": 3, "conditions": [condition() | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]}
     stage.cluster.patch("shows.example/v1", "Show", "one", {"status": status}, subresource="status")

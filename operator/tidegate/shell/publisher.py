@@ -156,7 +156,8 @@ class StatusPublisher:
         try:
             current = (await self._client.get(path)).get("status") or {}
             self._shown[name] = digest(current)
-            change = difference(current, self._dated(current, status)) if self._shown[name] != wanted else {}
+            said = self._dated(current, _told(status))
+            change = difference(current, said) if self._shown[name] != wanted else {}
             if change:
                 await self._client.patch(f"{path}/status", {"status": change}, Form.MERGE)
                 self.writes += 1
@@ -184,7 +185,7 @@ class StatusPublisher:
 def digest(status: Json) -> bytes:
     """Eight bytes for what a status means: order of keys, absent values and times of transition do not count."""
     mine = {part: value for part, value in status.items() if part not in FOREIGN}
-    return blake2b(orjson.dumps(_meaning(mine), option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
+    return blake2b(orjson.dumps(_told(mine, "lastTransitionTime"), option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
 
 
 def difference(current: Json, wanted: Json) -> Json:
@@ -203,9 +204,9 @@ def _difference(current: Json, wanted: Json) -> Json:
     return patch
 
 
-def _meaning(value: Any) -> Any:
+def _told(value: Any, leaving_out: str | None = None) -> Any:
+    """Without what is None. A merge patch takes it for a removal, but not inside a list: there a server sees a null."""
     if isinstance(value, dict):
-        return {
-            part: _meaning(inner) for part, inner in value.items() if inner is not None and part != "lastTransitionTime"
-        }
-    return [_meaning(inner) for inner in value] if isinstance(value, list | tuple) else value
+        kept = {part: inner for part, inner in value.items() if inner is not None and part != leaving_out}
+        return {part: _told(inner, leaving_out) for part, inner in kept.items()}
+    return [_told(inner, leaving_out) for inner in value] if isinstance(value, list | tuple) else value
