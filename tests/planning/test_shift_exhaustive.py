@@ -127,7 +127,11 @@ def small_pools(draw: st.DrawFn) -> Small:
     use = total(m.unit.times(m.original) for m in members) + total(one.standing for one in lanes.values())
     capacity = use + Resources(draw(slack), draw(slack))
     asked = tuple(draw(needs(number, borrowing)) for number in range(draw(st.integers(1, 3))))
-    kept = tuple(Promise(n.owner, True, n.start, n.end) for n in asked if draw(st.integers(0, 3)) == 0)
+    kept = tuple(
+        Promise(n.owner, n.start, draw(st.integers(n.start + 1, END)), Resources(1, 2))
+        for n in asked
+        if draw(st.integers(0, 3)) == 0
+    )
     facts = PoolFacts(capacity, lanes, tuple(members), some)
     return pool(*borrowing, *lending), facts, asked, kept
 
@@ -162,8 +166,8 @@ def wishes(the_pool: Pool, facts: PoolFacts, asks: list[Ask]) -> list[list[Resou
 
 
 def granted(grants: Iterable[Grant], ask: Ask) -> list[Resources]:
-    mine = (ask.need.key, ask.guaranteed)
-    return ticks(step for g in grants if (g.key, g.guaranteed) == mine for step in g.steps)
+    mine = (ask.need.key, ask.guaranteed, ask.promised)
+    return ticks(step for g in grants if (g.key, g.guaranteed, g.promised) == mine for step in g.steps)
 
 
 @hunting

@@ -65,9 +65,10 @@ class Resources:
 
     def part_in(self, room: Resources) -> Resources:
         """The largest proportional part of it that fits into ``room``: pods need their CPU and their memory at once."""
+        room = room.positive  # what is not asked for cannot be short
         if self.fits(room):
             return self
-        short = [(max(0, room.of(n)), self.of(n)) for n in NAMES if self.of(n) > max(0, room.of(n))]
+        short = [(room.of(n), self.of(n)) for n in NAMES if self.of(n) > room.of(n)]
         have, want = min(short, key=lambda pair: pair[0] / pair[1])
         return Resources(self.cpu * have // want, self.memory * have // want)
 

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import NamedTuple
 
+from tidegate.planning.resources import Resources, total
 from tidegate.planning.shift.model import Lane, Need, NeedStep, Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import Promise
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A need, or the half of it that its lane's guarantee covers or does not."""
+    """A need, or a part of it: what its lane's guarantee covers or does not, what was granted before or was not."""
 
     need: Need
     guaranteed: bool
@@ -29,9 +31,19 @@ class Ask:
         return not self.guaranteed, not self.promised, self.need.start, self.need.key
 
 
+class _Kept(NamedTuple):
+    """What an owner was granted before; no amount is known where only who was served is stored."""
+
+    start: float
+    end: float
+    amount: Resources | None
+
+
 def asks_of(pool: Pool, facts: PoolFacts, needs: Iterable[Need], promises: Iterable[Promise], now: float) -> list[Ask]:
     """All needs that are not over, split and in the order in which they are served."""
-    kept = frozenset(_overlaps(facts, promises, now))
+    kept: dict[str, list[_Kept]] = defaultdict(list)
+    for owner, one in _kept(facts, promises, now):
+        kept[owner].append(one)
     by_lane: dict[str, list[Need]] = defaultdict(list)
     for need in needs:
         by_lane[need.lane].append(need)
@@ -39,52 +51,61 @@ def asks_of(pool: Pool, facts: PoolFacts, needs: Iterable[Need], promises: Itera
     for name, mine in by_lane.items():
         lane = pool.lane(name)
         if lane is not None:
-            mine.sort(key=lambda n: (not _promised(n, kept), n.start, n.key))
             asks.extend(_split(lane, facts, mine, kept, now))
     return sorted(asks, key=lambda a: a.order)
 
 
-def _overlaps(facts: PoolFacts, promises: Iterable[Promise], now: float) -> Iterable[tuple[str, float, float]]:
-    """(owner, start, end) of what was granted before: by the last plan, by what the work was stopped for, and by what
-    the target was let in with. The last two outlive a restart.
+def _kept(facts: PoolFacts, promises: Iterable[Promise], now: float) -> Iterable[tuple[str, _Kept]]:
+    """What was granted before: by the last plan, by what the work was stopped for, and by what the target was let in
+    with. The last two outlive a restart.
     """
+    known = set()
     for promise in promises:
-        yield promise.owner, promise.start, promise.end
+        known.add(promise.owner)
+        yield promise.owner, _Kept(promise.start, promise.end, promise.amount)
     for member in facts.members:
         if member.mark is not None:
             for owner in member.mark.needs:
-                yield owner, member.mark.free_by, member.mark.until
+                if owner not in known:
+                    yield owner, _Kept(member.mark.free_by, member.mark.until, None)
     for use in facts.lanes.values():
         for owner, amount in use.asked.items():
-            if not amount.nothing:
-                yield owner, -math.inf, now
+            if owner not in known and not amount.nothing:
+                yield owner, _Kept(now, math.inf, amount)
 
 
-def _promised(need: Need, kept: frozenset[tuple[str, float, float]]) -> bool:
-    return any(owner == need.owner and start < need.end and need.start < end for owner, start, end in kept)
+def _promised(amount: Resources, at: float, kept: Iterable[_Kept]) -> Resources:
+    """How much of an amount was granted before."""
+    mine = [one.amount for one in kept if one.start <= at < one.end]
+    sure = total(one for one in mine if one is not None)
+    return amount if None in mine else amount.least(sure)
 
 
 def _split(
-    lane: Lane, facts: PoolFacts, needs: Sequence[Need], kept: frozenset[tuple[str, float, float]], now: float
+    lane: Lane, facts: PoolFacts, needs: Sequence[Need], kept: Mapping[str, Sequence[_Kept]], now: float
 ) -> Iterable[Ask]:
-    """Needs of one lane, in order: each takes what is left of the guarantee, the rest is a second ask."""
+    """Needs of one lane: what was promised takes of the guarantee first, then who begins first; the rest is beyond."""
     own = (facts.capacity.percent(lane.guarantee) - facts.use(lane.name).standing).positive
-    cuts = sorted({now, *(max(now, t) for need in needs for step in need.steps for t in (step.start, step.end))})
+    edges = {max(now, t) for need in needs for step in need.steps for t in (step.start, step.end)}
+    edges |= {t for need in needs for one in kept.get(need.owner, ()) for t in (one.start, one.end) if t > now}
+    cuts = sorted(t for t in {now, *edges} if t < math.inf)
     left = dict.fromkeys(cuts, own)
-    for need in needs:
-        inside: list[NeedStep] = []
-        beyond: list[NeedStep] = []
-        for start, end in pairwise(cuts):
-            amount = amount_at(need.steps, start)
-            if amount.nothing:
-                continue
-            covered = amount.part_in(left[start])
-            left[start] = left[start] - covered
-            append(inside, NeedStep(start, end, covered))
-            append(beyond, NeedStep(start, end, amount - covered))
-        for guaranteed, steps in ((True, inside), (False, beyond)):
-            if steps:
-                yield Ask(need, guaranteed, _promised(need, kept), tuple(steps))
+    parts: dict[tuple[str, bool, bool], list[NeedStep]] = defaultdict(list)
+    ordered = sorted(needs, key=lambda n: (n.start, n.key))
+    for promised in (True, False):
+        for need in ordered:
+            for start, end in pairwise(cuts):
+                whole = amount_at(need.steps, start)
+                before = _promised(whole, start, kept.get(need.owner, ()))
+                amount = before if promised else whole - before
+                covered = amount.part_in(left[start])
+                left[start] = left[start] - covered
+                append(parts[need.key, True, promised], NeedStep(start, end, covered))
+                append(parts[need.key, False, promised], NeedStep(start, end, amount - covered))
+    for need in ordered:
+        for guaranteed, promised in product((True, False), repeat=2):
+            if steps := parts[need.key, guaranteed, promised]:
+                yield Ask(need, guaranteed, promised, tuple(steps))
 
 
 def append(steps: list[NeedStep], step: NeedStep) -> None:

@@ -13,18 +13,19 @@ from tidegate.planning.shift.model import NeedStep, PoolFacts, amount_at
 
 
 class Promise(NamedTuple):
-    """An owner was granted something over ``[start, end)``: the next plan keeps its place in line."""
+    """An owner was granted so much over ``[start, end)``: the next plan keeps its place in line. What it asks for
+    beyond that stands in line anew, so that an event that grows takes nothing from others.
+    """
 
     owner: str
-    guaranteed: bool
-    """Within the lane's guarantee."""
     start: float
     end: float
+    amount: Resources
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A need, or the half of it that the lane's guarantee covers or does not, that the pool will carry."""
+    """A need, or the part of it that stood in line by itself (``Ask``), that the pool will carry."""
 
     key: str
     lane: str
@@ -32,6 +33,8 @@ class Grant:
     guaranteed: bool
     steps: tuple[NeedStep, ...]
     """What is granted from now on; less than what was asked where a refusal of the same key says so."""
+    promised: bool = False
+    """It was granted before, by an earlier plan."""
 
     @property
     def owner(self) -> str:
@@ -39,9 +42,9 @@ class Grant:
         return self.key.partition("@")[0]
 
     @property
-    def promise(self) -> Promise:
+    def promises(self) -> tuple[Promise, ...]:
         """As the next plan is told of it."""
-        return Promise(self.owner, self.guaranteed, self.steps[0].start, self.steps[-1].end)
+        return tuple(Promise(self.owner, step.start, step.end, step.amount) for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ class PoolPlan:
     @property
     def promises(self) -> tuple[Promise, ...]:
         """What the next plan is told, so that nobody takes the place of who was granted first."""
-        return tuple(sorted({grant.promise for grant in self.grants}))
+        found = (promise for grant in self.grants for promise in grant.promises)
+        return tuple(sorted(found, key=lambda p: (p.owner, p.start, p.end, p.amount.cpu, p.amount.memory)))
 
     def granted(self, lane: str, instant: float) -> Resources:
         """What a lane is granted at an instant, above its standing use."""

@@ -210,7 +210,7 @@ def _served(problem: Problem, loads: Sequence[Resources], *, rules: Rule = EVERY
 
 
 def _grant(ask: Ask, steps: tuple[NeedStep, ...]) -> Grant:
-    return Grant(ask.need.key, ask.need.lane, ask.need.namespace, ask.guaranteed, steps)
+    return Grant(ask.need.key, ask.need.lane, ask.need.namespace, ask.guaranteed, steps, ask.promised)
 
 
 def _part(amount: Resources, share: float) -> Resources:

@@ -20,15 +20,16 @@ from tidegate.planning.shift.pieces import Piece, Stock
 
 EPSILON = 1e-6
 """Seconds by which equal instants may differ."""
-IDLE_COST = 0.01
-"""Cost of a second that a unit is out, seen from a second of work that is lost: it is done later. Judgment."""
+IDLE_COST = 1.0
+"""Cost of a second that a unit is out, in seconds of work lost: a machine that waits for the next need does nothing
+meanwhile. So work comes back between two needs, unless the gap is shorter than what a second stop costs."""
 STOP_COST = 30.0
 """Seconds of work that any stop of work which was not told yet costs: plans do not change for little. Judgment."""
-COST_GAP = 0.01
+COST_GAP = 0.03
 """Share by which a timetable may cost more than the cheapest. Judgment."""
 PART_GAP = 0.02
 """Share by which what is refused may be more than it has to be, where a need is served in part. Judgment."""
-NODES = 200
+NODES = 20
 """Most nodes of the search for a cheap timetable, or for a good part. Whether there is one at all is searched to the
 end."""
 
