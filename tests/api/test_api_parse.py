@@ -10,7 +10,7 @@ import pytest
 
 from tidegate import ports
 from tidegate.api.loan import loan_from_object, loan_to_object
-from tidegate.api.parse import parse_live_event, parse_policy
+from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.problems import InvalidObject
 from tidegate.planning.model import (
     Derived,
@@ -178,3 +178,21 @@ def test_a_broken_object_is_never_half_parsed() -> None:
         parse_live_event(live_event(moments=moments))
 
     assert parse_live_event(live_event()) == good
+
+
+def test_an_override_that_nobody_would_see_the_end_of_is_refused_in_words() -> None:
+    """One that a server has seen knows when it was made; a file does not."""
+    override: dict[str, Any] = {
+        "metadata": {"name": "x", "namespace": "shop", "creationTimestamp": "2026-11-10T15:58:00Z"},
+        "spec": {
+            "policyRef": {"name": "core"},
+            "action": "Hold",
+            "until": "2027-11-10T00:00:00Z",
+            "author": "oncall@shop.example",
+            "reason": "until further notice",
+        },
+    }
+    with pytest.raises(InvalidObject, match="more than 31 days after it was made"):
+        parse_override(override)
+    override["spec"]["until"] = "2026-12-10T00:00:00Z"
+    assert parse_override(override).author == "oncall@shop.example"

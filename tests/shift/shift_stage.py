@@ -71,18 +71,23 @@ class Deaths:
     at: int | None = None
     after: bool = False
     writes: int = 0
+    dead: bool = False
 
     def around(self, client: KubeClient) -> KubeClient:
         send = client._send
 
         async def counted(method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+            if self.dead:
+                raise Killed  # what was under way at the same time dies with it
             if method == "GET":
                 return await send(method, path, *args, **kwargs)
             self.writes += 1
-            if self.writes == self.at and not self.after:
+            last = self.writes == self.at
+            self.dead = last
+            if last and not self.after:
                 raise Killed
             answer = await send(method, path, *args, **kwargs)
-            if self.writes == self.at:
+            if last:
                 raise Killed
             return answer
 

@@ -12,6 +12,8 @@ from tidegate.planning.model import Key
 from tidegate.planning.override import Override, OverrideAction
 
 _UNTIL = re.compile(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+LONGEST = 31 * 86_400.0
+"""Seconds from its making to its end. Judgment: longer is a change of the policy."""
 _EXAMPLE = '"2026-11-11T02:00:00+08:00"'
 
 
@@ -21,6 +23,10 @@ def override_of(
     """The override as the core knows it; what is wrong with it is added to ``problems``."""
     check_percent(spec.action, spec.percent, problems)
     until = check_until(spec.until, problems)
+    if created and until - created > LONGEST:
+        days = round(LONGEST / 86_400)
+        wrong = f"{quoted(spec.until)} is more than {days} days after it was made"
+        problems.append(Problem("spec.until", wrong, "nobody may forget an override: end it sooner and renew it"))
     return Override(
         key=key,
         policy=spec.policy_ref.name,

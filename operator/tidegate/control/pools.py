@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from tidegate.control.apply import CONFLICT_PAUSE, Applied
 from tidegate.control.drains import Drains
@@ -192,10 +193,9 @@ class PoolKeeper:
         done: list[Applied] = []
         for name, view in plan.pools.items():
             places = self._looks[name].sight.places if name in self._looks else {}
-            for act in view.step.acts:  # in their order: room is made before it is used
-                one = await self._act(name, act, places)
-                if one is not None:
-                    done.append(one)
+            for _, alike in groupby(view.step.acts, key=lambda act: act.do):  # in the order of their kinds
+                said = await limited([self._act(name, act, places) for act in alike])
+                done.extend(one for one in said if one is not None)
             if any(one.error is None for one in done) and name in self._looks:
                 self._looks[name].at = -math.inf
         for loan in self._orphans(plan, pools, unusable):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from tidegate.api.amounts import shown_amount
 from tidegate.api.conditions import accepted_conditions, condition
 from tidegate.api.walltime import to_rfc3339
 from tidegate.planning.decision import Plan
@@ -16,7 +17,7 @@ from tidegate.planning.model import Key, Policy
 from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.pools import PoolView
 from tidegate.planning.reasons import SENTENCES, Reason
-from tidegate.planning.resources import Resources, total, written
+from tidegate.planning.resources import total
 from tidegate.planning.shift.handover import HandOver, State
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.shift.step import LaneShift, summary
@@ -59,8 +60,8 @@ def pool_status(pool: Pool, view: PoolView | None, *, note: str = "") -> Json:
                 generation=generation,
             ),
         ],
-        "capacity": _shown(view.facts.capacity.positive),
-        "lent": _shown(total(shift.lent for shift in shifts)),
+        "capacity": shown_amount(view.facts.capacity.positive),
+        "lent": shown_amount(total(shift.lent for shift in shifts)),
         "nextStepTime": _time(_next_step(view)),
         "returnBy": _time(max(returns, default=None)),
         "lanes": [_lane(pool, view, shift) for shift in shifts],
@@ -128,10 +129,10 @@ def _lane(pool: Pool, view: PoolView, shift: LaneShift) -> Json:
     deadlines = [m.work.deadline for m in lane.members if m.work is not None] if lane else []
     return {
         "name": shift.lane,
-        "granted": _shown((balance.granted - standing - members).positive),
-        "inFlight": _shown(balance.in_flight),
-        "lent": _shown(shift.lent),
-        "draining": _shown(shift.draining),
+        "granted": shown_amount((balance.granted - standing - members).positive),
+        "inFlight": shown_amount(balance.in_flight),
+        "lent": shown_amount(shift.lent),
+        "draining": shown_amount(shift.draining),
         "members": {_camel(state): counts[state] for state in _COUNTED},
         "nextDeadline": _time(min(deadlines, default=None)),
         "returnBy": _time(shift.return_by),
@@ -171,10 +172,6 @@ SHORT = {
     State.RETURNED: "returned",
 }
 """A state in a line of several."""
-
-
-def _shown(amount: Resources) -> Json:
-    return {"cpu": written("cpu", amount.cpu), "memory": written("memory", amount.memory)}
 
 
 def _time(instant: float | None) -> str | None:

@@ -64,6 +64,7 @@ def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[Me
         kind=MemberKind.JOB,
         unit=_unit(takes, spec, status),
         level=level,
+        pod=takes,
         started_at=started or 0.0,
         saved_at=_saved_at(document, started, now) if level else None,
     )

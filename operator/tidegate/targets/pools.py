@@ -6,7 +6,7 @@ Read with three lists and one look a named member. Pods are counted by who contr
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
@@ -46,25 +46,24 @@ class KubePools:
 
     async def see(self, pool: Pool) -> PoolSight:
         """See ``ports.Pools``."""
-        nodes: set[str] | None = None
-        room = pool.given or NOTHING
-        if pool.given is None:
-            nodes, room = await self._nodes(pool)
-        occupancy = await self._occupancy(nodes)
-        found = [one for lane in pool.lanes for member in lane.members for one in await self._members(lane, member)]
+        nodes = await self._nodes(pool) if pool.given is None else None
+        room = pool.given if pool.given is not None else total((nodes or {}).values())
+        occupancy = await self._occupancy(None if nodes is None else nodes.keys())
+        named = [one for lane in pool.lanes for member in lane.members for one in await self._members(lane, member)]
+        # A Job that bears the labels of two members is the first one's: it is on its machine only once.
+        found = list({one.seen.ref: one for one in reversed(named)}.values())[::-1]
         return PoolSight(
-            PoolSeen(room, occupancy, tuple(one.seen for one in found)),
+            PoolSeen(room, occupancy, tuple(one.seen for one in found), tuple((nodes or {}).values())),
             {one.seen.ref: (one.place, one.held) for one in found},
         )
 
-    async def _nodes(self, pool: Pool) -> tuple[set[str], Resources]:
-        """The ready nodes that take pods, and their allocatable together."""
+    async def _nodes(self, pool: Pool) -> dict[str, Resources]:
+        """The ready nodes that take pods, with their allocatable."""
         asked = {"labelSelector": ",".join(f"{name}={value}" for name, value in pool.node_selector)}
         ready = [node for node in await self._client.items("/api/v1/nodes", asked) if _ready(node)]
-        room = total(amount_of(node["status"].get("allocatable"), up=False) for node in ready)
-        return {node["metadata"]["name"] for node in ready}, room
+        return {n["metadata"]["name"]: amount_of(n["status"].get("allocatable"), up=False) for n in ready}
 
-    async def _occupancy(self, nodes: set[str] | None) -> dict[Holder, Occupancy]:
+    async def _occupancy(self, nodes: Collection[str] | None) -> dict[Holder, Occupancy]:
         """What the pods on these nodes (on any, for None) take, by who controls them."""
         used: dict[Holder, Resources] = {}
         youngest: dict[Holder, float] = {}

@@ -49,10 +49,10 @@ def balance(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> Balance
     """Work out the balance. Needs are let in in the order in which they were granted."""
     names = sorted({lane.name for lane in pool.lanes} | set(facts.lanes) | {m.lane for m in facts.members})
     members = {name: total(m.claim for m in facts.of_lane(name)) for name in names}
-    room = facts.capacity - total(facts.use(name).claim for name in names) - total(members.values())
+    spare = facts.capacity - total(facts.use(name).claim for name in names) - total(members.values())
+    room = spare - facts.reserve
     asked = {name: dict(facts.use(name).asked) for name in names}
     allowed: dict[str, Resources] = {}
-    spare = room
     for grant in plan.grants:
         wanted = amount_at(grant.steps, now)
         if wanted.nothing:

@@ -6,13 +6,14 @@ others, whose use is taken off the capacity.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tidegate.planning.model import Ref
-from tidegate.planning.resources import NOTHING, Resources, total
+from tidegate.planning.resources import NAMES, NOTHING, Resources, total
 from tidegate.planning.shift.model import Lane, LaneUse, Mark, Member, MemberKind, MemberRef, Pool, PoolFacts, Work
 
 
@@ -43,7 +44,10 @@ class MemberSeen:
     """Name of the member in the pool."""
     kind: MemberKind
     unit: Resources
+    """All pods of a Job at a time, or one replica."""
     level: int
+    pod: Resources = NOTHING
+    """One pod; nothing: a unit is a pod."""
     started_at: float = 0.0
     """When it was last started as a whole (a Job's ``startTime``); 0 when the pods alone tell."""
     saved_at: float | None = None
@@ -60,6 +64,8 @@ class PoolSeen:
     occupancy: Mapping[Holder, Occupancy] = field(default_factory=dict)
     """Of the pods on these nodes; of all pods where the capacity is given."""
     members: tuple[MemberSeen, ...] = ()
+    nodes: tuple[Resources, ...] = ()
+    """Allocatable of each node, where the pool is one of nodes."""
 
 
 class Standing(NamedTuple):
@@ -100,7 +106,27 @@ def facts_of(
         if holder not in of_members and holder not in of_targets:
             other[sides.get(holder.namespace)].append(occupancy.used)
     lanes = {lane.name: _use(lane, seen, mine, total(other[lane.name])) for lane in pool.lanes}
-    return PoolFacts(seen.allocatable - total(other[None]), lanes, members, works)
+    reserve = gaps(seen.nodes, [t.unit for t in mine], [m.unit if m.pod.nothing else m.pod for m in seen.members])
+    return PoolFacts(seen.allocatable - total(other[None]), lanes, members, works, reserve)
+
+
+def gaps(nodes: Iterable[Resources], borrowers: Iterable[Resources], others: Iterable[Resources]) -> Resources:
+    """The most that can lie on nodes in gaps too small for any borrower's pod, whoever places pods.
+
+    A pod that fits nowhere leaves on each node less than itself free. All sizes are multiples of their greatest common
+    divisor ``g``, so what is left of a node of capacity ``c`` is at most ``u - g + c mod g`` for the largest pod ``u``
+    (and less than ``u``). For each resource by itself.
+    """
+    wanted = list(borrowers)
+    sizes = [*wanted, *others]
+    found = {}
+    for name in NAMES:
+        largest = max((one.of(name) for one in wanted), default=0)
+        step = math.gcd(*(one.of(name) for one in sizes))
+        found[name] = sum(
+            min(largest - 1, largest - step + node.of(name) % step) for node in nodes if largest > 0 and step > 0
+        )
+    return Resources(**found)
 
 
 def _sides(pool: Pool) -> dict[str, str]:

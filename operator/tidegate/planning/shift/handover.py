@@ -225,7 +225,8 @@ def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
 
 
 def _moved(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> Mark:
-    notices: tuple[Notice, ...] = ()
+    # So many units were told; those that return were not among them.
+    notices = tuple(n._replace(level=n.level + level - mark.asked) for n in mark.notices)
     stops: tuple[Notice, ...] = ()
     if level < mark.asked:
         notices = tuple(n for n in mark.notices if n.level < level)

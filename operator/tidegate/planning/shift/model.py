@@ -280,6 +280,10 @@ class PoolFacts:
     lanes: Mapping[str, LaneUse] = field(default_factory=dict)
     members: tuple[Member, ...] = ()
     works: Mapping[str, Work] = field(default_factory=dict)
+    reserve: Resources = NOTHING
+    """What of the capacity may lie in gaps on single machines that are too small for a borrower's pod: no need is
+    granted it, and whoever returns may have it.
+    """
 
     def use(self, lane: str) -> LaneUse:
         """A lane's use; nothing when nothing was seen."""

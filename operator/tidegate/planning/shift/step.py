@@ -62,10 +62,8 @@ def step(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> PoolStep:
             continue
         hand_over, mine = advance(member, lane, lendings, now, room=room, spare=spare[lane.name])
         moved = hand_over.asked - member.asked
-        if moved > 0:
-            room = room - member.unit.times(moved)
-        elif moved < 0:
-            spare[lane.name] = spare[lane.name] - member.unit.times(-moved)
+        room = room - member.unit.times(max(0, moved))
+        spare[lane.name] = spare[lane.name] + member.unit.times(moved)
         done.append(hand_over)
         acts.extend(mine)
     acts.sort(key=lambda act: (_ORDER[act.do], act.ref))
