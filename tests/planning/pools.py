@@ -233,6 +233,8 @@ class ObedientPool:
             floor = floor_of(found, self.facts(now))
             self.stops.append(Stop(now, act, now - member.running_since, now - told, kept, floor))
         else:
+            back = act.level - member.level  # of units that are alike, those that were told stop first
+            work.told = {unit + back: at for unit, at in work.told.items()}
             since = now if member.kind is MemberKind.JOB else member.running_since
             work.member = replace(member, level=act.level, running_since=since)
 

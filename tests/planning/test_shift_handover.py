@@ -166,3 +166,16 @@ def test_units_return_one_by_one_as_there_is_room_and_the_earliest_promise_first
     assert done == [Do.RESUME]
     assert stored is not None
     assert (stored.asked, stored.promises) == (3, (Promised(T0 + 200, 1),))
+
+
+def test_units_that_return_leave_the_notice_of_the_others_standing() -> None:
+    mark = Mark(12, 9, T0 - 600, (Notice(5, T0 - 200),), (), T0 - 500, T0, (Promised(T0 + 100, 3),), WANTED.needs)
+    later = [replace(WANTED, notify_at=T0 - 200, stop_at=T0 + 400, free_by=T0 + 460) for _ in range(4)]
+    _, done, stored = at(T0, loader(units=9, mark=mark), *later)
+    assert done == [Do.RESUME]
+    assert stored is not None
+    assert (stored.asked, stored.notices) == (12, (Notice(8, T0 - 200),))
+    _, done, stored = at(T0 + 400, loader(units=12, mark=stored), *later)
+    assert done == [Do.STOP]
+    assert stored is not None
+    assert stored.asked == 8
