@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from tidegate.planning.model import Key
+from tidegate.planning.resources import NOTHING, Resources
 
 Check = Callable[[], str | None]
 """What is wrong, in words; None when nothing is."""
@@ -36,12 +37,20 @@ class OwnMetrics:
         self._blind = self._gauge(
             "blind", "1 while a signal of the policy cannot be measured.", ("namespace", "policy")
         )
+        pool = ("pool", "lane", "resource")
+        self._lent = self._gauge("lane_lent", "What a lane's stopped work has left to others: cores or bytes.", pool)
+        self._draining = self._gauge("lane_draining", "What stopped work still holds: cores or bytes.", pool)
+        self._oversold = self._gauge(
+            "pool_oversold", "What is granted and in flight above the capacity: cores or bytes.", ("pool", "resource")
+        )
+        self._refused = self._gauge("pool_refusals", "Needs that the pool does not carry in full.", ("pool",))
         self._watch_age = self._gauge("watch_age_seconds", "Seconds since a watch's last sign of life.", ("watch",))
         self._leader = self._gauge("leader", "1 while this process may write.", ())
         self._skew = self._gauge("clock_skew_seconds", "The API server's clock minus ours.", ())
         self._writes = Counter("tidegate_writes", "Writes to the cluster.", ("kind", "result"), registry=self.registry)
         self._targets: set[TargetName] = set()
         self._policies: set[Key] = set()
+        self._pools: dict[str, set[str]] = {}
 
     def target(
         self,
@@ -77,6 +86,35 @@ class OwnMetrics:
         self._policies.add(policy)
         _put(self._blind, (policy.namespace, policy.name), float(blind))
 
+    def pool(
+        self, name: str, lanes: Mapping[str, tuple[Resources, Resources]], oversold: Resources, refused: int
+    ) -> None:
+        """A pool's numbers now; of each lane what it has lent, and what still drains."""
+        for lane, (lent, draining) in lanes.items():
+            for resource, value in _base(lent):
+                _put(self._lent, (name, lane, resource), value)
+            for resource, value in _base(draining):
+                _put(self._draining, (name, lane, resource), value)
+        self._drop_lanes(name, self._pools.get(name, set()) - lanes.keys())
+        self._pools[name] = set(lanes)
+        for resource, value in _base(oversold):
+            _put(self._oversold, (name, resource), value)
+        _put(self._refused, (name,), refused)
+
+    def keep_pools(self, names: Collection[str]) -> None:
+        """Drop the series of all other pools."""
+        for gone in self._pools.keys() - set(names):
+            self._drop_lanes(gone, self._pools.pop(gone))
+            for resource, _ in _base(NOTHING):
+                _put(self._oversold, (gone, resource), None)
+            _put(self._refused, (gone,), None)
+
+    def _drop_lanes(self, pool: str, lanes: set[str]) -> None:
+        for lane in lanes:
+            for resource, _ in _base(NOTHING):
+                for gauge in (self._lent, self._draining):
+                    _put(gauge, (pool, lane, resource), None)
+
     def wrote(self, kind: str, result: str) -> None:
         """Count a write: kind such as ``floor``, ``loan``, ``status``; result ``ok`` or an error's name."""
         self._writes.labels(kind, result).inc()
@@ -95,6 +133,11 @@ class OwnMetrics:
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(f"tidegate_{name}", text, labels, registry=self.registry)
+
+
+def _base(amount: Resources) -> tuple[tuple[str, float], ...]:
+    """An amount in base units, by resource."""
+    return ("cpu", amount.cpu / 1000), ("memory", float(amount.memory * 2**20))
 
 
 def _put(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:

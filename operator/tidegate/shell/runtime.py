@@ -25,6 +25,7 @@ from tidegate.control.stop import stop_path
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness, Reading, Ref
+from tidegate.planning.shift.step import summary
 from tidegate.ports import Clock, MetricsSource
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.informer import Informer
@@ -247,6 +248,11 @@ class Runtime:
                 next_step_seconds=plan.next_at - beat.now if plan.next_at is not None else None,
             )
         self.metrics.keep(set(beat.plan.targets))
+        for name, view in beat.plan.pools.items():
+            shifts = [summary(view.facts, lane, view.step.hand_overs) for lane in view.step.balance.lanes]
+            lanes = {shift.lane: (shift.lent, shift.draining) for shift in shifts}
+            self.metrics.pool(name, lanes, oversold=view.step.balance.oversold, refused=len(view.plan.refusals))
+        self.metrics.keep_pools(beat.plan.pools)
         for policy in beat.world.policies:
             blind = any(p.blind for (key, _), p in beat.plan.targets.items() if key == policy)
             self.metrics.blind(policy, blind=blind)
