@@ -123,7 +123,7 @@ class Target(Written):
     """Lane of the pool of poolRef that this workload runs in: what it needs above its standing level is asked for
     there, and borrowed from the other lanes when it must be. Absent: it asks no pool."""
     unit: Amount | None = Field(default=None, examples=['{cpu: "2", memory: 4Gi}'])
-    """What one unit takes of the pool, rounded up to millicores and MiB. Absent: what its pods request."""
+    """What one unit takes of the pool, rounded up to millicores and MiB; at least what its pods request counts."""
 
 
 class PoolRef(Written):

@@ -60,8 +60,9 @@ class PoolTarget:
 
     @property
     def unit(self) -> Resources | None:
-        """What one unit takes."""
-        return self.target.unit if self.target.unit is not None else self.observed.unit
+        """What one unit takes: as the policy says, and no less than its pods request."""
+        said, seen = self.target.unit, self.observed.unit
+        return said if seen is None else seen if said is None else said.most(seen)
 
     @property
     def rest(self) -> int:

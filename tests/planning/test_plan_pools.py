@@ -1,0 +1,141 @@
+"""Targets on a pool: what they need of it, how far they may rise, and what an attacker cannot do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from worlds import CORE, T0, event, policy, target
+
+from tidegate.planning.decision import Action, Outcome, Plan
+from tidegate.planning.model import Key, Mode, Observed, Ref, World
+from tidegate.planning.plan import make_plan
+from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import Resources
+from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
+from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool, PoolWorld
+
+UNIT = Resources(1000, 1024)
+KEY = (CORE, "order")
+POOL = "hangzhou-a"
+
+
+def pool(*, namespaces: frozenset[str] = frozenset({"shop"}), cap: int | None = None, notice: float = 60.0) -> Pool:
+    drain = Drain(notice=notice, minimum_run=0.0, seconds=30.0)
+    return Pool(POOL, (Lane("trading", 20, namespaces, cap), Lane("data", 10, drain=drain)))
+
+
+def seen(*, cores: int = 20, jobs: int = 10) -> PoolSeen:
+    """A pool with Jobs of one core and two replicas of the target."""
+    refs = [Ref("batch/v1", "Job", "warehouse", f"job-{n}") for n in range(jobs)]
+    occupancy = {Holder("warehouse", "Job", r.name): Occupancy(UNIT, 0.0) for r in refs}
+    occupancy[Holder("shop", "Deployment", "order")] = Occupancy(UNIT.times(2), 0.0)
+    members = tuple(MemberSeen(r, "data", "nightly", MemberKind.JOB, UNIT, 1) for r in refs)
+    return PoolSeen(UNIT.times(cores), occupancy, members)
+
+
+def planned(
+    now: float,
+    *,
+    level: float = 1500.0,
+    on: Pool | None = None,
+    cluster: PoolSeen | None = None,
+    observed: Observed | None = None,
+    unit: Resources | None = None,
+    mode: Mode = Mode.ENFORCE,
+) -> Plan:
+    """A plan with one event that needs ``level`` / 100 units of one core from T0 on."""
+    core = policy(target(lane="trading", unit=unit), pool=POOL, mode=mode)
+    there = observed or Observed(level=2, ready=2, desired=2, unit=UNIT)
+    worlds = {POOL: PoolWorld(on or pool(), cluster or seen())}
+    show = event(level=level)
+    return make_plan(World({CORE: core}, {show.key: show}, {KEY: there}, pools=worlds), now)
+
+
+def test_a_floor_rises_only_as_far_as_machines_are_seen_free() -> None:
+    """Fifteen are due, eight cores are free, and the Jobs have not left."""
+    plan = planned(T0 - 10.0)
+    mine = plan.targets[KEY]
+    assert (mine.action, mine.level) == (Action.RAISE, 10)
+    assert mine.refusals[0].reason is Reason.NOTICE_TOO_SHORT
+
+
+def test_work_is_told_in_time_when_there_is_time() -> None:
+    plan = planned(T0 - 600.0)
+    view = plan.pools[POOL]
+    assert plan.targets[KEY].refusals == ()
+    lendings = [one for ones in view.plan.lendings.values() for one in ones]
+    assert len(lendings) == 5
+    assert all(T0 - 600.0 < one.notify_at < one.stop_at < one.free_by < T0 for one in lendings)
+
+
+def test_what_time_alone_brings_is_late_and_what_never_comes_is_blocked() -> None:
+    late = planned(T0 - 10.0).verdicts[Key("shop", "show")]
+    assert (late.outcome, late.reason) == (Outcome.LATE, Reason.NOTICE_TOO_SHORT)
+    assert late.ready_at is not None
+    assert late.ready_at > T0
+    never = planned(T0 - 600.0, level=5000.0).verdicts[Key("shop", "show")]
+    assert (never.outcome, never.reason) == (Outcome.BLOCKED, Reason.POOL_TOO_SMALL)
+    assert str(never.object) == "CapacityPool/hangzhou-a"
+
+
+def test_a_pool_that_does_not_exist_blocks_and_takes_no_floor_away() -> None:
+    core = policy(target(lane="trading"), pool="nowhere")
+    show = event(level=1500.0)
+    there = Observed(level=2, ready=2, desired=2, unit=UNIT)
+    plan = make_plan(World({CORE: core}, {show.key: show}, {KEY: there}), T0 - 10.0)
+    assert plan.verdicts[show.key].reason is Reason.POOL_MISSING
+    assert plan.targets[KEY].level == 15
+
+
+def test_a_target_whose_size_nobody_knows_says_so() -> None:
+    plan = planned(T0 - 600.0, observed=Observed(level=2, ready=2, desired=2))
+    assert plan.verdicts[Key("shop", "show")].reason is Reason.UNIT_UNKNOWN
+
+
+def test_what_only_observes_stops_no_work() -> None:
+    plan = planned(T0 - 10.0, mode=Mode.OBSERVE)
+    assert plan.pools[POOL].plan.lendings == {}
+    assert plan.targets[KEY].action is Action.NOTHING
+
+
+# ---- attacks
+
+
+def test_a_namespace_that_the_lane_does_not_let_in_stops_no_work_and_gets_no_machine() -> None:
+    plan = planned(T0 - 10.0, on=pool(namespaces=frozenset({"someone-else"})))
+    assert plan.pools[POOL].plan.lendings == {}
+    assert plan.targets[KEY].level == 2
+    assert plan.verdicts[Key("shop", "show")].reason is Reason.NAMESPACE_NOT_ALLOWED
+
+
+def test_a_lane_that_lists_nobody_lets_nobody_in() -> None:
+    plan = planned(T0 - 10.0, on=pool(namespaces=frozenset()))
+    assert plan.pools[POOL].plan.grants == ()
+
+
+def test_no_namespace_gets_more_than_its_cap() -> None:
+    plan = planned(T0 - 600.0, on=pool(cap=30))
+    assert plan.pools[POOL].plan.granted("trading", T0 + 60.0) == UNIT.times(6)
+    assert plan.targets[KEY].refusals[0].reason is Reason.NAMESPACE_CAP
+
+
+def test_a_policy_cannot_say_that_its_pods_are_smaller_than_they_are() -> None:
+    honest, lying = planned(T0 - 600.0), planned(T0 - 600.0, unit=Resources(1, 1))
+    assert lying.pools[POOL].plan.granted("trading", T0) == honest.pools[POOL].plan.granted("trading", T0)
+
+
+def test_a_policy_that_names_a_lane_of_somebody_elses_members_moves_none_of_them_itself() -> None:
+    """Members belong to the pool: a policy asks for machines, and the pool's own rules say who stops."""
+    core = policy(target(lane="data"), pool=POOL)
+    show = event(level=1500.0)
+    there = Observed(level=2, ready=2, desired=2, unit=UNIT)
+    world = World({CORE: core}, {show.key: show}, {KEY: there}, pools={POOL: PoolWorld(pool(), seen())})
+    plan = make_plan(world, T0 - 10.0)
+    assert plan.pools[POOL].plan.lendings == {}
+    assert plan.targets[KEY].level == 2
+
+
+def test_equal_worlds_give_equal_plans_of_pools() -> None:
+    one, two = planned(T0 - 600.0), planned(T0 - 600.0)
+    assert one.pools == two.pools
+    assert replace(one, targets={}) == replace(two, targets={})
