@@ -123,6 +123,8 @@ class ObedientPool:
     stops: list[Stop] = field(default_factory=list)
     promises: tuple[Promise, ...] = ()
     """As the pool's status shows them."""
+    ends: tuple[float, ...] = ()
+    """When grants end or fall: the borrower's pods are told before."""
     survives: Callable[[], bool] = lambda: True
     """Whether the leader lives through the next write."""
 
@@ -154,6 +156,7 @@ class ObedientPool:
         plan = plan_pool(self.pool, seen, live, now, promises=self.promises)
         self._written()
         self.promises = plan.promises
+        self.ends = tuple(s.end for g in plan.grants for s in g.steps)
         todo = step(self.pool, seen, plan, now)
         self._obey(plan, todo, now)
         return plan, todo
@@ -161,7 +164,7 @@ class ObedientPool:
     def next_change(self, now: float) -> float:
         times = [at for work in self.running.values() for at, _ in work.leaving]
         times += [at for going in self.going.values() for at, _ in going]
-        times += [s.end - self.leaves_after for need in self.needs for s in need.steps]
+        times += [end - self.leaves_after for end in self.ends]
         times += [at for at, _ in self.upsets]
         return min((at for at in times if at > now), default=now + 3600.0)
 

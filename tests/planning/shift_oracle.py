@@ -154,7 +154,8 @@ class _Search:
         """Room and guarantees over one second."""
         load = self.loads[tick]
         held = self.standing + total(t.size for t, one in zip(self.things, state, strict=True) if one[0] != OUT)
-        if any(load.of(n) > 0 and not (held + load).of(n) <= self.facts.capacity.of(n) for n in NAMES):
+        room = self.facts.capacity - self.facts.reserve - held
+        if any(load.of(n) > max(0, room.of(n)) for n in NAMES):
             return False
         for name, floor in self.floors.items():
             mine = [(t, one) for t, one in zip(self.things, state, strict=True) if t.lane == name]

@@ -41,7 +41,7 @@ MALL = "mall"
 Small = tuple[Pool, PoolFacts, tuple[Need, ...], tuple[Promise, ...]]
 
 hunting = settings(
-    max_examples=int(os.environ.get("TIDEGATE_HUNT", "150")),
+    max_examples=int(os.environ.get("TIDEGATE_HUNT", "120")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
@@ -132,7 +132,8 @@ def small_pools(draw: st.DrawFn) -> Small:
         for n in asked
         if draw(st.integers(0, 3)) == 0
     )
-    facts = PoolFacts(capacity, lanes, tuple(members), some)
+    reserve = draw(st.sampled_from([NOTHING, NOTHING, NOTHING, CORE]))
+    facts = PoolFacts(capacity, lanes, tuple(members), some, reserve)
     return pool(*borrowing, *lending), facts, asked, kept
 
 
