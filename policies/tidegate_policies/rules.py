@@ -36,13 +36,14 @@ def databases_are_protected(args: Resource, report: Report) -> None:
 
 
 def moved_workloads_are_ignored(args: Stack, report: ReportAt) -> None:
-    """The replicas of a workload that a policy names are the operator's, where no autoscaler stands in front of it."""
-    named = set(_targets(args))
+    """The replicas of what a policy names or a pool lends are the operator's, where no autoscaler stands in front."""
+    movers = {**dict.fromkeys(_members(args), "CapacityPool"), **dict.fromkeys(_targets(args), "ScalingPolicy")}
     for resource in args.resources:
+        workload = _workload(resource)
+        mover = movers.get(workload) if workload else None
         for path in OPERATOR_OWNED_WHERE_MOVED.get(kind_of(resource) or ("", ""), ()):
-            if _workload(resource) in named and declares(resource, path) and not ignores(resource, path):
-                told = f'{resource.name}: a ScalingPolicy moves {path}: add ignore_changes=["{path}"]'
-                report(told, resource.urn)
+            if mover and declares(resource, path) and not ignores(resource, path):
+                report(f'{resource.name}: a {mover} moves {path}: add ignore_changes=["{path}"]', resource.urn)
 
 
 def no_replicas_beside_an_autoscaler(args: Stack, report: ReportAt) -> None:
@@ -66,6 +67,16 @@ def _targets(stack: Stack) -> Iterator[Workload]:
                 yield _referenced(resource, target["ref"])
 
 
+def _members(stack: Stack) -> Iterator[Workload]:
+    """Workloads that pools name: a pool is of the whole cluster, so that each says its namespace."""
+    for resource in stack.resources:
+        if kind_of(resource) == (GROUP, "CapacityPool"):
+            for lane in look(resource.props, "spec.lanes") or ():
+                for ref in (look(member, "ref") for member in look(lane, "members") or ()):
+                    if ref is not None:
+                        yield _referenced(resource, ref)
+
+
 def _scaled(stack: Stack) -> Iterator[Workload]:
     """Workloads in front of which an autoscaler stands."""
     autoscalers = {("autoscaling", "HorizontalPodAutoscaler"), ("keda.sh", "ScaledObject")}
@@ -75,10 +86,11 @@ def _scaled(stack: Stack) -> Iterator[Workload]:
 
 
 def _referenced(resource: Resource, ref: object) -> Workload:
-    """A reference within a namespace. KEDA's default is a Deployment."""
+    """A reference, within a namespace where it says none. KEDA's default is a Deployment."""
     version = str(look(ref, "apiVersion") or "apps/v1")
     kind = str(look(ref, "kind") or "Deployment")
-    return version.rpartition("/")[0], kind, place_of(resource)[0], str(look(ref, "name"))
+    namespace = str(look(ref, "namespace") or place_of(resource)[0])
+    return version.rpartition("/")[0], kind, namespace, str(look(ref, "name"))
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ RULES = (
     ),
     Rule(
         "moved-workloads-are-ignored",
-        "Replicas of a workload that a ScalingPolicy names must be under ignore_changes.",
+        "Replicas of a workload that a ScalingPolicy or a CapacityPool names must be under ignore_changes.",
         stack=moved_workloads_are_ignored,
     ),
     Rule(

@@ -23,7 +23,7 @@ OPERATOR_OWNED_WHERE_MOVED: dict[tuple[str, str], tuple[str, ...]] = {
     ("apps", "Deployment"): ("spec.replicas",),
     ("apps", "StatefulSet"): ("spec.replicas",),
 }
-"""The same for workloads that may just as well stand still: only where a policy or an autoscaler moves them."""
+"""The same for workloads that may just as well stand still: only where a policy, a pool or an autoscaler moves them."""
 
 DATABASES: frozenset[tuple[str, str]] = frozenset(
     {

@@ -27,11 +27,12 @@ database = Database("database", settings.database, opts=after)
 cache = Cache("cache", settings.cache, opts=after)
 live = LiveOrigin("live", settings.live, opts=after)
 edge = EdgeCache("edge", settings.edge, origins=live.segment_hosts, opts=after)
-batch = BatchQueues("batch", settings.batch, opts=after)
+batch = BatchQueues("batch", settings.batch, opts=pulumi.ResourceOptions(depends_on=[ground, operator]))
 policy = EventPolicy(
     "events",
     settings.events,
     [*database.targets, *cache.targets, *live.targets, *edge.targets],
+    pool=batch.pool,
     opts=pulumi.ResourceOptions(depends_on=[ground, operator]),
 )
 
@@ -42,3 +43,4 @@ pulumi.export("publish", live.publish)
 pulumi.export("play", live.play)
 pulumi.export("edge", edge.services)
 pulumi.export("queues", batch.queues)
+pulumi.export("pool", batch.pool)

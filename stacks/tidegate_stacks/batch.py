@@ -1,19 +1,22 @@
-"""The data side: Kueue queues with quotas, in a cohort, that borrow nothing on their own.
+"""The data side: Kueue queues with quotas, work that runs all the time, and the pool that lends both lanes machines.
 
 ``borrowingLimit`` is 0 because a queue whose quota was lent away must not get it back by borrowing: Kueue admits by
 borrowing even at a nominal quota of 0. Who gets the idle machines is the operator's decision, by quota, not a race.
-The pool that these queues are members of is not part of the API yet; until it is, no object for it is rendered.
+Queues are no members of the pool yet (``pool`` says what they count as until then).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 from pydantic import Field, field_validator
 
-from tidegate_stacks import naming
-from tidegate_stacks.checks import Args, Cpu, Memory, Name, Part
+from tidegate_stacks import naming, sizing
+from tidegate_stacks.checks import Args, Count, Cpu, Labels, Memory, Name, Part, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import Obj, obj
+from tidegate_stacks.objects import Obj, obj, pod, resources
+from tidegate_stacks.pool import PoolArgs, capacity_pool, member, pool_name, repeated
 
 API_VERSION = "kueue.x-k8s.io/v1beta2"
 
@@ -28,13 +31,33 @@ class QueueArgs(Args):
     """Who may submit: each of them gets a LocalQueue of the queue's name."""
 
 
+class WorkersArgs(Args):
+    """Work that runs all the time and may stand still: a loader, an indexer. One Deployment."""
+
+    name: Part
+    namespace: Text
+    image: Text
+    command: tuple[str, ...] = ()
+    """None given: the image's own."""
+    replicas: Count
+    """Its own level: set once, lowered while machines are lent, and returned."""
+    cpu: Cpu
+    memory: Memory
+    grace_seconds: int = Field(default=60, ge=0, le=3600)
+    """How long one that must go may take to put its work down."""
+
+
 class BatchArgs(Args):
-    """The queues of one pool of machines."""
+    """The queues and workers of one set of machines."""
 
     cohort: Part
-    nodes: dict[str, str] = Field(min_length=1, max_length=8)
-    """Labels of the machines that jobs may run on."""
+    nodes: Labels = Field(min_length=1)
+    """Labels of the machines that jobs and workers run on."""
     queues: tuple[QueueArgs, ...] = Field(min_length=1, max_length=32)
+    workers: tuple[WorkersArgs, ...] = Field(default=(), max_length=32)
+    """Members of the pool, where there is one."""
+    pool: PoolArgs | None = None
+    """None: nothing is lent."""
 
     @field_validator("queues")
     @classmethod
@@ -43,6 +66,42 @@ class BatchArgs(Args):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names {', '.join(twice)} twice: give each queue once")
         return queues
+
+    @field_validator("workers")
+    @classmethod
+    def _workers(cls, workers: tuple[WorkersArgs, ...]) -> tuple[WorkersArgs, ...]:
+        if twice := sorted(repeated([one.name for one in workers])):
+            raise ValueError(f"names {', '.join(twice)} twice: give each of them once")
+        return workers
+
+    @field_validator("pool")
+    @classmethod
+    def _members(cls, pool: PoolArgs | None, info: Any) -> PoolArgs | None:
+        if pool:
+            wrong = [*_named_twice(pool, info.data.get("workers", ())), *_too_much(pool, info.data)]
+            if wrong:
+                raise ValueError("; ".join(wrong))
+        return pool
+
+
+def _named_twice(pool: PoolArgs, workers: tuple[WorkersArgs, ...]) -> list[str]:
+    told = {one.name for one in pool.data.jobs} | {one.name for one in pool.data.deployments}
+    return [f"{one.name} names workers and a member: give one another name" for one in workers if one.name in told]
+
+
+def _too_much(pool: PoolArgs, known: dict[str, Any]) -> list[str]:
+    """Whether queues and workers ask for more than a given capacity. What is measured, only the operator can tell."""
+    if pool.given is None:
+        return []
+    takes = [(queue.cpu, queue.memory, 1) for queue in known.get("queues", ())]
+    takes += [(one.cpu, one.memory, one.replicas) for one in known.get("workers", ())]
+    has, asked = sizing.machines([(pool.given.cpu, pool.given.memory, 1)]), sizing.machines(takes)
+    wrong = []
+    if asked[0] > has[0]:
+        wrong.append(f"queues and workers take {asked[0] / 1000:g} cores, given.cpu is {pool.given.cpu}")
+    if asked[1] > has[1]:
+        wrong.append(f"queues and workers take {asked[1] / 1024**3:g} GiB, given.memory is {pool.given.memory}")
+    return [f"{', and '.join(wrong)}: raise it, or lower them"] if wrong else []
 
 
 def flavor(name: str, args: BatchArgs) -> Obj:
@@ -79,12 +138,38 @@ def local_queue(name: str, queue: QueueArgs, namespace: str) -> Obj:
     return obj(API_VERSION, "LocalQueue", cluster, namespace, name, spec={"clusterQueue": cluster})
 
 
+def workers(name: str, args: BatchArgs, one: WorkersArgs) -> Obj:
+    """Workers, on the pool's machines. Work is put down when they go, so that no surge is needed to replace them."""
+    workload = naming.child(name, one.name)
+    container: Obj = {"name": "work", "image": one.image, "resources": resources(one.cpu, one.memory)}
+    if one.command:
+        container["command"] = list(one.command)
+    container["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a volume of its own
+    template = pod(
+        workload,
+        name,
+        containers=[container],
+        volumes=[{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+        nodes=args.nodes,
+        grace_seconds=one.grace_seconds,
+    )
+    spec = {
+        "replicas": one.replicas,
+        "selector": {"matchLabels": naming.selector(workload)},
+        "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "25%"}},
+        "template": template,
+    }
+    return obj("apps/v1", "Deployment", workload, one.namespace, name, spec=spec)
+
+
 class BatchQueues(Component):
-    """Kueue's view of the machines that data processing uses."""
+    """What data processing uses of the machines, and what it lends."""
 
     flavor: pulumi.Output[str]
     queues: pulumi.Output[dict[str, str]]
     """ClusterQueue, and LocalQueue of the same name, by queue: the value of a job's label kueue.x-k8s.io/queue-name."""
+    pool: pulumi.Output[str | None]
+    """Name of the CapacityPool, for ``policy.PolicyArgs.pool``; None where there is none."""
 
     def __init__(self, name: str, args: BatchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Everything is rendered from ``args`` by the functions above."""
@@ -95,4 +180,13 @@ class BatchQueues(Component):
             for namespace in queue.namespaces:
                 called = f"{naming.child(name, queue.name)}-{namespace}"
                 self.put(local_queue(name, queue, namespace), called=called, after=[quota])
-        self.finish(flavor=name, queues={queue.name: naming.child(name, queue.name) for queue in args.queues})
+        made = [(one.name, workers(name, args, one)) for one in args.workers]
+        for _, deployment in made:
+            self.put(deployment, fixed=args.pool is None)
+        if args.pool:
+            self.put(capacity_pool(name, args.pool, args.nodes, [member(*one) for one in made]))
+        self.finish(
+            flavor=name,
+            queues={queue.name: naming.child(name, queue.name) for queue in args.queues},
+            pool=pool_name(name, args.pool) if args.pool else None,
+        )

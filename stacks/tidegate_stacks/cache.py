@@ -14,10 +14,10 @@ import pulumi
 from pydantic import Field, field_validator
 
 from tidegate_stacks import naming, sizing
-from tidegate_stacks.checks import Args, Cpu, Memory, Rate, Signal, Text
+from tidegate_stacks.checks import Cpu, Memory, Rate, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, budget, claim, config_map, headless, obj, pod, resources, service, stateful_set
-from tidegate_stacks.policy import PolicyArgs, scaling_policy, target
+from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
 PORT = 6379
 SCRIPTS = ("join.sh", "leave.sh", "ready.sh")
@@ -26,7 +26,7 @@ LEAST = 2
 DRAIN_SECONDS = 60
 
 
-class CacheArgs(Args):
+class CacheArgs(ScaledArgs):
     """What the cache holds and serves."""
 
     namespace: Text
@@ -46,8 +46,6 @@ class CacheArgs(Args):
     storage_class: Text | None = None
     """For 1 GiB per pod: who is whose replica, not the data."""
     signal: Signal = "cache_reads_per_second"
-    policy: PolicyArgs | None = PolicyArgs()
-    """None where an EventPolicy takes the targets."""
 
     @field_validator("data_gib")
     @classmethod
@@ -142,6 +140,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         name,
         containers=[server, join],
         volumes=[{"name": "config", "configMap": {"name": naming.child(name, "config")}}],
+        nodes=args.nodes,
         grace_seconds=DRAIN_SECONDS,
         user=999,
     )
@@ -171,6 +170,7 @@ def targets(name: str, args: CacheArgs) -> list[Obj]:
             maximum=size.most,
             stage="cache",
             lead_seconds=sizing.cache_lead_seconds(args.memory),
+            lane=args.lane,
         )
         for shard in range(args.shards)
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pulumi
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -106,6 +107,8 @@ Text = Annotated[str | pulumi.Output, BeforeValidator(_text)]  # type: ignore[ty
 
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _SIGNAL = r"^[a-z][a-z0-9_]{0,62}$"
 _SCHEDULE = r"^\S+( \S+){5}$"
 _PATTERNS = {
@@ -120,6 +123,7 @@ Part = Annotated[str, StringConstraints(pattern=_LABEL, max_length=24)]
 Name = Annotated[str, StringConstraints(pattern=_LABEL, max_length=63)]
 """A name of the cluster that decides the shape, such as a namespace that gets objects of its own."""
 
+_TIME_OF_DAY = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _MEMORY = re.compile(r"([0-9]{1,12})(Mi|Gi|Ti)")
 _CPU = re.compile(r"[0-9]{1,7}m|[0-9]{1,6}")
 
@@ -136,12 +140,52 @@ def _cpu(value: object) -> object:
     raise ValueError(f'give cores or thousandths of a core in quotes, e.g. "2" or "500m", not {value!r}')
 
 
+def _labels(value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"give labels, e.g. {{pool: hangzhou-a}}, not {value!r}")
+    wrong = [
+        f"{key}: {one}"
+        for key, one in value.items()
+        if not (isinstance(key, str) and _LABEL_KEY.fullmatch(key))
+        or not (isinstance(one, str) and _LABEL_VALUE.fullmatch(one))
+    ]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is no label: give texts, e.g. pool: hangzhou-a")
+    return dict(value)
+
+
+def _time_of_day(value: object) -> object:
+    """YAML may read 18:00 without quotes as the number 1080: said in words."""
+    if isinstance(value, str) and _TIME_OF_DAY.fullmatch(value):
+        return value
+    raise ValueError(f'give hours and minutes in quotes, e.g. "06:00", not {value!r}')
+
+
+def _zone(value: object) -> object:
+    try:
+        if isinstance(value, str) and ZoneInfo(value):
+            return value
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        pass
+    raise ValueError(f"give an IANA time zone, e.g. Asia/Shanghai, not {value!r}")
+
+
 Memory = Annotated[str, BeforeValidator(_memory)]
 """A size of memory or disk: ``4Gi``."""
 Cpu = Annotated[str, BeforeValidator(_cpu)]
 """CPU: ``"2"`` cores or ``500m``."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """How many, at least one."""
+Percent = Annotated[int, Field(ge=0, le=100)]
+"""A share of a hundred."""
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+"""How long, at most a day."""
+Labels = Annotated[dict[str, str], BeforeValidator(_labels), Field(max_length=8)]
+"""Labels of nodes or objects."""
+TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
+"""Hours and minutes of a wall clock."""
+Zone = Annotated[str, BeforeValidator(_zone)]
+"""An IANA time zone."""
 Rate = Annotated[int, Field(ge=1, le=10**12 - 1)]
 """Demand per second, in a signal's unit; the API's own bound."""
 Schedule = Annotated[str, StringConstraints(pattern=_SCHEDULE)]

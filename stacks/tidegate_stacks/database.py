@@ -2,6 +2,9 @@
 
 At a peak the poolers move first, they are cheap and ready in seconds; ``max_connections`` is sized for all of them. A
 replica is a copy of the data, ordered hours before, and nothing here ever removes one within an event.
+
+A database has machines of its own and asks no lane of a pool: nobody's work should have to end before a connection is
+pooled.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tidegate_stacks import naming, sizing
 from tidegate_stacks.checks import Args, Cpu, Memory, Part, Rate, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, budget, config_map, hpa, http_probe, obj, pod, resources, service
-from tidegate_stacks.policy import PolicyArgs, scaling_policy, target
+from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
 REGION_LABEL = "topology.kubernetes.io/region"
 LEAST = 2
@@ -43,7 +43,7 @@ class RegionArgs(Args):
         return peak
 
 
-class EdgeCacheArgs(Args):
+class EdgeCacheArgs(ScaledArgs):
     """What the edge is to carry."""
 
     namespace: Text
@@ -62,8 +62,6 @@ class EdgeCacheArgs(Args):
     """From asking for a pod to a warm one, until that is measured."""
     signal: Signal = "egress_mbps"
     """Signal that a region carries is this and its name: ``egress_mbps_cn_east``; regions peak apart."""
-    policy: PolicyArgs | None = PolicyArgs()
-    """None where an EventPolicy takes the targets."""
 
     @field_validator("regions")
     @classmethod
@@ -174,7 +172,7 @@ def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, checksum:
         name,
         containers=[container],
         volumes=volumes,
-        nodes={REGION_LABEL: region.name},
+        nodes={**args.nodes, REGION_LABEL: region.name},
         grace_seconds=DRAIN_SECONDS + 10,
         user=101,
         annotations={"tidegate.dev/config": checksum},
@@ -213,6 +211,7 @@ def targets(name: str, args: EdgeCacheArgs) -> list[Obj]:
                 maximum=size.most,
                 stage="edge",
                 lead_seconds=args.lead_seconds,
+                lane=args.lane,
             )
         )
     return made

@@ -15,7 +15,7 @@ import pulumi
 from pydantic import Field, field_validator
 
 from tidegate_stacks import naming, sizing
-from tidegate_stacks.checks import Args, Cpu, Memory, Rate, Signal, Text
+from tidegate_stacks.checks import Cpu, Memory, Rate, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import (
     Obj,
@@ -30,7 +30,7 @@ from tidegate_stacks.objects import (
     service,
     stateful_set,
 )
-from tidegate_stacks.policy import PolicyArgs, scaling_policy, target
+from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
 PORTS = {"rtmp": 1935, "api": 1985, "http": 8080, "metrics": 9972}
 START_WAIT_MS = 5000
@@ -40,7 +40,7 @@ SPARE_SECONDS = 10
 LEAST = 2
 
 
-class LiveOriginArgs(Args):
+class LiveOriginArgs(ScaledArgs):
     """What is sent in, and what goes out over the relays."""
 
     namespace: Text
@@ -63,8 +63,6 @@ class LiveOriginArgs(Args):
     """How long a relay that must go waits for its viewers to leave."""
     lead_seconds: int = Field(default=45, ge=0, le=86_400)
     signal: Signal = "relay_mbps"
-    policy: PolicyArgs | None = PolicyArgs()
-    """None where an EventPolicy takes the targets."""
 
     @field_validator("peak_mbps")
     @classmethod
@@ -153,6 +151,7 @@ def _template(name: str, args: LiveOriginArgs, part: str, config: str) -> Obj:
             {"name": "config", "configMap": {"name": naming.child(name, "config")}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}},
         ],
+        nodes=None if origin else args.nodes,
         grace_seconds=grace + (START_WAIT_MS + FINAL_WAIT_MS) // 1000 + SPARE_SECONDS,
         annotations={"tidegate.dev/config": hashlib.sha256(config.encode()).hexdigest()[:16]},
     )
@@ -212,6 +211,7 @@ def targets(name: str, args: LiveOriginArgs) -> list[Obj]:
             maximum=size.most,
             stage="app",
             lead_seconds=args.lead_seconds,
+            lane=args.lane,
         )
     ]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pulumi
 from pydantic import Field, field_validator
 
-from tidegate_stacks.checks import Args, Count, Rate, Signal, Text
+from tidegate_stacks.checks import Args, Count, Cpu, Labels, Memory, Name, Rate, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, obj
 from tidegate_stacks.ownership import API_VERSION
@@ -32,6 +32,34 @@ class PolicyArgs(Args):
     """Of a hundred events so many find their capacity ready."""
     queries: Mapping[Signal, str] = {}
     """How signals are measured: PromQL by signal. A signal without one is planned only."""
+    pool: Text | None = None
+    """Name of the CapacityPool that targets with a lane ask for machines: ``batch.BatchQueues.pool``."""
+
+
+class ScaledArgs(Args):
+    """What all components have whose level a plan moves: their policy, and the lane of a pool that they run in."""
+
+    nodes: Labels = Field(default_factory=dict)
+    """Labels of the machines that the moved pods run on; where they run in a lane, those of its pool."""
+    lane: Name | None = None
+    """Lane of a pool: what is needed above the standing level is asked for there, and lent by the other lane when it
+    must be. None: no pool is asked."""
+    policy: PolicyArgs | None = Field(default=PolicyArgs(), validate_default=True)
+    """None where an EventPolicy takes the targets."""
+
+    @field_validator("policy")
+    @classmethod
+    def _pool(cls, policy: PolicyArgs | None, info: Any) -> PolicyArgs | None:
+        if policy and policy.pool is None and (lane := info.data.get("lane")):
+            raise ValueError(f"lane {lane} is a lane of a pool: give policy.pool, its name, or remove lane")
+        return policy
+
+
+class UnitArgs(Args):
+    """What one unit takes of a pool."""
+
+    cpu: Cpu
+    memory: Memory
 
 
 class TargetArgs(Args):
@@ -46,6 +74,17 @@ class TargetArgs(Args):
     maximum: Count
     stage: Stage = "app"
     lead_seconds: int = Field(default=60, ge=0, le=86_400)
+    lane: Name | None = None
+    """Lane of the policy's pool that it runs in. None: it asks no pool."""
+    unit: UnitArgs | None = None
+    """What one unit takes there. None: what its pods request, which only a workload with a pod template tells."""
+
+    @field_validator("unit")
+    @classmethod
+    def _asked(cls, unit: UnitArgs | None, info: Any) -> UnitArgs | None:
+        if unit and info.data.get("lane", "") is None:
+            raise ValueError("is what a lane is asked for: give lane too, or remove unit")
+        return unit
 
     @field_validator("maximum")
     @classmethod
@@ -64,8 +103,13 @@ def target(
     stage: Stage,
     lead_seconds: int,
     background: Mapping[str, int] | None = None,
+    lane: str | None = None,
+    unit: UnitArgs | None = None,
 ) -> Obj:
-    """One target of a policy. ``workload`` is the object itself, never its autoscaler: the operator finds that."""
+    """One target of a policy. ``workload`` is the object itself, never its autoscaler: the operator finds that.
+
+    ``unit`` is left out for what has a pod template: the operator reads there what a pod requests.
+    """
     name = workload["metadata"]["name"]
     made: Obj = {
         "name": name,
@@ -78,6 +122,10 @@ def target(
     }
     if background:
         made["background"] = dict(background)
+    if lane:
+        made["lane"] = lane
+    if unit:
+        made["unit"] = {"cpu": unit.cpu, "memory": unit.memory}
     return made
 
 
@@ -91,14 +139,26 @@ def target_of(args: TargetArgs) -> Obj:
         maximum=args.maximum,
         stage=args.stage,
         lead_seconds=args.lead_seconds,
+        lane=args.lane,
+        unit=args.unit,
     )
 
 
-def scaling_policy(name: str, namespace: Any, component: str, args: PolicyArgs, targets: Sequence[Obj]) -> Obj:
-    """A ScalingPolicy object. ValueError when it would hold no target or more than the API takes."""
+def scaling_policy(
+    name: str, namespace: Any, component: str, args: PolicyArgs, targets: Sequence[Obj], *, pool: Any = None
+) -> Obj:
+    """A ScalingPolicy object; it names a pool when a target has a lane: ``pool``, else ``args.pool``.
+
+    ValueError when it would hold no target or more than the API takes, or when the pool of a lane is not given.
+    """
     if not 0 < len(targets) <= MAX_TARGETS:
         raise ValueError(f"policy {name}: {len(targets)} targets; a policy takes 1 to {MAX_TARGETS}")
     spec: Obj = {"mode": args.mode, "quantilePercent": args.quantile_percent, "targets": list(targets)}
+    if in_lanes := [one["name"] for one in targets if "lane" in one]:
+        asked = args.pool if pool is None else pool
+        if asked is None:
+            raise ValueError(f"policy {name}: {', '.join(in_lanes)}: lanes of no pool; give policy.pool, its name")
+        spec["poolRef"] = {"name": asked}
     if signals := _signals(args, targets):
         spec["signals"] = signals
     return obj(API_VERSION, "ScalingPolicy", name, namespace, component, spec=spec)
@@ -131,9 +191,13 @@ class EventPolicy(Component):
         args: EventPolicyArgs,
         targets: Sequence[Obj],
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        pool: pulumi.Input[Any] = None,
     ) -> None:
-        """``targets``: those of the components, in any order."""
+        """``targets``: those of the components, in any order. ``pool``: name of the CapacityPool that those with a lane
+        ask, in place of ``args.policy.pool``.
+        """
         super().__init__("tidegate:policy:EventPolicy", name, opts)
         every = sorted([*targets, *map(target_of, args.others)], key=lambda one: one["name"])
-        self.put(scaling_policy(name, args.namespace, name, args.policy, every))
+        self.put(scaling_policy(name, args.namespace, name, args.policy, every, pool=pool))
         self.finish(policy_name=name)

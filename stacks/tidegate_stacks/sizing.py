@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -25,6 +26,12 @@ def memory_bytes(size: str) -> int:
 def cpu_millis(cpu: str) -> int:
     """``"2"`` or ``500m`` → thousandths of a core."""
     return int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu)
+
+
+def machines(takes: Iterable[tuple[str, str, int]]) -> tuple[int, int]:
+    """(thousandths of a core, bytes) of so many of each: (CPU, memory, how many)."""
+    each = [(cpu_millis(cpu) * many, memory_bytes(memory) * many) for cpu, memory, many in takes]
+    return sum(cpu for cpu, _ in each), sum(memory for _, memory in each)
 
 
 def units(demand: int, *, per_unit: int, least: int = 1) -> int:

@@ -58,6 +58,21 @@ def policy(*names: str) -> Declared:
     return Declared("kubernetes:tidegate.dev/v1alpha1:ScalingPolicy", "events", props)
 
 
+def pool(*names: str, namespace: str = "shop") -> Declared:
+    """Lends the Deployments of these names, and Jobs by their labels."""
+    refs = [{"apiVersion": "apps/v1", "kind": "Deployment", "namespace": namespace, "name": name} for name in names]
+    jobs = {"namespace": namespace, "matchLabels": {"workload": "nightly"}}
+    members = [*({"name": ref["name"], "ref": ref} for ref in refs), {"name": "nightly", "jobs": jobs}]
+    lanes = [{"name": "trading", "allowedNamespaces": ["shop"]}, {"name": "data", "members": members}]
+    props = {"metadata": {"name": "machines"}, "spec": {"lanes": lanes}}
+    return Declared("kubernetes:tidegate.dev/v1alpha1:CapacityPool", "machines", props)
+
+
+def job(*ignored: str) -> Declared:
+    props = {"metadata": metadata("nightly"), "spec": {"suspend": False}}
+    return Declared("kubernetes:batch/v1:Job", "nightly", props, Options(False, ignored))
+
+
 def database(*ignored: str, protect: bool = True) -> Declared:
     props = {"metadata": metadata("orders"), "spec": {"instances": 3}}
     return Declared("kubernetes:postgresql.cnpg.io/v1:Cluster", "orders", props, Options(protect, ignored))

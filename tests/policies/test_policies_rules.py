@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from declared import Declared, Stack, database, deployment, hpa, live, policy
+from declared import Declared, Stack, database, deployment, hpa, job, live, policy, pool
 
 from tidegate_policies import rules, seams
 
@@ -35,6 +35,8 @@ OWNED = rules.operator_owned_paths_are_ignored
         (hpa("spec.minReplicasOfSomethingElse"), 1),
         (database("spec.instances"), 0),
         (database(), 1),
+        (job("spec.suspend"), 0),
+        (job(), 1),
         (deployment(replicas=3), 0),
         (Declared("kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue", "batch", {"spec": {}}), 2),
         (Declared("kubernetes:core/v1:Service", "orders", {}), 0),
@@ -64,6 +66,22 @@ MOVED = rules.moved_workloads_are_ignored
 def test_replicas_of_what_a_policy_names_are_ignored() -> None:
     assert about_all(MOVED, policy("orders"), deployment(replicas=3))
     assert not about_all(MOVED, policy("orders"), deployment("spec.replicas", replicas=3))
+
+
+def test_replicas_of_what_a_pool_lends_are_ignored() -> None:
+    assert about_all(MOVED, pool("loader"), deployment(name="loader", replicas=3)) == [
+        'loader: a CapacityPool moves spec.replicas: add ignore_changes=["spec.replicas"]'
+    ]
+    assert not about_all(MOVED, pool("loader"), deployment("spec.replicas", name="loader", replicas=3))
+
+
+def test_a_pool_s_member_is_found_by_the_namespace_that_the_pool_says() -> None:
+    assert not about_all(MOVED, pool("loader", namespace="warehouse"), deployment(name="loader", replicas=3))
+
+
+def test_a_pool_whose_members_are_not_known_yet_breaks_no_rule() -> None:
+    empty = Declared("kubernetes:tidegate.dev/v1alpha1:CapacityPool", "machines", {"spec": {"lanes": [{}]}})
+    assert not about_all(MOVED, empty, deployment(replicas=3))
 
 
 def test_replicas_that_nothing_moves_are_pulumi_s() -> None:

@@ -19,7 +19,7 @@ runtime = pytest.importorskip(
 )
 
 import grpc  # noqa: E402
-from declared import Declared, database, deployment, hpa, live, policy  # noqa: E402
+from declared import Declared, database, deployment, hpa, job, live, policy, pool  # noqa: E402
 from google.protobuf import empty_pb2, json_format, struct_pb2  # noqa: E402
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc  # noqa: E402
 
@@ -91,6 +91,7 @@ def test_the_pack_lists_every_rule_as_mandatory(pack: Any) -> None:
 def test_a_resource_that_leaves_the_operator_s_field_alone_passes(pack: Any) -> None:
     assert analyze(pack, hpa("spec.minReplicas")) == []
     assert analyze(pack, database("spec.instances")) == []
+    assert analyze(pack, job("spec.suspend")) == []
 
 
 def test_a_resource_that_does_not_is_refused_with_what_to_write(pack: Any) -> None:
@@ -108,6 +109,7 @@ def test_a_stack_is_judged_as_a_whole(pack: Any) -> None:
     assert analyze_stack(pack, hpa("spec.minReplicas"), deployment(), policy("orders")) == []
     assert analyze_stack(pack, hpa("spec.minReplicas"), written) == [("no-replicas-beside-an-autoscaler", written.urn)]
     assert analyze_stack(pack, policy("orders"), written) == [("moved-workloads-are-ignored", written.urn)]
+    assert analyze_stack(pack, pool("orders"), written) == [("moved-workloads-are-ignored", written.urn)]
 
 
 def test_what_an_autoscaler_wrote_is_not_held_against_the_program(pack: Any) -> None:

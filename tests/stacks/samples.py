@@ -8,14 +8,15 @@ from typing import Any
 
 from ground import unknown
 
-from tidegate_stacks.batch import BatchArgs, BatchQueues, QueueArgs
+from tidegate_stacks.batch import BatchArgs, BatchQueues, QueueArgs, WorkersArgs
 from tidegate_stacks.cache import Cache, CacheArgs
 from tidegate_stacks.component import Component
 from tidegate_stacks.database import BackupArgs, Database, DatabaseArgs, ReadsArgs
 from tidegate_stacks.edge import EdgeCache, EdgeCacheArgs, RegionArgs
 from tidegate_stacks.live import LiveOrigin, LiveOriginArgs
 from tidegate_stacks.platform import Namespaces, NamespacesArgs, Operator, OperatorArgs
-from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, TargetArgs
+from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs, TargetArgs, UnitArgs
+from tidegate_stacks.pool import DataArgs, DeploymentArgs, GivenArgs, JobsArgs, PoolArgs, TradingArgs, WorkArgs
 
 CHART = Path(__file__).resolve().parents[2] / "charts/tidegate"
 
@@ -33,6 +34,15 @@ def edge(name: str, text: Text) -> Component:
     origins = (text("live-origin-0.live-origin.shop.svc:8080"), text("live-origin-1.live-origin.shop.svc:8080"))
     args = EdgeCacheArgs(namespace=text("shop"), regions=REGIONS, image=text("edge:1"))
     return EdgeCache(name, args, origins=origins)
+
+
+def edge_in_a_lane(name: str, text: Text) -> Component:
+    args = EdgeCacheArgs(namespace=text("shop"), regions=REGIONS, **in_lane(text))
+    return EdgeCache(name, args, origins=[text("origin:8080")])
+
+
+def in_lane(text: Text) -> dict[str, Any]:
+    return {"nodes": {"pool": "hangzhou-a"}, "lane": "trading", "policy": PolicyArgs(pool=text("batch-hangzhou-a"))}
 
 
 def database(name: str, text: Text) -> Component:
@@ -67,12 +77,59 @@ def live(name: str, text: Text) -> Component:
     return LiveOrigin(name, args)
 
 
-def batch(name: str, _text: Text) -> Component:
+def live_in_a_lane(name: str, text: Text) -> Component:
+    args = LiveOriginArgs(namespace=text("shop"), normal_mbps=500, peak_mbps=20_000, **in_lane(text))
+    return LiveOrigin(name, args)
+
+
+def cache_in_a_lane(name: str, text: Text) -> Component:
+    return Cache(name, CacheArgs(namespace=text("shop"), data_gib=12, normal=1, peak=9, **in_lane(text)))
+
+
+def batch_without_a_pool(name: str, text: Text) -> Component:
+    return BatchQueues(name, batch_args(text, pool=None))
+
+
+def batch(name: str, text: Text) -> Component:
+    return BatchQueues(name, batch_args(text))
+
+
+def batch_of_given_capacity(name: str, text: Text) -> Component:
+    given = GivenArgs(cpu="700", memory="2Ti")
+    pool = PoolArgs(name="all", given=given, trading=TradingArgs(namespaces=("shop",), cap_percent_per_namespace=50))
+    return BatchQueues(name, batch_args(text, pool=pool))
+
+
+WORK = WorkArgs(deadline="06:00", time_zone="Asia/Shanghai", remaining_query="sum(left)")
+POOL = PoolArgs(
+    name="hangzhou-a",
+    trading=TradingArgs(guarantee_percent=30, namespaces=("shop", "live")),
+    data=DataArgs(
+        guarantee_percent=10,
+        jobs=(JobsArgs(name="nightly", namespace="shop", labels={"workload": "nightly"}, work=WORK),),
+        deployments=(DeploymentArgs(name="indexer", namespace="search", workload="index-writer"),),
+    ),
+)
+
+
+def batch_args(text: Text, *, pool: PoolArgs | None = POOL) -> BatchArgs:
     queues = (
         QueueArgs(name="reports", cpu="400", memory="1Ti", namespaces=("shop",)),
         QueueArgs(name="search", cpu="200", memory="512Gi", namespaces=("shop", "search")),
     )
-    return BatchQueues(name, BatchArgs(cohort=name, nodes={"pool": "hangzhou-a"}, queues=queues))
+    workers = (
+        WorkersArgs(name="loader", namespace=text("shop"), image=text("l:1"), replicas=20, cpu="2", memory="4Gi"),
+        WorkersArgs(
+            name="copy",
+            namespace=text("shop"),
+            image="c:1",
+            command=("copy", "-f"),
+            replicas=2,
+            cpu="500m",
+            memory="1Gi",
+        ),
+    )
+    return BatchArgs(cohort="one", nodes={"pool": "hangzhou-a"}, queues=queues, workers=workers, pool=pool)
 
 
 def policy(name: str, text: Text) -> Component:
@@ -84,7 +141,18 @@ def policy(name: str, text: Text) -> Component:
         minimum=4,
         maximum=400,
     )
-    return EventPolicy(name, EventPolicyArgs(namespace=text("shop"), others=(order,)), [])
+    pay = TargetArgs(
+        name="pay",
+        api_version="apps/v1",
+        kind="Deployment",
+        capacity={"orders_per_second": 100},
+        minimum=2,
+        maximum=100,
+        lane="trading",
+        unit=UnitArgs(cpu="2", memory="4Gi"),
+    )
+    args = EventPolicyArgs(namespace=text("shop"), others=(order, pay))
+    return EventPolicy(name, args, [], pool=text("batch-hangzhou-a"))
 
 
 def namespaces(name: str, _text: Text) -> Component:
@@ -97,16 +165,22 @@ def operator(name: str, text: Text) -> Component:
 
 EACH: dict[str, Make] = {
     "batch": batch,
+    "batch-of-given-capacity": batch_of_given_capacity,
+    "batch-without-a-pool": batch_without_a_pool,
     "cache": cache,
+    "cache-in-a-lane": cache_in_a_lane,
     "database": database,
     "database-by-snapshots": database_by_snapshots,
     "edge": edge,
+    "edge-in-a-lane": edge_in_a_lane,
     "live": live,
+    "live-in-a-lane": live_in_a_lane,
     "namespaces": namespaces,
     "operator": operator,
     "policy": policy,
 }
-MOVED = ("cache", "database", "database-by-snapshots", "edge", "live")
+IN_LANES = ("cache-in-a-lane", "edge-in-a-lane", "live-in-a-lane")
+MOVED = ("cache", "database", "database-by-snapshots", "edge", "live", *IN_LANES)
 """Components whose policies move what they make themselves."""
 
 
