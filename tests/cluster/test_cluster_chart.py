@@ -19,6 +19,8 @@ from chart_release import FULLNAME, Release, Request, drop, forbidden, new_relea
 from harness import ApiError, Cluster, Json, eventually, path_of, tool
 from shop import APPLIER, PER_UNIT, SIGNAL, deployment, event, hpa, in_seconds, minimum_of, policy
 
+from tidegate.api.walltime import to_rfc3339
+
 KUBECONFIG = os.environ.get("KUBECONFIG")
 AUDIT_LOG = os.environ.get("TIDEGATE_TEST_AUDIT_LOG")
 
@@ -81,6 +83,15 @@ class Evening:
             found[name] = self._replicas("test.tidegate.dev/v1/{}/" + self.fleets, name)
         return found
 
+    @property
+    def whole_cluster(self) -> bool:
+        """Whether there are pools: then a Job lends its machines to the first target."""
+        return bool(self.release.values["rbac"]["scope"] == "cluster")
+
+    def lent(self) -> bool:
+        """Whether the Job is suspended."""
+        return bool(self.cluster.get("Job", self.shop, "nightly")["spec"].get("suspend"))
+
     def loans(self) -> int:
         """How many stand."""
         return len(self.cluster.list("Loan", self.shop)["items"])
@@ -89,11 +100,12 @@ class Evening:
         """Announce an event that begins at once."""
         self.cluster.apply(event(self.shop, name, t0=in_seconds(5), duration=duration, floor=FLOOR), manager=APPLIER)
         up = dict.fromkeys(BEFORE, FLOOR)
-        eventually(lambda: self.levels() == up, 45, f"all targets stand at {FLOOR}; {self.release.tail()}")
+        eventually(lambda: self.levels() == up, 60, f"all targets stand at {FLOOR}; {self.release.tail()}")
+        assert self.lent() is self.whole_cluster, "the Job's machines are lent exactly where there are pools"
 
     def returned(self) -> bool:
         """Whether all is as it was."""
-        return self.levels() == BEFORE and self.loans() == 0
+        return self.levels() == BEFORE and self.loans() == 0 and not self.lent()
 
     def _replicas(self, path: str, name: str) -> int:
         place = path.format(f"namespaces/{self.shop}")
@@ -154,6 +166,9 @@ def evening(
         yield played
     finally:
         drop(release)
+        if played.whole_cluster:
+            for name in ("small", "machines"):
+                cluster.send("DELETE", path_of("CapacityPool", "", _pool_name(played, name)))
         # The other scope's operator watches all namespaces: what is being deleted would refuse whatever it writes.
         cluster.run("kubectl", "delete", "namespace", shop, "--timeout=100s")
 
@@ -161,16 +176,22 @@ def evening(
 def _play(evening: Evening) -> None:
     release, cluster = evening.release, evening.cluster
     evening.seen["notes"] = release.install()
-    for kind in ("LiveEvent", "Loan", "ScalingPolicy"):
+    for kind in ("CapacityPool", "LiveEvent", "Loan", "Override", "ScalingPolicy"):
         eventually(lambda kind=kind: _served(cluster, path_of(kind)), 30, f"the server serves {kind}")
     for obj in _shop(evening):
         root = "apis/" + obj["apiVersion"]
         place = f"{root}/namespaces/{evening.shop}/{_plural(obj, evening)}/{obj['metadata']['name']}"
         cluster.send("PATCH", place, obj, form="application/apply-patch+yaml", fieldManager=APPLIER)
+    cluster.create(_job(evening.shop))
+    if evening.whole_cluster:
+        for pool in _pools(evening):
+            cluster.create(pool)
     release.start()
     cluster.apply(_policy(evening), manager=APPLIER)
+    cluster.create(_override(evening.shop, _whoami(cluster)))
     evening.show("first", 20)
     evening.seen["loans"] = evening.loans()
+    evening.seen["override"] = cluster.get("Override", evening.shop, "for-the-record").get("status")
     eventually(evening.returned, 120, f"everything is returned; {release.tail()}")
     evening.seen["upgraded"] = release.install("upgrade", replicas=2)
     evening.show("second", 900)
@@ -201,6 +222,63 @@ def _shop(evening: Evening) -> list[Json]:
     return [web, hpa(evening.shop, "web"), api, cache, *fleets]
 
 
+def _job(shop: str) -> Json:
+    """Work of four cores for an hour."""
+    container = {
+        "name": "main",
+        "image": "registry.example/x:1",
+        "resources": {"requests": {"cpu": "4", "memory": "1Gi"}},
+    }
+    pod = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    pod["tolerations"] = [{"operator": "Exists"}]
+    template = {"metadata": {"annotations": {"tidegate.test/run": "3600s"}}, "spec": pod}
+    metadata = {"name": "nightly", "namespace": shop, "labels": {"work": "nightly"}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+
+
+def _pools(evening: Evening) -> list[Json]:
+    """One of eight cores, in which the Job and the first target do not fit at its peak; and one of nodes, at rest."""
+    jobs = {"namespace": evening.shop, "matchLabels": {"work": "nightly"}}
+    lanes: list[Json] = [
+        {"name": "trading", "allowedNamespaces": [evening.shop]},
+        {"name": "data", "members": [{"name": "nightly", "jobs": jobs}], "drain": {"guessSeconds": 2}},
+    ]
+    capacities = {"small": {"given": {"cpu": "8", "memory": "64Gi"}}, "machines": {"nodeSelector": {"type": "kwok"}}}
+    return [
+        {
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": "CapacityPool",
+            "metadata": {"name": _pool_name(evening, name)},
+            "spec": {"capacity": capacity, "lanes": lanes if name == "small" else lanes[:1]},
+        }
+        for name, capacity in capacities.items()
+    ]
+
+
+def _pool_name(evening: Evening, name: str) -> str:
+    return f"{name}-{evening.shop}"
+
+
+def _whoami(cluster: Cluster) -> str:
+    """Whom the server takes us for: an override is signed by whoever makes it."""
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    told = cluster.send("POST", "apis/authentication.k8s.io/v1/selfsubjectreviews", asked)
+    return str(told["status"]["userInfo"]["username"])
+
+
+def _override(shop: str, author: str) -> Json:
+    """One that changes nothing: Hold forbids a step down, and it is over before there is one."""
+    spec = {
+        "policyRef": {"name": "shop"},
+        "action": "Hold",
+        "until": to_rfc3339(time.time() + 15),
+        "author": author,
+        "reason": "for the record",
+    }
+    metadata = {"name": "for-the-record", "namespace": shop}
+    return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "Override", "metadata": metadata, "spec": spec}
+
+
 def _plural(obj: Json, evening: Evening) -> str:
     known = {"HorizontalPodAutoscaler": "horizontalpodautoscalers"}
     known |= {"Deployment": "deployments", "StatefulSet": "statefulsets"}
@@ -215,6 +293,9 @@ def _policy(evening: Evening) -> Json:
             target["ref"]["kind"] = "StatefulSet"
         if target["name"] in ("ferry", "fleet"):
             target["ref"] |= {"apiVersion": "test.tidegate.dev/v1", "kind": evening.fleets.capitalize()}
+        if target["name"] == "web" and evening.whole_cluster:
+            target |= {"lane": "trading", "unit": {"cpu": "1", "memory": "1Gi"}}
+            made["spec"]["poolRef"] = {"name": _pool_name(evening, "small")}
     return made
 
 
@@ -229,7 +310,7 @@ def _served(cluster: Cluster, path: str) -> bool:
 
 
 def test_the_operator_prepares_and_returns_as_its_own_account(evening: Evening) -> None:
-    assert evening.seen["loans"] == len(BEFORE), "one loan for each target"
+    assert evening.seen["loans"] == len(BEFORE) + evening.whole_cluster, "one loan for each target, one for the Job"
 
 
 @pytest.mark.parametrize("account", [FULLNAME, f"{FULLNAME}-release"])
@@ -251,7 +332,7 @@ def test_what_is_granted_is_what_is_used(evening: Evening, account: str) -> None
 def test_the_hooks_account_returns_everything_in_mid_event_and_the_operator_obeys(evening: Evening) -> None:
     done = evening.seen["released"]
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(BEFORE)} returned, 0 left" in done.stdout
+    assert f"{len(BEFORE) + evening.whole_cluster} returned, 0 left" in done.stdout
     assert evening.seen["after release"] == (BEFORE, 0)
     assert evening.seen["five seconds later"] == (BEFORE, 0)
 
@@ -271,7 +352,8 @@ def test_an_account_of_namespaces_reads_no_secret_and_no_other_namespace(evening
             assert release.may("patch", "deployments.apps", shop, account)
             assert release.may("patch", "deployments.apps", other, account) is wide
             assert release.may("get", "loans.tidegate.dev", other, account) is wide
-            assert not release.may("list", "nodes", "", account)
+            assert release.may("list", "nodes", "", account) is (wide and account == FULLNAME)
+            assert release.may("patch", "jobs.batch", shop, account) is wide, "pools are the cluster's"
         assert release.may("list", "liveevents.tidegate.dev", shop)
         assert release.may("list", "liveevents.tidegate.dev", other) is wide
         assert not release.may("list", "configmaps", release.namespace), "the stop by its name, not all of them"
