@@ -22,7 +22,7 @@ from tidegate.control.pools import PoolKeeper
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.server import Running, start
 from tidegate.metrics.recorded import RecordedSource
-from tidegate.planning.model import PlanSettings
+from tidegate.planning.model import PlanSettings, Ref
 from tidegate.shell.store import WatchedStore
 from tidegate.targets.client import KubeClient
 from tidegate.targets.loans import KubeLoanBook, latest_epoch, loan_key
@@ -208,6 +208,8 @@ class Sample:
     loader: int
     web: int
     ready: int
+    out: frozenset[str]
+    """Names of suspended Jobs."""
 
 
 @dataclass
@@ -222,6 +224,13 @@ class Stage:
     samples: list[Sample] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
     beats: list[Beat] = field(default_factory=list)
+    told: list[tuple[float, Ref]] = field(default_factory=list)
+    """Notices as the work gets them."""
+
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+        """``ports.EventSink``."""
+        if reason == "NoticeGiven":
+            self.told.append((self.clock.at, subject))
 
     @classmethod
     async def open(cls, objects: Iterable[Json], *, jobs: int = 40, nodes: int = NODES) -> Stage:
@@ -278,7 +287,7 @@ class Stage:
             ledger=ledger,
             leadership=leading,
             applier=Applier(targets, ledger, self.clock),
-            pools=PoolKeeper(KubePools(client, targets, now=self.clock.now), metrics, ledger, self.clock),
+            pools=PoolKeeper(KubePools(client, targets, now=self.clock.now), metrics, ledger, self.clock, self),
             settings=LoopSettings(),
             plan_settings=PlanSettings(fail_over=5.0, reaction=3.0, creation_rate=100.0),
         )
@@ -308,16 +317,18 @@ class Stage:
             used[namespace] = used.get(namespace, 0) + 1
         web = self.cluster.get("apps/v1", "Deployment", "web", "shop")
         loader = self.cluster.get("apps/v1", "Deployment", "loader", "warehouse")
-        suspended = sum(bool(j["spec"].get("suspend")) for j in self.cluster.list("batch/v1", "Job"))
+        jobs = self.cluster.list("batch/v1", "Job")
+        out = frozenset(j["metadata"]["name"] for j in jobs if j["spec"].get("suspend"))
         self.samples.append(
             Sample(
                 self.clock.at,
                 used,
                 pending,
-                suspended,
+                len(out),
                 loader["spec"]["replicas"],
                 web["spec"]["replicas"],
                 (web.get("status") or {}).get("readyReplicas", 0),
+                out,
             )
         )
 

@@ -62,10 +62,20 @@ async def test_data_is_gone_before_trading_is_let_in_and_is_back_by_the_promise(
 async def test_work_is_told_before_it_is_stopped(stage: Stage) -> None:
     start = opening(stage)
     await alone(stage, start)
-    told = {one.ref: one.at for one in stage.applied if one.reason is Reason.NOTICE_GIVEN}
-    stopped = {one.ref: one.at for one in stage.applied if one.reason is Reason.DRAINING}
-    assert stopped
-    assert all(at - told[ref] >= 60.0 for ref, at in stopped.items())
+    assert stage.at(start).out
+    told_in_time(stage)
+
+
+def told_in_time(stage: Stage, notice: float = 60.0) -> None:
+    """Whatever was stopped had its notice, by the Event that its object got, and in full."""
+    told: dict[str, float] = {}
+    for at, ref in stage.told:
+        told.setdefault(ref.name, at)
+    stopped: dict[str, float] = {}
+    for sample in stage.samples:
+        for name in sample.out:
+            stopped.setdefault(name, sample.at)
+    assert all(at - told[name] >= notice for name, at in stopped.items()), (told, stopped)
 
 
 async def test_the_cheapest_work_stops_first(stage: Stage) -> None:
@@ -149,6 +159,7 @@ async def test_a_leader_killed_between_any_two_writes_books_nothing_twice_and_fo
     stage.cluster.step()
     await alone(stage, start + LENGTH + 420.0)
     never_oversold(stage.samples)
+    told_in_time(stage)
     assert stage.levels() == want
     assert stage.loans() == []
 

@@ -21,10 +21,11 @@ from tidegate.planning.model import Freshness, Key, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.shift.facts import Holder, PoolSeen, work_queries
 from tidegate.planning.shift.handover import Act, Do
-from tidegate.planning.shift.model import Mark, Pool, PoolWorld
+from tidegate.planning.shift.model import Mark, Notice, Pool, PoolWorld
 from tidegate.ports import (
     Clock,
     ConflictError,
+    EventSink,
     HandOverNote,
     Held,
     Loan,
@@ -62,6 +63,7 @@ class PoolKeeper:
     metrics: MetricsSource
     ledger: Ledger
     clock: Clock
+    events: EventSink
     idle_seconds: float = 60.0
     """A pool on which nothing is lent or planned is looked at this often."""
     _looks: dict[str, _Look] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class PoolKeeper:
     """Why a pool was never seen."""
     _remaining: dict[str, dict[str, float | None]] = field(default_factory=dict)
     _drains: Drains = field(default_factory=Drains)
+    _told: set[tuple[Ref, Notice]] = field(default_factory=set)
+    """Notices that this life has told."""
     _conflicts: dict[Key, float] = field(default_factory=dict)
     """Loans left alone until an instant."""
 
@@ -191,6 +195,7 @@ class PoolKeeper:
     async def apply(self, plan: Plan, pools: Mapping[str, Pool], unusable: frozenset[str]) -> tuple[Applied, ...]:
         """Carry out what is due; then return what no pool speaks for any more."""
         done: list[Applied] = []
+        self._tell_again(plan)
         for name, view in plan.pools.items():
             places = self._looks[name].sight.places if name in self._looks else {}
             for _, alike in groupby(view.step.acts, key=lambda act: act.do):  # in the order of their kinds
@@ -201,6 +206,27 @@ class PoolKeeper:
         for loan in self._orphans(plan, pools, unusable):
             done.extend(await self._return(loan))
         return tuple(done)
+
+    def _tell_again(self, plan: Plan) -> None:
+        """Tell notices that stand and that this life has not told: the one before may have died over them."""
+        standing = {
+            (loan.place.ref, notice): loan
+            for loan in self.ledger.loans.values()
+            if loan.hand_over is not None and loan.hand_over.pool in plan.pools
+            for notice in loan.hand_over.notices
+        }
+        self._told &= standing.keys()
+        for (ref, notice), loan in standing.items():
+            if loan.hand_over is not None:
+                self._tell(loan.hand_over.pool, loan.hand_over.lane, ref, notice, loan.original)
+
+    def _tell(self, pool: str, lane: str, ref: Ref, notice: Notice, original: int) -> None:
+        """An Event on the work's own object, once a life: that is its notice."""
+        if (ref, notice) not in self._told:
+            self._told.add((ref, notice))
+            message = f"will go from {original} to {notice.level} for a peak (CapacityPool {pool}, lane {lane})"
+            log.info("%s/%s told: %s", ref.namespace, ref, message)
+            self.events.emit(ref, reason=Reason.NOTICE_GIVEN.value, message=message)
 
     async def _act(self, pool: str, act: Act, places: Mapping[Ref, tuple[Place, Held]]) -> Applied | None:
         at = places.get(act.ref)
@@ -215,6 +241,8 @@ class PoolKeeper:
                 if loan is not None:
                     await self.ledger.give_back(loan)
             else:
+                if act.do is Do.NOTIFY:  # told before it is stored: who dies in between tells it again, in full time
+                    self._tell(pool, act.lane, act.ref, act.mark.notices[-1], act.mark.original)
                 await self._write(pool, act, place, held)
         except ConflictError as error:
             return self._said(pool, act, f"{error}; read again at the next beat")

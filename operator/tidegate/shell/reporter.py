@@ -173,7 +173,9 @@ class Reporter:
         self.events.emit(subject, reason=_DID[one.action], message=text)
 
     def _say_of_pool(self, one: Applied) -> None:
-        """A step of a hand-over is told to the work itself: its notice is nothing else."""
+        """A step of a hand-over is told to the work itself; its notice was told before it was stored."""
+        if one.error is None and one.reason is Reason.NOTICE_GIVEN:
+            return
         text = f"{one.message} (CapacityPool {one.policy.name}, lane {one.target})"
         if one.error is not None:
             log.warning("%s: %s failed: %s", one.ref, one.reason.value, one.error)

@@ -107,7 +107,7 @@ class Runtime:
             leadership=self.leader,
             applier=Applier(self.targets, ledger, self.clock),
             # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
-            pools=None if settings.namespaces else PoolKeeper(pools, source, ledger, self.clock, idle_seconds=idle),
+            pools=None if settings.namespaces else PoolKeeper(pools, source, ledger, self.clock, self.sink, idle),
             settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=idle),
             plan_settings=settings.plan,
             on_beat=self._on_beat,

@@ -19,7 +19,7 @@ from tidegate.targets.client import KubeClient
 from tidegate.targets.jobs import seconds_of
 from tidegate.targets.registry import KubeTargets
 from tidegate.targets.rules import Rule, Where
-from tidegate.targets.takes import amount_of, pod_takes
+from tidegate.targets.takes import pod_takes, there_is
 
 log = logging.getLogger("tidegate.pools")
 
@@ -61,7 +61,7 @@ class KubePools:
         """The ready nodes that take pods, with their allocatable."""
         asked = {"labelSelector": ",".join(f"{name}={value}" for name, value in pool.node_selector)}
         ready = [node for node in await self._client.items("/api/v1/nodes", asked) if _ready(node)]
-        return {n["metadata"]["name"]: amount_of(n["status"].get("allocatable"), up=False) for n in ready}
+        return {n["metadata"]["name"]: there_is(n["status"].get("allocatable")) for n in ready}
 
     async def _occupancy(self, nodes: Collection[str] | None) -> dict[Holder, Occupancy]:
         """What the pods on these nodes (on any, for None) take, by who controls them."""

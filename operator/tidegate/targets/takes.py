@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from decimal import Decimal
 
-from tidegate.planning.resources import NOTHING, Resources, total
+from tidegate.planning.resources import Resources
 from tidegate.ports import Json
 from tidegate.targets.quantity import quantity
+from tidegate.targets.quotas import taken_by
 
 MIB = 2**20
 
 
-def amount_of(named: Json | None, *, up: bool) -> Resources:
-    """Quantities by resource name as whole millicores and MiB; requests are rounded up, what there is down."""
-    whole = math.ceil if up else math.floor
+def there_is(named: Json | None) -> Resources:
+    """What a node has, by resource name: whole millicores and MiB, rounded down."""
     cpu, memory = (quantity((named or {}).get(name)) or 0 for name in ("cpu", "memory"))
-    return Resources(whole(cpu * 1000), whole(memory / MIB))
+    return Resources(math.floor(cpu * 1000), math.floor(memory / MIB))
 
 
 def pod_takes(spec: Json) -> Resources:
-    """Of a pod's spec (or its template's): the containers together, or the largest that runs before them."""
-    running = total(_requests(spec.get("containers")))
-    first = NOTHING
-    for one in _requests(spec.get("initContainers")):
-        first = first.most(one)
-    return running.most(first) + amount_of(spec.get("overhead"), up=True)
+    """Of a pod's spec (or its template's), as the scheduler counts it: sidecars, what runs first, overhead."""
+    taken = taken_by(spec)
+    cpu, memory = (taken.get(f"requests.{name}", Decimal(0)) for name in ("cpu", "memory"))
+    return Resources(math.ceil(cpu * 1000), math.ceil(memory / MIB))
 
 
 def template_takes(document: Json) -> Resources | None:
@@ -35,10 +33,3 @@ def template_takes(document: Json) -> Resources | None:
         return None
     takes = pod_takes(template.get("spec") or {})
     return None if takes.nothing else takes
-
-
-def _requests(containers: list[Json] | None) -> Iterable[Resources]:
-    for container in containers or ():
-        resources = container.get("resources") or {}
-        # A limit without a request is a request: the API server sets it so on every pod.
-        yield amount_of({**(resources.get("limits") or {}), **(resources.get("requests") or {})}, up=True)

@@ -140,11 +140,11 @@ class _Planning:
         found = _solve(problem, loads, wish)
         shares = found.unserved if found is not None else (1.0,) * problem.spans
         granted = tuple(_part(amount, 1.0 - share) for amount, share in zip(wish, shares, strict=True))
-        if steps := _within(ask.steps, problem.times, granted):
-            self.grants.append(_grant(ask, steps))
         if granted != tuple(wish):
             self.refusals.append(self._refusal(problem, ask, loads, wish, granted, sure=sure))
-        return [have + more for have, more in zip(loads, granted, strict=True)], found
+        if steps := _within(ask.steps, problem.times, granted):
+            self.grants.append(_grant(ask, steps))
+        return _both(loads, granted), found
 
     def _refusal(
         self,
@@ -157,7 +157,7 @@ class _Planning:
         sure: bool,
     ) -> Refusal:
         short = [k for k in range(problem.spans) if granted[k] != wish[k]]
-        reason = self._cause(problem, loads, wish)
+        reason = self._cause(problem, ask, loads, wish)
         last = max(k for k in range(problem.spans) if not wish[k].nothing)
         earliest = problem.times[short[-1] + 1] if short[-1] < last else None
         first = short[0]
@@ -167,22 +167,29 @@ class _Planning:
             earliest=earliest, sure=sure,
         )  # fmt: skip
 
-    def _cause(self, problem: Problem, loads: Sequence[Resources], wish: Sequence[Resources]) -> Reason:
-        """The rule that stands against a need, or that there is nothing to be had at all."""
+    def _cause(self, problem: Problem, ask: Ask, loads: Sequence[Resources], wish: Sequence[Resources]) -> Reason:
+        """The rule that stands against a need, or that there is nothing to be had at all. What the same need has in
+        other parts is no other's promise.
+        """
 
         def served(before: Sequence[Resources], rules: Rule) -> bool:
-            both = [have + more for have, more in zip(before, wish, strict=True)]
-            return _served(problem, both, rules=rules)[0] is not None
+            return _served(problem, _both(before, wish), rules=rules)[0] is not None
 
-        nobody = [NOTHING] * problem.spans
-        if not _ever(problem, wish):
+        own = [amounts(g.steps, problem.times) for g in self.grants if g.key == ask.need.key]
+        alone = [total(part[k] for part in own) for k in range(problem.spans)]
+        if not _ever(problem, _both(alone, wish)):
             return Reason.POOL_TOO_SMALL
-        if served(nobody, EVERY) or not _ever(problem, [have + w for have, w in zip(loads, wish, strict=True)]):
+        if not _ever(problem, _both(loads, wish)) or (alone != list(loads) and served(alone, EVERY)):
             return Reason.OTHER_PROMISES
         for rule, reason in diagnose.CAUSES:
             if served(loads, EVERY & ~rule):
                 return reason
         return Reason.SEVERAL_LIMITS
+
+
+def _both(loads: Sequence[Resources], more: Sequence[Resources]) -> list[Resources]:
+    """Sums, span by span."""
+    return [one + other for one, other in zip(loads, more, strict=True)]
 
 
 def _ever(problem: Problem, loads: Sequence[Resources]) -> bool:
