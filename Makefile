@@ -18,14 +18,17 @@ PINNED := grep -E '^[A-Za-z0-9._-]+==[^ ]+$$'
 ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
+# Files of tests/cluster with a target of their own, each on another kind of cluster.
+ALONE := pulumi shift stacks
 CRDS := charts/tidegate/files/crds
 RULES := charts/tidegate/files/rules.yaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint types contracts generated unit test-ground test-stacks test-policies test-cluster \
-        test-cluster-long test-cluster-ground bench crds rbac docs format constraints venv venvs clean
+.PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
+        test-policies test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench crds rbac docs format constraints venv \
+        venvs clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -34,8 +37,14 @@ help: ## Show what there is
 demo: $(STAMP) ## Double 11, 2019, on an embedded cluster in this terminal: Tidegate beside a plain HPA
 	@$(BIN)/tidegate demo $(ARGS)
 
+demo-night: $(STAMP) ## The night after it: trading and data processing share forty machines
+	@$(BIN)/tidegate demo --scenario night $(ARGS)
+
 picture: $(STAMP) ## The README's picture: the demonstration's result, drawn anew
 	@$(BIN)/tidegate demo --picture docs/pictures/double-11.svg $(ARGS)
+
+picture-night: $(STAMP) ## The same of the night
+	@$(BIN)/tidegate demo --scenario night --picture docs/pictures/night.svg $(ARGS)
 
 test: lint types contracts generated unit ## The gate: lint, types, import contracts, generated files, tests
 
@@ -72,7 +81,12 @@ test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real
 
 test-cluster: $(STAMP) ## Tests against the API server that KUBECONFIG points to (they write to it)
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
-	$(BIN)/pytest -q -m "cluster and not long" $(ARGS)
+	$(BIN)/pytest -q -m "cluster and not long" $(ALONE:%=--ignore=tests/cluster/test_cluster_%.py) $(ARGS) tests/cluster
+
+test-cluster-shift: $(STAMP) ## The capacity shift, on a control plane of its own and with nothing beside it: six minutes
+	@test -n "$$TIDEGATE_TEST_SHIFT_KUBECONFIG" || { \
+	  echo "make $@: set TIDEGATE_TEST_SHIFT_KUBECONFIG, and what CONTRIBUTING.md names beside it" >&2; exit 2; }
+	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_shift.py
 
 test-cluster-long: $(STAMP) ## Those that take longer than twenty minutes
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }

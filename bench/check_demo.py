@@ -1,12 +1,14 @@
 """Whether the demonstration kept what it promises.
 
     tidegate demo --output json | python bench/check_demo.py
+    tidegate demo --scenario night --output json | python bench/check_demo.py --scenario night
 
 Prints every promise with its figure; exit code 1 when one is broken or a figure is missing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import operator
@@ -14,7 +16,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-PROMISES: list[tuple[str, str, Callable[[float, float], bool], float]] = [
+Promise = tuple[str, str, Callable[[float, float], bool], float]
+
+EVENING: list[Promise] = [
     ("lost_demand_percent", "<", operator.lt, 0.5),
     ("lost_first_96s_percent", "<", operator.lt, 1.0),
     ("lost_first_10min_percent", "<", operator.lt, 1.0),
@@ -23,15 +27,38 @@ PROMISES: list[tuple[str, str, Callable[[float, float], bool], float]] = [
 ]
 """Figure of Tidegate, comparison and bound. The cost is that of a clairvoyant plan of the same hours = 1."""
 
+NIGHT: list[Promise] = [
+    ("oversold_instants", "=", operator.eq, 0),
+    ("oversold.instants_looked_at", ">", operator.gt, 1000),
+    ("promise_kept", "=", operator.eq, True),
+    ("promises.kept", ">", operator.gt, 40),
+    ("promises.late", "=", operator.eq, 0),
+    ("promises.moved_later", "=", operator.eq, 0),
+    ("work_lost_unit_seconds", "<", operator.lt, 15_000),
+    ("work_done_unit_seconds", ">=", operator.ge, 1_581_120),
+    ("deadline_met", "=", operator.eq, True),
+    ("lost_demand_percent", "<", operator.lt, 0.5),
+    ("lost_first_10min_percent", "<", operator.lt, 1.0),
+    ("ready_before_t0_seconds", ">", operator.gt, 0.0),
+    ("trading_pods_pending_for_machines", "=", operator.eq, 0),
+    ("machine_hours.two_clusters_least_data", ">", operator.gt, 280 * 1.25),
+    ("machine_hours.two_clusters", ">", operator.gt, 280 * 1.5),
+    ("returned", "=", operator.eq, True),
+]
+"""The same for the night. 46 Jobs stopped at the worst moment would lose 13,800 unit-seconds, five minutes each; all of
+the data work is 1,581,120; the pool is paid 280 machine-hours."""
 
-def broken(result: dict[str, Any]) -> list[str]:
-    """Check a result, printing each promise; returns those that are broken."""
-    figures = result.get("tidegate") or {}
+
+def broken(figures: dict[str, Any], promises: list[Promise]) -> list[str]:
+    """Check figures, printing each promise; returns those that are broken."""
     found = []
-    for name, sign, holds, bound in PROMISES:
-        value = figures.get(name)
+    for name, sign, holds, bound in promises:
+        value: Any = figures
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
         kept = isinstance(value, int | float) and math.isfinite(value) and holds(value, bound)
-        line = f"{'kept  ' if kept else 'BROKEN'} {name} {value} {sign} {bound:g}"
+        wanted = bound if isinstance(bound, bool) else f"{bound:.10g}"
+        line = f"{'kept  ' if kept else 'BROKEN'} {name} {value} {sign} {wanted}"
         print(line)
         if not kept:
             found.append(line)
@@ -39,12 +66,15 @@ def broken(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", choices=("evening", "night"), default="evening")
+    night = parser.parse_args().scenario == "night"
     try:
         result = json.load(sys.stdin)
     except json.JSONDecodeError as error:
         print(f"no result of a demonstration on standard input: {error}", file=sys.stderr)
         return 1
-    return 1 if broken(result) else 0
+    return 1 if broken(result if night else result.get("tidegate") or {}, NIGHT if night else EVENING) else 0
 
 
 if __name__ == "__main__":

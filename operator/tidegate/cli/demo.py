@@ -1,29 +1,22 @@
-"""``tidegate demo``: the opening of Double 11, 2019, prepared by the real operator, beside a plain HPA."""
+"""``tidegate demo``: Double 11, 2019, played by the real operator on an embedded cluster."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tidegate.cli.demo_operator import Operator
     from tidegate.cli.demo_result import Result
-    from tidegate.cli.demo_stage import Stage
     from tidegate.control.clock import ScheduledClock
-    from tidegate.simulation.scenario import Scenario
-
-START_PATIENCE = 60.0
-"""Real seconds that the operator may take until it has planned everything."""
 
 
 class Output(Enum):
@@ -33,7 +26,17 @@ class Output(Enum):
     JSON = "json"
 
 
+class Played(Enum):
+    """What is played."""
+
+    EVENING = "evening"
+    NIGHT = "night"
+
+
 def demo(
+    scenario: Annotated[
+        Played, typer.Option(help="evening: Tidegate beside a plain HPA. night: trading and data share machines.")
+    ] = Played.EVENING,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
     report: Annotated[Path, typer.Option(help="Where the HTML report is written.")] = Path("demo-report.html"),
     picture: Annotated[Path | None, typer.Option(help="Write the picture of the result to this SVG file too.")] = None,
@@ -42,37 +45,71 @@ def demo(
         Path | None, typer.Option(help="Folder for the operator's log, the clock and the recording; else none is kept.")
     ] = None,
 ) -> None:
-    """Play the evening of Double 11, 2019, on an embedded cluster: Tidegate beside a plain HPA.
+    """Play Double 11, 2019, on an embedded cluster: its evening, or its night.
 
-    The operator is the real one, in a process of its own; only pods and time are simulated. It takes about 72 seconds.
+    In the evening Tidegate prepares trading, beside a plain HPA. In the night trading at midnight and data processing
+    after one o'clock share forty machines. The operator is the real one, in a process of its own; only pods and time
+    are simulated. Each takes about 72 seconds.
     """
     from rich.console import Console
 
     from tidegate.cli.demo_operator import OperatorDiedError
-    from tidegate.cli.demo_picture import picture as draw_picture
-    from tidegate.cli.demo_report import report as write_report
 
     console = Console(stderr=output is Output.JSON)
     try:
-        result = play(console, speed=speed, keep=keep)
+        if scenario is Played.NIGHT:
+            from tidegate.cli import demo_night
+            from tidegate.cli.demo_night_picture import picture as picture_of_night
+            from tidegate.cli.demo_night_report import report as report_on_night
+
+            night = demo_night.play(console, speed=speed, keep=keep)
+            shown = Shown(
+                night.to_json(),
+                page=lambda: report_on_night(night),
+                drawing=lambda: picture_of_night(night),
+                tell=lambda: demo_night.tell(console, night, report),
+            )
+        else:
+            from tidegate.cli.demo_picture import picture as picture_of_evening
+            from tidegate.cli.demo_report import report as report_on_evening
+
+            evening = play(console, speed=speed, keep=keep)
+            shown = Shown(
+                evening.to_json(),
+                page=lambda: report_on_evening(evening),
+                drawing=lambda: picture_of_evening(evening),
+                tell=lambda: _tell(console, evening, report),
+            )
     except (OperatorDiedError, RuntimeError) as error:
         console.print(f"The demonstration failed: {error}", markup=False, style="bold red")
         raise typer.Exit(1) from error
-    report.write_text(write_report(result), encoding="utf-8")
+    report.write_text(shown.page(), encoding="utf-8")
     if picture is not None:
-        picture.write_text(draw_picture(result), encoding="utf-8")
+        picture.write_text(shown.drawing(), encoding="utf-8")
     if output is Output.JSON:
-        sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(shown.figures, indent=2) + "\n")
     else:
-        _tell(console, result, report)
+        shown.tell()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A result and the ways in which it can be shown."""
+
+    figures: dict[str, Any]
+    page: Callable[[], str]
+    drawing: Callable[[], str]
+    tell: Callable[[], None]
 
 
 def play(console: Console, *, speed: float, keep: Path | None) -> Result:
     """Let the evening happen and judge it. OperatorDiedError when the operator does not live through it."""
     from tidegate.cli.demo_evening import length, notes, schedule
-    from tidegate.cli.demo_operator import Operator, record_signals
+    from tidegate.cli.demo_operator import record_signals
+    from tidegate.cli.demo_performance import performing, watch
     from tidegate.cli.demo_result import judge
     from tidegate.cli.demo_stage import Stage
+    from tidegate.cli.demo_timeline import Timeline
     from tidegate.simulation.baselines import run_autoscaler
     from tidegate.simulation.double11_cluster import workloads
     from tidegate.simulation.double11_objects import (
@@ -89,22 +126,15 @@ def play(console: Console, *, speed: float, keep: Path | None) -> Result:
     stage = Stage(
         played, clock, namespace=NAMESPACE, creation_rate=CREATION_RATE, before=workloads(), announced=announced
     )
-    with ExitStack() as stack:
-        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-demo-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        clock.to_file(folder / "clock.json")
+
+    def settings(folder: Path) -> dict[str, str]:
         record_signals(played, {s.name: query(s) for s in played.services}, folder / "signals.json")
-        stack.callback(stage.stop)
-        url = stage.start()
-        settings = {
-            "CLOCK_SCHEDULE": str(folder / "clock.json"),
+        return {
             "RECORDED_METRICS": str(folder / "signals.json"),
             "PLAN_CREATION_RATE": f"{CREATION_RATE:g}",
         }
-        kubeconfig = stage.kubeconfig(folder / "kubeconfig")
-        operator = stack.enter_context(
-            Operator(folder, url=url, kubeconfig=kubeconfig, namespace=NAMESPACE, settings=settings)
-        )
+
+    with performing(stage, clock, keep=keep, namespace=NAMESPACE, settings=settings) as operator:
         _greet(console, clock, length(clock))
         alone = {
             f"hpa{target}": run_autoscaler(
@@ -112,30 +142,10 @@ def play(console: Console, *, speed: float, keep: Path | None) -> Result:
             )
             for target in (70, 80)
         }
-        _watch(console, played, clock, stage, operator)
+        watch(Timeline(console, played, clock, stage.recording), stage, clock, operator, played.last)
     runs = {"tidegate": stage.run_of("tidegate"), **alone}
     said = notes(played, clock, stage.recording)
     return judge(played, runs, stage.recording.decisions(), said)
-
-
-def _watch(console: Console, played: Scenario, clock: ScheduledClock, stage: Stage, operator: Operator) -> None:
-    """Wait for the operator's first plan, let the clock begin, and show the evening until it is over."""
-    from tidegate.cli.demo_timeline import Timeline
-
-    timeline = Timeline(console, played, clock, stage.recording)
-    patience = time.monotonic() + START_PATIENCE
-    with timeline.showing():
-        while not stage.recording.policy_ready:
-            operator.check()
-            if time.monotonic() > patience:
-                raise RuntimeError(f"the operator made no plan within {START_PATIENCE:g} s:\n{operator.last_words()}")
-            time.sleep(0.05)
-        clock.begin(time.time() + 0.2)
-        while not stage.caught_up(played.last):
-            operator.check()
-            timeline.update()
-            time.sleep(0.25)
-        timeline.update()
 
 
 def _greet(console: Console, clock: ScheduledClock, seconds: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -23,9 +24,11 @@ TOLERANCE = 0.3
 
 STYLE = """
 .tg { --ink: #1f2933; --faint: #616e7c; --grid: #e4e7eb; --paper: #ffffff; --demand: #cbd2d9; --edge: #7b8794;
-  --tidegate: #1d5fd1; --hpa70: #c2570c; --hpa80: #9c27a0; --lost: #d64545; }
+  --tidegate: #1d5fd1; --hpa70: #c2570c; --hpa80: #9c27a0; --lost: #d64545;
+  --trading: #3f7de0; --data: #58b28c; --draining: #eab04d; }
 @media (prefers-color-scheme: dark) { .tg { --ink: #e4e7eb; --faint: #9aa5b1; --grid: #323f4b; --paper: #161b22;
-  --demand: #3e4c59; --edge: #9aa5b1; --tidegate: #6ea8ff; --hpa70: #f0a35e; --hpa80: #d98be0; --lost: #ff6b6b; } }
+  --demand: #3e4c59; --edge: #9aa5b1; --tidegate: #6ea8ff; --hpa70: #f0a35e; --hpa80: #d98be0; --lost: #ff6b6b;
+  --trading: #4b86e0; --data: #3f8f6d; --draining: #d39a34; } }
 .tg text { font-family: system-ui, -apple-system, "Segoe UI", sans-serif; font-size: 12px; fill: var(--faint); }
 .tg .title { font-size: 14px; font-weight: 600; fill: var(--ink); }
 .tg .heading { font-size: 18px; font-weight: 700; fill: var(--ink); }
@@ -39,8 +42,16 @@ STYLE = """
 .tg .tidegate { stroke: var(--tidegate); }
 .tg .hpa70 { stroke: var(--hpa70); }
 .tg .hpa80 { stroke: var(--hpa80); stroke-dasharray: 5 3; }
+.tg .trading { fill: var(--trading); stroke: none; }
+.tg .data { fill: var(--data); stroke: none; }
+.tg .draining { fill: var(--draining); stroke: none; }
+.tg .capacity { stroke: var(--ink); stroke-dasharray: 7 4; stroke-width: 1.5; }
 .tg .lost { fill: var(--lost); fill-opacity: 0.22; stroke: none; }
 """
+
+
+AREAS = ("demand", "lost", "trading", "data", "draining")
+"""Looks of areas; the others are lines."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,15 @@ class Line:
     filled: bool = False
 
 
+class Mark(NamedTuple):
+    """An instant with its name."""
+
+    at: float
+    label: str
+    left: bool | None = None
+    """The name stands to the left of it; None: where there is room."""
+
+
 @dataclass(frozen=True)
 class Chart:
     """Lines from ``begin`` to ``end`` (epoch seconds); the values of a line start at ``first``."""
@@ -63,7 +83,8 @@ class Chart:
     begin: float
     end: float
     lines: Sequence[Line]
-    marks: Sequence[tuple[float, str]] = ()
+    """In the order in which they are drawn, areas first."""
+    marks: Sequence[Mark] = ()
     lost: tuple[str, str] | None = None
     """(look of the demand, look of a supply): shade what the first is above the second."""
 
@@ -111,7 +132,7 @@ def legend(entries: Sequence[tuple[str, str]], x: float, y: float) -> str:
     """Samples of (look, label) in one row, from left to right."""
     parts = []
     for look, label in entries:
-        if look in ("demand", "lost"):
+        if look in AREAS:
             parts.append(f'<rect class="{look}" x="{x:.0f}" y="{y - 10:.0f}" width="22" height="12"/>')
         else:
             parts.append(f'<path class="line {look}" d="M{x:.0f} {y - 4:.0f}h22"/>')
@@ -165,12 +186,13 @@ def _time_axis(plot: Box, chart: Chart) -> list[str]:
 
 def _marks(plot: Box, chart: Chart) -> list[str]:
     parts = []
-    for instant, label in chart.marks:
-        x = plot.x + (instant - chart.begin) / (chart.end - chart.begin) * plot.width
+    for mark in chart.marks:
+        x = plot.x + (mark.at - chart.begin) / (chart.end - chart.begin) * plot.width
         parts.append(f'<path class="mark" d="M{x:.1f} {plot.y:.1f}v{plot.height:.1f}"/>')
-        right = x > plot.x + plot.width * 0.7
-        anchor, offset = ("end", -5.0) if right else ("start", 5.0)
-        parts.append(f'<text x="{x + offset:.1f}" y="{plot.y - 6:.1f}" text-anchor="{anchor}">{escape(label)}</text>')
+        left = mark.left if mark.left is not None else x > plot.x + plot.width * 0.7
+        anchor, offset = ("end", -5.0) if left else ("start", 5.0)
+        label = escape(mark.label)
+        parts.append(f'<text x="{x + offset:.1f}" y="{plot.y - 6:.1f}" text-anchor="{anchor}">{label}</text>')
     return parts
 
 

@@ -45,10 +45,10 @@ def schedule(speed: float = 1.0) -> ScheduledClock:
     return ScheduledClock(math.inf, evening.FIRST, tuple((at, fast * speed) for at, fast in SPEEDS))
 
 
-def length(clock: ScheduledClock) -> float:
-    """Real seconds that the evening takes."""
+def length(clock: ScheduledClock, last: float = evening.LAST) -> float:
+    """Real seconds until the last instant."""
     trial = ScheduledClock(0.0, clock.sim_start, clock.segments)
-    return trial.real_for(evening.LAST)
+    return trial.real_for(last)
 
 
 def speeds_in_words(clock: ScheduledClock) -> str:

@@ -28,17 +28,17 @@ class Operator:
         *,
         url: str,
         kubeconfig: Path,
-        namespace: str,
+        namespace: str | None,
         settings: dict[str, str],
         module: str = "tidegate.shell.app",
     ) -> None:
-        """``settings`` are TIDEGATE_* variables without their prefix; nothing else of that prefix is passed on."""
+        """For one namespace, or for the whole cluster (None). ``settings`` are TIDEGATE_* variables without their
+        prefix; nothing else of that prefix is passed on.
+        """
         self._log = folder / "operator.log"
-        self._command = [
-            *(sys.executable, "-m", "kopf", "run", "-m", module),
-            *("--standalone", "--namespace", namespace),
-        ]
-        usual = {"API_URL": url, "NAMESPACES": namespace, "LISTEN_PROBES": "0", "LISTEN_METRICS": "0"}
+        scope = ("--all-namespaces",) if namespace is None else ("--namespace", namespace)
+        self._command = [sys.executable, "-m", "kopf", "run", "-m", module, "--standalone", *scope]
+        usual = {"API_URL": url, "NAMESPACES": namespace or "", "LISTEN_PROBES": "0", "LISTEN_METRICS": "0"}
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")},
             **{f"TIDEGATE_{name}": value for name, value in {**usual, **settings}.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidegate.cli.demo_chart import Box, Chart, Line, document, draw, legend
+from tidegate.cli.demo_chart import Box, Chart, Line, Mark, document, draw, legend
 from tidegate.cli.demo_result import CONTESTANTS, Result
 from tidegate.simulation import double11 as evening
 from tidegate.simulation.scenario import Service
@@ -14,7 +14,7 @@ ZOOMS: tuple[tuple[str, float, float], ...] = (
     ("The link, 22:30", evening.LINK - 150, evening.LINK + 450),
     ("Midnight", evening.MIDNIGHT - 180, evening.MIDNIGHT + 720),
 )
-MARKS = ((evening.LINK, "link"), (evening.MIDNIGHT, "T-0"))
+MARKS = (Mark(evening.LINK, "link"), Mark(evening.MIDNIGHT, "T-0"))
 LEGEND = (
     ("demand", "demand"),
     *((name, label) for name, label in CONTESTANTS.items()),
@@ -29,7 +29,7 @@ def chart(result: Result, service: Service, title: str, begin: float, end: float
         Line(CONTESTANTS[name], name, result.runs[name].tracks[service.name].ready.astype(np.float64))
         for name in ("hpa80", "hpa70", "tidegate")
     ]
-    marks = [mark for mark in MARKS if begin < mark[0] < end]
+    marks = [mark for mark in MARKS if begin < mark.at < end]
     return Chart(title, "pods", result.scenario.first, begin, end, [need, *ready], marks, lost=("demand", "hpa70"))
 
 

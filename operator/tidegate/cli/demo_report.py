@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from tidegate.cli.demo_chart import STYLE, clock, document, legend
 from tidegate.cli.demo_picture import LEGEND, WIDTH, service_charts
-from tidegate.cli.demo_result import CONTESTANTS, Result
+from tidegate.cli.demo_result import CONTESTANTS, Decision, Result
 from tidegate.cli.demo_table import HEADINGS, explanation, rows
 
 PAGE_STYLE = """
@@ -34,7 +35,7 @@ def report(result: Result) -> str:
     sections = [
         "<h1>Double 11, 2019, from 22:00 to 02:00</h1>",
         f'<p class="lead">{LEAD}</p>',
-        _table(["", *HEADINGS], rows(result)),
+        table(["", *HEADINGS], rows(result)),
         f"<p>{escape(explanation())}</p>",
         _charts(result, first.name),
         "<h2>The other services</h2>",
@@ -42,13 +43,17 @@ def report(result: Result) -> str:
         "<h2>Lost demand by service</h2>",
         _by_service(result),
         "<h2>What Tidegate decided</h2>",
-        _decisions(result),
-        "<h2>How this was made</h2>",
-        "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in result.notes) + "</ul>",
+        decided(result.decisions),
+        made(result.notes),
     ]
+    return page("Tidegate: Double 11, 2019", sections)
+
+
+def page(title: str, sections: Iterable[str]) -> str:
+    """An HTML page that needs nothing else."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Tidegate: Double 11, 2019</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{PAGE_STYLE}{STYLE}</style></head><body>{''.join(sections)}</body></html>"
     )
 
@@ -64,21 +69,28 @@ def _by_service(result: Result) -> str:
         [s.name, *(f"{result.scores[name].lost_by_service[s.name]:.2f} %" for name in CONTESTANTS)]
         for s in result.scenario.services
     ]
-    return _table(["", *CONTESTANTS.values()], body)
+    return table(["", *CONTESTANTS.values()], body)
 
 
-def _decisions(result: Result) -> str:
+def made(notes: Iterable[str]) -> str:
+    """The section that says how it was made."""
+    return "<h2>How this was made</h2><ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>"
+
+
+def decided(decisions: Sequence[Decision]) -> str:
+    """Every floor that was written, with its reason."""
     head = "<tr><th>time</th><th class='words'>service</th><th>from</th><th>to</th><th class='words'>why</th></tr>"
     body = "".join(
         f"<tr><td>{clock(d.at, seconds=True)}</td><td class='words'>{escape(d.service)}</td><td>{d.before}</td>"
         f"<td>{d.after}</td><td class='words'>{escape(d.why)}</td></tr>"
-        for d in result.decisions
+        for d in decisions
     )
-    summary = f"<summary>{len(result.decisions)} floors were written</summary>"
+    summary = f"<summary>{len(decisions)} floors were written</summary>"
     return f"<details open>{summary}<div class='scroll'><table>{head}{body}</table></div></details>"
 
 
-def _table(head: list[str], body: list[list[str]]) -> str:
+def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table of texts."""
     cells = "".join(f"<th>{escape(text)}</th>" for text in head)
     lines = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in body)
     return f"<div class='scroll'><table><tr>{cells}</tr>{lines}</table></div>"

@@ -7,8 +7,10 @@ minimum, reasons as the operator shows them in its policy's status. Nothing is t
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from typing import Any
 from tidegate.api.crd import all_crds
 from tidegate.cli.demo_result import Decision
 from tidegate.control.clock import ScheduledClock
-from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.cluster import EmbeddedCluster, NodePool
+from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.server import start, write_kubeconfig
 from tidegate.embedded.store import DELETED, Change
 from tidegate.simulation.physics import WorkloadView
@@ -75,13 +78,16 @@ class Stage:
         creation_rate: float,
         before: Iterable[Json],
         announced: Iterable[Json],
+        more_namespaces: Iterable[str] = (),
+        nodes: NodePool | None = None,
     ) -> None:
         """``before`` is there when the clock stands at its start; ``announced`` is created right after it."""
         self._scenario, self._clock, self._namespace = scenario, clock, namespace
-        self._creation_rate = creation_rate
+        self._namespaces = ("default", namespace, *more_namespaces, "tidegate")
+        self._creation_rate, self._nodes = creation_rate, nodes
         self._documents = [*before, *announced]
         self._services = {s.name: s for s in scenario.services}
-        self.recording = Recording({s.name: Tracker(scenario) for s in scenario.services})
+        self.recording = self._blank()
         self.url = ""
         self._error: BaseException | None = None
         self._cluster: EmbeddedCluster | None = None
@@ -102,7 +108,11 @@ class Stage:
 
     def caught_up(self, instant: float) -> bool:
         """Whether all that happens until a simulated instant has happened: on a busy machine the cluster is behind."""
-        return self._cluster is not None and self._cluster.controllers.stepped_to >= instant
+        return self.seen_to() >= instant
+
+    def seen_to(self) -> float:
+        """The instant up to which everything has happened."""
+        return self._cluster.controllers.stepped_to if self._cluster is not None else -math.inf
 
     def stop(self) -> None:
         """Stop it and wait. Idempotent."""
@@ -130,7 +140,8 @@ class Stage:
             clock=self._clock,
             load=self._load,
             creation_rate=self._creation_rate,
-            namespaces=("default", self._namespace, "tidegate"),
+            namespaces=self._namespaces,
+            nodes=self._nodes,
         )
         self._cluster = cluster
         for document in [*all_crds(), *self._documents]:
@@ -141,13 +152,22 @@ class Stage:
         cluster.store.listen(self._changed)
         running = await start(cluster)
         self.url = running.url
-        self._up.set()
-        try:
-            while not self._down.is_set():
-                self.recording.write_requests = cluster.writes_seen()
-                await asyncio.sleep(0.1)
-        finally:
-            await running.stop()
+        async with self._beside(cluster):
+            self._up.set()
+            try:
+                while not self._down.is_set():
+                    self.recording.write_requests = cluster.writes_seen()
+                    await asyncio.sleep(0.1)
+            finally:
+                await running.stop()
+
+    def _blank(self) -> Recording:
+        """What is filled from now on."""
+        return Recording({s.name: Tracker(self._scenario) for s in self._scenario.services})
+
+    def _beside(self, cluster: EmbeddedCluster) -> AbstractAsyncContextManager[object]:
+        """What else runs in the cluster's thread for as long as the cluster does."""
+        return nullcontext()
 
     def _load(self, namespace: str, workload: str, now: float) -> float | None:
         """Demand in pods that would be fully used, as a metrics pipeline shows it."""
@@ -165,8 +185,12 @@ class Stage:
                 if self.recording.views.get(name) != view:
                     self.recording.views[name] = view
                     self.recording.trackers[name].sample(at, ready=view.ready, billed=view.scheduled)
+            self._noted(physics, at)
 
         physics.on_change = note
+
+    def _noted(self, physics: MachinePhysics, at: float) -> None:
+        """The physics changed, and the services' pods were counted: for what else is recorded."""
 
     def _changed(self, kind: tuple[str, str], change: Change) -> None:
         if kind == LOANS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -49,7 +49,7 @@ class Timeline:
 
     # ---- a terminal
 
-    def _picture(self) -> Group:
+    def _picture(self) -> RenderableType:
         decisions = self._recording.decisions()[-LINES:]
         lines = [Text(sentence(d), overflow="ellipsis", no_wrap=True) for d in reversed(decisions)]
         told = [Text(f"{name}: {verdict}", style="bold") for _, name, verdict in self._recording.verdicts[-2:]]
@@ -86,6 +86,11 @@ class Timeline:
     # ---- no terminal
 
     def _print_news(self) -> None:
+        for _, line in sorted(self._news()):
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _news(self) -> list[tuple[float, str]]:
+        """Lines that were not told yet, each with its instant."""
         news: list[tuple[float, str]] = []
         decisions = self._recording.decisions()
         while self._said < len(decisions) and self._is_told(decisions[self._said]):
@@ -97,8 +102,7 @@ class Timeline:
             at, name, verdict = verdicts[self._verdicts]
             news.append((at, f"{time_of_day(at, seconds=True)} {name}: {verdict}"))
             self._verdicts += 1
-        for _, line in sorted(news):
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return news
 
     def _is_told(self, decision: Decision) -> bool:
         """A decision waits for its reason, but not for long."""

@@ -162,10 +162,12 @@ def index_of(instant: float) -> int:
 @cache
 def opening_orders() -> Curve:
     """What the sale itself adds to the background from midnight on."""
-    orders = np.zeros(seconds_of_the_evening())
-    begin = index_of(MIDNIGHT)
-    orders[begin:] = orders_of_the_day()[: len(orders) - begin] - BACKGROUND_ORDERS
-    return orders
+    return sale_orders(before=index_of(MIDNIGHT), after=seconds_of_the_evening() - index_of(MIDNIGHT))
+
+
+def sale_orders(*, before: int, after: int) -> Curve:
+    """The same, one value a second, from so many seconds before midnight to so many after it."""
+    return np.concatenate((np.zeros(before), orders_of_the_day()[:after] - BACKGROUND_ORDERS))
 
 
 @cache

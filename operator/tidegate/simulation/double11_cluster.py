@@ -22,28 +22,40 @@ so that a floor that is lost is no cliff."""
 
 def workloads() -> tuple[Json, ...]:
     """The Deployments and HPAs, as they stand before the evening."""
-    return tuple(document for s in SERVICES for document in (_deployment(s), _autoscaler(s)))
+    return tuple(document for s in SERVICES for document in (_service(s), autoscaler(s)))
 
 
-def _deployment(service: Service) -> Json:
-    labels = {"app": service.name}
-    template = {
-        "metadata": {"labels": labels, "annotations": {START_ANNOTATION: f"{service.start_seconds:g}"}},
-        "spec": {"containers": [{"name": "main", "image": f"registry.example/{service.name}:1"}]},
+def _service(service: Service) -> Json:
+    template = pod_template(service.name, start_seconds=service.start_seconds)
+    return deployment(service.name, NAMESPACE, opening_replicas(service, HPA_BENEATH_PERCENT), template)
+
+
+def pod_template(name: str, *, start_seconds: float, annotations: Json | None = None, **spec: Any) -> Json:
+    """A pod of one container that bears the name. ``annotations`` and ``spec`` are added to the pod's own."""
+    return {
+        "metadata": {
+            "labels": {"app": name},
+            "annotations": {START_ANNOTATION: f"{start_seconds:g}", **(annotations or {})},
+        },
+        "spec": {"containers": [{"name": "main", "image": f"registry.example/{name}:1"}], **spec},
     }
+
+
+def deployment(name: str, namespace: str, replicas: int, template: Json) -> Json:
+    """A Deployment of such pods."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": service.name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "replicas": opening_replicas(service, HPA_BENEATH_PERCENT),
-            "selector": {"matchLabels": labels},
+            "replicas": replicas,
+            "selector": {"matchLabels": template["metadata"]["labels"]},
             "template": template,
         },
     }
 
 
-def _autoscaler(service: Service) -> Json:
+def autoscaler(service: Service) -> Json:
     """The metric is the demand in pods that would be fully used: the same one that the baselines are judged by."""
     return {
         "apiVersion": "autoscaling/v2",

@@ -7,6 +7,7 @@ announcement fares is a question for the backtest, not for this demonstration.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -121,20 +122,25 @@ def sale_event() -> Json:
 
 def _event(name: str, start: str, duration: int, orders: float, moments: list[Json], chat: float) -> Json:
     derived = [
-        _derived(evening.INVENTORY, evening.INVENTORY_FACTOR, evening.INVENTORY_LAG),
-        _derived(evening.CHAT, chat, evening.CHAT_LAG),
-        _derived(evening.CACHE, evening.CACHE_FACTOR, 0),
+        derived_signal(evening.INVENTORY, evening.INVENTORY_FACTOR, evening.INVENTORY_LAG),
+        derived_signal(evening.CHAT, chat, evening.CHAT_LAG),
+        derived_signal(evening.CACHE, evening.CACHE_FACTOR, 0),
     ]
+    expected = {evening.ORDERS: orders, evening.PAYMENTS: evening.PAID_SHARE * orders}
+    return flat_event(name, start, duration, expected, derived, moments)
+
+
+def flat_event(
+    name: str, start: str, duration: int, expected: Mapping[str, float], derived: list[Json], moments: list[Json]
+) -> Json:
+    """A LiveEvent of a flat shape under ``POLICY``; ``start`` is China time."""
     return {
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "LiveEvent",
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "schedule": {"startTime": start, "timeZone": "Asia/Shanghai", "durationSeconds": duration},
-            "expected": {
-                evening.ORDERS: decimal(orders),
-                evening.PAYMENTS: decimal(evening.PAID_SHARE * orders),
-            },
+            "expected": {signal: decimal(level) for signal, level in expected.items()},
             "derived": derived,
             "profile": "flat",
             "moments": moments,
@@ -143,7 +149,8 @@ def _event(name: str, start: str, duration: int, orders: float, moments: list[Js
     }
 
 
-def _derived(signal: str, factor: float, lag: int) -> Json:
+def derived_signal(signal: str, factor: float, lag: int) -> Json:
+    """A signal of an event that follows from its orders."""
     return {"signal": signal, "from": evening.ORDERS, "factor": decimal(factor), "lagSeconds": lag}
 
 
@@ -184,6 +191,14 @@ def announced(event: Json, signal: str, seconds: int) -> Curve:
 
 def scaling_policy() -> Json:
     """The double 11 preset for the five services."""
+    targets = [target(s, headroom_percent=HEADROOM_PERCENT) for s in SERVICES]
+    return enforcing_policy(SERVICES, targets, hold_seconds=HOLD_SECONDS, step_percent=RELEASE_PERCENT_PER_MINUTE)
+
+
+def enforcing_policy(
+    services: Iterable[Service], targets: list[Json], *, hold_seconds: int, step_percent: int, **spec: Any
+) -> Json:
+    """A ScalingPolicy that writes, for what these services measure; ``spec`` is added to its own."""
     return {
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "ScalingPolicy",
@@ -191,23 +206,22 @@ def scaling_policy() -> Json:
         "spec": {
             "mode": "Enforce",
             "quantilePercent": 95,
-            "signals": [{"name": s.signal, "query": query(s), "staleAfterSeconds": 120} for s in SERVICES],
-            "targets": [_target(s) for s in SERVICES],
-            "release": {
-                "holdSeconds": HOLD_SECONDS,
-                "maxStepPercentPerMinute": RELEASE_PERCENT_PER_MINUTE,
-            },
+            "signals": [{"name": s.signal, "query": query(s), "staleAfterSeconds": 120} for s in services],
+            "targets": targets,
+            "release": {"holdSeconds": hold_seconds, "maxStepPercentPerMinute": step_percent},
+            **spec,
         },
     }
 
 
-def _target(service: Service) -> Json:
+def target(service: Service, *, headroom_percent: int) -> Json:
+    """How a policy names a service."""
     return {
         "name": service.name,
         "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service.name},
         "capacity": {service.signal: decimal(service.capacity)},
         "background": {service.signal: decimal(service.background)},
-        "headroomPercent": HEADROOM_PERCENT,
+        "headroomPercent": headroom_percent,
         "stage": {"name": service.stage},
         "min": service.minimum,
         "max": service.maximum,
