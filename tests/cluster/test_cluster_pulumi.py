@@ -47,6 +47,7 @@ FLOORS = {
     "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/edge-cn-east": ("/spec/minReplicas", 40),
     "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/live-relay": ("/spec/minReplicas", 7),
     "apis/apps/v1/namespaces/{ns}/statefulsets/cache-1/scale": ("/spec/replicas", 5),
+    "apis/apps/v1/namespaces/{ns}/deployments/batch-loader/scale": ("/spec/replicas", 3),
     "apis/postgresql.cnpg.io/v1/namespaces/{ns}/poolers/database-pooler/scale": ("/spec/replicas", 6),
     "apis/postgresql.cnpg.io/v1/namespaces/{ns}/clusters/database/scale": ("/spec/replicas", 4),
     "apis/kueue.x-k8s.io/v1beta2/clusterqueues/batch-reports": (
@@ -75,6 +76,12 @@ MOVED = {
 }
 """Where the levels of those targets stand."""
 
+LENDING = {
+    "apis/apps/v1/namespaces/{ns}/deployments/batch-loader/scale": "/spec/replicas",
+    "apis/batch/v1/namespaces/{ns}/jobs/nightly-1": "/spec/suspend",
+}
+"""Where the levels of the pool's members stand."""
+
 PROTECTED = {"kubernetes:core/v1:Namespace", "kubernetes:postgresql.cnpg.io/v1:Cluster"}
 """Types of what ``destroy`` leaves: the data, and the namespace that would take it along."""
 
@@ -89,13 +96,15 @@ class Site:
     namespace: str
     system: str
     figures: list[str] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
 
-    def stack(self) -> Any:
-        """The stack ``dev`` as it is shipped, in namespaces of this test's own."""
+    def stack(self, *, beside: Callable[[], None] | None = None) -> Any:
+        """The stack ``dev`` as it is shipped, in namespaces of this test's own; ``beside``: more of the program."""
         program = str(self.folder / "__main__.py")
         options = auto.LocalWorkspaceOptions(work_dir=str(self.folder), env_vars=self.environment)
         return auto.create_or_select_stack(
-            stack_name="dev", project_name="tidegate-all-in-one", program=_running(program), opts=options
+            stack_name="dev", project_name="tidegate-all-in-one", program=_running(program, beside), opts=options
         )
 
     def timed(self, name: str, run: Callable[[], Any]) -> dict[str, int]:
@@ -113,6 +122,45 @@ class Site:
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
+
+    def machine(self, cores: int) -> None:
+        """A node with the labels of the stack's pool."""
+        name = f"{self.namespace}-{len(self.nodes)}"
+        amounts = {"cpu": str(cores), "memory": "2Ti", "pods": "1000"}
+        metadata = {
+            "name": name,
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "labels": {"kubernetes.io/hostname": name, "pool": self.namespace},
+        }
+        status = {"allocatable": amounts, "capacity": amounts}
+        self.cluster.send(
+            "POST", "api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status}
+        )
+        self.nodes.append(name)
+
+    def disks(self, count: int) -> None:
+        """Volumes for pods that keep something; without, they are never scheduled."""
+        for number in range(count):
+            name = f"{self.namespace}-disk-{number}"
+            spec = {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": f"/disks/{name}"},
+            }
+            volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+            self.cluster.send("POST", "api/v1/persistentvolumes", volume)
+            self.volumes.append(name)
+
+    def used(self) -> int:
+        """Millicores that pods on those nodes request."""
+        pods = self.cluster.send("GET", f"api/v1/namespaces/{self.namespace}/pods")["items"]
+        asked = [
+            container["resources"]["requests"]["cpu"]
+            for pod in pods
+            if pod["spec"].get("nodeName") in self.nodes and pod["status"].get("phase") not in ("Succeeded", "Failed")
+            for container in pod["spec"]["containers"]
+        ]
+        return sum(int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu) for cpu in asked)
 
     def move_floors(self) -> None:
         """Write levels as the operator writes them."""
@@ -153,11 +201,17 @@ class Site:
         stack = self.stack()
         if len(_objects_of(stack)) > len(PROTECTED):
             stack.destroy(exclude_protected=True)
+        for name in self.nodes:
+            self.cluster.send("DELETE", f"api/v1/nodes/{name}")
+        for name in self.volumes:
+            self.cluster.send("DELETE", f"api/v1/persistentvolumes/{name}")
 
 
-def _running(program: str) -> Callable[[], None]:
+def _running(program: str, beside: Callable[[], None] | None) -> Callable[[], None]:
     def run() -> None:
         runpy.run_path(program, run_name="__main__")
+        if beside:
+            beside()
 
     return run
 
@@ -175,6 +229,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     tag = uuid.uuid4().hex[:6]
     text = (folder / "Pulumi.dev.yaml").read_text()
     text = text.replace("namespace: shop", f"namespace: shop-{tag}").replace("[shop]", f"[shop-{tag}]")
+    text = text.replace("nodes: {pool: hangzhou-a}", f"nodes: {{pool: shop-{tag}}}")
     (folder / "Pulumi.dev.yaml").write_text(text.replace("tidegate-system", f"tidegate-{tag}"))
     with serving(cluster, version("pulumi-kubernetes"), str(folder)) as port:
         environment = {
@@ -237,6 +292,7 @@ def test_the_ground_stands_and_what_the_operator_holds_is_never_undone(site: Sit
 
 def test_the_operator_that_the_stack_brings_lifts_all_of_it_and_no_up_takes_it_down(site: Site, tmp_path: Path) -> None:
     """The whole way: Pulumi lays the ground, the operator runs as its Deployment says and with its account."""
+    site.machine(cores=200)  # enough for both lanes
     site.change("mode: Observe", "mode: Enforce")
     stack = site.stack()
     site.timed("up, enforcing", stack.up)
@@ -271,6 +327,101 @@ def test_the_operator_that_the_stack_brings_lifts_all_of_it_and_no_up_takes_it_d
     after = site.timed("up, after all was returned, the same field changed", stack.up)
     assert after["update"] == 2, "the fields have their former owner again, so that nothing is refused"
     assert site.levels(MOVED) == before
+
+
+def test_work_that_was_stopped_for_a_peak_is_not_started_by_an_up_in_mid_event(site: Site, tmp_path: Path) -> None:
+    """Machines for both lanes as they stand, and next to nothing more: what the show needs, data has to lend."""
+    site.machine(cores=52)
+    site.disks(24)
+    site.change("mode: Observe", "mode: Enforce")
+    site.change("replicas: 20", "replicas: 8")
+    site.change("notice_seconds: 600", "notice_seconds: 5")
+    site.change("minimum_run_seconds: 900", "minimum_run_seconds: 5\n        drain_seconds: 5")
+    site.change("guarantee_percent: 10", "guarantee_percent: 0")
+    night = "            work: {deadline"
+    site.change(night, night.replace("work", "# work"))
+    job = Nightly(site.namespace)
+    stack = site.stack(beside=job.declare)
+    site.timed("up, with a Job", stack.up)
+    eventually(lambda: site.used() == 48_060, 60, "16 cores of shards and relays, 16 of workers, 16 of the Job run")
+    before = {**site.levels(MOVED), **site.levels(LENDING)}
+    operator = Release(site.cluster, site.system, {}, tmp_path)
+    operator.start()
+    try:
+        show = event(site.namespace, "show", t0=in_seconds(60), duration=900, policy="events")
+        show["spec"] |= {"expected": SHOW, "profile": "flat"}
+        site.cluster.apply(show, manager=APPLIER)
+        loader, nightly = LENDING
+
+        def lent() -> bool:
+            now = site.levels({**LENDING, **MOVED})
+            lifted = all(now[path] > before[path] for path in MOVED)
+            return now[nightly] is True and (now[loader] or 0) < before[loader] and lifted
+
+        eventually(lent, 240, f"work is stopped and the floors rise; {operator.tail()}")
+        stopped = site.levels(LENDING)
+        assert site.used() <= 52_000
+
+        again = site.timed("up, in mid-event, work stopped", stack.up)
+        assert set(again) == {"same"}, again
+        job.retries = 5
+        site.change("peak_mbps: 12000", "peak_mbps: 12000\n    viewer_grace_seconds: 90")
+        third = site.timed("up, in mid-event, another field of the Job and of the relays changed", stack.up)
+        assert third["update"] == 2, third
+        assert site.cluster.get("Job", site.namespace, "nightly-1")["spec"]["backoffLimit"] == 5
+        assert site.levels(LENDING) == stopped
+
+        home = ("--operator-namespace", site.system)
+        told = site.cluster.run(sys.executable, "-m", "tidegate.cli.main", "release", "--all", "--now", *home)
+        assert "0 left" in told.stdout
+        assert {**site.levels(MOVED), **site.levels(LENDING)} == before
+        assert site.loans() == 0
+    finally:
+        operator.stop()
+    job.retries = 4
+    after = site.timed("up, after all was returned, the Job changed again", stack.up)
+    assert after["update"] == 1, "its suspend has its former owner again, so that nothing is refused"
+    assert site.levels(LENDING) == {path: before[path] for path in LENDING}
+
+
+@dataclass
+class Nightly:
+    """A Job that is laid by the same program, as a component of its own."""
+
+    namespace: str
+    retries: int = 6
+
+    def declare(self) -> None:
+        """Sixteen cores, which it says are not suspended."""
+        labels = {"workload": "nightly"}
+        container = {
+            "name": "work",
+            "image": "registry.example/nightly:1",
+            "resources": {"requests": {"cpu": "2", "memory": "1Gi"}},
+        }
+        pod = {
+            "metadata": {"annotations": {"tidegate.test/run": "3600s"}},
+            "spec": {"restartPolicy": "Never", "containers": [container], "nodeSelector": {"pool": self.namespace}},
+        }
+        spec = {
+            "suspend": False,
+            "parallelism": 8,
+            "completions": 8,
+            "backoffLimit": self.retries,
+            "template": pod,
+        }
+        metadata = {"name": "nightly-1", "namespace": self.namespace, "labels": labels}
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+        _Work("nightly", job)
+
+
+class _Work(component.Component):
+    """Anything, through the door that every component's objects pass."""
+
+    def __init__(self, name: str, given: Any) -> None:
+        super().__init__("tidegate:test:Work", name, None)
+        self.put(given)
+        self.finish()
 
 
 def test_without_ignore_changes_a_held_floor_would_stop_the_update(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
