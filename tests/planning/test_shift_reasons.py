@@ -174,3 +174,16 @@ def test_a_program_without_an_answer_has_none() -> None:
     x = program.variable(0, 5)
     program.row([(x, 1.0)], least=6.0)
     assert program.solve(seconds=5.0) is None
+
+
+def test_work_that_is_made_safe_now_and_then_loses_no_more_than_that_by_a_stop_hours_ahead() -> None:
+    """Two hours before the need nobody knows the last checkpoint before it, only that there will be one."""
+    asked = need("t", T0 + 7200, T0 + 9000, cores(1))
+    seen = replace(facts(cores(1)), works={"nightly": Work(10_000.0, T0 + 14_400)})
+    unknown = job("a", work="nightly", saved_at=T0)
+    plan = plan_pool(quick(), replace(seen, members=(unknown,)), [asked], T0)
+    one(plan, Reason.WORK_DEADLINE)
+    known = replace(unknown, saved_every=300.0)
+    plan = plan_pool(quick(), replace(seen, members=(known,)), [asked], T0)
+    assert plan.refusals == ()
+    assert plan.granted("trading", T0 + 7200) == cores(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from tidegate.planning.model import Ref
@@ -67,6 +68,7 @@ def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[Me
         pod=takes,
         started_at=started or 0.0,
         saved_at=_saved_at(document, started, now) if level else None,
+        saved_every=_saved_every(document) or math.inf,
     )
     return seen, Place(ref, metadata["uid"], FIELD), Held(level, manager)
 
@@ -85,13 +87,18 @@ def _saved_at(document: Json, started: float | None, now: float) -> float | None
     said = seconds_of((document["metadata"].get("annotations") or {}).get(SAVED_TIME))
     if said is not None:
         return max(said, started)
+    period = _saved_every(document)
+    return started + (now - started) // period * period if period is not None and now > started else started
+
+
+def _saved_every(document: Json) -> float | None:
     template = document["spec"].get("template") or {}
     every = ((template.get("metadata") or {}).get("annotations") or {}).get(SAVED_EVERY)
     try:
         period = float(every) if every is not None else 0.0
     except ValueError:
-        period = 0.0
-    return started + (now - started) // period * period if period > 0 and now > started else started
+        return None
+    return period if 0 < period < math.inf else None
 
 
 def seconds_of(text: object) -> float | None:

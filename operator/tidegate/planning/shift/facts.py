@@ -51,6 +51,7 @@ class MemberSeen:
     started_at: float = 0.0
     """When it was last started as a whole (a Job's ``startTime``); 0 when the pods alone tell."""
     saved_at: float | None = None
+    saved_every: float = math.inf
     seen: bool = True
     """False: it could not be looked at, and what stands here is old."""
 
@@ -159,6 +160,7 @@ def _member(one: MemberSeen, seen: PoolSeen, marks: Mapping[Ref, Mark], works: M
         used=occupancy.used,
         running_since=max(one.started_at, occupancy.youngest),
         saved_at=one.saved_at,
+        saved_every=one.saved_every,
         work=one.member if one.member in works else "",
         mark=marks.get(one.ref),
         seen=one.seen,

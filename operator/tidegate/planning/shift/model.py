@@ -213,6 +213,8 @@ class Member:
     """When the youngest of its running pods started (a Job's ``startTime``); minimum run counts from here."""
     saved_at: float | None = None
     """When its work was last safe: what it does after that is lost by a stop. None: a stop loses nothing."""
+    saved_every: float = math.inf
+    """Seconds after which its work is made safe again: a stop, however far ahead, loses no more. Infinite: unknown."""
     work: str = ""
     """Name of the work it does together with others (a key of ``PoolFacts.works``); empty: none with a deadline."""
     mark: Mark | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import NAMES, Resources
@@ -38,6 +38,8 @@ class Piece:
     """For a piece that is out: the promise; infinity else."""
     loss: float
     """Seconds of work that a stop now would lose."""
+    due: float = math.inf
+    """When it is planned back at the latest: its promise, less the time that the way back may take."""
 
     @property
     def stop_from(self) -> float:
@@ -55,24 +57,33 @@ class Stock:
     """Key of ``PoolFacts.works``; empty for work without a deadline."""
     saved_at: float | None
     """Of work with a deadline: since when it is at risk; None when a stop loses nothing."""
+    saved_every: float
+    """Most seconds of it that are at risk at a time."""
     pieces: tuple[Piece, ...]
     """In the order in which they are stopped: what is out or told already, then what loses least."""
 
 
-def stocks_of(pool: Pool, facts: PoolFacts, now: float) -> list[Stock]:
-    """All pieces of a pool, in a fixed order."""
-    found: dict[tuple[str, Resources, str, float | None], list[Piece]] = defaultdict(list)
+def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -> list[Stock]:
+    """All pieces of a pool, in a fixed order. ``slack``: seconds that a return may take; it is planned so much sooner."""
+    found: dict[tuple[str, Resources, str, float | None, float], list[Piece]] = defaultdict(list)
     for member in sorted(facts.members, key=lambda m: m.ref):
         lane = pool.lane(member.lane)
         if lane is not None and not member.unit.nothing:
             saved = _saved(member) if member.work else None
-            found[lane.name, member.unit, member.work, saved].extend(_pieces(member, lane, now))
+            every = math.inf if saved is None else member.saved_every
+            found[lane.name, member.unit, member.work, saved, every].extend(_pieces(member, lane, now))
     lanes = {lane.name: lane for lane in pool.lanes}
     stocks = []
-    for (name, size, work, saved), pieces in found.items():
+    for (name, size, work, saved, every), pieces in found.items():
+        pieces = [replace(piece, due=piece.return_by - slack) for piece in pieces]
         pieces.sort(key=lambda p: (not p.out, not p.told, p.loss, p.ref, -p.index))
-        stocks.append(Stock(lanes[name], size, work, saved, tuple(pieces)))
-    return sorted(stocks, key=lambda s: (s.lane.name, s.size.cpu, s.size.memory, s.work, s.saved_at or -math.inf))
+        stocks.append(Stock(lanes[name], size, work, saved, every, tuple(pieces)))
+    return sorted(stocks, key=_place)
+
+
+def _place(stock: Stock) -> tuple[str, int, int, str, float, float]:
+    size = stock.size
+    return stock.lane.name, size.cpu, size.memory, stock.work, stock.saved_at or -math.inf, stock.saved_every
 
 
 def _saved(member: Member) -> float | None:

@@ -219,11 +219,11 @@ class _Solving:
     def _window(self, piece: Piece) -> tuple[int, int] | None:
         """Numbers of the first and the last instant at which a piece that is out may come back; None: at any time."""
         times = self.problem.times
-        if max(piece.return_by, piece.free_at) >= times[-1]:
+        if max(piece.due, piece.free_at) >= times[-1]:
             return None
         drains = Rule.NOTICE in self.rules
         first = next(m for m, at in enumerate(times) if not drains or at >= piece.free_at - EPSILON)
-        last = max(m for m, at in enumerate(times) if m == 0 or at <= piece.return_by + EPSILON)
+        last = max(m for m, at in enumerate(times) if m == 0 or at <= piece.due + EPSILON)
         return first, max(first, last)
 
     def _guarantees(self) -> None:
@@ -277,7 +277,7 @@ class _Solving:
         if stopped >= deadline:
             return 0.0
         lost = 0.0 if stock.saved_at is None else max(0.0, stopped - stock.saved_at)
-        return min(free, deadline) - stopped + lost
+        return min(free, deadline) - stopped + min(lost, stock.saved_every)
 
     def _serve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None) -> list[int | None]:
         """What needs ask for must be free, seen from what is out and no longer drains."""
