@@ -1,0 +1,250 @@
+"""A checkout of the all-in-one stack, a real cluster, and a real Pulumi engine between them; for tests to change."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness import ROOT, ApiError, Cluster
+from pulumi import automation as auto
+from standin import serving
+
+from tidegate_stacks import component
+from tidegate_stacks.ownership import FIELD_MANAGER
+
+CRDS = os.environ.get("TIDEGATE_TEST_CRDS", "")
+JSON_PATCH = "application/json-patch+json"
+
+FLOORS = {
+    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/edge-cn-east": ("/spec/minReplicas", 40),
+    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/live-relay": ("/spec/minReplicas", 7),
+    "apis/apps/v1/namespaces/{ns}/statefulsets/cache-1/scale": ("/spec/replicas", 5),
+    "apis/apps/v1/namespaces/{ns}/deployments/batch-loader/scale": ("/spec/replicas", 3),
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/poolers/database-pooler/scale": ("/spec/replicas", 6),
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/clusters/database/scale": ("/spec/replicas", 4),
+    "apis/kueue.x-k8s.io/v1beta2/clusterqueues/batch-reports": (
+        "/spec/resourceGroups/0/flavors/0/resources/0/nominalQuota",
+        "20",
+    ),
+}
+"""What the operator moves, and to what."""
+
+PROTECTED = {"kubernetes:core/v1:Namespace", "kubernetes:postgresql.cnpg.io/v1:Cluster"}
+"""Types of what ``destroy`` leaves: the data, and the namespace that would take it along."""
+
+
+@dataclass
+class Site:
+    """A checkout of the project's stack, a cluster, and the engine between them."""
+
+    cluster: Cluster
+    folder: Path
+    environment: dict[str, str]
+    namespace: str
+    system: str
+    figures: list[str] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+
+    def stack(self, *, beside: Callable[[], None] | None = None) -> Any:
+        """The stack ``dev`` as it is shipped, in namespaces of this test's own; ``beside``: more of the program."""
+        program = str(self.folder / "__main__.py")
+        options = auto.LocalWorkspaceOptions(work_dir=str(self.folder), env_vars=self.environment)
+        return auto.create_or_select_stack(
+            stack_name="dev", project_name="tidegate-all-in-one", program=_running(program, beside), opts=options
+        )
+
+    def timed(self, name: str, run: Callable[[], Any]) -> dict[str, int]:
+        """One operation of the engine; what it changed, and how long it took, for the record."""
+        started = time.monotonic()
+        done = run()
+        changes = dict(done.summary.resource_changes or {})
+        self.figures.append(f"{name}: {json.dumps(changes)} in {time.monotonic() - started:.1f} s")
+        print(self.figures[-1])  # noqa: T201 - figures are the point
+        return changes
+
+    def change(self, old: str, new: str) -> None:
+        """Edit the stack's configuration, as a user would."""
+        path = self.folder / "Pulumi.dev.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def machine(self, cores: int) -> None:
+        """A node with the labels of the stack's pool."""
+        name = f"{self.namespace}-{len(self.nodes)}"
+        amounts = {"cpu": str(cores), "memory": "2Ti", "pods": "1000"}
+        metadata = {
+            "name": name,
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "labels": {"kubernetes.io/hostname": name, "pool": self.namespace},
+        }
+        status = {"allocatable": amounts, "capacity": amounts}
+        self.cluster.send(
+            "POST", "api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status}
+        )
+        self.nodes.append(name)
+
+    def disks(self, count: int) -> None:
+        """Volumes for pods that keep something; without, they are never scheduled."""
+        for number in range(count):
+            name = f"{self.namespace}-disk-{number}"
+            spec = {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": f"/disks/{name}"},
+            }
+            volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+            self.cluster.send("POST", "api/v1/persistentvolumes", volume)
+            self.volumes.append(name)
+
+    def used(self) -> int:
+        """Millicores that pods on those nodes request."""
+        pods = self.cluster.send("GET", f"api/v1/namespaces/{self.namespace}/pods")["items"]
+        asked = [
+            container["resources"]["requests"]["cpu"]
+            for pod in pods
+            if pod["spec"].get("nodeName") in self.nodes and pod["status"].get("phase") not in ("Succeeded", "Failed")
+            for container in pod["spec"]["containers"]
+        ]
+        return sum(int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu) for cpu in asked)
+
+    def move_floors(self) -> None:
+        """Write levels as the operator writes them."""
+        for path, (pointer, value) in FLOORS.items():
+            where = path.format(ns=self.namespace)
+            patch = [{"op": "replace", "path": pointer, "value": value}]
+            self.cluster.send("PATCH", where, patch, form=JSON_PATCH, fieldManager=FIELD_MANAGER)
+
+    def floors(self) -> dict[str, Any]:
+        """The same levels as they are."""
+        return self.levels({path: pointer for path, (pointer, _) in FLOORS.items()})
+
+    def levels(self, where: Mapping[str, str]) -> dict[str, Any]:
+        """Levels by the paths of their objects."""
+        return {path: self._value(path.format(ns=self.namespace), pointer) for path, pointer in where.items()}
+
+    def loans(self) -> int:
+        """How many the operator holds."""
+        return len(self.cluster.list("Loan", self.namespace)["items"])
+
+    def _value(self, path: str, pointer: str) -> Any:
+        document: Any = self.cluster.send("GET", path)
+        for key in pointer.strip("/").split("/"):
+            document = document[int(key)] if isinstance(document, list) else document.get(key)
+        return document
+
+    def exists(self, path: str) -> bool:
+        """Whether an object is there and stays."""
+        try:
+            return "deletionTimestamp" not in self.cluster.send("GET", path.format(ns=self.namespace))["metadata"]
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+
+    def clean(self) -> None:
+        """Take away what a test left beside its namespaces: objects of the cluster belong to no namespace."""
+        stack = self.stack()
+        if len(objects_of(stack)) > len(PROTECTED):
+            stack.destroy(exclude_protected=True)
+        for name in self.nodes:
+            self.cluster.send("DELETE", f"api/v1/nodes/{name}")
+        for name in self.volumes:
+            self.cluster.send("DELETE", f"api/v1/persistentvolumes/{name}")
+
+
+def _running(program: str, beside: Callable[[], None] | None) -> Callable[[], None]:
+    def run() -> None:
+        runpy.run_path(program, run_name="__main__")
+        if beside:
+            beside()
+
+    return run
+
+
+@contextmanager
+def prepared(tmp_path: Path) -> Iterator[Site]:
+    """The stack in a folder of its own, and a server that knows every kind."""
+    cluster = Cluster(os.environ["KUBECONFIG"])
+    cluster.open()
+    cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", CRDS)
+    folder = tmp_path / "stacks" / "all-in-one"
+    shutil.copytree(ROOT / "stacks" / "all-in-one", folder)
+    (tmp_path / "charts").symlink_to(ROOT / "charts")
+    (tmp_path / "state").mkdir()
+    tag = uuid.uuid4().hex[:6]
+    text = (folder / "Pulumi.dev.yaml").read_text()
+    text = text.replace("namespace: shop", f"namespace: shop-{tag}").replace("[shop]", f"[shop-{tag}]")
+    text = text.replace("nodes: {pool: hangzhou-a}", f"nodes: {{pool: shop-{tag}}}")
+    (folder / "Pulumi.dev.yaml").write_text(text.replace("tidegate-system", f"tidegate-{tag}"))
+    with serving(cluster, version("pulumi-kubernetes"), str(folder)) as port:
+        environment = {
+            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+            "PULUMI_HOME": str(tmp_path / "home"),
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DEBUG_PROVIDERS": f"kubernetes:{port}",
+        }
+        made = Site(cluster, folder, environment, f"shop-{tag}", f"tidegate-{tag}")
+        yield made
+        made.clean()
+        for namespace in (made.namespace, made.system):
+            cluster.run("kubectl", "delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+    cluster.close()
+
+
+@dataclass
+class Nightly:
+    """A Job that is laid by the same program, as a component of its own."""
+
+    namespace: str
+    retries: int = 6
+
+    def declare(self) -> None:
+        """Sixteen cores, which it says are not suspended."""
+        labels = {"workload": "nightly"}
+        container = {
+            "name": "work",
+            "image": "registry.example/nightly:1",
+            "resources": {"requests": {"cpu": "2", "memory": "1Gi"}},
+        }
+        pod = {
+            "metadata": {"annotations": {"tidegate.test/run": "3600s"}},
+            "spec": {"restartPolicy": "Never", "containers": [container], "nodeSelector": {"pool": self.namespace}},
+        }
+        spec = {
+            "suspend": False,
+            "parallelism": 8,
+            "completions": 8,
+            "backoffLimit": self.retries,
+            "template": pod,
+        }
+        metadata = {"name": "nightly-1", "namespace": self.namespace, "labels": labels}
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+        _Work("nightly", job)
+
+
+class _Work(component.Component):
+    """Anything, through the door that every component's objects pass."""
+
+    def __init__(self, name: str, given: Any) -> None:
+        super().__init__("tidegate:test:Work", name, None)
+        self.put(given)
+        self.finish()
+
+
+def objects_of(stack: Any) -> set[str]:
+    """Kinds of objects of the cluster that the stack still counts as its own."""
+    resources = stack.export_stack().deployment.get("resources", [])
+    return {one["type"] for one in resources if one["type"].startswith("kubernetes:")}
