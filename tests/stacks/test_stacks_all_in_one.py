@@ -14,7 +14,7 @@ ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make te
 import pulumi  # noqa: E402
 from test_stacks_checks import PROJECT, shipped  # noqa: E402
 
-from tidegate.api.parse import parse_policy  # noqa: E402
+from tidegate.api.parse import parse_policy, parse_pool  # noqa: E402
 from tidegate_policies.resources import kind_of  # noqa: E402
 from tidegate_policies.rules import RULES  # noqa: E402
 
@@ -61,6 +61,17 @@ def test_one_policy_moves_everything_that_scales(found: Any) -> None:
     assert {"cache-0", "cache-1", "cache-2", "database-pooler"} <= moved
 
 
+def test_what_asks_and_what_lends_meet_in_one_pool(found: Any) -> None:
+    (pool,) = [one.inputs for one in found.objects if one.kind == "CapacityPool"]
+    (policy,) = [one.inputs for one in found.objects if one.kind == "ScalingPolicy"]
+    lanes = {lane.name: lane for lane in parse_pool(pool, now=0.0).lanes}
+    asking = {target.name for target in parse_policy(policy).targets if target.lane}
+    assert parse_policy(policy).pool == pool["metadata"]["name"]
+    assert asking == {"cache-0", "cache-1", "cache-2", "live-relay"}
+    assert policy["metadata"]["namespace"] in lanes["trading"].allowed_namespaces
+    assert [member.name for member in lanes["data"].members] == ["loader", "nightly"]
+
+
 def test_the_operator_may_scale_every_kind_that_the_policy_names(found: Any) -> None:
     chart = found.find("Chart", "tidegate").inputs
     granted = {("apps", "Deployment"), ("apps", "StatefulSet")}
@@ -82,6 +93,7 @@ def test_the_rules_would_have_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     said = violations(ground.lay(program)[1])
     assert len([one for one in said if "spec.minReplicas" in one]) == 3
     assert any("a ScalingPolicy moves spec.replicas" in one for one in said)
+    assert any("batch-loader: a CapacityPool moves spec.replicas" in one for one in said)
 
 
 def test_the_program_is_configuration_wiring_and_exports_only() -> None:

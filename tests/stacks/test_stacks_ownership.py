@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.api import base
 from tidegate.planning.model import MANAGER
-from tidegate.targets import hpa
+from tidegate.targets import hpa, jobs
 from tidegate_stacks import ownership
 
 
@@ -20,6 +20,11 @@ def test_operator_and_components_speak_of_the_same_group_and_field_manager() -> 
 
 def test_the_floor_that_the_operator_writes_is_ignored() -> None:
     assert hpa.FIELD.strip("/").replace("/", ".") in ownership.ignored(hpa.API_VERSION, hpa.KIND)
+
+
+def test_what_the_operator_writes_to_stop_work_is_ignored() -> None:
+    assert ownership.ignored(jobs.API_VERSION, "Job") == [jobs.FIELD.strip("/").replace("/", ".")]
+    assert ownership.ignored("apps/v1", "Deployment") == ["spec.replicas"]
 
 
 @pytest.mark.parametrize(
