@@ -153,6 +153,20 @@ def test_lines_come_in_the_order_of_what_they_tell() -> None:
     assert sum("1 Job" in line for line in lines) == 4
 
 
+def test_a_terminal_shows_bars_books_and_what_happened_last() -> None:
+    made = recording()
+    made.pool_summary = "data: 1 lent"
+    clock = ScheduledClock(0.0, night.MIDNIGHT, ((night.FIRST, 1.0),), real=lambda: 0.0)
+    console = Console(width=100, height=50, record=True, file=StringIO(), force_terminal=True)
+    timeline = NightTimeline(console, PLAYED, clock, made, lambda: night.MIDNIGHT - 200)
+    with timeline.showing():
+        timeline.update()
+    told = console.export_text()
+    assert "23:56:40 ██▒▒▒▒▒▒" in told
+    assert "pool: data: 1 lent" in told
+    assert "1 Job stopped" in told
+
+
 def test_the_picture_is_one_file_in_light_and_dark() -> None:
     svg = picture(result())
     ElementTree.fromstring(svg)

@@ -119,6 +119,8 @@ class NightResult:
                 "moved_later": book.moved_later,
                 "stopped_without": len(book.unpromised),
             },
+            "units_told": self._units("told"),
+            "units_stopped": self._units("stopped"),
             "work_lost_unit_seconds": round(recording.work_lost, 1),
             "work_done_unit_seconds": round(self.work_done, 1),
             "deadline_met": self.deadline_met,
@@ -143,6 +145,10 @@ class NightResult:
             "writes": recording.level_writes,
             "write_requests": recording.write_requests,
         }
+
+    def _units(self, what: str) -> int:
+        """Units that something was done to. More are told than are stopped where a plan changed meanwhile."""
+        return sum(one.units for one in self.recording.happenings if one.what == what)
 
     @property
     def returned(self) -> bool:

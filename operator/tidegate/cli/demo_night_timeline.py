@@ -52,7 +52,7 @@ class NightTimeline(Timeline):
     def _picture(self) -> RenderableType:
         now = self._seen_to()
         bars = [_colored(bar_line(at, held)) for at, held in shown_bars(self._night.lanes, now)[-BARS:]]
-        bars.append(_colored(bar_line(now, self._night.lanes.now)))
+        bars.append(_colored(bar_line(now, self._night.lanes.at(now))))
         over, going = batches(list(self._night.happenings), now)
         told = [(batch.first, str(batch)) for batch in (*over, *going)]
         told += [(d.at, sentence(d)) for d in self._recording.decisions()]
