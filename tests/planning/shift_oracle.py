@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from itertools import product
 
 from tidegate.planning.resources import NAMES, Resources, total
-from tidegate.planning.shift.model import Drain, Member, Pool, PoolFacts
+from tidegate.planning.shift.model import Drain, Member, MemberKind, Pool, PoolFacts
 
-RUN, DRAIN, OUT = "run", "drain", "out"
+RUN, LEAVE, DRAIN, OUT = "run", "leave", "drain", "out"
 State = tuple[str, int, bool]
-"""(run, seconds until it may stop) | (drain, seconds until free) | (out, 0); and whether it owes a promise."""
+"""(run, seconds until it may stop) | (leave: drains since a stop of ours, or drain: since one before now; seconds until
+free) | (out, 0); and whether it owes a promise."""
 Spent = tuple[float, ...]
 """Unit-seconds that each work has lost."""
 
@@ -34,6 +35,8 @@ class Thing:
     first: State
     due: int | None
     """The instant by which it is back, for one that is out and was promised."""
+    whole: bool
+    """It is one of several replicas: whoever of them leaves before their promise owes it too."""
 
 
 def timetable_exists(pool: Pool, facts: PoolFacts, loads: Sequence[Resources], now: int) -> bool:
@@ -109,7 +112,8 @@ class _Search:
         for thing, (kind, count, owes) in zip(self.things, state, strict=True):
             drain = thing.drain
             rest, free = int(max(drain.minimum_run, drain.notice)), int(drain.seconds)
-            stopped = ((DRAIN, free, False) if free else (OUT, 0, False), self._stop_cost(thing, at))
+            joins = thing.whole and thing.due is not None and at < thing.due
+            stopped = ((LEAVE, free, joins) if free else (OUT, 0, joins), self._stop_cost(thing, at))
             late = owes and thing.due is not None and at >= thing.due
             if kind == OUT:
                 mine: list[tuple[State, float]] = [] if late else [((kind, count, owes), 0.0)]
@@ -117,6 +121,8 @@ class _Search:
                 if rest == 0 and free and self._known(thing):  # back, and told to stop again in the same moment
                     mine.append(stopped)
                 options.append(mine)
+            elif thing.whole and thing.due == at and not free:  # they all run at that instant, and are seen to
+                options.append([((kind, count, owes), 0.0)])
             elif kind == RUN and count == 0 and self._known(thing):
                 options.append([((kind, count, owes), 0.0), stopped])
             else:
@@ -142,8 +148,8 @@ class _Search:
     def _lose(self, spent: Spent, cost: Spent, state: tuple[State, ...], tick: int) -> Spent:
         """A second in which things are out, or drain since a stop of ours; old drains were never counted on."""
         lost = [a + b for a, b in zip(spent, cost, strict=True)]
-        for thing, (kind, _, owes) in zip(self.things, state, strict=True):
-            if thing.work not in self.facts.works or kind == RUN or (kind == DRAIN and owes):
+        for thing, (kind, _, _) in zip(self.things, state, strict=True):
+            if thing.work not in self.facts.works or kind in (RUN, DRAIN):
                 continue
             if self.now + tick < self.facts.works[thing.work].deadline:
                 lost[self.works.index(thing.work)] += 1.0
@@ -161,7 +167,7 @@ class _Search:
             mine = [(t, one) for t, one in zip(self.things, state, strict=True) if t.lane == name]
             runs = self.facts.use(name).standing + total(t.size for t, one in mine if one[0] == RUN)
             # What drained before now cannot be called back: more than that is never needed.
-            could = self.facts.use(name).standing + total(t.size for t, one in mine if not (one[0] == DRAIN and one[2]))
+            could = self.facts.use(name).standing + total(t.size for t, one in mine if one[0] != DRAIN)
             if not floor.least(could).fits(runs):
                 return False
         return True
@@ -176,12 +182,11 @@ def _things(member: Member, drain: Drain, now: int) -> Iterator[Thing]:
         draining = max(-(-held.of(n) // member.unit.of(n)) for n in NAMES if member.unit.of(n) > 0)
         if not member.seen:
             draining = mark.original - mark.asked
-    dues = [p.at for p in mark.promises for _ in range(p.units)] if mark else []
+    whole = member.kind is MemberKind.SCALE
+    due = math.floor(mark.return_by) if mark is not None and mark.promises else None
     for index in range(member.original):
-        due: int | None = None
         if mark is not None and index >= mark.asked:
             number = index - mark.asked
-            due = math.floor(dues[number]) if number < len(dues) else None
             if number < draining:
                 stopped = min((s.at for s in mark.stops if s.level <= index), default=-math.inf)
                 free = stopped + drain.seconds
@@ -192,7 +197,7 @@ def _things(member: Member, drain: Drain, now: int) -> Iterator[Thing]:
         else:
             told = min((n.at for n in mark.notices if n.level <= index), default=now) if mark else now
             first = (RUN, max(0, math.ceil(told + drain.notice - now), math.ceil(_ripe(member, drain) - now)), False)
-        yield Thing(member.lane, member.unit, drain, member.work, saved if member.work else None, first, due)
+        yield Thing(member.lane, member.unit, drain, member.work, saved if member.work else None, first, due, whole)
 
 
 def _ripe(member: Member, drain: Drain) -> float:
@@ -202,15 +207,15 @@ def _ripe(member: Member, drain: Drain) -> float:
 def _alike(thing: Thing) -> tuple[object, ...]:
     saved = -math.inf if thing.saved is None else thing.saved
     due = math.inf if thing.due is None else thing.due
-    return thing.lane, thing.size.cpu, thing.size.memory, thing.work, saved, due
+    return thing.lane, thing.size.cpu, thing.size.memory, thing.work, saved, due, thing.whole
 
 
 def _age(state: State) -> State:
     kind, count, owes = state
     if kind == RUN:
         return (RUN, max(0, count - 1), owes)
-    if kind == DRAIN:
-        return (OUT, 0, owes) if count <= 1 else (DRAIN, count - 1, owes)
+    if kind in (DRAIN, LEAVE):
+        return (OUT, 0, owes) if count <= 1 else (kind, count - 1, owes)
     return state
 
 

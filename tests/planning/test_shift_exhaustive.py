@@ -86,9 +86,9 @@ def works(draw: st.DrawFn, number: int, lanes: list[Lane], names: list[str]) -> 
     if out:
         drains = 0 if draw(st.booleans()) else draw(st.integers(0, out))
         ago = draw(st.integers(0, 3))
-        dues = sorted(draw(st.integers(NOW - 1, END + 3)) for _ in range(out))
+        due = draw(st.integers(NOW - 1, END + 3))
         stops = (Notice(left, NOW - ago),) if drains else ()
-        promises = tuple(Promised(float(due), dues.count(due)) for due in sorted(set(dues)))
+        promises = (Promised(float(due), out),)
         mark = Mark(many, left, NOW - ago, tuple(notices), stops, NOW - 5.0, NOW + 5.0, promises, (f"{NS}/core/t0",))
         used = left + drains
     elif notices:

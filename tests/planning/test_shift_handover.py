@@ -159,8 +159,8 @@ def test_a_notice_given_while_a_stop_is_still_unwritten_is_told_too() -> None:
     assert stored.notices == (Notice(2, T0 - 30),)
 
 
-def test_units_return_one_by_one_as_there_is_room_and_the_earliest_promise_first() -> None:
-    promises = (Promised(T0 + 100, 1), Promised(T0 + 200, 2))
+def test_units_return_one_by_one_as_there_is_room_and_the_rest_keeps_its_promise() -> None:
+    promises = (Promised(T0 + 200, 3),)
     mark = Mark(4, 1, T0 - 600, (), (), T0 - 500, T0, promises, WANTED.needs)
     _, done, stored = at(T0, loader(units=1, mark=mark), room=cores(2))
     assert done == [Do.RESUME]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from shift_stage import CORES, Deaths, Json, Killed, Leader, Sample, Stage, event, policy, pool
 
+from tidegate.api.walltime import from_rfc3339
 from tidegate.planning.decision import Outcome
 from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
@@ -186,3 +187,62 @@ async def test_a_change_of_leader_makes_no_difference(stage: Stage, at: float) -
     never_oversold(stage.samples)
     assert stage.levels() == _known["one"][1]
     assert stage.loans() == []
+
+
+def promised(stage: Stage) -> dict[str, float]:
+    """The last promise of each piece of work that is out."""
+    found: dict[str, float] = {}
+    for loan in stage.loans():
+        for one in loan["spec"].get("handOver", {}).get("promises", []):
+            name, at = loan["spec"]["target"]["name"], from_rfc3339(one["time"])
+            found[name] = max(found.get(name, 0.0), at)
+    return found
+
+
+def was_back(stage: Stage, due: dict[str, float], since: float) -> None:
+    """Every piece of work ran again by its promise: no loan ever shows one that has passed."""
+    for beat in stage.beats:
+        for member in beat.plan.pools["hangzhou-a"].facts.members:
+            if member.mark is not None:
+                assert member.mark.due_back >= beat.now - 10.0, f"{member.ref} at {beat.now - since:+.0f}"
+    for name, at in due.items():
+        if name != "loader":  # its replicas are alike: some come back while others go
+            assert any(name not in s.out for s in stage.samples if since < s.at <= at), f"{name} by {at - since:+.0f}"
+
+
+async def test_an_event_that_is_extended_keeps_every_promise_and_other_work_takes_its_turn(stage: Stage) -> None:
+    start = opening(stage)
+    loop, client = await stage.operator()
+    await stage.play(loop, start + 60.0, step=10.0)
+    due = promised(stage)
+    stage.put(event(start, units=26, seconds=2400))
+    await stage.play(loop, start + 1000.0, step=10.0)
+    await client.close()
+    assert max(due.values()) < start + 900.0
+    never_oversold(stage.samples)
+    told_in_time(stage)
+    was_back(stage, due, start)
+    assert min(s.ready for s in stage.samples if s.at >= start) == 26, "and trading keeps its own"
+
+
+async def test_where_turns_leave_a_gap_trading_comes_down_for_the_promise_and_is_told_so() -> None:
+    """All that is not lent is data's guarantee: nobody can leave before somebody is back."""
+    stage = await Stage.open([pool(guaranteePercent=35, **QUICK), policy()], jobs=JOBS, nodes=NODES)
+    before, start = stage.levels(), opening(stage)
+    loop, client = await stage.operator()
+    await stage.play(loop, start + 60.0, step=10.0)
+    due = promised(stage)
+    last = max(due.values())
+    stage.put(event(start, units=26, seconds=2400))
+    await stage.play(loop, last + 60.0, step=10.0)
+    never_oversold(stage.samples)
+    was_back(stage, due, start)
+    assert min(s.used["warehouse"] for s in stage.samples) >= NODES * CORES * 35 // 100
+    assert min(s.ready for s in stage.samples if start < s.at <= last) < 26
+    said = [b.plan.verdicts[EVENT] for b in stage.beats if start < b.now < last - 60.0 and EVENT in b.plan.verdicts]
+    assert (Outcome.BLOCKED, Reason.GIVE_BACK_PROMISE) in [(v.outcome, v.reason) for v in said]
+    stage.store.delete_event(EVENT)
+    await stage.play(loop, last + 500.0, step=10.0)
+    await client.close()
+    await stage.close()
+    assert stage.levels() == before

@@ -40,6 +40,8 @@ class PoolLimit:
     units: int
     reason: Reason
     message: str
+    cut: int | None = None
+    """What is left of it when its machines are promised back: there the floor has to come down, need or not."""
 
 
 @dataclass(frozen=True, slots=True)

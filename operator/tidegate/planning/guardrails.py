@@ -118,9 +118,11 @@ def scaler_maximum(facts: Facts, level: int) -> Judgement | None:
 
 
 def pool_limit(facts: Facts, level: int) -> Judgement | None:
-    """No further up than the pool has machines for, and never down for its sake."""
+    """No further up than the pool has machines for; down only where they are promised back."""
     if facts.pool is None:
         return None
+    if facts.pool.cut is not None and level > facts.pool.cut:
+        return Judgement(Reason.GIVE_BACK_PROMISE, facts.pool.cut, f"{level} units needed: {facts.pool.message}")
     most = max(facts.pool.units, facts.current)
     if level <= most:
         return None

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tidegate.planning.decision import PoolLimit, PoolRefusal
+from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, TargetSpec, World
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.facts import Holder, Standing, facts_of
 from tidegate.planning.shift.handover import State
-from tidegate.planning.shift.model import Need, PoolFacts, PoolWorld
-from tidegate.planning.shift.needs import levels_of, needs_of
+from tidegate.planning.shift.model import Need, PoolFacts, PoolWorld, amount_at
+from tidegate.planning.shift.needs import LEAVING, levels_of, needs_of
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.plan import plan_pool
 from tidegate.planning.shift.step import PoolStep, step
@@ -29,6 +30,9 @@ KEEP = 30.0
 """Seconds for which a pool's timetable is kept while what it was made from stands. Judgment: the loop's two beats."""
 WATCHING = 3.0
 """Seconds until a hand-over that waits for machines is looked at again."""
+WAY_BACK = 45.0
+"""Seconds before its promise that work is planned back: for the look at which its machines are seen free, the write,
+and the others' drain when they take its turn. Judgment: three beats."""
 _WAITING = {State.DRAIN, State.HOLD, State.GIVE_BACK}
 
 
@@ -136,7 +140,7 @@ class PoolPlanner:
         made = self._made.get(one.pool.name)
         if made is not None and made.at <= now < made.at + KEEP and made.inputs == inputs:
             return made.plan
-        plan = plan_pool(one.pool, facts, needs, now, promises=one.promises)
+        plan = plan_pool(one.pool, facts, needs, now, promises=one.promises, slack=WAY_BACK)
         self._made[one.pool.name] = _Made(now, inputs, plan)
         return plan
 
@@ -209,7 +213,29 @@ def _limit(
         return None
     allowed = [view.step.balance.allowed.get(key, NOTHING) for key in mine]
     units = target.rest + sum(target.unit.units_in(amount) for amount in allowed if not amount.nothing)
+    cut = _cut(target, view, needs) if any(r.reason is Reason.GIVE_BACK_PROMISE for r in refusals) else None
     for refusal in refusals:
         if refusal.start <= view.plan.now:
-            return PoolLimit(units, refusal.reason, refusal.message)
+            return PoolLimit(units, refusal.reason, refusal.message, cut)
     return PoolLimit(units, Reason.POOL_LIMIT, f"{units} units is what the pool has free now; more follows")
+
+
+def _cut(target: PoolTarget, view: PoolView, needs: Iterable[Need]) -> int | None:
+    """Units that the floor has to come down to by now, so that its pods are gone when their machines are promised back.
+
+    Where less is granted than needed, the fall counts from as long before as the steps down and the pods' leaving take.
+    """
+    loan, level, unit = target.observed.loan, target.observed.level, target.unit
+    if loan is None or level is None or unit is None:
+        return None
+    granted = [step for grant in view.plan.grants if grant.owner == target.owner for step in grant.steps]
+    wanted = [step for need in needs if need.owner == target.owner for step in need.steps]
+    pace = target.policy.release.step_per_minute * max(loan.highest, 1) / 60.0
+    cut: int | None = None
+    for at in {view.plan.now, *(one.end for one in granted)}:
+        left = amount_at(granted, at)
+        units = target.rest + (0 if left.nothing else unit.units_in(left))
+        early = (max(loan.highest, level) - units) / pace + RELEASE_INTERVAL + LEAVING
+        if not amount_at(wanted, at).fits(left) and view.plan.now >= at - early:
+            cut = units if cut is None else min(cut, units)
+    return cut

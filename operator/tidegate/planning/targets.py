@@ -79,15 +79,18 @@ def decide(
     plain, line = line, boosted(line, say.overrides)
     wanted_line = line if acting or observed.loan is None else None
     announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
+    due, soon = _due(wanted_line, target, observed, now), _soon(wanted_line, target, now)
+    if say.limit is not None and say.limit.cut is not None:
+        soon = min(soon, say.limit.cut)
     facts = Facts(
         now=now,
         policy=policy,
         target=target,
         settings=settings,
         observed=observed,
-        due=_due(wanted_line, target, observed, now),
+        due=due,
         need=line.need_at(now) if line else 0,
-        soon=_soon(wanted_line, target, now),
+        soon=soon,
         live=live,
         blind_since=blind_since,
         ended_at=wanted_line.ended_before(now) if wanted_line else -math.inf,

@@ -26,8 +26,13 @@ PIECE_TIMES_MOST = 16
 """Instants at which more pieces may stop that are told apart."""
 
 
-def instants(asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work], now: float) -> tuple[float, ...]:
-    """Now, the end of all needs, and between them the instants at which something may change."""
+def instants(
+    asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work], now: float, *, turns: bool
+) -> tuple[float, ...]:
+    """Now, the end of all needs, and between them the instants at which something may change.
+
+    ``turns``: also instants at which one piece may take another's place, as promises and deadlines may ask for.
+    """
     end = max(step.end for ask in asks for step in ask.steps)
     edges = {t for ask in asks for step in ask.steps for t in (step.start, step.end) if now < t < end}
     forced = {one.deadline for one in works}
@@ -35,14 +40,14 @@ def instants(asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work]
     pieces: set[float] = set()
     for stock in stocks:
         for piece in stock.pieces:
-            forced |= {piece.return_by} if piece.return_by < math.inf else set()
+            forced |= {piece.due} if piece.due < math.inf else set()
             fixed |= {piece.free_at} if piece.out else set()
             pieces |= set() if piece.out else {piece.stop_from + stock.lane.drain.seconds}
     inside = sorted(t for t in pieces if now < t < end)
     every = max(1, -(-len(inside) // PIECE_TIMES_MOST))
     fixed |= set(inside[every - 1 :: every]) | set(inside[-1:])
     times = edges | {t for t in fixed | forced if now < t < end} | {now, end}
-    if forced:
+    if forced and turns:
         times |= _between(times, now, end)
     return _fewer(sorted(times), [ask.steps for ask in asks])
 

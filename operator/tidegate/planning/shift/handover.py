@@ -10,8 +10,7 @@ next ``advance`` says the same. A write that was stored and not made is made; on
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -23,8 +22,6 @@ from tidegate.planning.shift.outcome import Lending
 
 SAME = 5.0
 """Seconds by which times may differ and not be worth a write. Judgment."""
-PROMISES_MOST = 16
-"""Different promises of one member that are kept apart."""
 WANTED_BY_MOST = 16
 """Owners of needs that a mark lists."""
 
@@ -100,6 +97,8 @@ class _Aim:
     """Level by the lendings whose notice is due."""
     current: tuple[Lending, ...]
     """Lendings whose notice is due and that are not over."""
+    promise: float
+    """When all is back that is out by then without a break."""
 
 
 def advance(
@@ -144,7 +143,16 @@ def advance(
 def _aim(member: Member, lendings: Sequence[Lending], now: float) -> _Aim:
     current = tuple(one for one in lendings if one.notify_at <= now < one.until)
     stopped = sum(one.stop_at <= now for one in current)
-    return _Aim(member.original - stopped, member.original - len(current), current)
+    return _Aim(member.original - stopped, member.original - len(current), current, _promise(lendings, now))
+
+
+def _promise(lendings: Sequence[Lending], now: float) -> float:
+    """When all is back that leaves now, or before that is back."""
+    until = promise = now
+    for one in sorted(lendings, key=lambda one: one.stop_at):
+        if one.stop_at <= until:
+            until, promise = max(until, one.until), max(promise, one.return_by)
+    return promise
 
 
 def _new_mark(member: Member, now: float) -> Mark:
@@ -167,31 +175,18 @@ def _remember(mark: Mark, aim: _Aim, lane: Lane, now: float) -> Mark:
         )
     if mark.until > now:
         sooner = now + lane.give_back_within
-        return replace(
-            mark, until=now, promises=_folded(min(p.at, sooner) for p in mark.promises for _ in range(p.units))
-        )
+        return replace(mark, until=now, promises=tuple(p._replace(at=min(p.at, sooner)) for p in mark.promises))
     return mark
 
 
-def _promised(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> tuple[Promised, ...]:
-    """The promises once the level has moved: more units out bring theirs, units that return take the earliest away."""
-    kept = [p.at for p in mark.promises for _ in range(p.units)]
-    back = level - mark.asked
-    if back >= 0:
-        return _folded(kept[back:])
-    offered = Counter(one.return_by for one in aim.current if one.stop_at <= now) - Counter(kept)
-    fresh = sorted(offered.elements())[:-back]
-    latest = max([*fresh, *kept], default=now + lane.give_back_within)
-    return _folded([*kept, *fresh, *[latest] * (-back - len(fresh))])
-
-
-def _folded(times: Iterable[float]) -> tuple[Promised, ...]:
-    """Promises of single units as they are stored; beyond ``PROMISES_MOST`` the nearest are told as the earlier."""
-    counts = sorted(Counter(times).items())
-    while len(counts) > PROMISES_MOST:
-        at = min(range(len(counts) - 1), key=lambda i: counts[i + 1][0] - counts[i][0])
-        counts[at : at + 2] = [(counts[at][0], counts[at][1] + counts[at + 1][1])]
-    return tuple(Promised(at, units) for at, units in counts)
+def _promised(mark: Mark, level: int, aim: _Aim) -> tuple[Promised, ...]:
+    """The promise once the level has moved. It is one for all that is out, made at the first stop, and moves no more:
+    which of several replicas run cannot be told, so that one that takes another's turn is nothing that anybody sees.
+    """
+    units = mark.original - level
+    if units <= 0:
+        return ()
+    return (Promised(mark.return_by if mark.promises else aim.promise, units),)
 
 
 def _differs(fresh: Mark, mark: Mark) -> bool:
@@ -231,7 +226,7 @@ def _moved(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> Mark:
     if level < mark.asked:
         notices = tuple(n for n in mark.notices if n.level < level)
         stops = (*(one for one in mark.stops if one.at > now - lane.drain.seconds), Notice(level, now))
-    promises = _promised(mark, level, aim, lane, now)
+    promises = _promised(mark, level, aim)
     moved = replace(mark, asked=level, asked_at=now, notices=notices, stops=stops, promises=promises)
     return _remember(moved, aim, lane, now)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import NAMES, Resources
-from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts
+from tidegate.planning.shift.model import Lane, Member, MemberKind, Pool, PoolFacts
 
 OVERDUE = 1.0
 """Seconds after now at which machines are expected that should have been seen free before: they are late, and said to
@@ -61,29 +61,38 @@ class Stock:
     """Most seconds of it that are at risk at a time."""
     pieces: tuple[Piece, ...]
     """In the order in which they are stopped: what is out or told already, then what loses least."""
+    whole_by: float = math.inf
+    """When all of it is planned back, for a ``/scale`` that is out in part: which of its replicas run cannot be told,
+    so that it is promised back as a whole.
+    """
 
 
 def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -> list[Stock]:
-    """All pieces of a pool, in a fixed order. ``slack``: seconds that a return may take; it is planned so much sooner."""
-    found: dict[tuple[str, Resources, str, float | None, float], list[Piece]] = defaultdict(list)
+    """All pieces of a pool, in a fixed order. ``slack``: seconds that a return may take, and is planned sooner."""
+    found: dict[tuple[str, Resources, str, float | None, float, Ref | None], list[Piece]] = defaultdict(list)
+    whole_by: dict[Ref | None, float] = {}
     for member in sorted(facts.members, key=lambda m: m.ref):
         lane = pool.lane(member.lane)
         if lane is not None and not member.unit.nothing:
             saved = _saved(member) if member.work else None
             every = math.inf if saved is None else member.saved_every
-            found[lane.name, member.unit, member.work, saved, every].extend(_pieces(member, lane, now))
+            apart = member.ref if member.kind is MemberKind.SCALE and member.mark and member.mark.promises else None
+            if apart is not None and member.mark is not None:
+                whole_by[apart] = member.mark.return_by - slack
+            found[lane.name, member.unit, member.work, saved, every, apart].extend(_pieces(member, lane, now))
     lanes = {lane.name: lane for lane in pool.lanes}
     stocks = []
-    for (name, size, work, saved, every), pieces in found.items():
+    for (name, size, work, saved, every, apart), pieces in found.items():
         pieces = [replace(piece, due=piece.return_by - slack) for piece in pieces]
         pieces.sort(key=lambda p: (not p.out, not p.told, p.loss, p.ref, -p.index))
-        stocks.append(Stock(lanes[name], size, work, saved, every, tuple(pieces)))
+        by = whole_by.get(apart, math.inf)
+        stocks.append(Stock(lanes[name], size, work, saved, every, tuple(pieces), by))
     return sorted(stocks, key=_place)
 
 
-def _place(stock: Stock) -> tuple[str, int, int, str, float, float]:
-    size = stock.size
-    return stock.lane.name, size.cpu, size.memory, stock.work, stock.saved_at or -math.inf, stock.saved_every
+def _place(stock: Stock) -> tuple[str, int, int, str, float, float, Ref]:
+    size, saved, first = stock.size, stock.saved_at or -math.inf, min(piece.ref for piece in stock.pieces)
+    return stock.lane.name, size.cpu, size.memory, stock.work, saved, stock.saved_every, first
 
 
 def _saved(member: Member) -> float | None:

@@ -32,14 +32,21 @@ TOLERANCE = 1e-5
 
 
 def plan_pool(
-    pool: Pool, facts: PoolFacts, needs: Iterable[Need], now: float, *, promises: Iterable[Promise] = ()
+    pool: Pool,
+    facts: PoolFacts,
+    needs: Iterable[Need],
+    now: float,
+    *,
+    promises: Iterable[Promise] = (),
+    slack: float = 0.0,
 ) -> PoolPlan:
     """Decide for all needs of a pool together.
 
     ``promises`` are those of the last plan (``PoolPlan.promises``): who was granted first keeps its place. Needs that
-    are over are ignored. The order of needs, members and promises does not matter.
+    are over are ignored. The order of needs, members and promises does not matter. ``slack``: seconds that a return may
+    take; what is promised back is planned back so much sooner.
     """
-    planning = _Planning(pool, facts, now)
+    planning = _Planning(pool, facts, now, slack)
     allowed = planning.allowed(need for need in needs if need.end > now)
     asks = planning.capped(asks_of(pool, facts, allowed, promises, now))
     lendings = planning.serve(asks) if asks else {}
@@ -49,9 +56,9 @@ def plan_pool(
 class _Planning:
     """One planning of one pool."""
 
-    def __init__(self, pool: Pool, facts: PoolFacts, now: float) -> None:
+    def __init__(self, pool: Pool, facts: PoolFacts, now: float, slack: float) -> None:
         self.pool, self.facts, self.now = pool, facts, now
-        self.stocks = tuple(stocks_of(pool, facts, now))
+        self.stocks = tuple(stocks_of(pool, facts, now, slack=slack))
         self.grants: list[Grant] = []
         self.refusals: list[Refusal] = []
 
@@ -92,18 +99,15 @@ class _Planning:
 
     def serve(self, asks: Sequence[Ask]) -> dict[Ref, tuple[Lending, ...]]:
         """Grant all, or one after the other; the lendings that this takes."""
-        facts = self.facts
-        times = instants(asks, self.stocks, facts.works.values(), self.now)
-        bases = {lane.name: base_of(lane, facts) for lane in self.pool.lanes}
-        limits = {lane.name: (bases[lane.name] - floor_of(lane, facts)).positive for lane in self.pool.lanes}
-        free = facts.capacity - facts.reserve - total(bases.values())
-        problem = Problem(times, self.stocks, free, limits, facts.works)
-        profiles = [amounts(ask.steps, times) for ask in asks]
-        loads: Sequence[Resources] = [total(profile[k] for profile in profiles) for k in range(problem.spans)]
+        problem, profiles, loads = self._problem(asks, turns=False)
         if all(load.fits(problem.free) for load in loads):
             self.grants = [_grant(ask, ask.steps) for ask in asks]
             return {}
+        # First without taking turns: whoever is out stays out for its need, and nothing moves without need.
         timetable = _solve(problem, loads) if _ever(problem, loads) else None
+        if timetable is None:
+            problem, profiles, loads = self._problem(asks, turns=True)
+            timetable = _solve(problem, loads) if _ever(problem, loads) else None
         if timetable is not None:
             self.grants = [_grant(ask, ask.steps) for ask in asks]
         else:
@@ -113,6 +117,19 @@ class _Planning:
         if timetable is None:  # the time was over before anything was found, and nothing is granted
             return {}
         return lendings_of(problem, timetable, [(g.owner, g.steps) for g in self.grants])
+
+    def _problem(
+        self, asks: Sequence[Ask], *, turns: bool
+    ) -> tuple[Problem, list[tuple[Resources, ...]], Sequence[Resources]]:
+        """(what a timetable is made out of, what each ask takes of its spans, all asks together)."""
+        facts = self.facts
+        times = instants(asks, self.stocks, facts.works.values(), self.now, turns=turns)
+        bases = {lane.name: base_of(lane, facts) for lane in self.pool.lanes}
+        limits = {lane.name: (bases[lane.name] - floor_of(lane, facts)).positive for lane in self.pool.lanes}
+        free = facts.capacity - facts.reserve - total(bases.values())
+        problem = Problem(times, self.stocks, free, limits, facts.works)
+        profiles = [amounts(ask.steps, times) for ask in asks]
+        return problem, profiles, [total(profile[k] for profile in profiles) for k in range(problem.spans)]
 
     def _in_line(
         self, problem: Problem, asks: Sequence[tuple[Ask, Sequence[Resources]]], loads: Sequence[Resources]

@@ -209,12 +209,23 @@ class _Solving:
         Each has a window to return in. There is a return for each if, and only if, every stretch of time has as many
         returns as there are windows that lie inside it (Hall's theorem, for intervals).
         """
+        if stock.whole_by < self.problem.times[-1]:
+            self._whole(number, stock)
         windows = [w for p in stock.pieces if p.out and (w := self._window(p)) is not None]
         for first in {w[0] for w in windows}:
             for last in {w[1] for w in windows}:
                 inside = sum(first <= w[0] and w[1] <= last for w in windows)
                 if inside:
                     self.program.row([(self.returns[number][m], 1.0) for m in range(first, last + 1)], least=inside)
+
+    def _whole(self, number: int, stock: Stock) -> None:
+        """All of it is back at one instant, but for what drains from before; nothing leaves across that instant."""
+        times, by = self.problem.times, stock.whole_by
+        last = max(m for m, at in enumerate(times) if m == 0 or at <= by + EPSILON)
+        self.program.row([(self.out[number][last], 1.0)], most=self.draining[number][last])
+        for m, at in enumerate(times):
+            if at > by + EPSILON and at - self._drain(stock) < by - EPSILON:
+                self.program.row([(self.stops[number][m], 1.0)], most=0.0)
 
     def _window(self, piece: Piece) -> tuple[int, int] | None:
         """Numbers of the first and the last instant at which a piece that is out may come back; None: at any time."""
