@@ -61,6 +61,23 @@ async def test_a_boost_says_by_whom_and_why() -> None:
     assert message == "10 units x 130 % = 13: Override at-2358 by oncall@shop.example (viewers 1.4x plan)"
 
 
+async def test_an_override_is_told_with_the_number_as_long_as_it_is_in_force() -> None:
+    """Also where the number is another's: here the policy's max."""
+    cluster, store = scene(maximum=12)
+    store.override_list = [said(OverrideAction.BOOST, until=T0 + 300.0, percent=50)]
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    beat = await loop.beat()
+    assert beat is not None
+    assert beat.plan.targets[CORE, "order"].overridden == (
+        "Boost 50 % until 2026-11-09T16:05:00Z by oncall@shop.example: viewers 1.4x plan (Override at-2358)",
+    )
+    await run_until(loop, cluster.clock, T0 + 301.0)
+    beat = await loop.beat()
+    assert beat is not None
+    assert beat.plan.targets[CORE, "order"].overridden == ()
+
+
 async def test_a_boost_without_an_event_asks_for_nothing() -> None:
     cluster, store = scene()
     store.events.clear()

@@ -6,8 +6,10 @@ import time
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 
 from tidegate.planning.model import Key
+from tidegate.planning.resources import NOTHING, Resources
 from tidegate.shell.probes import Heart, OwnMetrics, Probes, watch_check
 
 SHOP = Key("shop", "core")
@@ -70,12 +72,12 @@ def series(metrics: OwnMetrics, name: str) -> dict[tuple[str, ...], float]:
 
 def test_what_is_not_known_and_what_is_gone_have_no_series() -> None:
     metrics = OwnMetrics()
-    metrics.target(SHOP, "order", floor=12, level=12, ready=3, next_step_seconds=60.0)
-    metrics.target(SHOP, "cache", floor=2, level=2, ready=2, next_step_seconds=None)
+    metrics.target(SHOP, "order", floor=12, level=12, ready=3, next_step_seconds=60.0, overrides=0)
+    metrics.target(SHOP, "cache", floor=2, level=2, ready=2, next_step_seconds=None, overrides=0)
     metrics.blind(SHOP, blind=True)
     assert series(metrics, "tidegate_target_floor") == {("shop", "core", "order"): 12, ("shop", "core", "cache"): 2}
     assert series(metrics, "tidegate_next_step_seconds") == {("shop", "core", "order"): 60}
-    metrics.target(SHOP, "order", floor=12, level=None, ready=None, next_step_seconds=None)
+    metrics.target(SHOP, "order", floor=12, level=None, ready=None, next_step_seconds=None, overrides=0)
     assert series(metrics, "tidegate_target_ready") == {("shop", "core", "cache"): 2}
     metrics.keep({(SHOP, "cache")})
     assert series(metrics, "tidegate_target_floor") == {("shop", "core", "cache"): 2}
@@ -95,3 +97,19 @@ def test_writes_and_leadership_are_counted() -> None:
     assert series(metrics, "tidegate_leader") == {(): 0}
     leading = True
     assert series(metrics, "tidegate_leader") == {(): 1}
+
+
+def test_a_pool_shows_what_is_lent_in_base_units_and_nothing_once_it_is_gone() -> None:
+    metrics = OwnMetrics()
+    lent = {"data": (Resources(16_000, 2048), Resources(500, 0)), "trading": (NOTHING, NOTHING)}
+    metrics.pool("hangzhou-a", lent, oversold=NOTHING, refused=1)
+    metrics.keep_pools(["hangzhou-a"])
+    shown = generate_latest(metrics.registry).decode()
+    assert 'tidegate_lane_lent{lane="data",pool="hangzhou-a",resource="cpu"} 16.0' in shown
+    assert 'tidegate_lane_lent{lane="data",pool="hangzhou-a",resource="memory"} 2.147483648e+09' in shown
+    assert 'tidegate_lane_draining{lane="data",pool="hangzhou-a",resource="cpu"} 0.5' in shown
+    assert 'tidegate_pool_refusals{pool="hangzhou-a"} 1.0' in shown
+    metrics.pool("hangzhou-a", {"data": lent["data"]}, oversold=NOTHING, refused=0)
+    assert 'lane="trading"' not in generate_latest(metrics.registry).decode()
+    metrics.keep_pools([])
+    assert "hangzhou-a" not in generate_latest(metrics.registry).decode()

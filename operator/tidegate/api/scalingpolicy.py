@@ -228,6 +228,8 @@ class TargetStatus(Stored):
     """Why the floor is what it is, as a code."""
     message: Annotated[str, Field(max_length=512)] | None = None
     """The same as a sentence."""
+    overridden: Annotated[str, Field(max_length=1024)] | None = None
+    """What on-call says of this target now: each override in force with its author, reason and end."""
 
 
 class ScalingPolicyStatus(Stored):

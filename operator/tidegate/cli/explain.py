@@ -60,6 +60,7 @@ def explain(
         "background": dict(spec.background),
         "capacity": dict(spec.capacity),
         "headroomPercent": round(spec.headroom * 100, 3),
+        "overridden": list(decided.overridden),
         "guardrails": [{"reason": j.reason.value, "level": j.level, "message": j.message} for j in decided.trail],
         "leadTime": {
             "seconds": decided.lead.seconds,
@@ -86,6 +87,8 @@ def _print(told: dict[str, Any]) -> None:
         print(f"  {'background':40} {value:g} {signal}")
     if not told["askedBy"]:
         print("  nobody")
+    for override in told["overridden"]:
+        print(f"overridden  {override}")
     print("guardrails, in their order")
     for judgement in told["guardrails"]:
         print(f"  {judgement['level']:>7}  {judgement['reason']}: {judgement['message']}")

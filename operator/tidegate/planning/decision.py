@@ -92,6 +92,8 @@ class TargetPlan:
     blind: bool = False
     refusals: tuple[PoolRefusal, ...] = ()
     """What its pool does not carry."""
+    overridden: tuple[str, ...] = ()
+    """What on-call says of it now, a sentence an override: shown wherever the number is."""
 
 
 @dataclass(frozen=True, slots=True)

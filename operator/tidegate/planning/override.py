@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 
 from tidegate.planning.model import Key
@@ -102,6 +103,13 @@ def apply_override(level: int, override: Override, *, current: int, now: float) 
     if override.action is OverrideAction.HOLD:
         return held(level, only, current=current, now=now)
     return paused(level, only, current=current, now=now)
+
+
+def told(override: Override) -> str:
+    """An override in force, in one line."""
+    what = f"{override.action.value} {override.percent} %" if override.percent else override.action.value
+    until = datetime.fromtimestamp(override.until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{what} until {until} by {override.author}: {override.reason} (Override {override.key.name})"
 
 
 def next_end(overrides: Iterable[Override], now: float) -> float | None:

@@ -25,7 +25,7 @@ from tidegate.planning.model import (
     Trouble,
     World,
 )
-from tidegate.planning.override import MOST, Override, OverrideAction
+from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
 
@@ -100,7 +100,7 @@ def decide(
     )
     lead = _lead(world, policy, target, line, observed, now)
     if observed.trouble is not None or observed.level is None:
-        return replace(_troubled(facts, lead, line), refusals=say.refusals)
+        return _with(_troubled(facts, lead, line), facts, say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
     if level == facts.current and reason in (Reason.EVENT_DEMAND, Reason.RELEASE_STEP):
@@ -112,7 +112,12 @@ def decide(
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
         action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
-    return replace(_plan(facts, action, level, trail, reason, message, lead, line), refusals=say.refusals)
+    return _with(_plan(facts, action, level, trail, reason, message, lead, line), facts, say)
+
+
+def _with(plan: TargetPlan, facts: Facts, say: Say) -> TargetPlan:
+    """The plan with what others say."""
+    return replace(plan, refusals=say.refusals, overridden=tuple(told(one) for one in facts.overrides))
 
 
 def not_ours(policy: Policy, target: TargetSpec, winner: Key, *, now: float) -> TargetPlan:

@@ -34,6 +34,7 @@ class OwnMetrics:
         self._level = self._gauge("target_level", "Value of the field that holds the floor, as last read.", names)
         self._ready = self._gauge("target_ready", "Units ready.", names)
         self._next_step = self._gauge("next_step_seconds", "Seconds until the target's next planned step.", names)
+        self._overridden = self._gauge("target_overridden", "Overrides in force on the target.", names)
         self._blind = self._gauge(
             "blind", "1 while a signal of the policy cannot be measured.", ("namespace", "policy")
         )
@@ -61,6 +62,7 @@ class OwnMetrics:
         level: int | None,
         ready: int | None,
         next_step_seconds: float | None,
+        overrides: int,
     ) -> None:
         """A target's numbers now."""
         labels = (policy.namespace, policy.name, target)
@@ -69,11 +71,12 @@ class OwnMetrics:
         _put(self._level, labels, level)
         _put(self._ready, labels, ready)
         _put(self._next_step, labels, next_step_seconds)
+        _put(self._overridden, labels, overrides)
 
     def keep(self, targets: set[TargetName]) -> None:
         """Drop the series of all other targets, and of policies without any."""
         for policy, target in self._targets - targets:
-            for gauge in (self._floor, self._level, self._ready, self._next_step):
+            for gauge in (self._floor, self._level, self._ready, self._next_step, self._overridden):
                 _put(gauge, (policy.namespace, policy.name, target), None)
         self._targets &= targets
         policies = {policy for policy, _ in targets}

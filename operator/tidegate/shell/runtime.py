@@ -246,6 +246,7 @@ class Runtime:
                 level=seen.level if seen else None,
                 ready=seen.ready if seen else None,
                 next_step_seconds=plan.next_at - beat.now if plan.next_at is not None else None,
+                overrides=len(plan.overridden),
             )
         self.metrics.keep(set(beat.plan.targets))
         for name, view in beat.plan.pools.items():

@@ -19,6 +19,7 @@ from tidegate.shell.store import Invalid
 
 MESSAGE_MOST = 500
 SHARE_MOST = 64
+OVERRIDDEN_MOST = 1000
 
 _TROUBLES = {
     Reason.TARGET_MISSING,
@@ -138,6 +139,7 @@ def _target(plan: TargetPlan, seen: Observed) -> Json:
             "leadTimeParts": lead,
             "reason": plan.reason.value,
             "message": _cut(plan.message),
+            "overridden": "; ".join(plan.overridden)[:OVERRIDDEN_MOST] or None,
         }
     )
 
@@ -150,7 +152,8 @@ def _summary(plans: Iterable[TargetPlan]) -> str:
     parts = []
     for p in plans:
         now = "?" if p.level is None else str(p.level)
-        parts.append(f"{p.target} {now}→{p.next_level}" if p.next_level not in (None, p.level) else f"{p.target} {now}")
+        then = f"→{p.next_level}" if p.next_level not in (None, p.level) else ""
+        parts.append(f"{p.target} {now}{then}{' (overridden)' if p.overridden else ''}")
     text = ", ".join(parts)
     return text if len(text) <= 250 else text[:249] + "…"
 
