@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidegate.planning.decision import PoolLimit, PoolRefusal
 from tidegate.planning.guardrails import RELEASE_INTERVAL
@@ -136,13 +136,19 @@ class PoolPlanner:
         return PoolView(facts, plan, todo, min(times, default=None)), needs
 
     def _plan(self, one: PoolWorld, facts: PoolFacts, needs: list[Need], now: float) -> PoolPlan:
-        inputs = (one.pool, facts, needs)
+        inputs = (one.pool, _at_rest(facts), needs)
         made = self._made.get(one.pool.name)
         if made is not None and made.at <= now < made.at + KEEP and made.inputs == inputs:
             return made.plan
         plan = plan_pool(one.pool, facts, needs, now, promises=one.promises, slack=WAY_BACK)
         self._made[one.pool.name] = _Made(now, inputs, plan)
         return plan
+
+
+def _at_rest(facts: PoolFacts) -> PoolFacts:
+    """The facts without what pods hold just now: that moves with every pod, and the step looks at it each time."""
+    lanes = {name: replace(use, used=NOTHING) for name, use in facts.lanes.items()}
+    return replace(facts, lanes=lanes, members=tuple(replace(m, used=NOTHING) for m in facts.members))
 
 
 def _needs(target: PoolTarget, settings: PlanSettings, now: float) -> tuple[Need, ...]:

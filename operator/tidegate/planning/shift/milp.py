@@ -43,6 +43,8 @@ class Program:
     _starts: list[int] = field(default_factory=lambda: [0])
     _columns: list[int] = field(default_factory=list)
     _factors: list[float] = field(default_factory=list)
+    unavoidable: float = 0.0
+    """Cost that every answer has: the gap is a share of what lies above it."""
 
     def variable(self, lower: float, upper: float, *, cost: float = 0.0, whole: bool = True) -> int:
         """A new variable; its number."""
@@ -99,7 +101,7 @@ class Program:
     def _model(self) -> highspy.HighsLp:
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = len(self._costs), len(self._rows)
-        model.col_cost_ = np.array(self._costs)
+        model.col_cost_, model.offset_ = np.array(self._costs), -self.unavoidable
         model.col_lower_, model.col_upper_ = np.array(self._lower), np.array(self._upper)
         bounds = np.array(self._rows, dtype=np.float64).reshape(-1, 2)
         model.row_lower_, model.row_upper_ = bounds[:, 0].copy(), bounds[:, 1].copy()

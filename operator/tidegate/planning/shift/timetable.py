@@ -26,10 +26,10 @@ meanwhile. So work comes back between two needs, unless the gap is shorter than 
 STOP_COST = 30.0
 """Seconds of work that any stop of work which was not told yet costs: plans do not change for little. Judgment."""
 COST_GAP = 0.03
-"""Share by which a timetable may cost more than the cheapest. Judgment."""
+"""Share by which a timetable may cost more than the cheapest, of what is not the same in all. Judgment."""
 PART_GAP = 0.02
 """Share by which what is refused may be more than it has to be, where a need is served in part. Judgment."""
-NODES = 20
+NODES = 5
 """Most nodes of the search for a cheap timetable, or for a good part. Whether there is one at all is searched to the
 end."""
 
@@ -300,6 +300,8 @@ class _Solving:
             if not wish.nothing:
                 share = self.program.variable(0.0, 1.0, cost=times[k + 1] - times[k], whole=False)
             shares.append(share)
+            if self.costly:
+                self.program.unavoidable += IDLE_COST * (times[k + 1] - times[k]) * self._least_out(loads[k])
             for name in NAMES:
                 wanted = loads[k].of(name) + wish.of(name)
                 if wanted <= 0:
@@ -320,6 +322,12 @@ class _Solving:
         nothing = self.program.variable(0, 1)
         self.program.row([(share, 1.0), (nothing, -1.0)], least=0.0)
         return nothing
+
+    def _least_out(self, load: Resources) -> float:
+        """What is out in a span at least, in the weight of pieces."""
+        stocks, free = self.problem.stocks, self.problem.free
+        lacks = ((load.of(n) - free.of(n)) / _scale(stocks, n) for n in NAMES if load.of(n) > 0)
+        return max(0.0, *lacks, 0.0)
 
     # ---- cost, and the answer
 
