@@ -15,6 +15,11 @@ from shop import METRIC
 from stage import KUBECONFIG, METRICS_FILE, STOCK_KUBECONFIG
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scenarios last: they are all on at once, and the chart's operator of the whole cluster would act in them."""
+    items.sort(key=lambda item: hasattr(getattr(item, "function", None), "scenario"))
+
+
 @pytest.fixture(scope="session")
 def playbill(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playbill]:
     """Every scenario that a test of this run judges, all on at once."""
