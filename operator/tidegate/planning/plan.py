@@ -7,7 +7,6 @@ milliseconds. Both give the same plan (a property test holds them together).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,8 +31,8 @@ from tidegate.planning.model import (
     World,
 )
 from tidegate.planning.override import Override, OverrideAction, in_force
-from tidegate.planning.pools import PoolPlanner, PoolTarget
-from tidegate.planning.targets import Say, boosted, decide, not_ours, step_of
+from tidegate.planning.pools import PoolOutcome, PoolPlanner, PoolTarget
+from tidegate.planning.targets import NOBODY, Say, boosted, decide, not_ours, step_of
 from tidegate.planning.timeline import Timeline, stage_shift, timeline
 
 BACK = 7200.0
@@ -95,15 +94,13 @@ class Planner:
         book = self._bring_up(world, now, changed)
         targets = _targets_of(world)
         moved = self._requeue(world, targets, book, now)
-        spoken = {key: _overrides(world, policy, target, now) for key, (policy, target, _) in targets.items()}
-        pools = self._pools.of(world, self._on_pools(world, targets, book, spoken), now)
+        pools, says = self._others(world, targets, book, now)
         plans: dict[TargetKey, TargetPlan] = {}
         for key, (policy, target, winner) in targets.items():
             if winner is not None:
                 plans[key] = not_ours(policy, target, winner, now=now)
                 continue
-            say = Say(spoken[key], pools.limits.get(key), pools.refusals.get(key, ()))
-            plans[key] = self._decide(world, key, policy, target, book, now, moved, say)
+            plans[key] = self._decide(world, key, policy, target, book, now, moved, says.get(key, NOBODY))
         for gone in self._decided.keys() - plans.keys():
             del self._decided[gone]
         verdicts = self._verdicts.of(world, book, plans, now)
@@ -121,18 +118,26 @@ class Planner:
         curve = self._curve(book, (policy.key, target.name), policy, target)
         return self._timeline(world, policy, target, book, curve.units)
 
-    def _on_pools(
-        self,
-        world: World,
-        targets: dict[TargetKey, tuple[Policy, TargetSpec, Key | None]],
-        book: Book,
-        spoken: Mapping[TargetKey, tuple[Override, ...]],
-    ) -> Iterator[PoolTarget]:
-        for key, (policy, target, winner) in targets.items():
-            if winner is None and policy.pool is not None and target.lane is not None:
-                observed = world.observed.get(key, Observed())
-                line = self._timeline(world, policy, target, book, self._curves[key].units)
-                yield PoolTarget(key, policy, target, observed, boosted(line, spoken[key]))
+    def _others(
+        self, world: World, targets: dict[TargetKey, tuple[Policy, TargetSpec, Key | None]], book: Book, now: float
+    ) -> tuple[PoolOutcome, dict[TargetKey, Say]]:
+        """Who else has a say: overrides and pools. Of most targets nobody, and those are not in the answer."""
+        spoken: dict[TargetKey, tuple[Override, ...]] = {}
+        if world.overrides:
+            named = {key: _overrides(world, policy, target, now) for key, (policy, target, _) in targets.items()}
+            spoken = {key: overrides for key, overrides in named.items() if overrides}
+        asking = [
+            PoolTarget(key, policy, target, observed, boosted(line, spoken.get(key, ())))
+            for key, (policy, target, winner) in targets.items()
+            if winner is None and policy.pool is not None and target.lane is not None
+            for observed in (world.observed.get(key, Observed()),)
+            for line in (self._timeline(world, policy, target, book, self._curves[key].units),)
+        ]
+        pools = self._pools.of(world, asking, now)
+        heard = spoken.keys() | pools.limits.keys() | pools.refusals.keys()
+        return pools, {
+            key: Say(spoken.get(key, ()), pools.limits.get(key), pools.refusals.get(key, ())) for key in heard
+        }
 
     @property
     def book(self) -> Book:
@@ -239,7 +244,7 @@ class Planner:
             and known.readings == readings
             and known.samples == samples
             and known.stopped == world.stopped
-            and known.say == say
+            and (known.say is say or known.say == say)
             and known.made_at <= now < known.plan.valid_until
             and not self._touches(known.plan, curve, book, moved)
         ):
@@ -302,8 +307,6 @@ def _rises(units: Units, target: TargetSpec) -> NDArray[np.int64]:
 
 def _overrides(world: World, policy: Policy, target: TargetSpec, now: float) -> tuple[Override, ...]:
     """Overrides that name a target; a boost that is over counts as long as the hold of what it raised."""
-    if not world.overrides:
-        return ()
     held = now - policy.release.hold - stage_shift(policy, target)
     mine = in_force(world.overrides, policy.key, target.name, held)
     return tuple(one for one in mine if now < one.until or one.action is OverrideAction.BOOST)

@@ -48,6 +48,9 @@ class Say:
     refusals: tuple[PoolRefusal, ...] = ()
 
 
+NOBODY = Say()
+
+
 def boosted(line: Timeline | None, overrides: Iterable[Override]) -> Timeline | None:
     """A timeline with what boosts add in the cells that they reach; the very same one when there are none."""
     boosts = [one for one in overrides if one.action is OverrideAction.BOOST]
