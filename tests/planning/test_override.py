@@ -14,11 +14,9 @@ from tidegate.planning.override import (
     MOST,
     Override,
     OverrideAction,
-    apply_override,
     boosted,
     held,
     in_force,
-    next_end,
     paused,
 )
 from tidegate.planning.reasons import Reason
@@ -70,8 +68,12 @@ def test_a_boost_beyond_all_numbers_stops_at_one_that_max_can_cut() -> None:
 @pytest.mark.parametrize("action", list(OverrideAction))
 def test_an_override_that_is_over_says_nothing(action: OverrideAction) -> None:
     one = override(action)
-    assert apply_override(5, one, current=9, now=one.until - 0.1) is not None
-    assert apply_override(5, one, current=9, now=one.until) is None
+
+    def said(now: float) -> list[object]:
+        return [boosted(5, [one], now=now), held(5, [one], current=9, now=now), paused(5, [one], current=9, now=now)]
+
+    assert any(said(one.until - 0.1))
+    assert not any(said(one.until))
 
 
 def test_a_hold_forbids_the_way_down_and_not_the_way_up() -> None:
@@ -114,13 +116,6 @@ def test_an_override_reaches_its_policy_and_target_in_its_own_namespace() -> Non
     assert in_force([one], Key("other", "core"), "order", T0) == ()
     assert in_force([one], Key(NS, "edge"), "order", T0) == ()
     assert in_force([override()], CORE, "cart", T0) == (override(),)
-
-
-def test_the_next_end_is_when_time_alone_changes_something() -> None:
-    later = override(until=T0 + 900.0)
-    assert next_end([override(), later], T0) == T0 + 600.0
-    assert next_end([override(), later], T0 + 600.0) == T0 + 900.0
-    assert next_end([override(), later], T0 + 900.0) is None
 
 
 def test_the_order_of_overrides_does_not_matter() -> None:

@@ -95,26 +95,11 @@ def paused(level: int, overrides: Iterable[Override], *, current: int, now: floa
     return _say(_last(pauses), Reason.OVERRIDE_PAUSE, current, f"{level} is planned, {current} is left alone")
 
 
-def apply_override(level: int, override: Override, *, current: int, now: float) -> Overruling | None:
-    """What one override makes of a level; None when it is over or has nothing to say."""
-    only = (override,)
-    if override.action is OverrideAction.BOOST:
-        return boosted(level, only, now=now)
-    if override.action is OverrideAction.HOLD:
-        return held(level, only, current=current, now=now)
-    return paused(level, only, current=current, now=now)
-
-
 def told(override: Override) -> str:
     """An override in force, in one line."""
     what = f"{override.action.value} {override.percent} %" if override.percent else override.action.value
     until = datetime.fromtimestamp(override.until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return f"{what} until {until} by {override.author}: {override.reason} (Override {override.key.name})"
-
-
-def next_end(overrides: Iterable[Override], now: float) -> float | None:
-    """When the next override ends: time alone changes the level then."""
-    return min((o.until for o in overrides if o.until > now), default=None)
 
 
 def _last(overrides: list[Override]) -> Override:

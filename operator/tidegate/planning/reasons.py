@@ -50,7 +50,6 @@ class Reason(Enum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINERS_FAIL = "ContainersFail"
     PODS_NEVER_READY = "PodsNeverReady"
-    GRANTED = "Granted"
     POOL_TOO_SMALL = "PoolTooSmall"
     POOL_MISSING = "PoolMissing"
     POOL_LIMIT = "PoolLimit"
@@ -124,7 +123,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.IMAGE_PULL_FAILED: "Pods are on their machines, but an image of theirs cannot be pulled.",
     Reason.CONTAINERS_FAIL: "Pods are on their machines, but a container of theirs crashes or cannot be started.",
     Reason.PODS_NEVER_READY: "Pods have been on their machines for longer than starting takes, and are not ready.",
-    Reason.GRANTED: "The pool carries the need, with every promise to other lanes kept.",
     Reason.POOL_TOO_SMALL: "The pool would be too small even if all work that may stop were stopped.",
     Reason.POOL_MISSING: "The policy's poolRef names a CapacityPool that does not exist or cannot be used.",
     Reason.POOL_LIMIT: "More is needed than the pool has free now; the rest follows as machines are seen free.",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import NOTHING, Resources, total
-from tidegate.planning.shift.model import NeedStep, PoolFacts, amount_at
+from tidegate.planning.shift.model import NeedStep, amount_at
 
 
 class Promise(NamedTuple):
@@ -110,10 +110,3 @@ class PoolPlan:
     def granted(self, lane: str, instant: float) -> Resources:
         """What a lane is granted at an instant, above its standing use."""
         return total(amount_at(g.steps, instant) for g in self.grants if g.lane == lane)
-
-    def lent(self, lane: str, instant: float, facts: PoolFacts) -> Resources:
-        """What the members of a lane lend at an instant, as planned."""
-        return total(
-            member.unit.times(sum(one.free_by <= instant < one.until for one in self.lendings.get(member.ref, ())))
-            for member in facts.of_lane(lane)
-        )
