@@ -19,7 +19,7 @@ from tidegate.planning.shift.model import NeedStep, Work
 from tidegate.planning.shift.pieces import Stock
 
 MOST = 48
-"""Spans of a timetable. Judgment: a night of 48 spans and ten stocks is solved in well under a second."""
+"""Spans of a timetable. Judgment: what more of them cost, ``bench/shift_scale.py`` tells."""
 STEPS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 """Seconds between the instants that are added where the place of one piece may have to be taken by another."""
 PIECE_TIMES_MOST = 16
