@@ -24,8 +24,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
 from tidegate.api.parse import parse_live_event, parse_policy
-from tidegate.planning.model import Announcement, Key, Observed, Policy, World
+from tidegate.planning.model import Announcement, Key, Observed, Policy
 from tidegate.planning.plan import Planner
+from tidegate.planning.world import World
 
 DAY = 86_400.0
 NOW = 1_794_240_000.0

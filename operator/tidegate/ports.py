@@ -92,6 +92,8 @@ class Held:
     value: int
     manager: Manager | None
     """Who owns it now; None when nobody is on record."""
+    version: int = 0
+    """The object's ``resourceVersion`` as a number: of two sights of one object the larger is the newer. 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Sight:
     place: Place | None
     """None when there is nothing that may be written (``observed.trouble`` says why)."""
     held: Held | None = None
+    watched_at: float | None = None
+    """When the watch that this was taken from last gave a sign of life; None: the server was asked for it just now."""
 
 
 class Targets(Protocol):
@@ -192,19 +196,39 @@ class Loan:
     """Who asked: ``LiveEvent/name``; of a pool's loan the owners of needs, ``namespace/policy/target``. Bounded."""
     hand_over: HandOverNote | None = None
     """For work of a pool that lends its machines; ``until`` is the last promise then."""
+    levels: tuple[int, ...] = ()
+    """Levels that we wrote or may have written, latest last, bounded. None of them is anybody's new intent: a late
+    copy of the object, or a late write of our own, may bring each of them back."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableLoan:
+    """A Loan object that cannot be understood. It is never overwritten, and its field counts as unreadable."""
+
+    key: Key
+    note: str
+    """Field path, what is wrong, what would be right."""
+    ref: Ref | None = None
+    """The object that holds the field, where at least that could be read."""
 
 
 class LoanBook(Protocol):
     """Loans as objects of the cluster."""
 
-    async def list(self) -> Sequence[Loan]:
-        """Every loan in our scope, also those of a former life."""
+    async def list(self) -> Sequence[Loan | UnreadableLoan]:
+        """Every loan in our scope, also those of a former life, and those that cannot be understood."""
 
-    async def save(self, loan: Loan) -> None:
-        """Create or replace by key. Returns when the server has it."""
+    async def save(self, loan: Loan, *, fresh: bool) -> None:
+        """Create (``fresh``) or replace by key. Returns when the server has it.
+
+        ConflictError when a fresh one is there already and says something else, or the Loan that is there cannot be
+        understood: neither is overwritten. UnavailableError without an answer: it may have been written.
+        """
 
     async def remove(self, loan: Loan) -> None:
-        """Delete by key; one that is gone is well gone."""
+        """Delete by key, only as this life last read or wrote it (uid and resourceVersion): a late deletion must not
+        take a Loan that is in use again. One that is gone is well gone; ConflictError when it was written since.
+        """
 
 
 # ---- the rest of the world

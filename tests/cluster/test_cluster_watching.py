@@ -307,12 +307,12 @@ async def settled(look: Callable[[], Awaitable[bool]], seconds: float = 20) -> N
 
 async def test_a_loan_is_read_back_as_it_was_saved(ns: str, book: KubeLoanBook) -> None:
     mine = loan(ns)
-    await book.save(mine)
-    await book.save(loan(ns, uid="u-2"))
+    await book.save(mine, fresh=True)
+    await book.save(loan(ns, uid="u-2"), fresh=True)
     assert mine in await book.list()
     assert len(await book.list()) == 2
     verified = replace(mine, verified=12, pending=14, highest=14)
-    await book.save(verified)
+    await book.save(verified, fresh=False)
     assert verified in await book.list()
     await book.remove(verified)
     await book.remove(verified)
@@ -322,7 +322,7 @@ async def test_a_loan_is_read_back_as_it_was_saved(ns: str, book: KubeLoanBook) 
 async def test_a_deposed_leader_cannot_write_a_loan_of_its_follower(
     kube: KubeClient, ns: str, book: KubeLoanBook
 ) -> None:
-    await book.save(replace(loan(ns), epoch=4))
+    await book.save(replace(loan(ns), epoch=4), fresh=True)
     with pytest.raises(DeposedError):
-        await book.save(loan(ns))
+        await book.save(loan(ns), fresh=False)
     assert await latest_epoch(kube, [ns]) == 4

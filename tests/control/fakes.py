@@ -158,7 +158,7 @@ class FakeCluster:
         self.faults.step()
         return list(self.loans.values())
 
-    async def save(self, loan: Loan) -> None:
+    async def save(self, loan: Loan, *, fresh: bool) -> None:
         self.faults.step(lambda: self.loans.__setitem__(loan.key, loan))
 
     async def remove(self, loan: Loan) -> None:

@@ -30,12 +30,12 @@ from tidegate.planning.model import (
     Reading,
     Ref,
     Trouble,
-    World,
 )
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.shape import contributions, exact
 from tidegate.planning.verdict import settled
+from tidegate.planning.world import World
 
 KEY = (CORE, "order")
 

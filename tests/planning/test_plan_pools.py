@@ -7,12 +7,13 @@ from dataclasses import replace
 from worlds import CORE, T0, event, policy, target
 
 from tidegate.planning.decision import Action, Outcome, Plan
-from tidegate.planning.model import Key, Mode, Observed, Ref, World
+from tidegate.planning.model import Key, Mode, Observed, Ref
 from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
-from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool, PoolWorld
+from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool
+from tidegate.planning.world import PoolWorld, World
 
 UNIT = Resources(1000, 1024)
 KEY = (CORE, "order")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from worlds import CORE, NS, T0, Obedient, derived, event, moment, policy, signal, target, world
 
 from tidegate.planning.capacity import need
-from tidegate.planning.model import Announcement, Freshness, Key, LoanState, Observed, Reading, World
+from tidegate.planning.model import Announcement, Freshness, Key, LoanState, Observed, Reading
 from tidegate.planning.plan import Planner, make_plan
+from tidegate.planning.world import World
 
 KEY = (CORE, "order")
 

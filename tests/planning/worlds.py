@@ -21,9 +21,9 @@ from tidegate.planning.model import (
     Release,
     SignalSpec,
     TargetSpec,
-    World,
 )
 from tidegate.planning.plan import Planner
+from tidegate.planning.world import World
 
 T0 = 1_794_240_000.0
 """2026-11-09 16:00 UTC, which is midnight in Shanghai."""

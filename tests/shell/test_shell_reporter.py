@@ -12,8 +12,9 @@ from test_shell_store import SHOW, live_event, scaling_policy
 
 from tidegate.control.loop import Beat
 from tidegate.planning.decision import Outcome, Plan, Verdict
-from tidegate.planning.model import Ref, World
+from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
+from tidegate.planning.world import World
 from tidegate.ports import Json, StatusPatch
 from tidegate.shell.reporter import Reporter
 from tidegate.shell.store import WatchedStore

@@ -8,9 +8,10 @@ from test_shell_store import live_event, scaling_policy
 
 from tidegate.api.parse import parse_live_event, parse_policy
 from tidegate.planning.decision import Outcome, Verdict
-from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Trouble, World
+from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Trouble
 from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
+from tidegate.planning.world import World
 from tidegate.ports import Json
 from tidegate.shell.status import event_status, invalid_status, policy_status
 from tidegate.shell.store import Invalid

@@ -14,8 +14,9 @@ import typer
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.problems import InvalidObject
 from tidegate.cli.manifests import UnreadableError, read_documents
-from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy, World
+from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
+from tidegate.planning.world import World
 from tidegate.ports import NotFoundError, TidegateError
 
 WINDOW = 86_400.0 * 3

@@ -14,9 +14,10 @@ from tidegate.control.ledger import Drift, Ledger, Wish, state_of, wanted_by
 from tidegate.planning.book import Book
 from tidegate.planning.decision import Action, Plan, Step
 from tidegate.planning.explain import who
-from tidegate.planning.model import Key, Observed, Ref, Release, Trouble, World
+from tidegate.planning.model import Key, Observed, Ref, Release, Trouble
 from tidegate.planning.reasons import Reason
 from tidegate.planning.targets import release_step
+from tidegate.planning.world import World
 from tidegate.ports import Clock, ConflictError, Held, Loan, NotFoundError, Targets, TidegateError
 
 log = logging.getLogger("tidegate.apply")

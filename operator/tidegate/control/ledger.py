@@ -100,7 +100,7 @@ class Ledger:
 
     async def load(self) -> None:
         """Read all loans, also those of a former life of the operator."""
-        self.loans = {loan.key: loan for loan in await self.book.list()}
+        self.loans = {loan.key: loan for loan in await self.book.list() if isinstance(loan, Loan)}
 
     def of(self, place: Place) -> Loan | None:
         """The loan of a field."""
@@ -222,7 +222,7 @@ class Ledger:
     async def _save(self, loan: Loan) -> Loan:
         self._demand_leadership()
         loan = replace(loan, epoch=self.leadership.epoch)
-        await self._soon(self.book.save(loan))
+        await self._soon(self.book.save(loan, fresh=loan.key not in self.loans))
         self.loans[loan.key] = loan
         return loan
 

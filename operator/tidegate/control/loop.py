@@ -17,9 +17,10 @@ from tidegate.control.ledger import Ledger
 from tidegate.control.pools import PoolKeeper
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import Key, Observed, PlanSettings, Policy, Reading, Ref, World
+from tidegate.planning.model import Key, Observed, PlanSettings, Policy, Reading, Ref
 from tidegate.planning.plan import Planner
 from tidegate.planning.shift.model import Pool
+from tidegate.planning.world import World
 from tidegate.ports import Clock, Leadership, Loan, Store, TidegateError
 
 log = logging.getLogger("tidegate.loop")

@@ -21,7 +21,8 @@ from tidegate.planning.model import Freshness, Key, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.shift.facts import Holder, PoolSeen, work_queries
 from tidegate.planning.shift.handover import Act, Do
-from tidegate.planning.shift.model import Mark, Notice, Pool, PoolWorld
+from tidegate.planning.shift.model import Mark, Notice, Pool
+from tidegate.planning.world import PoolWorld
 from tidegate.ports import (
     Clock,
     ConflictError,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from tidegate.planning.leadtime import Lead
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.reasons import Reason
-
-if TYPE_CHECKING:  # it stands on this module
-    from tidegate.planning.pools import PoolView
+from tidegate.planning.shift.model import PoolFacts
+from tidegate.planning.shift.outcome import PoolPlan
+from tidegate.planning.shift.step import PoolStep
 
 
 class Action(Enum):
@@ -134,6 +133,16 @@ class Verdict:
     """For BLOCKED: the object that stands in the way; None when it is none of the cluster's."""
     field: str = ""
     """Where in that object, when one field says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """What was decided for a pool."""
+
+    facts: PoolFacts
+    plan: PoolPlan
+    step: PoolStep
+    next_at: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tidegate.planning.decision import Action, Step
-from tidegate.planning.model import Key, LoanState, Observed, World
+from tidegate.planning.model import Key, LoanState, Observed
 from tidegate.planning.plan import Planner
+from tidegate.planning.world import World
 
 SHORTEST = 1.0
 """Seconds between two looks."""

@@ -7,17 +7,12 @@ Nothing here knows Kubernetes beyond the four words that name an object.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
-
-if TYPE_CHECKING:  # they stand on this module
-    from tidegate.planning.override import Override
-    from tidegate.planning.shift.model import PoolWorld
 
 STAGES = ("database", "cache", "app", "edge")
 """The order of readiness: what stands behind is ready first."""
@@ -36,13 +31,35 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class Identity(NamedTuple):
+    """Which object of the cluster it is, whichever of its served versions somebody names it by."""
+
+    group: str
+    """Empty for the core group."""
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
 class Ref(NamedTuple):
-    """An object of the cluster, in the namespace of the policy that names it."""
+    """An object of the cluster, in the namespace of the policy that names it.
+
+    Two refs that differ in the version alone name one object: compare their ``identity``.
+    """
 
     api_version: str
     kind: str
     namespace: str
     name: str
+
+    @property
+    def identity(self) -> Identity:
+        """The object without the version by which it is named."""
+        group, _, version = self.api_version.rpartition("/")
+        return Identity(group if version else "", self.kind, self.namespace, self.name)
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
@@ -300,6 +317,9 @@ class Observed:
     """What the pod template requests; None when nobody can tell."""
     spare_units: int | None = None
     """How many more units fit on the machines that are up; None when nobody can tell."""
+    seen: bool = True
+    """False: what stands here is older than its bound, and ``note`` says since when and why. The level may rise on it;
+    nothing falls on it, nothing is returned on it, and nothing in it becomes an original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,23 +348,3 @@ class PlanSettings:
     """Seconds from a step being due to its write."""
     smallest_step_down: float = 0.02
     """A downward change smaller than this share of the level is not worth a write, unless it is the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """All that a plan depends on."""
-
-    policies: Mapping[Key, Policy]
-    announcements: Mapping[Key, Announcement]
-    observed: Mapping[tuple[Key, str], Observed] = field(default_factory=dict)
-    """By (policy, target name)."""
-    readings: Mapping[tuple[Key, str], Reading] = field(default_factory=dict)
-    """By (policy, signal)."""
-    measured: Mapping[tuple[Key, str], tuple[Measured, ...]] = field(default_factory=dict)
-    """Lead times seen so far, by (policy, target name)."""
-    settings: PlanSettings = PlanSettings()
-    stopped: bool = False
-    """The durable stop is set: nothing is borrowed and nothing is moved."""
-    pools: Mapping[str, PoolWorld] = field(default_factory=dict)
-    """Pools by name."""
-    overrides: tuple[Override, ...] = ()

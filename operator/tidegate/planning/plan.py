@@ -28,12 +28,12 @@ from tidegate.planning.model import (
     Reading,
     Ref,
     TargetSpec,
-    World,
 )
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolPlanner, PoolTarget
 from tidegate.planning.targets import NOBODY, Say, boosted, decide, not_ours, step_of
 from tidegate.planning.timeline import Timeline, stage_shift, timeline
+from tidegate.planning.world import World
 
 BACK = 7200.0
 """Seconds of the past that the book keeps: holds and ends of events are looked up there."""

@@ -10,19 +10,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tidegate.planning.decision import PoolLimit, PoolRefusal
+from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
 from tidegate.planning.guardrails import RELEASE_INTERVAL
-from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, TargetSpec, World
+from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, TargetSpec
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.facts import Holder, Standing, facts_of
 from tidegate.planning.shift.handover import State
-from tidegate.planning.shift.model import Need, PoolFacts, PoolWorld, amount_at
+from tidegate.planning.shift.model import Need, PoolFacts, amount_at
 from tidegate.planning.shift.needs import LEAVING, levels_of, needs_of
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.plan import plan_pool
-from tidegate.planning.shift.step import PoolStep, step
+from tidegate.planning.shift.step import step
 from tidegate.planning.timeline import Timeline
+from tidegate.planning.world import PoolWorld, World
 
 TargetKey = tuple[Key, str]
 
@@ -34,16 +35,6 @@ WAY_BACK = 45.0
 """Seconds before its promise that work is planned back: for the look at which its machines are seen free, the write,
 and the others' drain when they take its turn. Judgment: three beats."""
 _WAITING = {State.DRAIN, State.HOLD, State.GIVE_BACK}
-
-
-@dataclass(frozen=True, slots=True)
-class PoolView:
-    """What was decided for a pool."""
-
-    facts: PoolFacts
-    plan: PoolPlan
-    step: PoolStep
-    next_at: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,11 @@ from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal
 from tidegate.planning.evidence import slipped, started_at
 from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, pause, step_down
 from tidegate.planning.leadtime import Lead, lead_of, start_time
-from tidegate.planning.model import (
-    Freshness,
-    Key,
-    Mode,
-    Observed,
-    Policy,
-    Reading,
-    Release,
-    TargetSpec,
-    Trouble,
-    World,
-)
+from tidegate.planning.model import Freshness, Key, Mode, Observed, Policy, Reading, Release, TargetSpec, Trouble
 from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
+from tidegate.planning.world import World
 
 _DOWNWARDS = {
     Reason.EVENT_DEMAND: "all that is still announced",

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from tidegate.planning.book import SHIFT, WATCH, Book, Entry
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
 from tidegate.planning.evidence import blocking, cramped
-from tidegate.planning.model import Announcement, Evidence, Key, Observed, Occurrence, Policy, Ref, Room, World
+from tidegate.planning.model import Announcement, Evidence, Key, Observed, Occurrence, Policy, Ref, Room
 from tidegate.planning.reasons import Reason
+from tidegate.planning.world import World
 
 OURS = "tidegate.dev/v1alpha1"
 

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from tidegate.api.amounts import shown_amount
 from tidegate.api.conditions import accepted_conditions, condition
 from tidegate.api.walltime import to_rfc3339
-from tidegate.planning.decision import Plan
+from tidegate.planning.decision import Plan, PoolView
 from tidegate.planning.model import Key, Policy
 from tidegate.planning.override import Override, OverrideAction
-from tidegate.planning.pools import PoolView
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import total
 from tidegate.planning.shift.handover import HandOver, State

@@ -92,7 +92,7 @@ class KubeLoanBook:
         self.unreadable = tuple(unreadable)
         return [found[key] for key in sorted(found)]
 
-    async def save(self, loan: Loan) -> None:
+    async def save(self, loan: Loan, *, fresh: bool) -> None:
         """See ``ports.LoanBook``. DeposedError when a leader of a later epoch has written it."""
         path = LOANS.path(loan.key.namespace, loan.key.name)
         for _ in range(SAVE_TRIES):

@@ -9,15 +9,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import NAMES, NOTHING, Resources, total
-
-if TYPE_CHECKING:  # they stand on this module
-    from tidegate.planning.shift.facts import PoolSeen
-    from tidegate.planning.shift.outcome import Promise
-
 
 # ---- as written
 
@@ -294,23 +289,6 @@ class PoolFacts:
     def of_lane(self, lane: str) -> list[Member]:
         """Members of a lane."""
         return [member for member in self.members if member.lane == lane]
-
-
-@dataclass(frozen=True, slots=True)
-class PoolWorld:
-    """All that the planning of one pool depends on, beside the policies that plan on it."""
-
-    pool: Pool
-    seen: PoolSeen | None = None
-    """None: it could not be looked at yet."""
-    marks: Mapping[Ref, Mark] = field(default_factory=dict)
-    """What is stored of hand-overs, by member."""
-    remaining: Mapping[str, float | None] = field(default_factory=dict)
-    """Work left by member name, in unit-seconds; None when nobody can tell."""
-    promises: tuple[Promise, ...] = ()
-    """Of the last plan."""
-    note: str = ""
-    """Why it could not be looked at."""
 
 
 def base_of(lane: Lane, facts: PoolFacts) -> Resources:

@@ -1,0 +1,52 @@
+"""All that a plan is made from, as one plain frozen value: what ``make_plan`` is told.
+
+Built by ``control`` from what was gathered, by ``cli`` from files, and by tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tidegate.planning.model import Announcement, Key, Measured, Observed, PlanSettings, Policy, Reading, Ref
+from tidegate.planning.override import Override
+from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.model import Mark, Pool
+from tidegate.planning.shift.outcome import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWorld:
+    """All that the planning of one pool depends on, beside the policies that plan on it."""
+
+    pool: Pool
+    seen: PoolSeen | None = None
+    """None: it could not be looked at yet."""
+    marks: Mapping[Ref, Mark] = field(default_factory=dict)
+    """What is stored of hand-overs, by member."""
+    remaining: Mapping[str, float | None] = field(default_factory=dict)
+    """Work left by member name, in unit-seconds; None when nobody can tell."""
+    promises: tuple[Promise, ...] = ()
+    """Of the last plan."""
+    note: str = ""
+    """Why it could not be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a plan depends on."""
+
+    policies: Mapping[Key, Policy]
+    announcements: Mapping[Key, Announcement]
+    observed: Mapping[tuple[Key, str], Observed] = field(default_factory=dict)
+    """By (policy, target name)."""
+    readings: Mapping[tuple[Key, str], Reading] = field(default_factory=dict)
+    """By (policy, signal)."""
+    measured: Mapping[tuple[Key, str], tuple[Measured, ...]] = field(default_factory=dict)
+    """Lead times seen so far, by (policy, target name)."""
+    settings: PlanSettings = field(default_factory=PlanSettings)
+    stopped: bool = False
+    """The durable stop is set: nothing is borrowed and nothing is moved."""
+    pools: Mapping[str, PoolWorld] = field(default_factory=dict)
+    """Pools by name."""
+    overrides: tuple[Override, ...] = ()
