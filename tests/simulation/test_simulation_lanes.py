@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from tidegate.simulation import double11_night as night
 from tidegate.simulation.lanes import Held, LaneTrack, Waiting
 from tidegate.simulation.promises import PromiseBook
-from tidegate.simulation.splits import Night, TwoClusters
+from tidegate.simulation.splits import TwoClusters
 
 # ---- lanes
 
@@ -112,54 +110,5 @@ def test_where_nothing_was_promised_nothing_was_kept() -> None:
 # ---- without lending
 
 
-def computed(machines: int = night.MACHINES) -> Night:
-    return Night(
-        scenario=night.scenario(),
-        machines=machines,
-        machine_cores=night.CORES,
-        pod_cores=night.POD_CORES,
-        work=night.data_work(),
-        most_data_cores=night.DATA_CORES,
-        deadline=night.DEADLINE,
-    )
-
-
 def test_two_clusters_hold_each_sides_peak_in_whole_machines() -> None:
     assert TwoClusters.of(track(), 16) == TwoClusters(trading=4, data=4)
-
-
-def test_a_pool_cut_in_two_either_loses_demand_or_is_late() -> None:
-    """Else the night would show nothing: a fixed cut would do."""
-    in_time, whole = computed().data_in_time(), computed().nothing_lost()
-    assert in_time.data_done_at <= night.DEADLINE
-    assert in_time.lost_percent > 1.0
-    assert whole.lost_percent == 0.0
-    assert whole.data_done_at > night.DEADLINE + 3600.0
-
-
-def test_one_machine_less_for_data_is_too_late_and_one_less_for_trading_loses() -> None:
-    in_time, whole = computed().data_in_time(), computed().nothing_lost()
-    assert computed().split(in_time.data - 1).data_done_at > night.DEADLINE
-    assert computed().split(whole.data + 1).lost_percent > 0.0
-
-
-def test_data_does_not_get_wider_than_its_work_is() -> None:
-    assert computed(1000).split(900).data_done_at == computed(1000).split(32).data_done_at
-
-
-# ---- the night itself
-
-
-def test_the_nights_demand_is_a_tenth_of_the_evenings_shape() -> None:
-    scenario = night.scenario()
-    orders = scenario.demand["orders_per_second"]
-    assert scenario.seconds == night.LAST - night.FIRST
-    assert orders.max() == pytest.approx(54_400.0)
-    assert orders[: round(night.MIDNIGHT - night.FIRST)] == pytest.approx(np.full(3900, 500.0))
-
-
-def test_after_one_o_clock_all_of_data_fits_beside_trading() -> None:
-    scenario = night.scenario()
-    after = scenario.span(night.DATA_AGAIN + 300, night.LAST)
-    most = sum(float(scenario.need(s)[after].max()) for s in scenario.services) * night.POD_CORES
-    assert most * 1.12 + night.DATA_CORES < night.MACHINES * night.CORES

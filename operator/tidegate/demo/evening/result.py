@@ -1,0 +1,53 @@
+"""What the evening came to: three contestants on the same evening, and what Tidegate decided and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.demo.recording import Decision
+from tidegate.simulation.scenario import Scenario
+from tidegate.simulation.score import Run, Score, score
+
+CONTESTANTS: Mapping[str, str] = {
+    "tidegate": "Tidegate + HPA 90 %",
+    "hpa70": "HPA 70 % alone",
+    "hpa80": "HPA 80 % alone",
+}
+
+
+@dataclass(frozen=True)
+class EveningResult:
+    """Everything that is shown."""
+
+    scenario: Scenario
+    runs: Mapping[str, Run]
+    """By the keys of ``CONTESTANTS``."""
+    scores: Mapping[str, Score]
+    decisions: Sequence[Decision]
+    notes: Sequence[str]
+    """How it was made: clock, metric, rates."""
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """The figures by contestant."""
+        return {name: _figures(self.scores[name]) for name in CONTESTANTS}
+
+
+def judge(
+    scenario: Scenario, runs: Mapping[str, Run], decisions: Sequence[Decision], notes: Sequence[str]
+) -> EveningResult:
+    """Score all contestants."""
+    return EveningResult(scenario, runs, {name: score(scenario, run) for name, run in runs.items()}, decisions, notes)
+
+
+def _figures(found: Score) -> dict[str, Any]:
+    return {
+        "lost_demand_percent": round(found.lost_percent, 4),
+        "lost_first_96s_percent": round(found.lost_in["first_96s"], 4),
+        "lost_first_10min_percent": round(found.lost_in["first_10min"], 4),
+        "lost_at_link_percent": round(found.lost_in["at_link"], 4),
+        "cost_ratio": round(found.cost_ratio, 4),
+        "ready_before_t0_seconds": found.ready_before_seconds,
+        "writes": found.writes,
+    }
