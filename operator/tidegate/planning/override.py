@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 
+from tidegate.planning.instants import rfc3339
 from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
 
@@ -98,7 +98,7 @@ def paused(level: int, overrides: Iterable[Override], *, current: int, now: floa
 def told(override: Override) -> str:
     """An override in force, in one line."""
     what = f"{override.action.value} {override.percent} %" if override.percent else override.action.value
-    until = datetime.fromtimestamp(override.until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    until = rfc3339(override.until)
     return f"{what} until {until} by {override.author}: {override.reason} (Override {override.key.name})"
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
+from tidegate.planning.instants import rfc3339
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import Resources, binding, written
 from tidegate.planning.shift.asks import Ask
@@ -40,7 +39,7 @@ def over_cap(ask: Ask, pool: Pool, step: NeedStep, taken: Resources, cap: Resour
     need, wanted = ask.need, taken + step.amount
     name = binding(wanted, cap)
     message = (
-        f"{need.namespace} would take {written(name, wanted.of(name))} {name} of {pool.name} at {clock(step.start)},"
+        f"{need.namespace} would take {written(name, wanted.of(name))} {name} of {pool.name} at {rfc3339(step.start)},"
         f" lane {need.lane} caps a namespace at {written(name, cap.of(name))}"
     )
     return Refusal(need.key, need.lane, Reason.NAMESPACE_CAP, message, name, step.start, wanted, cap)
@@ -60,16 +59,11 @@ def short(
     """Machines are missing at an instant."""
     name = binding(needed, available)
     message = (
-        f"lane {ask.need.lane} of {pool.name}: {written(name, needed.of(name))} {name} needed at {clock(at)},"
+        f"lane {ask.need.lane} of {pool.name}: {written(name, needed.of(name))} {name} needed at {rfc3339(at)},"
         f" {written(name, available.of(name))} can be there. {SENTENCES[reason]}"
     )
     if earliest is not None:
-        message += f" Served in full from {clock(earliest)}."
+        message += f" Served in full from {rfc3339(earliest)}."
     if not sure:
         message += " (The search was cut short: there may be a way.)"
     return Refusal(ask.need.key, ask.need.lane, reason, message, name, at, needed, available, earliest, sure)
-
-
-def clock(instant: float) -> str:
-    """A time of day as it is written in messages."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
