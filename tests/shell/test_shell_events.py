@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +39,10 @@ async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
         client = await KubeClient.connect(url=url)
         made = Desk(cluster, None)  # type: ignore[arg-type]
         made.events = KubeEventSink(client, Discovery(client), instance="me", now=lambda: made.clock)
-        made.events.start()
+        worker = asyncio.create_task(made.events.run())
         yield made
-        await made.events.stop()
+        worker.cancel()
+        await asyncio.wait({worker})
         await client.close()
 
 
@@ -50,8 +52,7 @@ async def test_what_is_said_again_soon_is_counted_and_later_is_news(desk: Desk) 
     for minute in (1, 2):
         desk.clock += 60
         desk.events.emit(SUBJECT, reason="Late", message=f"again {minute}", warning=True)
-    await desk.events.stop()
-    desk.events.start()
+    await desk.events.flushed()
     (event,) = desk.posted()
     assert (event["count"], event["message"], event["type"]) == (3, "again 2", "Warning")
     assert event["involvedObject"]["uid"] == desk.cluster.get("v1", "ConfigMap", "show")["metadata"]["uid"]  # type: ignore[index]
@@ -59,23 +60,22 @@ async def test_what_is_said_again_soon_is_counted_and_later_is_news(desk: Desk) 
     desk.events.emit(SUBJECT, reason="Ready", message="other reason")
     desk.clock += sink.TOGETHER
     desk.events.emit(SUBJECT, reason="Late", message="much later")
-    await desk.events.stop()
+    await desk.events.flushed()
     assert len(desk.posted()) == 3
 
 
 async def test_an_event_that_expired_on_the_server_is_said_anew(desk: Desk) -> None:
     desk.events.emit(SUBJECT, reason="Late", message="one")
-    await desk.events.stop()
+    await desk.events.flushed()
     desk.cluster.delete("v1", "Event", desk.posted()[0]["metadata"]["name"])
-    desk.events.start()
     desk.events.emit(SUBJECT, reason="Late", message="two")
-    await desk.events.stop()
+    await desk.events.flushed()
     assert [event["count"] for event in desk.posted()] == [2]
 
 
 async def test_an_event_about_something_unknown_is_posted_without_uid(desk: Desk) -> None:
     desk.events.emit(Ref("nobody.example/v1", "Thing", "default", "x"), reason="Odd", message="m")
-    await desk.events.stop()
+    await desk.events.flushed()
     (event,) = desk.posted()
     assert "uid" not in event["involvedObject"]
 
@@ -86,7 +86,9 @@ async def test_a_server_that_is_gone_and_a_full_queue_cost_events_and_nothing_el
     for number in range(sink.QUEUE + 5):
         events.emit(Ref("v1", "ConfigMap", "default", f"c{number}"), reason="Many", message="m")
     assert events.dropped == 5
-    events.start()
-    await events.stop(patience=0.3)
+    worker = asyncio.create_task(events.run())
+    await events.flush(patience=0.3)
+    worker.cancel()
+    await asyncio.wait({worker})
     assert events.dropped > 5
     await client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -75,9 +76,10 @@ async def stage() -> AsyncIterator[Stage]:
         made.publisher = StatusPublisher(
             client, {"Show": SHOWS}, now=lambda: made.clock, may_write=lambda: made.leading, per_second=1000
         )
-        made.publisher.start()
+        worker = asyncio.create_task(made.publisher.run())
         yield made
-        await made.publisher.stop()
+        worker.cancel()
+        await asyncio.wait({worker})
         await client.close()
 
 

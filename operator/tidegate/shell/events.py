@@ -68,7 +68,6 @@ class KubeEventSink:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
         self.dropped = 0
         """Events that nobody will see: the queue was full, or the server would not have them."""
 
@@ -89,21 +88,11 @@ class KubeEventSink:
         self._wake.set()
         self._trim()
 
-    def start(self) -> None:
-        """Begin to write, in the running event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="events")
-
-    async def stop(self, *, patience: float = 2.0) -> None:
-        """Post what waits, for ``patience`` seconds at most, and end."""
+    async def flush(self, *, patience: float) -> None:
+        """Wait until what waits is posted, for ``patience`` seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.flushed()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def flushed(self) -> None:
         """Return when nothing waits."""
@@ -114,7 +103,8 @@ class KubeEventSink:
             if name not in self._due:
                 del self._said[name]
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Post what waits, for ever."""
         while True:
             while not self._due:
                 self._idle.set()

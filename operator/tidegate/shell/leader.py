@@ -44,6 +44,14 @@ class LeaseTimes:
     deadline: float = 10.0
     """Seconds after the last renewal at which we stop writing: a third of the duration before anybody takes over, which
     is more than the longest single write takes."""
+    recording: float = 120.0
+    """Seconds that one look for the epochs on record may take; it goes on beside the rounds and holds none of them
+    up."""
+    trials: int = 5
+    """Rounds that fail in a row before the client is given up for a new one."""
+    longest: float = 60.0
+    """Seconds after which a Lease that stands still is taken whatever duration it claims: nobody of ours claims
+    more than a quarter of that, and a slip of a hand must not keep everybody from leading for years."""
 
 
 class LeaseLeader:
@@ -75,9 +83,15 @@ class LeaseLeader:
         self._times = times
         self._renewed: float | None = None
         self._epoch = 0
+        self._recorded = False
+        """The epochs on record elsewhere are known."""
+        self._highest = 0
+        """Highest epoch that we know of: on record elsewhere, or in a Lease that we saw."""
         self._seen: tuple[object, ...] = ()
         self._seen_at = 0.0
         self._told = False
+        self._release_it = True
+        self._life = time.monotonic()
         self._stopping = threading.Event()
         self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._thread: threading.Thread | None = None
@@ -94,16 +108,31 @@ class LeaseLeader:
         """See ``ports.Leadership``; 0 before we ever led."""
         return self._epoch
 
+    def age_seconds(self) -> float:
+        """Seconds since the thread last came round."""
+        return time.monotonic() - self._life
+
     def start(self) -> None:
-        """Begin to stand for the Lease."""
+        """Begin to stand for the Lease; begins anew when the thread has ended by itself."""
+        if self._stopping.is_set() or (self._thread is not None and self._thread.is_alive()):
+            return
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._thread.start()
 
-    def stop(self, *, patience: float = 8.0) -> None:
+    async def keep(self) -> None:
+        """Look now and then that the thread lives, and start it anew when it does not."""
+        while True:
+            self.start()
+            await asyncio.sleep(self._times.renew_every)
+
+    def stop(self, *, patience: float = 8.0, release: bool = True) -> None:
         """Stop writing at once, give the Lease up so that the next one need not wait, and end the thread.
 
-        The caller has ended its own writes before. Returns after ``patience`` seconds at the latest.
+        The caller has ended its own writes before; if it could not, ``release`` is False: then the others wait for
+        the Lease's duration, as after a crash, and a late write meets no other writer. Returns after ``patience``
+        seconds at the latest.
         """
+        self._release_it = release
         self._stopping.set()
         self._renewed = None
         if self._wake is not None:
@@ -116,43 +145,86 @@ class LeaseLeader:
     # ---- in the thread
 
     def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except Exception as error:
-            log.exception("lease: the thread has ended; this process will never lead")
-            self.trouble = repr(error)
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                asyncio.run(self._main())
+            except BaseException as error:  # whatever it is, the thread goes on: nobody else can lead
+                failures += 1
+                log.error("lease: the thread has failed and begins anew", exc_info=error)
+                self.trouble = repr(error)
+                self._stopping.wait(min(30.0, self._times.renew_every * failures))
+        self._renewed = None
+        self._tell(leading=False)
 
     async def _main(self) -> None:
+        """One client after the other, until the stop."""
         stop = asyncio.Event()
         self._wake = (asyncio.get_running_loop(), stop)
-        client = await self._connect()
+        while not self._stopping.is_set():
+            async with asyncio.timeout(self._times.deadline):
+                client = await self._connect()
+            try:
+                await self._serve(client, stop)
+            finally:
+                with suppress(Exception):
+                    await client.close()
+
+    async def _serve(self, client: KubeClient, stop: asyncio.Event) -> None:
+        """Rounds with one client, until the stop or until too many in a row failed."""
+        recording = asyncio.create_task(self._record(client), name="epochs on record")
+        failures = 0
         try:
-            while not self._stopping.is_set():
-                await self._round(client)
+            while not self._stopping.is_set() and failures < self._times.trials:
+                self._life = time.monotonic()
+                missed = await self._round(client)
+                failures = failures + missed if missed else 0
                 with suppress(TimeoutError):
                     pause = self._times.renew_every * random.uniform(0.9, 1.0)
                     await asyncio.wait_for(stop.wait(), pause)
-            await self._release(client)
+            if self._stopping.is_set() and self._release_it:
+                await self._release(client)
         finally:
-            self._renewed = None
-            self._tell(leading=False)
-            await client.close()
+            recording.cancel()
+            await asyncio.wait({recording})
 
-    async def _round(self, client: KubeClient) -> None:
+    async def _record(self, client: KubeClient) -> None:
+        """Learn the highest epoch on record elsewhere, once. Beside the rounds: where the Loans take long to list, a
+        Lease that is ours must be renewed meanwhile, and taking one must be a quick request.
+        """
+        while not self._recorded:
+            try:
+                async with asyncio.timeout(self._times.recording):
+                    self._highest = max(self._highest, await self._past_epoch(client))
+                    self._recorded = True
+            except (TidegateError, TimeoutError) as error:
+                log.warning("lease: the epochs on record are not known yet: %s", error or "no answer in time")
+                await asyncio.sleep(self._times.renew_every)
+            except Exception:
+                log.exception("lease: the epochs on record are not known yet")
+                await asyncio.sleep(self._times.renew_every)
+
+    async def _round(self, client: KubeClient) -> int:
+        """Look at the Lease and renew or take it. 0 when the server answered, 1 when it did not; as many as make us
+        give the client up when the client itself failed.
+        """
+        missed = 0
         try:
             async with asyncio.timeout(self._times.deadline / 3):  # one that hangs leaves time for another
                 await self._renew_or_take(client)
-            self.trouble = ""
+            self.trouble = "" if self._recorded else "the epochs on record are not known yet"
         except ConflictError as error:
             log.debug("lease: %s", error)  # somebody was quicker: look again in the next round
         except (TidegateError, TimeoutError) as error:
-            if str(error) != self.trouble:
-                log.warning("lease: %s", error)
-            self.trouble = str(error)
+            missed, said = 1, str(error) or "no answer in time"
+            if said != self.trouble:
+                log.warning("lease: %s", said)
+            self.trouble = said
         except Exception as error:
             log.exception("lease: unexpected")  # a thread that dies in silence would never lead again
-            self.trouble = repr(error)
+            missed, self.trouble = self._times.trials, repr(error)
         self._tell(leading=self.may_write())
+        return missed
 
     async def _renew_or_take(self, client: KubeClient) -> None:
         sent = time.monotonic()  # before the request: a late answer must not lengthen our time
@@ -160,21 +232,21 @@ class LeaseLeader:
             lease = await client.get(self._path)
         except NotFoundError:
             self._renewed = None
-            epoch = await self._past_epoch(client) + 1
-            sent = time.monotonic()
-            await client.create(self._collection, self._document(epoch, since=_now()))
-            self._lead(epoch, sent)
+            if self._recorded:
+                sent, epoch = time.monotonic(), self._highest + 1
+                await client.create(self._collection, self._document(epoch, since=_now()))
+                self._lead(epoch, sent)
             return
         spec = lease.get("spec") or {}
-        epoch = int(spec.get("leaseTransitions") or 0)
+        self._highest = max(self._highest, int(spec.get("leaseTransitions") or 0))
         if spec.get("holderIdentity") == self._identity:
+            epoch = self._highest  # also where somebody has lowered the number: epochs only grow
             await client.replace(self._path, self._document(epoch, since=spec.get("acquireTime"), lease=lease))
             self._lead(epoch, sent)
             return
         self._renewed = None
-        if self._is_free(spec):
-            epoch = max(epoch, await self._past_epoch(client)) + 1
-            sent = time.monotonic()
+        if self._is_free(spec) and self._recorded:
+            sent, epoch = time.monotonic(), self._highest + 1
             await client.replace(self._path, self._document(epoch, since=_now(), lease=lease))
             self._lead(epoch, sent)
 
@@ -185,12 +257,13 @@ class LeaseLeader:
         seen = (spec["holderIdentity"], spec.get("renewTime"), spec.get("leaseTransitions"))
         if seen != self._seen:
             self._seen, self._seen_at = seen, time.monotonic()
-        return time.monotonic() - self._seen_at >= float(spec.get("leaseDurationSeconds") or self._times.duration)
+        duration = float(spec.get("leaseDurationSeconds") or self._times.duration)
+        return time.monotonic() - self._seen_at >= min(duration, self._times.longest)
 
     def _lead(self, epoch: int, sent: float) -> None:
         if self._stopping.is_set():
             return
-        self._epoch = epoch
+        self._epoch = self._highest = epoch
         self._renewed = sent
 
     async def _release(self, client: KubeClient) -> None:
@@ -219,7 +292,8 @@ class LeaseLeader:
         if leading != self._told:
             self._told = leading
             log.info("lease: %s (epoch %d)", "leading" if leading else "not leading", self._epoch)
-            self._on_change(leading)
+            with suppress(RuntimeError):  # at the very end the loop that is told may be closed already
+                self._on_change(leading)
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from hashlib import blake2b
@@ -21,6 +22,7 @@ import orjson
 from tidegate.api.conditions import merge_conditions
 from tidegate.planning.model import Key
 from tidegate.ports import Json, NotFoundError, StatusPatch, TidegateError, UnavailableError
+from tidegate.shell.status_queue import Name, StatusQueue
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Resource
 from tidegate.targets.rules import Rule, Where
@@ -35,14 +37,19 @@ RULES = (
 FOREIGN = frozenset({"kopf"})
 """Parts of a status that are somebody else's: neither compared nor removed."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds, the doubling pause while the API server is unavailable, of which a random half to whole is taken."""
+AT_ONCE = 4
+"""Objects written at a time: one that hangs leaves room for the others, and more would not be faster than
+``per_second`` allows."""
 
-Name = tuple[str, Key]
+IDLE_NAP = 5.0
+"""Seconds after which the worker looks round though nobody woke it: its sign of life."""
+
+STANDBY_NAP = 0.5
+"""Seconds between two looks at whether we may write: the Lease is another thread's, and nothing else tells of it."""
 
 
 class StatusPublisher:
-    """``ports.Publisher`` over an API server; one worker writes, at most ``per_second`` objects a second."""
+    """``ports.Publisher`` over an API server; a few objects at a time, at most ``per_second`` a second."""
 
     def __init__(
         self,
@@ -53,18 +60,22 @@ class StatusPublisher:
         may_write: Callable[[], bool],
         per_second: float = 20.0,
     ) -> None:
-        """``resources`` by kind; ``now`` dates changed conditions; while ``may_write`` says no, patches wait."""
+        """``resources`` by kind; ``now`` dates changed conditions; while ``may_write`` says no, patches wait.
+        ``client`` should be nobody else's: a status that hangs must not take a turn from looks and writes.
+        """
         self._client = client
         self._resources = dict(resources)
         self._now = now
         self._may_write = may_write
         self._pause = 1.0 / per_second
-        self._wanted: dict[Name, Json] = {}
+        self._queue = StatusQueue(lambda: random.uniform(0.5, 1.0))
         self._shown: dict[Name, bytes] = {}
+        self._writers: set[asyncio.Task[None]] = set()
+        self._not_before = 0.0
+        self._life = time.monotonic()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
         self.writes = 0
         """Patches sent that the server took."""
         self.refused = 0
@@ -74,105 +85,140 @@ class StatusPublisher:
         """See ``ports.Publisher``."""
         for patch in patches:
             name = (patch.kind, patch.key)
-            if self._shown.get(name) == digest(patch.status):
-                self._wanted.pop(name, None)
+            if self._shown.get(name) == digest(patch.status) and not self._queue.under_way(name):
+                self._queue.drop(name)
             else:
-                self._wanted[name] = patch.status
-        if self._wanted:
-            self._idle.clear()
-            self._wake.set()
+                self._queue.put(name, patch.status)
+        self._changed()
 
     def seen(self, kind: str, key: Key, status: Json | None) -> None:
-        """An object was seen to show this."""
-        self._shown[kind, key] = digest(status or {})
+        """An object was seen to show this. What cannot be understood counts as not seen."""
+        try:
+            self._shown[kind, key] = digest(status or {})
+        except (TypeError, ValueError, RecursionError) as error:  # a number of 30 digits, say
+            self._shown.pop((kind, key), None)
+            log.warning("the status that %s %s shows cannot be compared: %s", kind, key, error)
 
     def forget(self, kind: str, key: Key) -> None:
         """An object is gone."""
         self._shown.pop((kind, key), None)
-        self._wanted.pop((kind, key), None)
+        self._queue.drop((kind, key))
+        self._changed()
 
-    def start(self) -> None:
-        """Begin to write, in the running event loop."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="status")
+    def age_seconds(self) -> float:
+        """Seconds since the worker last came round."""
+        return time.monotonic() - self._life
 
-    async def stop(self, *, patience: float = 5.0) -> None:
-        """Write what is queued, for ``patience`` seconds at most, and end."""
+    async def flush(self, *, patience: float) -> bool:
+        """Wait until all is written, for ``patience`` seconds at most; whether it is."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.flushed()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        return not len(self)
 
     async def flushed(self) -> None:
         """Return when nothing is queued."""
         await self._idle.wait()
 
     def __len__(self) -> int:
-        return len(self._wanted)
+        return len(self._queue)
 
     # ---- the worker
 
-    async def _run(self) -> None:
-        failures = 0
-        while True:
-            await self._next()
-            name, status = next(iter(self._wanted.items()))
-            try:
-                written = await self._show(name, status)
-            except UnavailableError as error:
-                failures += 1
-                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
-                log.info("status: %s; %d wait", error, len(self._wanted))
-                self._wanted[name] = self._wanted.pop(name)  # the others first: one bad object holds nobody up
-                await asyncio.sleep(random.uniform(longest / 2, longest))
-                continue
-            except Exception:
-                log.exception("status of %s %s", *name)
-                written = True
-            failures = 0
-            if self._wanted.get(name) is status:  # nobody has asked for another since
-                del self._wanted[name]
-            if written:
-                await asyncio.sleep(self._pause)
+    async def run(self) -> None:
+        """Write what is queued, for ever; writers that are under way end with it."""
+        try:
+            while True:
+                self._life = time.monotonic()
+                self._wake.clear()
+                nap = self._begin_some() if self._may_write() else STANDBY_NAP
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(nap):
+                        await self._wake.wait()
+        finally:
+            for writer in list(self._writers):
+                writer.cancel()
+            if self._writers:
+                await asyncio.wait(self._writers)
 
-    async def _next(self) -> None:
-        """Return when there is something to write, and we may."""
-        while not self._wanted:
+    def _begin_some(self) -> float:
+        """Begin as many writes as may begin; seconds until there may be more, if nobody wakes us before."""
+        now = time.monotonic()
+        while len(self._writers) < AT_ONCE:
+            if now < self._not_before:
+                return self._not_before - now
+            taken = self._queue.take(now, slots=AT_ONCE)
+            if taken is None:
+                at = self._queue.next_at()
+                return IDLE_NAP if at is None else min(IDLE_NAP, max(0.01, at - now))
+            writer = asyncio.create_task(self._write(*taken), name=f"status {taken[0][0]} {taken[0][1]}")
+            self._writers.add(writer)
+            writer.add_done_callback(self._ended)
+        return IDLE_NAP
+
+    def _ended(self, writer: asyncio.Task[None]) -> None:
+        self._writers.discard(writer)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._wake.set()
+        if len(self._queue):
+            self._idle.clear()
+        else:
             self._idle.set()
-            self._wake.clear()
-            await self._wake.wait()
-        while not self._may_write():  # noqa: ASYNC110  the Lease is another thread's; nothing tells of it but this
-            await asyncio.sleep(0.5)
+
+    async def _write(self, name: Name, status: Json) -> None:
+        """One wish, from taken to done or failed, whatever happens in between."""
+        answered = False
+        try:
+            if await self._show(name, status):
+                self._not_before = max(time.monotonic(), self._not_before) + self._pause
+            answered = True
+        except UnavailableError as error:
+            log.info("status: %s; %d wait", error, len(self._queue))
+        except Exception:
+            log.exception("status of %s %s", *name)
+            answered = True  # a bug of ours: not worth another try until something changes
+        finally:
+            if answered:
+                self._queue.done(name)
+            else:
+                self._queue.failed(name, time.monotonic())
 
     async def _show(self, name: Name, status: Json) -> bool:
         """Bring one object's status to ``status``; whether that took a write."""
         kind, key = name
-        wanted = digest(status)
+        wanted, before = digest(status), self._shown.get(name)
         path = self._resources[kind].path(key.namespace, key.name)
+        change: Json = {}
         try:
             current = (await self._client.get(path)).get("status") or {}
-            self._shown[name] = digest(current)
-            said = self._dated(current, _told(status))
-            change = difference(current, said) if self._shown[name] != wanted else {}
+            if digest(current) != wanted:
+                change = difference(current, self._dated(current, _told(status)))
             if change:
                 await self._client.patch(f"{path}/status", {"status": change}, Form.MERGE)
                 self.writes += 1
-            self._shown[name] = wanted
         except NotFoundError:
-            self._shown.pop(name, None)
+            self._note(name, before, None)
             return False
         except UnavailableError:
             raise
         except TidegateError as error:
             self.refused += 1
-            self._shown[name] = wanted  # not shown, but not worth asking again either until one of the two changes
+            self._note(name, before, wanted)  # not shown, but not worth asking again until one of the two changes
             log.error("status of %s %s: %s", kind, key, error)
             return True
+        self._note(name, before, wanted)
         return bool(change)
+
+    def _note(self, name: Name, before: bytes | None, shown: bytes | None) -> None:
+        """What the object shows now, unless the watch said otherwise while the request was under way."""
+        if self._shown.get(name) is not before:
+            return
+        if shown is None:
+            self._shown.pop(name, None)
+        else:
+            self._shown[name] = shown
 
     def _dated(self, current: Json, status: Json) -> Json:
         """The status with its conditions' times: those on show while their status stays, else now."""
