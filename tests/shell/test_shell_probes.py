@@ -10,7 +10,8 @@ from prometheus_client import generate_latest
 
 from tidegate.planning.model import Key
 from tidegate.planning.resources import NOTHING, Resources
-from tidegate.shell.probes import Heart, OwnMetrics, Probes, watch_check
+from tidegate.shell.own_metrics import OwnMetrics
+from tidegate.shell.probes import Heart, Probes, age_check
 
 SHOP = Key("shop", "core")
 
@@ -27,7 +28,7 @@ async def test_a_watch_that_fell_silent_is_not_alive_although_it_answers(same: b
     heart = Heart()
     metrics.watch_age("liveevents", lambda: age)
     probes = Probes(
-        alive={"liveevents": watch_check(lambda: age, limit=180), "loop": heart.check(limit=60)},
+        alive={"liveevents": age_check(lambda: age, limit=180), "loop": heart.check(limit=60)},
         ready={"synced": lambda: "the first list is not complete"},
         registry=metrics.registry,
         probe_port=unused_tcp_port if same else 0,

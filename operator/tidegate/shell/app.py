@@ -8,6 +8,8 @@ standard library.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -18,6 +20,15 @@ from tidegate.shell.settings import SettingsError, load_settings, watches_whole_
 _runtime: Runtime | None = None
 
 
+class Backoffs:
+    """Seconds between kopf's tries of a request, without end: after the last one kopf would end the operator, and an
+    API server that is away for a minute would cost a restart.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 1, 2, 3, 5, 8), repeat(10))
+
+
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """The pod's own account, else the kubeconfig; no client library is needed for either."""
@@ -26,7 +37,7 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 
 @kopf.on.startup(backoff=5.0)
 async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Set kopf up, then start the loop."""
+    """Set kopf up, then start the loop: kopf itself begins when we have reached the API server."""
     global _runtime
     try:
         ours = load_settings()
@@ -70,5 +81,6 @@ def configure(settings: kopf.OperatorSettings, *, whole_cluster: bool) -> None:
     settings.watching.client_timeout = 300
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = Backoffs()
     settings.queueing.idle_timeout = 1.0
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # "handler succeeded" at each of our status writes

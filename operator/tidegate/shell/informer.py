@@ -70,6 +70,8 @@ class Informer:
         self._life = time.monotonic()
         self._slice = 0.0
         self._failures = 0
+        self._missed = False
+        """A handler failed: what it did not take is told again by a list."""
         self._task: asyncio.Task[None] | None = None
         self.synced = False
         """A list has been complete."""
@@ -105,7 +107,8 @@ class Informer:
         """List and watch until cancelled."""
         while True:
             try:
-                if self._version is None:
+                if self._version is None or self._missed:
+                    self._missed = False
                     await self._list()
                 begun = time.monotonic()
                 await self._watch(self._version or "")
@@ -213,7 +216,11 @@ class Informer:
             self._on_object(kind, item)
         except Exception:
             self.handler_errors += 1
-            log.exception("%s: the handler failed on %s %s", self._path, kind, _identity(item)[0])
+            key, uid, version = _identity(item)
+            log.exception("%s: the handler failed on %s %s", self._path, kind, key)
+            # As if we had not seen it: the list that follows this watch tells of it again.
+            self._known[key] = (uid, version if kind == "DELETED" else "")
+            self._missed = True
 
     async def _breathe(self) -> None:
         if time.monotonic() - self._slice > SLICE:

@@ -1,7 +1,8 @@
 """The kinds of which there are few: policies, overrides and pools. kopf watches them; here they are listed and kept.
 
 Listed once before the loop begins, because a policy or a pool that was not read yet looks like one that was deleted,
-and its loans would be returned; and again now and then, as the cure for a watch that lost one.
+and its loans would be returned; and again now and then, as the cure for a watch that lost one. Each kind is listed
+for itself: one that the server refuses holds no other up.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ POOLS = Resource(API_VERSION, "CapacityPool", "capacitypools", namespaced=False,
 RELIST = 300.0
 """Seconds after which they are listed again."""
 
+EXPIRY = 1.0
+"""Seconds between two looks for deleted objects whose grace has ended."""
+
 
 @dataclass(slots=True)
 class FewKind:
@@ -39,7 +43,9 @@ class FewKind:
     scopes: tuple[str, ...]
     put: Callable[[Mapping[str, Any]], object]
     delete: Callable[[Key], None]
-    known: Callable[[], Iterable[Key]]
+    synced: Callable[[], None]
+    """Is told when the first list is complete."""
+    listed: bool = False
     newer: set[Key] = field(default_factory=set)
     """What the watch told while a list was under way: it is newer than the list."""
 
@@ -50,25 +56,28 @@ class FewKinds:
     def __init__(
         self, client: KubeClient, store: WatchedStore, publisher: StatusPublisher, namespaces: tuple[str, ...] | None
     ) -> None:
-        """``namespaces`` None: the whole cluster, and with it pools."""
-        self._client, self._publisher = client, publisher
+        """``namespaces`` None: the whole cluster, and with it pools. The store is not synced before each kind was
+        listed once.
+        """
+        self._client, self._store, self._publisher = client, store, publisher
         scopes = namespaces or ("",)
+        store.overrides_synced, store.pools_synced = False, namespaces is not None
+
+        def policies_listed() -> None:
+            store.policies_synced = True
+
+        def overrides_listed() -> None:
+            store.overrides_synced = True
+
+        def pools_listed() -> None:
+            store.pools_synced = True
+
         kinds = [
-            FewKind(POLICIES, scopes, store.put_policy, store.delete_policy, lambda: store.policies().keys()),
-            FewKind(
-                OVERRIDES, scopes, store.put_override, store.delete_override, lambda: [o.key for o in store.overrides()]
-            ),
+            FewKind(POLICIES, scopes, store.put_policy, store.delete_policy, policies_listed),
+            FewKind(OVERRIDES, scopes, store.put_override, store.delete_override, overrides_listed),
         ]
         if namespaces is None:
-            kinds.append(
-                FewKind(
-                    POOLS,
-                    ("",),
-                    store.put_pool,
-                    lambda key: store.delete_pool(key.name),
-                    lambda: [Key("", name) for name in store.pools()],
-                )
-            )
+            kinds.append(FewKind(POOLS, ("",), store.put_pool, lambda key: store.delete_pool(key.name), pools_listed))
         self._kinds = {kind.resource.kind: kind for kind in kinds}
 
     def seen(self, kind: str, what: str, body: Mapping[str, Any]) -> None:
@@ -82,22 +91,42 @@ class FewKinds:
             one.delete(key)
             self._publisher.forget(kind, key)
         else:
-            self._publisher.seen(kind, key, body.get("status"))
             one.put(body)
+            self._publisher.seen(kind, key, body.get("status"))
 
-    async def list_all(self) -> None:
-        """All objects of all kinds. A kind that the server does not serve yet has none."""
-        for one in self._kinds.values():
-            await self._list(one)
+    async def list_first(self) -> None:
+        """List every kind that was not listed yet. A kind that the server does not serve yet has no objects.
+
+        TidegateError, after all were tried, when one could not be listed: to be called again.
+        """
+        failed = await self._list_each([one for one in self._kinds.values() if not one.listed])
+        if failed:
+            raise failed[0]
 
     async def list_for_ever(self) -> None:
-        """Again now and then."""
+        """Again now and then, each kind for itself."""
         while True:
             await asyncio.sleep(RELIST)
+            await self._list_each(self._kinds.values())  # the watch goes on; the next round tries again
+
+    async def expire_for_ever(self) -> None:
+        """Let deleted objects go when their grace has ended, also while nothing else happens."""
+        while True:
+            await asyncio.sleep(EXPIRY)
+            self._store.expire()
+
+    async def _list_each(self, kinds: Iterable[FewKind]) -> list[Exception]:
+        failed: list[Exception] = []
+        for one in kinds:
             try:
-                await self.list_all()
-            except TidegateError as error:  # the watch goes on; the next round tries again
-                log.warning("policies, overrides and pools could not be listed again: %s", error)
+                await self._list(one)
+            except TidegateError as error:
+                log.warning("%s could not be listed: %s", one.resource.plural, error)
+                failed.append(error)
+            except Exception as error:  # an answer that is no list
+                log.exception("%s could not be listed", one.resource.plural)
+                failed.append(error)
+        return failed
 
     async def _list(self, one: FewKind) -> None:
         one.newer = set()
@@ -113,7 +142,10 @@ class FewKinds:
         newer, one.newer = one.newer, set()
         for key, obj in listed.items():
             if key not in newer:
-                self._publisher.seen(one.resource.kind, key, obj.get("status"))
                 one.put(obj)
-        for key in set(one.known()) - listed.keys() - newer:
+                self._publisher.seen(one.resource.kind, key, obj.get("status"))
+        for key in self._store.known(one.resource.kind) - listed.keys() - newer:
             one.delete(key)
+        if not one.listed:
+            one.listed = True
+            one.synced()

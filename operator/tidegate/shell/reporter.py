@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from tidegate.control.apply import Applied
 from tidegate.control.loop import Beat
@@ -15,6 +16,7 @@ from tidegate.planning.model import Key, PlanSettings, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
+from tidegate.shell.pace import Pace
 from tidegate.shell.pool_status import override_status, pool_status
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
@@ -22,8 +24,6 @@ from tidegate.shell.store import WatchedStore
 log = logging.getLogger("tidegate.decisions")
 
 API_VERSION = "tidegate.dev/v1alpha1"
-SLICE = 200
-"""Events whose status is worked out before other tasks get their turn."""
 SWEEP = 600.0
 """Seconds between two looks at the status of every event."""
 
@@ -47,16 +47,27 @@ class Reporter:
     _changes_at: dict[Key, float] = field(default_factory=dict)
 
     def report(self, beat: Beat) -> None:
-        """Show one beat. Only the leader shows status: two that disagree would write for ever."""
+        """Show one beat in one go. Only the leader shows status: two that disagree would write for ever."""
+        for _ in self.steps(beat):
+            pass
+
+    def steps(self, beat: Beat) -> Iterator[None]:
+        """Show one beat, giving way after each object: of thousands all in one go would hold everything up.
+
+        The store may change between two steps.
+        """
         self.last = beat
-        for one in beat.applied:
-            self._say(one)
+        self.say(beat.applied)
         if not beat.leading:
             return
-        self.publisher.publish(self._policies(beat))
-        self.publisher.publish(self._near_events(beat))
-        self.publisher.publish(self._pools(beat))
-        self.publisher.publish(self._overrides(beat))
+        for patch in chain(self._policies(beat), self._near_events(beat), self._pools(beat), self._overrides(beat)):
+            self.publisher.publish([patch])
+            yield
+
+    def say(self, applied: Iterable[Applied]) -> None:
+        """Tell what was done."""
+        for one in applied:
+            self._say(one)
 
     def arrived(self, key: Key) -> None:
         """An event appeared or changed: show that it was accepted, or why not."""
@@ -80,10 +91,10 @@ class Reporter:
     async def _sweep(self) -> None:
         now = self.clock.now()
         late = [key for key in (*self.store.events, *self._invalid()) if self._changes_at.get(key, 0.0) <= now]
-        for at in range(0, len(late), SLICE):
-            for key in late[at : at + SLICE]:
-                self.publisher.publish(self._event(key))
-            await asyncio.sleep(0)
+        pace = Pace()
+        for key in late:
+            self.publisher.publish(self._event(key))
+            await pace.breathe()
 
     def _invalid(self) -> list[Key]:
         return [key for kind, key in self.store.invalid if kind == "LiveEvent"]
@@ -94,7 +105,7 @@ class Reporter:
             note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
             status = policy_status(policy, beat.plan, beat.world.observed, note=note)
             yield StatusPatch("ScalingPolicy", key, status)
-        for (kind, key), bad in self.store.invalid.items():
+        for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
@@ -105,7 +116,7 @@ class Reporter:
             yield StatusPatch(
                 "CapacityPool", Key("", name), pool_status(one.pool, beat.plan.pools.get(name), note=note)
             )
-        for (kind, key), bad in self.store.invalid.items():
+        for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "CapacityPool" and key.name not in beat.world.pools:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
@@ -114,7 +125,7 @@ class Reporter:
             status = override_status(one, beat.world.policies, beat.plan, now=beat.now)
             yield StatusPatch("Override", one.key, status)
         good = {one.key for one in beat.world.overrides}
-        for (kind, key), bad in self.store.invalid.items():
+        for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "Override" and key not in good:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
@@ -128,7 +139,7 @@ class Reporter:
         changed = live ^ self._live
         self._live = live
         looked, self._looked = self._looked, dict(beat.plan.verdicts)
-        for key, fresh in beat.plan.verdicts.items():
+        for key, fresh in list(beat.plan.verdicts.items()):
             verdict = settled(self._told.get(key), looked.get(key), fresh)
             if verdict is not fresh and _news(fresh) != _news(looked.get(key)):
                 log.info("%s: %s, seen once: %s", key, fresh.outcome.value, fresh.message)

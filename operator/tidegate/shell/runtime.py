@@ -2,82 +2,178 @@
 
 First everything is listed, then the loop begins: a policy that was not read yet looks like one that was deleted, and
 its loans would be returned. Watching never depends on leading; acting does.
+
+The stop is the start in reverse: no new work, slots drained, status flushed, Lease released, tasks cancelled, clients
+closed, and the ports last, so that the probes tell the truth to the end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from tidegate.api.loan import loan_from_object, loan_to_object
-from tidegate.control.apply import Applier
 from tidegate.control.clock import RealClock, ScheduledClock
-from tidegate.control.gather import Gatherer
-from tidegate.control.ledger import Ledger
-from tidegate.control.loop import Beat, Loop, LoopSettings
-from tidegate.control.pools import PoolKeeper
-from tidegate.control.stop import NAME as STOP
-from tidegate.control.stop import stop_path
-from tidegate.metrics.prometheus import PrometheusSource
-from tidegate.metrics.recorded import RecordedSource
-from tidegate.planning.model import Freshness, Reading, Ref
-from tidegate.planning.shift.step import summary
-from tidegate.ports import Clock, MetricsSource
+from tidegate.control.loop import Beat
+from tidegate.ports import Clock
+from tidegate.shell.clients import Clients
 from tidegate.shell.events import KubeEventSink
-from tidegate.shell.informer import Informer
+from tidegate.shell.gates import Gate
 from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, FewKinds
 from tidegate.shell.leader import LeaseLeader
-from tidegate.shell.probes import Heart, OwnMetrics, Probes, watch_check
+from tidegate.shell.lifecycle import Opened, persistently
+from tidegate.shell.own_metrics import OwnMetrics
+from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check
 from tidegate.shell.publisher import StatusPublisher
 from tidegate.shell.reporter import Reporter
 from tidegate.shell.settings import Settings
-from tidegate.shell.store import WatchedStore, key_of
+from tidegate.shell.showing import Showing
+from tidegate.shell.stillness import Stillness
+from tidegate.shell.store import WatchedStore
+from tidegate.shell.tasks import TaskGroup
+from tidegate.shell.watches import event_watches, stop_watch
+from tidegate.shell.wiring import Works, build_works
 from tidegate.shell.workloads import WorkloadWatch
 from tidegate.targets.client import KubeClient
-from tidegate.targets.loans import KubeLoanBook, latest_epoch, loan_key
-from tidegate.targets.pools import KubePools
-from tidegate.targets.registry import KubeTargets
+from tidegate.targets.loans import latest_epoch
 
 log = logging.getLogger("tidegate")
 
 SILENT = 300.0
 """Seconds without a sign of life after which a watch counts as dead and the process as not alive."""
 STUCK = 180.0
-"""Real seconds without a beat after which the process counts as not alive."""
+"""Real seconds without a beat, or without a round of the Lease's thread or of the status worker, after which the
+process counts as not alive."""
+
+OLD = {"targets": 300.0, "signals": 600.0, "pools": 600.0, "timetables": 1800.0}
+"""Seconds by kind after which what we go by makes the process not ready. Judgment: several times the age at which the
+planner itself stops to go by it, so that one target that hangs makes nobody unready at once."""
+
+LOOP_ENDS, DRAINED, FLUSHED, RELEASED, CANCELLED, CLOSED = 5.0, 12.0, 3.0, 5.0, 3.0, 2.0
+"""Seconds that the parts of a stop may take. Together with what kopf needs before it calls us they stay within the 40
+that the chart gives; a write takes less than the 12, or is left to the Lease's duration."""
 
 
 class Runtime:
     """One operator process."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is connected yet."""
+        """Nothing is connected yet. Inside a running event loop."""
         self.settings = settings
         path = settings.clock_schedule
         self.clock: Clock = ScheduledClock.from_file(path) if path else RealClock()
         self.store = WatchedStore(self.clock.now)
         self.heart = Heart()
         self.metrics = OwnMetrics()
+        self.stillness = Stillness()
+        self.group = TaskGroup(
+            clock=time.monotonic, later=asyncio.get_running_loop().call_later, on_restart=self.metrics.restarted
+        )
+        self.gates: list[Gate] = []
+        self.probes: Probes | None = None
+        self.few: FewKinds | None = None
+        self._alive: dict[str, Check] = {}
+        self._ready: dict[str, Check] = {}
+        self._waits_for = "the start"
+        self._works: Works | None = None
+        self._drained = True
         self._stop = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._opened = Opened()
 
     async def start(self) -> None:
-        """Connect, list, watch, lead, and begin the loop."""
+        """Connect, list, watch, lead, and begin the loop. Waits for an API server that refuses or does not answer,
+        for as long as it takes. A start that fails or is cancelled has closed what it opened.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            self._stop.set()
+            await self._opened.close()
+            raise
+
+    async def stop(self) -> None:
+        """End the loop between two writes, drain the slots, flush what is to be shown, give the Lease up."""
+        self._stop.set()
+        await self._opened.close()
+
+    def object_seen(self, kind: str, what: str, body: Mapping[str, Any]) -> None:
+        """Kopf saw a policy, an override or a pool."""
+        if self.few is not None:
+            self.few.seen(kind, what, body)
+
+    def trouble(self) -> Mapping[str, str]:
+        """Tasks that keep ending, and why."""
+        return self.group.trouble()
+
+    # ---- the start, in its order
+
+    async def _start(self) -> None:
         settings = self.settings
-        _log_to(settings)
-        self.client = await KubeClient.connect(url=settings.api_url)
-        self.targets = KubeTargets(self.client)
-        discovery = self.targets.discovery
-        book = KubeLoanBook(self.client, settings.namespaces, to_object=loan_to_object, from_object=loan_from_object)
-        running = asyncio.get_running_loop()
+        logging.getLogger("tidegate").setLevel(settings.log_level.upper())
+        self._ready["started"] = lambda: self._waits_for or None
+        await self._retry(self._listen)
+        clients = await self._retry(lambda: Clients.connect(settings))
+        self._opened.add("clients", lambda: self._disconnect(clients), patience=CLOSED)
+        self._opened.add("tasks", self.group.stop, patience=CANCELLED)
+        self.group.keep("stand-still", self.stillness.measure_for_ever)
+        leader = self._leader()
+        publisher = StatusPublisher(
+            clients.status,
+            {kind.kind: kind for kind in (EVENTS, POLICIES, OVERRIDES, POOLS)},
+            now=self.clock.now,
+            may_write=leader.may_write,
+            per_second=settings.status_writes_per_second,
+        )
+        few = FewKinds(clients.watches, self.store, publisher, settings.namespaces)
+        await self._retry(few.list_first)
+        self.few = few
+        sink = KubeEventSink(clients.status, clients.status_discovery, instance=settings.identity, now=self.clock.now)
+        works = self._works = build_works(settings, self.clock, self.store, clients, leader, sink, self._beaten)
+        reporter = Reporter(self.store, publisher, sink, self.clock, cell=settings.plan.cell)
+        self._lead(leader)
+        self._show(works, clients, reporter, publisher, sink)
+        self._watch(works, clients, reporter, publisher)
+        self._keep_time(few, reporter)
+        self._work(works)
+        self._tell_of(works, leader, publisher, clients)
+        self._waits_for = ""
+        for name in settings.unknown:
+            log.warning("%s is set but means nothing; is it misspelt?", name)
+        scope = ", ".join(settings.namespaces) if settings.namespaces else "the whole cluster"
+        log.info("watching %s as %s", scope, settings.identity)
+
+    async def _retry(self, attempt: Callable[[], Any]) -> Any:
+        def waits_for(why: str) -> None:
+            self._waits_for = why
+
+        return await persistently(attempt, on_failure=waits_for)
+
+    async def _disconnect(self, clients: Clients) -> None:
+        if self._works is not None:
+            await self._works.close()
+        await clients.close()
+
+    async def _listen(self) -> None:
+        probes = Probes(
+            alive=self._alive,
+            ready=self._ready,
+            registry=self.metrics.registry,
+            probe_port=self.settings.listen_probes,
+            metrics_port=self.settings.listen_metrics,
+        )
+        await probes.start()
+        self.probes = probes
+        self._opened.add("probes", probes.stop, patience=CLOSED)
+
+    def _leader(self) -> LeaseLeader:
+        settings, running = self.settings, asyncio.get_running_loop()
 
         def tell(leading: bool) -> None:
             running.call_soon_threadsafe(self._led, leading)
 
-        self.leader = LeaseLeader(
+        return LeaseLeader(
             lambda: KubeClient.connect(url=settings.api_url),
             namespace=settings.operator_namespace,
             name=settings.lease_name,
@@ -85,206 +181,101 @@ class Runtime:
             past_epoch=lambda client: latest_epoch(client, settings.namespaces),
             on_change=tell,
         )
-        self.publisher = StatusPublisher(
-            self.client,
-            {one.kind: one for one in (EVENTS, POLICIES, OVERRIDES, POOLS)},
-            now=self.clock.now,
-            may_write=self.leader.may_write,
-            per_second=settings.status_writes_per_second,
+
+    def _lead(self, leader: LeaseLeader) -> None:
+        async def release() -> None:
+            await asyncio.to_thread(leader.stop, patience=RELEASED, release=self._drained)
+
+        self._opened.add("Lease", release, patience=RELEASED + 1.0)
+        self.group.keep("lease thread", leader.keep)
+
+    def _show(
+        self, works: Works, clients: Clients, reporter: Reporter, publisher: StatusPublisher, sink: KubeEventSink
+    ) -> None:
+        self.workloads = WorkloadWatch(
+            clients.watches,
+            works.targets.discovery,
+            self.settings.namespaces,
+            group=self.group,
+            on_change=works.moved,
+            on_watch=self.metrics.watch_age,
         )
-        self.sink = KubeEventSink(self.client, discovery, instance=settings.identity, now=self.clock.now)
-        self.reporter = Reporter(self.store, self.publisher, self.sink, self.clock, cell=settings.plan.cell)
-        ledger = Ledger(self.targets, book, self.clock, self.leader, loan_key)
-        self.source = source = _source(settings)
-        self.few = FewKinds(self.client, self.store, self.publisher, settings.namespaces)
-        pools = KubePools(self.client, self.targets, now=self.clock.now)
-        idle = 4 * settings.beat_seconds
-        self.loop = Loop(
-            clock=self.clock,
-            store=self.store,
-            gatherer=Gatherer(self.targets, source, ledger, idle_seconds=idle),
-            ledger=ledger,
-            leadership=self.leader,
-            applier=Applier(self.targets, ledger, self.clock),
-            # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
-            pools=None if settings.namespaces else PoolKeeper(pools, source, ledger, self.clock, self.sink, idle),
-            settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=idle),
-            plan_settings=settings.plan,
-            on_beat=self._on_beat,
+
+        def know(beat: Beat) -> None:
+            self.workloads.know(beat.world.policies.values(), works.places())
+
+        self.showing = Showing(reporter, self.metrics, on_beat=know)
+
+        async def flush() -> None:
+            await self.showing.show_waiting()
+            await publisher.flush(patience=FLUSHED - 0.5)
+            await sink.flush(patience=0.5)
+
+        self._opened.add("status", flush, patience=FLUSHED + 1.0)
+        self.group.keep("status", publisher.run)
+        self.group.keep("events", sink.run)
+        self.group.keep("showing", self.showing.run)
+
+    def _watch(self, works: Works, clients: Clients, reporter: Reporter, publisher: StatusPublisher) -> None:
+        def synced() -> None:
+            self.heart.beat()
+            works.wake()
+
+        self.store.on_change = works.wake
+        informers = event_watches(
+            clients.watches, self.settings.namespaces, self.store, reporter, publisher, on_sync=synced
         )
-        self.store.on_change = self.loop.wake.set
-        self.workloads = WorkloadWatch(self.client, discovery, settings.namespaces, on_change=self._touched)
-        self.informers = self._informers()
-        self.probes = self._probes()
-        await self.probes.start()
-        await self.few.list_all()
-        self.store.policies_synced = True
-        self.publisher.start()
-        self.sink.start()
-        for informer in self.informers.values():
-            informer.start()
-        self.leader.start()
-        self._spawn(self.loop.run(self._stop), "loop")
-        self._spawn(self.reporter.sweep_for_ever(), "status sweep")
-        self._spawn(self.few.list_for_ever(), "relist")
-        for name in settings.unknown:
-            log.warning("%s is set but means nothing; is it misspelt?", name)
-        scope = ", ".join(settings.namespaces) if settings.namespaces else "the whole cluster"
-        log.info("watching %s as %s", scope, settings.identity)
+        informers["stop"] = stop_watch(clients.watches, self.settings.operator_namespace, self.store, on_sync=synced)
+        for name, informer in informers.items():
+            self._alive[name] = age_check(informer.age_seconds, limit=SILENT)
+            self.metrics.watch_age(name, informer.age_seconds)
+            self.group.keep(f"watch {name}", informer.run)
 
-    async def stop(self) -> None:
-        """End the loop between two writes, flush what is to be shown, give the Lease up."""
-        self._stop.set()
-        self.loop.wake.set()
-        if self._tasks:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._tasks[0]), 8.0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.workloads.stop()
-        for informer in self.informers.values():
-            await informer.stop()
-        await self.publisher.stop()
-        await self.sink.stop()
-        await asyncio.to_thread(self.leader.stop)
-        await self.probes.stop()
-        close = getattr(self.source, "close", None)
-        if close is not None:
-            await close()
-        await self.client.close()
+    def _keep_time(self, few: FewKinds, reporter: Reporter) -> None:
+        self.group.keep("status sweep", reporter.sweep_for_ever)
+        self.group.keep("relist", few.list_for_ever)
+        self.group.keep("deletions", few.expire_for_ever)
 
-    def object_seen(self, kind: str, what: str, body: Mapping[str, Any]) -> None:
-        """Kopf saw a policy, an override or a pool."""
-        self.few.seen(kind, what, body)
+    def _work(self, works: Works) -> None:
+        """Gates and the loop. At the stop the loop ends first, then what is under way is waited for."""
 
-    # ---- parts
+        async def drain() -> None:
+            drained = await asyncio.gather(*(gate.drain(DRAINED - 1.0) for gate in self.gates))
+            self._drained = self._drained and all(drained)
 
-    def _informers(self) -> dict[str, Informer]:
-        found: dict[str, Informer] = {}
-        scopes = self.settings.namespaces or ("",)
-        waiting = set(scopes)
+        async def end_loop() -> None:
+            works.wake()
+            self._drained = await self.group.finish("loop", patience=LOOP_ENDS - 1.0)
 
-        def complete(scope: str) -> None:
-            waiting.discard(scope)
-            if not waiting:
-                if not self.store.events_synced:
-                    gc.freeze()  # tens of thousands of events stay: looking through them again and again costs 25 %
-                self.store.events_synced = True
-                self.loop.wake.set()
+        self.gates = works.gates(self.group, self.metrics.job_ended)
+        self._opened.add("slots", drain, patience=DRAINED)
+        for gate in self.gates:
+            self.group.keep(f"gate {gate.name}", gate.run)
+        self._opened.add("loop", end_loop, patience=LOOP_ENDS)
+        self.group.keep("loop", lambda: works.loop.run(self._stop))
 
-        for scope in scopes:
-            name = f"liveevents {scope}".strip()
-            found[name] = Informer(
-                self.client,
-                EVENTS.path(scope),
-                on_object=self._event_seen,
-                on_sync=lambda scope=scope: complete(scope),  # type: ignore[misc]
-            )
-        found["stop"] = Informer(
-            self.client,
-            stop_path(self.settings.operator_namespace),
-            on_object=lambda kind, _: self.store.set_stopped(kind != "DELETED"),
-            on_sync=self._stop_listed,
-            selectors={"fieldSelector": f"metadata.name={STOP}"},
-        )
-        return found
-
-    def _stop_listed(self) -> None:
-        self.store.stop_synced = True
-        self.loop.wake.set()
-
-    def _probes(self) -> Probes:
-        alive = {name: watch_check(one.age_seconds, limit=SILENT) for name, one in self.informers.items()}
-        alive["loop"] = self.heart.check(limit=STUCK)
-        for name, one in self.informers.items():
-            self.metrics.watch_age(name, one.age_seconds)
-        self.metrics.leader(self.leader.may_write)
-        self.metrics.clock_skew(lambda: self.client.clock_skew_seconds)
-        return Probes(
-            alive=alive,
-            ready={"synced": lambda: None if self.store.synced else "the first lists are not complete"},
-            registry=self.metrics.registry,
-            probe_port=self.settings.listen_probes,
-            metrics_port=self.settings.listen_metrics,
-        )
+    def _tell_of(self, works: Works, leader: LeaseLeader, publisher: StatusPublisher, clients: Clients) -> None:
+        """What probes and metrics are asked for."""
+        beating = self.heart.check(limit=STUCK)
+        self.heart.beat()
+        # Before the first lists are complete there is no beat: a server that is slow to list is no reason to die.
+        self._alive["loop"] = lambda: beating() if self.store.synced else None
+        self._alive["lease"] = age_check(leader.age_seconds, limit=STUCK)
+        self._alive["status"] = age_check(publisher.age_seconds, limit=STUCK)
+        self._ready["synced"] = lambda: None if self.store.synced else "the first lists are not complete"
+        self._ready["knowledge"] = knowledge_check(works.ages, limits=OLD)
+        self.metrics.oldest_knowledge(works.ages)
+        self.metrics.leader(leader.may_write)
+        self.metrics.clock_skew(lambda: clients.looks.clock_skew_seconds)
+        self.metrics.stand_still(self.stillness.longest)
+        self.metrics.troubled_tasks(self.group.trouble)
 
     # ---- what happens
 
-    def _event_seen(self, kind: str, obj: Mapping[str, Any]) -> None:
-        key = key_of(obj)
-        if kind == "DELETED":
-            self.store.delete_event(key)
-            self.reporter.forget(key)
-            self.publisher.forget("LiveEvent", key)
-            return
-        self.publisher.seen("LiveEvent", key, obj.get("status"))
-        self.store.put_event(obj)
-        self.reporter.arrived(key)
-
-    def _touched(self, ref: Ref) -> None:
-        self.targets.forget(ref.namespace)
-        self.loop.touch(ref)
-
     def _led(self, leading: bool) -> None:
-        log.info("leading, epoch %d" if leading else "not leading (epoch %d)", self.leader.epoch)
-        self.loop.wake.set()
+        log.info("leading" if leading else "not leading")
+        self.store.on_change()
 
-    def _on_beat(self, beat: Beat) -> None:
+    def _beaten(self, beat: Beat) -> None:
         self.heart.beat()
-        self.workloads.know(
-            beat.world.policies.values(), (look.sight.place for look in self.loop.gatherer.sights.values())
-        )
-        self.reporter.report(beat)
-        for one in beat.applied:
-            self.metrics.wrote("floor", "ok" if one.error is None else "failed")
-        for key, plan in beat.plan.targets.items():
-            seen = beat.world.observed.get(key)
-            self.metrics.target(
-                *key,
-                floor=plan.level,
-                level=seen.level if seen else None,
-                ready=seen.ready if seen else None,
-                next_step_seconds=plan.next_at - beat.now if plan.next_at is not None else None,
-                overrides=len(plan.overridden),
-            )
-        self.metrics.keep(set(beat.plan.targets))
-        for name, view in beat.plan.pools.items():
-            shifts = [summary(view.facts, lane, view.step.hand_overs) for lane in view.step.balance.lanes]
-            lanes = {shift.lane: (shift.lent, shift.draining) for shift in shifts}
-            self.metrics.pool(name, lanes, oversold=view.step.balance.oversold, refused=len(view.plan.refusals))
-        self.metrics.keep_pools(beat.plan.pools)
-        for policy in beat.world.policies:
-            blind = any(p.blind for (key, _), p in beat.plan.targets.items() if key == policy)
-            self.metrics.blind(policy, blind=blind)
-
-    def _spawn(self, job: Any, name: str) -> None:
-        task = asyncio.create_task(job, name=name)
-        task.add_done_callback(_say_the_end)
-        self._tasks.append(task)
-
-
-def _say_the_end(task: asyncio.Task[None]) -> None:
-    """A task of ours that ends by itself with an error must not do so in silence."""
-    if not task.cancelled() and task.exception() is not None:
-        log.error("%s has ended: the process should be started anew", task.get_name(), exc_info=task.exception())
-
-
-class _Nowhere:
-    """No metrics source is configured: every query is unreachable, which is not zero."""
-
-    async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
-        """See ``ports.MetricsSource``."""
-        return Reading(Freshness.UNREACHABLE, None, now, "no metrics source is configured")
-
-
-def _source(settings: Settings) -> MetricsSource:
-    if settings.recorded_metrics is not None:
-        return RecordedSource.from_file(settings.recorded_metrics)
-    if settings.prometheus_url is not None:
-        return PrometheusSource(settings.prometheus_url)
-    return _Nowhere()
-
-
-def _log_to(settings: Settings) -> None:
-    logging.getLogger("tidegate").setLevel(settings.log_level.upper())
+        self.showing.take(beat)

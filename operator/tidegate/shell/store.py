@@ -1,13 +1,15 @@
 """What the watches have seen, parsed: policies from kopf's handlers, events from the informer, the durable stop.
 
-A bad object is kept with its problems, so that its status can say them; it never hides the good ones.
+A bad object is kept with its problems, so that its status can say them; it never hides the good ones. One that is
+deleted counts for a moment longer: a tool that replaces objects deletes them and makes them again at once.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.parsed import ParsedEvent
@@ -21,6 +23,16 @@ WINDOW = 86_400.0 * 3
 horizon, its book's slack and the longest moment before a start."""
 ROLL = 3600.0
 """Seconds after which they are worked out again."""
+ROLLED_AT_ONCE = 500
+"""Recurring events that are worked out again in one go: some 20 ms. Of tens of thousands the last comes hours later
+than the first, of days to spare."""
+GRACE = 5.0
+"""Seconds for which a deleted object still counts, unless it is made again. Judgment: ``kubectl replace --force`` and
+the replacing tools of GitOps take less than a second; nobody who deletes one minds five."""
+
+T = TypeVar("T")
+
+log = logging.getLogger("tidegate.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +62,12 @@ class WatchedStore:
     _policies: dict[Key, Policy] = field(default_factory=dict)
     _announcements: dict[Key, Announcement] = field(default_factory=dict)
     _changes: set[Key] = field(default_factory=set)
-    _recurring: set[Key] = field(default_factory=set)
-    _rolled_at: float = 0.0
+    _offered: set[Key] = field(default_factory=set)
+    """Changes that somebody looked at and has not acknowledged."""
+    _recurring: dict[Key, float] = field(default_factory=dict)
+    """When each recurring event was worked out last, the oldest first."""
+    _leaving: dict[tuple[str, Key], float] = field(default_factory=dict)
+    """Deleted objects that still count, and until when."""
     _stopped: bool = False
     _pools: dict[str, Pool] = field(default_factory=dict)
     _pool_objects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -68,6 +84,7 @@ class WatchedStore:
 
     def policies(self) -> Mapping[Key, Policy]:
         """A copy: the plan of a beat must not change under it."""
+        self.expire()
         return dict(self._policies)
 
     def policy(self, key: Key) -> Policy | None:
@@ -75,13 +92,25 @@ class WatchedStore:
         return self._policies.get(key)
 
     def announcements(self) -> Mapping[Key, Announcement]:
-        """The live mapping; ``take_changes`` tells what differs."""
+        """The live mapping; ``changes`` tells what differs."""
+        self.expire()
         self._roll()
         return self._announcements
 
+    def changes(self) -> frozenset[Key]:
+        """Announcements that changed and were not acknowledged since."""
+        self._offered |= self._changes
+        self._changes = set()
+        return frozenset(self._offered)
+
+    def acknowledge(self, keys: frozenset[Key]) -> None:
+        """A plan knows these changes. What changed again since ``changes`` was asked is told again."""
+        self._offered -= keys
+
     def take_changes(self) -> frozenset[Key]:
         """Announcements that changed since the last call."""
-        taken, self._changes = frozenset(self._changes), set()
+        taken = self.changes()
+        self.acknowledge(taken)
         return taken
 
     def stopped(self) -> bool:
@@ -94,11 +123,13 @@ class WatchedStore:
 
     def pools(self) -> Mapping[str, Pool]:
         """Pools by name, with the next deadline of their work."""
+        self.expire()
         now = self.now()
         for name, pool in self._pools.items():
             works = (m.work for lane in pool.lanes for m in lane.members)
             if any(work is not None and work.deadline <= now for work in works):
-                self._pools[name] = parse_pool(self._pool_objects[name], now=now)
+                obj = self._pool_objects[name]
+                self._pools[name] = self._understood("CapacityPool", obj, lambda o: parse_pool(o, now=now)) or pool
         return dict(self._pools)
 
     def unusable_pools(self) -> frozenset[str]:
@@ -108,7 +139,13 @@ class WatchedStore:
 
     def overrides(self) -> tuple[Override, ...]:
         """All that are valid, in a fixed order."""
+        self.expire()
         return tuple(self._overrides[key] for key in sorted(self._overrides))
+
+    def known(self, kind: str) -> frozenset[Key]:
+        """Every object of a kind that is there as far as we know, valid or not; the deleted until their grace ends."""
+        valid = (Key("", name) for name in self._pools) if kind == "CapacityPool" else self._valid(kind)
+        return frozenset(valid).union(key for of, key in self.invalid if of == kind)
 
     # ---- fed by the watches
 
@@ -117,91 +154,97 @@ class WatchedStore:
 
         A typing error in mid-show must not let floors fall: its status says that the change is not accepted.
         """
-        key = key_of(obj)
-        try:
+        now = self.now()
+
+        def understand(obj: Mapping[str, Any]) -> tuple[ParsedEvent, Announcement]:
             parsed = parse_live_event(obj)
-        except InvalidObject as error:
-            self.invalid["LiveEvent", key] = Invalid("LiveEvent", key, generation_of(obj), error.message())
-        else:
-            self.invalid.pop(("LiveEvent", key), None)
+            return parsed, parsed.announcement(now - WINDOW, now + WINDOW)
+
+        key = self._arrived("LiveEvent", obj)
+        if (found := self._understood("LiveEvent", obj, understand)) is not None:
+            parsed, announcement = found
             known = self.events.get(key)
             self.events[key] = parsed
             if known is None or known.base != parsed.base or known.series != parsed.series:
-                self._announce(key, parsed)
+                self._announcements[key] = announcement
+                self._recurring.pop(key, None)
+                if parsed.series is not None:
+                    self._recurring[key] = now
+                self._changes.add(key)
+                self.on_change()
         return key
 
     def delete_event(self, key: Key) -> None:
-        """A LiveEvent is gone."""
-        self.invalid.pop(("LiveEvent", key), None)
-        self._drop_event(key)
+        """A LiveEvent was deleted: it goes after the grace, unless it is made again."""
+        self._leave("LiveEvent", key)
 
     def put_policy(self, obj: Mapping[str, Any]) -> Key:
         """A ScalingPolicy appeared or changed; one that became invalid keeps acting as it last was valid.
 
         A typing error at 23:58 must not let floors fall.
         """
-        key = key_of(obj)
-        try:
-            policy = parse_policy(obj)
-        except InvalidObject as error:
-            self.invalid["ScalingPolicy", key] = Invalid("ScalingPolicy", key, generation_of(obj), error.message())
-            return key
-        self.invalid.pop(("ScalingPolicy", key), None)
-        known = self._policies.get(key)
-        if known is None or replace(known, generation=policy.generation) != policy:
+        key = self._arrived("ScalingPolicy", obj)
+        if (policy := self._understood("ScalingPolicy", obj, parse_policy)) is not None:
+            known = self._policies.get(key)
             self._policies[key] = policy
-            self.on_change()
-        elif known.generation != policy.generation:
-            self._policies[key] = policy
+            if known is None or replace(known, generation=policy.generation) != policy:
+                self.on_change()
         return key
 
     def delete_policy(self, key: Key) -> None:
-        """A ScalingPolicy is gone."""
-        self.invalid.pop(("ScalingPolicy", key), None)
-        if self._policies.pop(key, None) is not None:
-            self.on_change()
+        """A ScalingPolicy was deleted: it goes after the grace, unless it is made again."""
+        self._leave("ScalingPolicy", key)
 
     def put_pool(self, obj: Mapping[str, Any]) -> str:
         """A CapacityPool appeared or changed; one that became invalid keeps acting as it last was valid."""
-        key = Key("", obj["metadata"]["name"])
-        try:
-            pool = parse_pool(obj, now=self.now())
-        except InvalidObject as error:
-            self.invalid["CapacityPool", key] = Invalid("CapacityPool", key, generation_of(obj), error.message())
-            return key.name
-        self.invalid.pop(("CapacityPool", key), None)
-        changed = self._pools.get(key.name) != pool
-        self._pools[key.name], self._pool_objects[key.name] = pool, obj
-        if changed:
-            self.on_change()
-        return key.name
+        now = self.now()
+        name = self._arrived("CapacityPool", obj).name
+        if (pool := self._understood("CapacityPool", obj, lambda obj: parse_pool(obj, now=now))) is not None:
+            changed = self._pools.get(name) != pool
+            self._pools[name], self._pool_objects[name] = pool, obj
+            if changed:
+                self.on_change()
+        return name
 
     def delete_pool(self, name: str) -> None:
-        """A CapacityPool is gone."""
-        self.invalid.pop(("CapacityPool", Key("", name)), None)
-        self._pool_objects.pop(name, None)
-        if self._pools.pop(name, None) is not None:
-            self.on_change()
+        """A CapacityPool was deleted: it goes after the grace, unless it is made again."""
+        self._leave("CapacityPool", Key("", name))
 
     def put_override(self, obj: Mapping[str, Any]) -> Key:
         """An Override appeared or changed; one that became invalid keeps acting as it last was valid."""
-        key = key_of(obj)
-        try:
-            override = parse_override(obj)
-        except InvalidObject as error:
-            self.invalid["Override", key] = Invalid("Override", key, generation_of(obj), error.message())
-            return key
-        self.invalid.pop(("Override", key), None)
-        changed = self._overrides.get(key) != override
-        self._overrides[key] = override
-        if changed:
-            self.on_change()
+        key = self._arrived("Override", obj)
+        if (override := self._understood("Override", obj, parse_override)) is not None:
+            changed = self._overrides.get(key) != override
+            self._overrides[key] = override
+            if changed:
+                self.on_change()
         return key
 
     def delete_override(self, key: Key) -> None:
-        """An Override is gone: it is over."""
-        self.invalid.pop(("Override", key), None)
-        if self._overrides.pop(key, None) is not None:
+        """An Override was deleted: it is over after the grace, unless it is made again."""
+        self._leave("Override", key)
+
+    def expire(self) -> None:
+        """Let go what was deleted and has not been made again within the grace."""
+        if not self._leaving:
+            return
+        now = self.now()
+        # Bounded: a clock that was set back by an hour must not keep a deleted object for one.
+        self._leaving = {of: min(until, now + GRACE) for of, until in self._leaving.items()}
+        gone = [of for of, until in self._leaving.items() if until <= now]
+        for kind, key in gone:
+            del self._leaving[kind, key]
+            self.invalid.pop((kind, key), None)
+            if kind == "LiveEvent":
+                self._drop_event(key)
+            elif kind == "ScalingPolicy":
+                self._policies.pop(key, None)
+            elif kind == "CapacityPool":
+                self._pool_objects.pop(key.name, None)
+                self._pools.pop(key.name, None)
+            else:
+                self._overrides.pop(key, None)
+        if gone:
             self.on_change()
 
     def set_stopped(self, stopped: bool) -> None:
@@ -210,29 +253,65 @@ class WatchedStore:
             self._stopped = stopped
             self.on_change()
 
-    def _announce(self, key: Key, parsed: ParsedEvent) -> None:
-        now = self.now()
-        self._announcements[key] = parsed.announcement(now - WINDOW, now + WINDOW)
-        (self._recurring.add if parsed.series is not None else self._recurring.discard)(key)
-        self._changes.add(key)
-        self.on_change()
+    # ---- beneath
+
+    def _valid(self, kind: str) -> Mapping[Key, object]:
+        if kind == "LiveEvent":
+            return self.events
+        return self._policies if kind == "ScalingPolicy" else self._overrides
+
+    def _arrived(self, kind: str, obj: Mapping[str, Any]) -> Key:
+        key = Key("", obj["metadata"]["name"]) if kind == "CapacityPool" else key_of(obj)
+        self._leaving.pop((kind, key), None)
+        return key
+
+    def _understood(self, kind: str, obj: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], T]) -> T | None:
+        """The object as the core knows it; None for one that is invalid, with its problems on record.
+
+        Whatever a parser stumbles over makes the object invalid: an error that went further would end the watch's
+        handler, and the change would be lost.
+        """
+        key = Key("", obj["metadata"]["name"]) if kind == "CapacityPool" else key_of(obj)
+        try:
+            parsed = parse(obj)
+        except InvalidObject as error:
+            problems = error.message()
+        except Exception as error:
+            log.exception("%s %s could not be understood", kind, key)
+            problems = f"could not be understood: {type(error).__name__}: {error}"[:1000]
+        else:
+            self.invalid.pop((kind, key), None)
+            return parsed
+        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems)
+        return None
+
+    def _leave(self, kind: str, key: Key) -> None:
+        valid = key.name in self._pools if kind == "CapacityPool" else key in self._valid(kind)
+        if valid or (kind, key) in self.invalid:
+            self._leaving.setdefault((kind, key), self.now() + GRACE)
 
     def _drop_event(self, key: Key) -> None:
-        if self.events.pop(key, None) is None:
-            return
-        self._announcements.pop(key, None)
-        self._recurring.discard(key)
-        self._changes.add(key)
-        self.on_change()
+        if self.events.pop(key, None) is not None:
+            self._announcements.pop(key, None)
+            self._recurring.pop(key, None)
+            self._changes.add(key)
 
     def _roll(self) -> None:
-        """Work out the occurrences of recurring events anew, now and then."""
+        """Work out the occurrences of recurring events anew, now and then; a part of them in one go."""
         now = self.now()
-        if now - self._rolled_at < ROLL:
-            return
-        self._rolled_at = now
-        for key in self._recurring:
-            fresh = self.events[key].announcement(now - WINDOW, now + WINDOW)
+        late: list[Key] = []
+        for key, at in self._recurring.items():
+            if now - at < ROLL or len(late) == ROLLED_AT_ONCE:
+                break
+            late.append(key)
+        for key in late:
+            del self._recurring[key]
+            self._recurring[key] = now
+            try:
+                fresh = self.events[key].announcement(now - WINDOW, now + WINDOW)
+            except Exception:
+                log.exception("the occurrences of LiveEvent %s could not be worked out again", key)
+                continue
             if fresh != self._announcements[key]:
                 self._announcements[key] = fresh
                 self._changes.add(key)

@@ -1,86 +1,119 @@
 """Watches the workloads that policies name, and the autoscalers in front of them, so that drift is seen at once.
 
 One informer a kind (and namespace, in namespace scope), begun when a policy first names that kind. Only objects that a
-policy drives wake the loop; the rest of a busy cluster passes by.
+policy drives are told of; the rest of a busy cluster passes by. A change of an object's status alone is told apart:
+pods that start move it several times a second.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+import orjson
 
 from tidegate.planning.model import Policy, Ref
 from tidegate.ports import Json, Place, TidegateError
 from tidegate.shell.informer import Informer
+from tidegate.shell.tasks import TaskGroup
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery
 
 log = logging.getLogger("tidegate.workloads")
 
+ASKED_AGAIN = 60.0
+"""Seconds after which a kind that could not be watched, or was not served, is looked for again."""
+
 HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 Kind = tuple[str, str]
 
 
-@dataclass(slots=True)
 class WorkloadWatch:
     """Tells of changes to known objects."""
 
-    client: KubeClient
-    discovery: Discovery
-    namespaces: tuple[str, ...] | None
-    on_change: Callable[[Ref], None]
-    _known: set[Ref] = field(default_factory=set)
-    _informers: dict[tuple[Kind, str], Informer] = field(default_factory=dict)
-    _asked: set[Kind] = field(default_factory=set)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    def __init__(
+        self,
+        client: KubeClient,
+        discovery: Discovery,
+        namespaces: tuple[str, ...] | None,
+        *,
+        group: TaskGroup,
+        on_change: Callable[[Ref, bool], None],
+        on_watch: Callable[[str, Callable[[], float]], None],
+    ) -> None:
+        """``on_change`` is told which object changed, and whether more than its status did. ``on_watch`` is told the
+        name and the age of each watch that begins.
+        """
+        self._client = client
+        self._discovery = discovery
+        self._namespaces = namespaces
+        self._group = group
+        self._on_change = on_change
+        self._on_watch = on_watch
+        self._known: set[Ref] = set()
+        self._specs: dict[Ref, object] = {}
+        """What stands for the spec of each known object, as last seen."""
+        self._asked: dict[Kind, float] = {}
+        """Kinds that are watched (for ever) or were looked for, and when they may be looked for again."""
 
     def know(self, policies: Iterable[Policy], places: Iterable[Place | None]) -> None:
         """The workloads that matter now, and where their levels lie; begins to watch kinds that are new."""
         refs = {target.ref for policy in policies for target in policy.targets}
         self._known = refs | {place.ref for place in places if place is not None}
+        for gone in self._specs.keys() - self._known:
+            del self._specs[gone]
         kinds = {(ref.api_version, ref.kind) for ref in refs}
-        for kind in (kinds | {HPA} if kinds else kinds) - self._asked:
-            self._asked.add(kind)
-            task = asyncio.create_task(self._begin(kind), name=f"watch {kind[1]}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def stop(self) -> None:
-        """End all watches."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for informer in self._informers.values():
-            await informer.stop()
+        now = time.monotonic()
+        for kind in kinds | {HPA} if kinds else kinds:
+            if self._asked.get(kind, 0.0) <= now:
+                self._asked[kind] = now + ASKED_AGAIN
+                self._group.once(f"watch {kind[1]}", self._begin(kind))
 
     async def _begin(self, kind: Kind) -> None:
         try:
-            resource = await self.discovery.find(*kind)
+            resource = await self._discovery.find(*kind)
         except TidegateError as error:
             log.warning("%s cannot be watched: %s", kind[1], error)
-            self._asked.discard(kind)
             return
         if resource is None:
-            return  # the target's trouble says so; looked for again when the process starts anew
-        for scope in self.namespaces or ("",):
+            return  # the target's trouble says so
+        self._asked[kind] = math.inf
+        for scope in self._namespaces or ("",):
             informer = Informer(
-                self.client,
+                self._client,
                 resource.path(scope),
-                on_object=lambda what, obj, kind=kind: self._seen(kind, what, obj),  # type: ignore[misc]
+                on_object=lambda what, obj: self._seen(kind, what, obj),
                 on_sync=lambda: None,
             )
-            self._informers[kind, scope] = informer
-            informer.start()
+            name = f"{resource.plural} {kind[0]} {scope}".strip()
+            self._on_watch(name, informer.age_seconds)
+            self._group.keep(f"watch {name}", informer.run)
 
     def _seen(self, kind: Kind, what: str, obj: Json) -> None:
         metadata = obj["metadata"]
         ref = Ref(*kind, metadata.get("namespace", ""), metadata["name"])
         if ref in self._known:
-            self.on_change(ref)
+            spec = None if what == "DELETED" else spec_of(kind, obj)
+            before, self._specs[ref] = self._specs.get(ref), spec
+            self._on_change(ref, spec is None or spec != before)
         elif kind == HPA and what != "MODIFIED":
             pointed = (obj.get("spec") or {}).get("scaleTargetRef") or {}
             at = Ref(pointed.get("apiVersion", ""), pointed.get("kind", ""), ref.namespace, pointed.get("name", ""))
             if at in self._known:
-                self.on_change(at)
+                self._on_change(at, True)
+
+
+def spec_of(kind: Kind, obj: Json) -> object:
+    """A value that changes when more than the object's status does; None when that cannot be told.
+
+    The server counts changes of the spec in ``metadata.generation``; of autoscalers it does not.
+    """
+    metadata = obj["metadata"]
+    if kind == HPA:
+        spec = obj.get("spec") or {}
+        bounds = spec.get("minReplicas"), spec.get("maxReplicas"), orjson.dumps(spec.get("scaleTargetRef"))
+        return metadata.get("uid"), metadata.get("deletionTimestamp"), *bounds
+    generation = metadata.get("generation")
+    return (metadata.get("uid"), generation) if generation else None

@@ -1,0 +1,88 @@
+"""Shows beats: status and Events, our own numbers, and what is to be watched. Beside the loop, in slices.
+
+A beat of thousands of targets takes a good part of a second to show; the next beat must not wait for that. Of beats
+that come faster than they are shown only the last one is shown whole; what each of them did is told of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from tidegate.control.loop import Beat
+from tidegate.planning.shift.step import summary
+from tidegate.shell.own_metrics import OwnMetrics
+from tidegate.shell.pace import Pace
+from tidegate.shell.reporter import Reporter
+
+
+class Showing:
+    """Takes beats and shows them."""
+
+    def __init__(self, reporter: Reporter, metrics: OwnMetrics, *, on_beat: Callable[[Beat], None]) -> None:
+        """``on_beat`` is called with each beat that is shown, for what else hangs on it."""
+        self._reporter = reporter
+        self._metrics = metrics
+        self._on_beat = on_beat
+        self._waiting: deque[Beat] = deque()
+        self._wake = asyncio.Event()
+
+    def take(self, beat: Beat) -> None:
+        """A beat was made. Never blocks."""
+        self._waiting.append(beat)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Show what comes, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.show_waiting()
+
+    async def show_waiting(self) -> None:
+        """Show every beat that waits."""
+        pace = Pace()
+        while self._waiting:
+            beat = self._waiting.popleft()
+            for one in beat.applied:
+                self._metrics.wrote("floor", "ok" if one.error is None else "failed")
+            if self._waiting:
+                self._reporter.say(beat.applied)
+                continue
+            for _ in self._steps(beat):
+                await pace.breathe()
+
+    def _steps(self, beat: Beat) -> Iterator[None]:
+        self._on_beat(beat)
+        yield
+        yield from self._reporter.steps(beat)
+        yield from self._count_targets(beat)
+        yield from self._count_pools(beat)
+
+    def _count_targets(self, beat: Beat) -> Iterator[None]:
+        blind = {key[0]: False for key in beat.plan.targets}
+        for key, plan in beat.plan.targets.items():
+            seen = beat.world.observed.get(key)
+            self._metrics.target(
+                *key,
+                floor=plan.level,
+                level=seen.level if seen else None,
+                ready=seen.ready if seen else None,
+                next_step_seconds=plan.next_at - beat.now if plan.next_at is not None else None,
+                overrides=len(plan.overridden),
+            )
+            blind[key[0]] = blind[key[0]] or plan.blind
+            yield
+        self._metrics.keep(set(beat.plan.targets))
+        for policy in beat.world.policies:
+            self._metrics.blind(policy, blind=blind.get(policy, False))
+            yield
+
+    def _count_pools(self, beat: Beat) -> Iterator[None]:
+        for name, view in beat.plan.pools.items():
+            shifts = [summary(view.facts, lane, view.step.hand_overs) for lane in view.step.balance.lanes]
+            lanes = {shift.lane: (shift.lent, shift.draining) for shift in shifts}
+            self._metrics.pool(name, lanes, oversold=view.step.balance.oversold, refused=len(view.plan.refusals))
+            yield
+        self._metrics.keep_pools(beat.plan.pools)

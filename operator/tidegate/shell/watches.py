@@ -1,0 +1,81 @@
+"""The informers that the process always has: LiveEvents, by namespace or of the whole cluster, and the durable stop."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tidegate.control.stop import NAME as STOP
+from tidegate.control.stop import stop_path
+from tidegate.shell.informer import Informer
+from tidegate.shell.kinds import EVENTS
+from tidegate.shell.publisher import StatusPublisher
+from tidegate.shell.reporter import Reporter
+from tidegate.shell.store import WatchedStore, key_of
+from tidegate.targets.client import KubeClient
+
+FROZEN_EVERY = 5000
+"""Events of the first list after which what there is leaves the garbage collector's sight. Tens of thousands of events
+stay for good; looking through all of them again and again costs a quarter of the listing, and each look through them
+holds the event loop up for longer than the last."""
+
+
+def event_watches(
+    client: KubeClient,
+    namespaces: tuple[str, ...] | None,
+    store: WatchedStore,
+    reporter: Reporter,
+    publisher: StatusPublisher,
+    *,
+    on_sync: Callable[[], None],
+) -> dict[str, Informer]:
+    """An informer a namespace, by name; ``on_sync`` is called when the first list of each is complete."""
+    scopes = namespaces or ("",)
+    waiting = set(scopes)
+    arrived = 0
+
+    def seen(kind: str, obj: Mapping[str, Any]) -> None:
+        nonlocal arrived
+        key = key_of(obj)
+        if kind == "DELETED":
+            store.delete_event(key)
+            reporter.forget(key)
+            publisher.forget("LiveEvent", key)
+            return
+        store.put_event(obj)
+        publisher.seen("LiveEvent", key, obj.get("status"))
+        reporter.arrived(key)
+        arrived += 1
+        if waiting and arrived % FROZEN_EVERY == 0:
+            gc.freeze()
+
+    def complete(scope: str) -> None:
+        waiting.discard(scope)
+        if not waiting and not store.events_synced:
+            gc.freeze()
+            store.events_synced = True
+            on_sync()
+
+    def informer(scope: str) -> Informer:
+        return Informer(client, EVENTS.path(scope), on_object=seen, on_sync=lambda: complete(scope))
+
+    return {f"liveevents {scope}".strip(): informer(scope) for scope in scopes}
+
+
+def stop_watch(
+    client: KubeClient, operator_namespace: str, store: WatchedStore, *, on_sync: Callable[[], None]
+) -> Informer:
+    """The informer of the durable stop."""
+
+    def listed() -> None:
+        store.stop_synced = True
+        on_sync()
+
+    return Informer(
+        client,
+        stop_path(operator_namespace),
+        on_object=lambda kind, _: store.set_stopped(kind != "DELETED"),
+        on_sync=listed,
+        selectors={"fieldSelector": f"metadata.name={STOP}"},
+    )
