@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tidegate import ports
-from tidegate.api.loan import loan_from_object, loan_to_object
+from tidegate.api.loan import MAX_LEVELS, loan_from_object, loan_to_object
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.problems import InvalidObject
 from tidegate.planning.model import (
@@ -147,9 +148,44 @@ def test_a_loan_survives_the_way_to_the_api_and_back(former: ports.Manager | Non
         until=1_794_319_200.0,
         epoch=7,
         wanted_by=("LiveEvent/evening-show",),
+        levels=(40, 0, 2592),
     )
 
     assert loan_from_object(loan_to_object(loan)) == loan
+
+
+def test_of_more_levels_than_a_loan_holds_the_latest_are_kept() -> None:
+    loan = replace(loan_from_object(BASES["Loan"]), levels=tuple(range(40)))
+
+    assert loan_from_object(loan_to_object(loan)).levels == tuple(range(40 - MAX_LEVELS, 40))
+
+
+def test_a_loan_of_the_version_before_is_read_without_levels() -> None:
+    loan = BASES["Loan"]
+    spec = {name: value for name, value in loan["spec"].items() if name != "levels"}
+
+    assert loan_from_object({**loan, "spec": spec}).levels == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"field": "/spec/template/spec/securityContext/runAsUser"}, "spec.field"),
+        ({"field": "/metadata/generation"}, "spec.field"),
+        ({"field": "/spec/replicas"}, "spec.field"),
+        ({"field": "/spec/suspend"}, "spec.field"),
+        ({"field": "/spec/replicas", "subresource": "status"}, "spec.field"),
+        ({"target": {**BASES["Loan"]["spec"]["target"], "namespace": "payments"}}, "spec.target.namespace"),
+    ],
+)
+def test_a_loan_of_what_is_never_borrowed_is_refused(wrong: dict[str, object], field: str) -> None:
+    """Whoever may write Loans in his namespace reaches no other namespace with it, and nothing that is no level."""
+    loan = BASES["Loan"]
+
+    with pytest.raises(InvalidObject) as refused:
+        loan_from_object({**loan, "spec": {**loan["spec"], **wrong}})
+
+    assert [problem.path for problem in refused.value.problems] == [field]
 
 
 def test_a_loan_of_a_newer_version_is_read_without_the_fields_we_do_not_know() -> None:

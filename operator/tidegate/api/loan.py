@@ -25,6 +25,15 @@ MAX_WANTED_BY = 16
 MAX_NOTICES = 64
 """Notices, and stops, of one hand-over."""
 MAX_PROMISES = 16
+MAX_LEVELS = 16
+"""Levels of ours that a loan remembers; the older ones are forgotten."""
+
+_FIELDS: dict[tuple[str, str], tuple[str, str] | None] = {
+    ("/spec/minReplicas", ""): ("autoscaling", "HorizontalPodAutoscaler"),
+    ("/spec/replicas", "scale"): None,
+    ("/spec/suspend", ""): ("batch", "Job"),
+}
+"""(field, subresource) of every level that is ever borrowed, and (group, kind) of what has it; None: of any kind."""
 
 _Units = Annotated[int, Field(ge=0, le=2_147_483_647)]
 _Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})]
@@ -153,7 +162,11 @@ class LoanSpec(Stored):
     """When our value last moved, UTC with milliseconds."""
     until: _Time
     """When the plan expects to return it, UTC with milliseconds."""
-    epoch: Annotated[int, Field(ge=0)]
+    levels: list[_Units] = Field(
+        default=[], max_length=MAX_LEVELS, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Levels that were written there or may have been, latest last: none of them is anybody's new intent."""
+    epoch: Annotated[int, Field(ge=0, le=2_147_483_647)]
     """Leader epoch (leaseTransitions) that wrote this last."""
     hand_over: LoanHandOver | None = None
     """Of a pool's loan: notices, stops and promises."""
@@ -192,8 +205,8 @@ class Loan:
 
 
 def loan_to_object(loan: PortLoan) -> dict[str, Any]:
-    """The Loan object of the API for a loan. Times keep milliseconds; more than 16 askers are cut. A loan whose policy
-    has no namespace is a pool's.
+    """The Loan object of the API for a loan. Times keep milliseconds; of askers the first 16 are kept, of levels the
+    latest 16. A loan whose policy has no namespace is a pool's.
     """
     ref, former = loan.place.ref, loan.former
     spec: dict[str, Any] = {
@@ -211,6 +224,7 @@ def loan_to_object(loan: PortLoan) -> dict[str, Any]:
         "original": loan.original,
         "pending": loan.pending,
         "highest": loan.highest,
+        "levels": list(loan.levels[-MAX_LEVELS:]),
         "startedAt": _written(loan.started_at),
         "steppedAt": _written(loan.stepped_at),
         "until": _written(loan.until),
@@ -234,7 +248,9 @@ def loan_to_object(loan: PortLoan) -> dict[str, Any]:
 
 
 def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
-    """The loan that an object of the API tells of. InvalidObject when it tells of none; unknown fields are ignored."""
+    """The loan that an object of the API tells of. InvalidObject when it tells of none, or of a field that is never
+    borrowed, or of one in another namespace than its own; unknown fields are ignored.
+    """
     try:
         spec = LoanSpec.model_validate(obj["spec"])
         started, stepped, until = (_instant(spec, name) for name in ("startedAt", "steppedAt", "until"))
@@ -245,16 +261,11 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
         raise InvalidObject(
             [Problem("", f"is no Loan ({error})", "loans are written by the operator alone")]
         ) from error
-    target, former = spec.target, spec.former_manager
+    former = spec.former_manager
     policy, note = _borrower_of(spec)
     return PortLoan(
         key=key,
-        place=Place(
-            Ref(target.api_version, target.kind, target.namespace, target.name),
-            target.uid,
-            spec.field,
-            spec.subresource,
-        ),
+        place=_place_of(spec, key),
         policy=policy,
         target=spec.target_name,
         original=spec.original,
@@ -268,7 +279,28 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
         epoch=spec.epoch,
         wanted_by=tuple(spec.wanted_by),
         hand_over=note,
+        levels=tuple(spec.levels),
     )
+
+
+def _place_of(spec: LoanSpec, key: Key) -> Place:
+    """Where the level lies. Whoever may write Loans in one namespace must not reach into another with it, nor at a
+    field that is no level.
+    """
+    target = spec.target
+    ref = Ref(target.api_version, target.kind, target.namespace, target.name)
+    if target.namespace != key.namespace:
+        wrong = f"{quoted(target.namespace)} is not the Loan's own namespace"
+        right = f"a Loan stands beside its target: {key.namespace}"
+        raise InvalidObject([Problem("spec.target.namespace", wrong, right)])
+    field = (spec.field, spec.subresource)
+    identity = ref.identity
+    if field not in _FIELDS or _FIELDS[field] not in (None, (identity.group, identity.kind)):
+        through = f" through {quoted(spec.subresource)}" if spec.subresource else ""
+        wrong = f"{quoted(spec.field)}{through} of a {quoted(target.kind)} is no level that is borrowed"
+        right = "/spec/minReplicas of an HPA, /spec/replicas through scale, or /spec/suspend of a Job"
+        raise InvalidObject([Problem("spec.field", wrong, right)])
+    return Place(ref, target.uid, spec.field, spec.subresource)
 
 
 def _borrower(loan: PortLoan) -> dict[str, Any]:

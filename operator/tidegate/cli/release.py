@@ -113,7 +113,7 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
     from tidegate.api.loan import loan_from_object, loan_to_object
     from tidegate.control.clock import RealClock
     from tidegate.control.ledger import Ledger
-    from tidegate.ports import TidegateError
+    from tidegate.ports import Loan, TidegateError, UnreadableLoan
     from tidegate.targets.client import KubeClient
     from tidegate.targets.loans import KubeLoanBook, loan_key
     from tidegate.targets.registry import KubeTargets
@@ -121,14 +121,16 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
     client = await KubeClient.connect()
     try:
         book = KubeLoanBook(client, namespace or None, to_object=loan_to_object, from_object=loan_from_object)
-        loans = list(await book.list())
+        listed = await book.list()
+        loans = [loan for loan in listed if isinstance(loan, Loan)]
         live = [str(loan.place.ref) for loan in loans if loan.until > time.time()]
         if live and not now:
             return {"refused": True, "live": live, "returned": [], "failed": {}}
         await _stop(client, operator_namespace)
         if loans:
             await asyncio.sleep(OBEY)
-            loans = list(await book.list())
+            listed = await book.list()
+            loans = [loan for loan in listed if isinstance(loan, Loan)]
         epoch = max((loan.epoch for loan in loans), default=0)
         ledger = Ledger(KubeTargets(client), book, RealClock(), _Person(epoch), loan_key)
         ledger.loans = {loan.key: loan for loan in loans}
@@ -140,7 +142,7 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
                 returned.append(name)
             except TidegateError as error:
                 failed[name] = str(error)
-        failed |= {str(key): why for key, why in book.unreadable}
+        failed |= {str(loan.key): loan.note for loan in listed if isinstance(loan, UnreadableLoan)}
         return {"refused": False, "live": live, "returned": returned, "failed": failed}
     finally:
         await client.close()

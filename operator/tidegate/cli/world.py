@@ -17,7 +17,7 @@ from tidegate.cli.manifests import UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.world import World
-from tidegate.ports import NotFoundError, TidegateError
+from tidegate.ports import Loan, NotFoundError, TidegateError
 
 WINDOW = 86_400.0 * 3
 
@@ -96,7 +96,8 @@ async def _read(namespace: str | None, now: float) -> Given:
         book = KubeLoanBook(
             client, [namespace] if namespace else None, to_object=loan_to_object, from_object=loan_from_object
         )
-        loans = {(loan.policy, loan.target): state_of(loan) for loan in await book.list()}
+        listed = [loan for loan in await book.list() if isinstance(loan, Loan)]
+        loans = {(loan.policy, loan.target): state_of(loan) for loan in listed}
         targets, observed = KubeTargets(client), {}
         for key, policy in given.world.policies.items():
             for target in policy.targets:

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -69,6 +69,13 @@ class Limits:
     """Seconds, the end of that doubling. A server's own Retry-After is never cut short."""
     parallel: int = 16
     """Requests under way at a time, watches apart: five hundred looks at once must not starve anybody else."""
+    write: float = 4.0
+    """Seconds for one write, all attempts, pauses and the wait for a turn included. The Lease may be taken 5 s after
+    its holder may no longer write: a write that was begun as its holder has ended by then."""
+
+
+LOOKS = Limits(total=5.0, attempts=2)
+"""For a client that only looks: what hangs is looked at again at a later round, and must not hold the others up."""
 
 
 class KubeClient:
@@ -168,10 +175,25 @@ class KubeClient:
         idempotent = form is not Form.JSON
         return await self._send("PATCH", path, params=params, body=body, form=form.value, idempotent=idempotent)
 
-    async def delete(self, path: str, *, uid: str | None = None) -> None:
-        """DELETE; with ``uid`` only that very object (ConflictError else). NotFoundError when it is gone."""
-        body = {"preconditions": {"uid": uid}} if uid else None
-        await self._send("DELETE", path, body=body)
+    async def delete(self, path: str, *, uid: str | None = None, version: str | None = None) -> None:
+        """DELETE; with ``uid`` only that very object, with ``version`` only that resourceVersion of it (ConflictError
+        else). NotFoundError when it is gone.
+        """
+        given = {"uid": uid, "resourceVersion": version}
+        conditions = {name: value for name, value in given.items() if value}
+        await self._send("DELETE", path, body={"preconditions": conditions} if conditions else None)
+
+    @asynccontextmanager
+    async def one_write(self, what: str) -> AsyncGenerator[None, None]:
+        """Bound everything inside, reads and writes, by the time of one write. LaterError when it is over: the
+        request's connection is closed by then, and the server may have done it all the same.
+        """
+        try:
+            async with asyncio.timeout(self._limits.write):
+                yield
+        except TimeoutError as error:
+            words = f"{what}: no answer within {self._limits.write:g} s; it may have been done all the same"
+            raise LaterError(words) from error
 
     async def watch(
         self, path: str, *, resource_version: str, lasting: float, silence: float, params: Params | None = None
@@ -214,13 +236,16 @@ class KubeClient:
         idempotent: bool = True,
     ) -> Json:
         limits = self._limits
+        reads = method == "GET"
+        budget = limits.budget if reads else min(limits.budget, limits.write)
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(lambda error: _worth_another(error, idempotent=idempotent)),
-            stop=tenacity.stop_after_attempt(limits.attempts) | tenacity.stop_before_delay(limits.budget),
+            stop=tenacity.stop_after_attempt(limits.attempts) | tenacity.stop_before_delay(budget),
             wait=self._pause,
             reraise=True,
         )
-        answer: Any = await attempts(self._once, method, path, params, body, form)
+        async with nullcontext() if reads else self.one_write(f"{method} {path}"):
+            answer: Any = await attempts(self._once, method, path, params, body, form)
         return cast("Json", answer)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:

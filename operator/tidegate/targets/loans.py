@@ -3,22 +3,32 @@
 A loan stands in the namespace of what it changed, under a name made from the very field, so that two leaders (or two
 lives of one) can never write two loans of one field. What a loan looks like as a resource is the API's knowledge: both
 ways of that mapping are handed in.
+
+The book remembers the uid and the resourceVersion of each Loan as the server last told them. A write bears them, so
+that it costs one request, and the server refuses it when somebody wrote in between. A deletion bears them as well: one
+that arrives late takes nothing that was written after it was sent. For that each write must change the object, also
+where the loan says the same as before (``REPLACES``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tidegate.planning.model import Key
-from tidegate.ports import ConflictError, Json, Loan, NotFoundError, Place, RefusedError
+from tidegate.planning.model import Key, Ref
+from tidegate.ports import ConflictError, Json, Loan, NotFoundError, Place, RefusedError, UnreadableLoan
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError
+from tidegate.targets.read import child, mapping, text, version_of, whole
 from tidegate.targets.rules import Rule
+
+log = logging.getLogger("tidegate.loans")
 
 API_VERSION = "tidegate.dev/v1alpha1"
 KIND = "Loan"
@@ -27,10 +37,19 @@ LOANS = Resource(API_VERSION, KIND, "loans", namespaced=True, scale=False)
 RULES = (Rule("tidegate.dev", ("loans",), ("get", "list", "create", "update", "delete")),)
 
 SAVE_TRIES = 5
-"""Rounds of read and write until a save gives up; only a second writer can make it need more than one."""
+"""Rounds of write and read until a save gives up; only a second writer can make it need more than two."""
 
 NAME_ROOM = 200
 """Characters of a loan's name before its digest: with it the name stays below the 253 that a name may have."""
+
+MOST_EPOCH = 2**30
+"""Epochs above it were written by nobody who held a Lease: its counter ends at twice that."""
+
+NOTE = 500
+"""Characters that are kept of why a Loan cannot be understood."""
+
+REPLACES = "tidegate.dev/replaces"
+"""Annotation of a Loan: the resourceVersion that its last write replaced. It makes each write a change."""
 
 
 def loan_name(place: Place) -> str:
@@ -49,14 +68,25 @@ def loan_key(place: Place) -> Key:
     return Key(place.ref.namespace, loan_name(place))
 
 
-def _not_deposed(loan: Loan, there: Json) -> None:
-    epoch = (there.get("spec") or {}).get("epoch", 0)
-    if epoch > loan.epoch:
-        raise DeposedError(f"loan {loan.key} was written by the leader of epoch {epoch}; ours is {loan.epoch}")
+class NotUnderstoodError(ConflictError):
+    """A Loan stands there that cannot be understood. It is never overwritten: it may hold the only original."""
 
 
 class DeposedError(RefusedError):
     """Somebody has led after us: nothing of ours may be written any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A Loan object as the server last told it."""
+
+    metadata: Json
+    """Without managedFields. Others' labels, annotations and finalizers stay in it when we write."""
+    epoch: int
+
+    @property
+    def version(self) -> int:
+        return version_of({"metadata": self.metadata})
 
 
 class KubeLoanBook:
@@ -75,55 +105,156 @@ class KubeLoanBook:
         self._to_object = to_object
         self._from_object = from_object
         self._namespaces = tuple(sorted(set(namespaces))) if namespaces is not None else ("",)
-        self.unreadable: tuple[tuple[Key, str], ...] = ()
-        """Loans of the last list that could not be understood, and why: they stay, and somebody must be told."""
+        self._stored: dict[Key, _Stored] = {}
 
-    async def list(self) -> Sequence[Loan]:
+    async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """See ``ports.LoanBook``; in order of their keys."""
-        found: dict[Key, Loan] = {}
-        unreadable: list[tuple[Key, str]] = []
+        found: dict[Key, Loan | UnreadableLoan] = {}
         for namespace in self._namespaces:
             for document in await self._client.items(LOANS.path(namespace)):
-                key = Key(document["metadata"]["namespace"], document["metadata"]["name"])
-                try:
-                    found[key] = self._from_object(document)
-                except ValueError as error:
-                    unreadable.append((key, str(error)))
-        self.unreadable = tuple(unreadable)
+                read = self._read(document)
+                found[read.key] = read
+                if isinstance(read, Loan):
+                    self._remember(read.key, document)
+                else:  # nothing may be written over it
+                    self._stored.pop(read.key, None)
         return [found[key] for key in sorted(found)]
 
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """See ``ports.LoanBook``. DeposedError when a leader of a later epoch has written it."""
-        path = LOANS.path(loan.key.namespace, loan.key.name)
+        async with self._client.one_write(f"saving loan {loan.key}"):
+            if fresh:
+                await self._create(loan)
+            else:
+                await self._replace(loan)
+
+    async def remove(self, loan: Loan) -> None:
+        """See ``ports.LoanBook``. After a ConflictError the book knows what was written since; asked again, it deletes
+        that. DeposedError when a leader of a later epoch has written it.
+        """
+        async with self._client.one_write(f"removing loan {loan.key}"):
+            with suppress(NotFoundError):
+                stored = self._stored.get(loan.key) or (await self._look(loan))[0]
+                _not_deposed(loan, stored)
+                await self._delete(loan, stored)
+        self._stored.pop(loan.key, None)
+
+    # ---- beneath
+
+    async def _create(self, loan: Loan) -> None:
+        try:
+            made = await self._client.create(LOANS.path(loan.key.namespace), self._to_object(loan))
+        except ExistsError:
+            await self._adopt(loan)
+        else:
+            self._remember(loan.key, made)
+
+    async def _adopt(self, loan: Loan) -> None:
+        """Take a Loan that is there already, if it is the one that we meant to create: the answer was lost then. It is
+        written once more, so that no deletion that is still on its way may take it.
+        """
+        try:
+            stored, there = await self._look(loan)
+        except NotFoundError as error:
+            raise ConflictError(f"loan {loan.key} was there a moment ago and is gone") from error
+        _not_deposed(loan, stored)
+        if "deletionTimestamp" in stored.metadata:
+            raise ConflictError(f"loan {loan.key} is being deleted, and something in its finalizers keeps it")
+        if _comparable(there) != _comparable(self._from_object(self._to_object(loan))):
+            raise ConflictError(f"loan {loan.key} is there already and says something else")
+        await self._replace(loan)
+
+    async def _replace(self, loan: Loan) -> None:
         for _ in range(SAVE_TRIES):
             try:
-                await self._save_once(path, loan)
-            except (ExistsError, NotFoundError):
-                continue  # it came or went between our two requests
-            except ConflictError:
-                continue  # written in between: read again, so that the epoch is compared again
+                stored = self._stored.get(loan.key) or (await self._look(loan))[0]
+                _not_deposed(loan, stored)
+                written = await self._client.replace(_path(loan.key), self._onto(stored, loan))
+            except NotFoundError:  # somebody deleted it, or a deletion of ours arrived late
+                self._stored.pop(loan.key, None)
+                with suppress(ExistsError):  # it came between our two requests
+                    written = await self._client.create(LOANS.path(loan.key.namespace), self._to_object(loan))
+                    self._remember(loan.key, written)
+                    return
+            except NotUnderstoodError:
+                raise
+            except ConflictError:  # written in between: read again, so that the epoch is compared again
+                self._stored.pop(loan.key, None)
             else:
+                self._remember(loan.key, written)
                 return
         raise ConflictError(f"loan {loan.key} was written by somebody else in each of {SAVE_TRIES} rounds")
 
-    async def remove(self, loan: Loan) -> None:
-        """See ``ports.LoanBook``."""
-        path = LOANS.path(loan.key.namespace, loan.key.name)
-        with suppress(NotFoundError):
-            there = await self._client.get(path)
-            _not_deposed(loan, there)
-            await self._client.delete(path, uid=there["metadata"]["uid"])
-
-    async def _save_once(self, path: str, loan: Loan) -> None:
-        body = self._to_object(loan)
+    async def _delete(self, loan: Loan, stored: _Stored) -> None:
+        metadata = stored.metadata
         try:
-            there = await self._client.get(path)
-        except NotFoundError:
-            await self._client.create(LOANS.path(loan.key.namespace), body)
-            return
-        _not_deposed(loan, there)
-        if there.get("spec") != body["spec"]:
-            await self._client.replace(path, {**there, "spec": body["spec"]})
+            await self._client.delete(_path(loan.key), uid=metadata["uid"], version=metadata["resourceVersion"])
+        except ConflictError:
+            self._stored.pop(loan.key, None)
+            _not_deposed(loan, (await self._look(loan))[0])
+            raise
+
+    async def _look(self, loan: Loan) -> tuple[_Stored, Loan]:
+        """The Loan that is there. NotUnderstoodError for one that cannot be read: it keeps the original."""
+        document = await self._client.get(_path(loan.key))
+        read = self._read(document)
+        if isinstance(read, UnreadableLoan):
+            raise NotUnderstoodError(f"loan {loan.key} is there and cannot be understood: {read.note}")
+        return self._remember(loan.key, document), read
+
+    def _remember(self, key: Key, document: Json) -> _Stored:
+        """Keep what the server told, unless a newer answer came before this one."""
+        metadata = {name: value for name, value in child(document, "metadata").items() if name != "managedFields"}
+        told = _Stored(metadata, whole(child(document, "spec").get("epoch")) or 0)
+        known = self._stored.get(key)
+        if known is not None and known.version > told.version:
+            return known
+        self._stored[key] = told
+        return told
+
+    def _onto(self, stored: _Stored, loan: Loan) -> Json:
+        """The object that replaces the one that is stored."""
+        annotations = {**mapping(stored.metadata.get("annotations")), REPLACES: stored.metadata["resourceVersion"]}
+        return {**self._to_object(loan), "metadata": {**stored.metadata, "annotations": annotations}}
+
+    def _read(self, document: Json) -> Loan | UnreadableLoan:
+        """A Loan object, or why it is none. Nothing that one object holds may hide the others."""
+        metadata = child(document, "metadata")
+        key = Key(text(metadata.get("namespace")), text(metadata.get("name")))
+        try:
+            loan = self._from_object(document)
+        except ValueError as error:
+            return UnreadableLoan(key, str(error)[:NOTE], _ref(document))
+        except Exception as error:  # whatever else the mapping stumbles over
+            log.exception("loan %s: not understood", key)
+            return UnreadableLoan(key, f"{type(error).__name__}: {error}"[:NOTE], _ref(document))
+        if loan.key != key or loan_key(loan.place) != key:
+            wanted = loan_key(loan.place)
+            note = f"metadata: the loan of {loan.place.ref} {loan.place.field} is {wanted}, not {key}"
+            return UnreadableLoan(key, note)
+        return loan
+
+
+def _path(key: Key) -> str:
+    return LOANS.path(key.namespace, key.name)
+
+
+def _not_deposed(loan: Loan, stored: _Stored) -> None:
+    if stored.epoch > loan.epoch:
+        raise DeposedError(f"loan {loan.key} was written by the leader of epoch {stored.epoch}; ours is {loan.epoch}")
+
+
+def _comparable(loan: Loan) -> Loan:
+    """A loan without what the CRD of an older version drops."""
+    return replace(loan, levels=())
+
+
+def _ref(document: Json) -> Ref | None:
+    """The object that an unreadable Loan speaks of, in the Loan's own namespace; None where it does not say."""
+    target = child(document, "spec", "target")
+    ref = Ref(*(text(target.get(name)) for name in ("apiVersion", "kind", "namespace", "name")))
+    mine = ref.namespace == child(document, "metadata").get("namespace")
+    return ref if all(ref) and mine else None
 
 
 async def latest_epoch(client: KubeClient, namespaces: Sequence[str] | None = None) -> int:
@@ -135,5 +266,5 @@ async def latest_epoch(client: KubeClient, namespaces: Sequence[str] | None = No
     for namespace in [""] if namespaces is None else sorted(set(namespaces)):
         with suppress(NotFoundError):
             documents = await client.items(LOANS.path(namespace))
-            epochs.extend(int((document.get("spec") or {}).get("epoch") or 0) for document in documents)
-    return max(epochs)
+            epochs.extend(whole(child(document, "spec").get("epoch")) or 0 for document in documents)
+    return max(epoch for epoch in epochs if epoch <= MOST_EPOCH)

@@ -37,7 +37,7 @@ INSTEAD: dict[tuple[str, str], str] = {
 class KubeTargets:
     """``ports.Targets`` over an API server."""
 
-    def __init__(self, client: KubeClient, *, lifetime: float = ROUND) -> None:
+    def __init__(self, client: KubeClient, writes: KubeClient | None = None, *, lifetime: float = ROUND) -> None:
         """``lifetime``: seconds of the machine's clock that a list of HPAs is believed."""
         self._client = client
         self.discovery = Discovery(client)
