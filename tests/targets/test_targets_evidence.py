@@ -379,7 +379,8 @@ async def test_a_pod_that_is_not_as_we_think_it_is_costs_the_target_nothing(
     odd["status"]["conditions"] = ["not", "conditions"]
     put(cluster, odd)
     sight = await KubeTargets(client).examine(WEB)
-    assert (sight.observed.level, sight.observed.trouble, sight.observed.evidence) == (2, None, ())
+    assert (sight.observed.level, sight.observed.trouble) == (2, None)
+    assert [(one.reason, one.units) for one in sight.observed.evidence] == [(Reason.PODS_UNSCHEDULABLE, 1)], "its twin"
 
 
 async def test_a_refusal_by_a_quota_that_has_room_by_now_is_no_evidence_any_more(

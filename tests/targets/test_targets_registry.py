@@ -11,7 +11,7 @@ import pytest
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import Ref, Trouble
-from tidegate.ports import Held, Json, Manager, UnavailableError
+from tidegate.ports import Json, Manager, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Params
 from tidegate.targets.errors import ForbiddenError, LaterError
 from tidegate.targets.registry import KubeTargets
@@ -152,7 +152,8 @@ async def test_an_object_whose_version_moves_under_our_hands_is_handed_back_in_a
 
     client.before_rewrite = move
     await targets.hand_back(sight.place, HELM)
-    assert await targets.held(sight.place) == Held(2, HELM)
+    held = await targets.held(sight.place)
+    assert (held.value, held.manager) == (2, HELM)
 
 
 async def test_an_object_that_never_stands_still_is_given_up_in_words(

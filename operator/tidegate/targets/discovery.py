@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tidegate.ports import Json, NotFoundError
 from tidegate.targets.client import KubeClient
+from tidegate.targets.read import child, maps, text
 
 MISS_LIFETIME = 10.0
 """Seconds that "no such kind" is believed: short, since a CRD may arrive at any time, yet not one request a look."""
@@ -57,6 +58,7 @@ class Discovery:
         self._client = client
         self._known: dict[tuple[str, str], Resource] = {}
         self._asked: dict[str, float] = {}
+        self._versions: dict[str, tuple[str, ...]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def find(self, api_version: str, kind: str) -> Resource | None:
@@ -72,6 +74,29 @@ class Discovery:
                 await self._ask(api_version)
         return self._known.get((api_version, kind))
 
+    async def preferred(self, resource: Resource) -> Resource:
+        """The same kind in the version that the server prefers: one spelling for all that people may use. Raises
+        UnavailableError and RefusedError.
+        """
+        for version in await self._versions_of(resource.group):
+            found = await self.find(version, resource.kind)
+            if found is not None and found.scale == resource.scale:
+                return found
+        return resource
+
+    async def _versions_of(self, group: str) -> tuple[str, ...]:
+        """API versions of a group, the preferred one first; the core group has one alone."""
+        if not group:
+            return ()
+        async with self._locks.setdefault(f"{group}/", asyncio.Lock()):
+            if group not in self._versions:
+                try:
+                    document = await self._client.get(f"/apis/{group}")
+                except NotFoundError:
+                    return ()
+                self._versions[group] = versions_of(document)
+            return self._versions[group]
+
     async def _ask(self, api_version: str) -> None:
         try:
             document = await self._client.get(group_path(api_version))
@@ -84,10 +109,16 @@ class Discovery:
 
 def resources_of(api_version: str, document: Json) -> list[Resource]:
     """Read an APIResourceList. A subresource is an entry named ``plural/name``."""
-    entries = document.get("resources") or []
-    scaled = {entry["name"].partition("/")[0] for entry in entries if entry["name"].endswith("/scale")}
+    entries = {name: entry for entry in maps(document.get("resources")) if (name := text(entry.get("name")))}
     return [
-        Resource(api_version, entry["kind"], entry["name"], bool(entry["namespaced"]), entry["name"] in scaled)
-        for entry in entries
-        if "/" not in entry["name"]
+        Resource(api_version, kind, name, bool(entry.get("namespaced")), f"{name}/scale" in entries)
+        for name, entry in entries.items()
+        if "/" not in name and (kind := text(entry.get("kind")))
     ]
+
+
+def versions_of(document: Json) -> tuple[str, ...]:
+    """Read an APIGroup: its API versions, the preferred one first."""
+    preferred = text(child(document, "preferredVersion").get("groupVersion"))
+    served = [text(entry.get("groupVersion")) for entry in maps(document.get("versions"))]
+    return tuple(dict.fromkeys(version for version in (preferred, *served) if version))

@@ -20,6 +20,7 @@ from tidegate.targets.client import KubeClient
 from tidegate.targets.errors import ForbiddenError
 from tidegate.targets.pods import evidence_of
 from tidegate.targets.quotas import refusal, rooms
+from tidegate.targets.read import child, maps, text
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import Workload
 
@@ -76,10 +77,10 @@ class Witness:
         if workload.selector and (short or quotas):
             pods = await self._pods(workload, most=PODS if short else 1) or []
         evidence = list(evidence_of(pods)) if short else []
-        conditions = (document.get("status") or {}).get("conditions") or []
-        pod = max(pods, key=lambda p: str(p["metadata"].get("creationTimestamp")), default=None)
+        conditions = maps(child(document, "status").get("conditions"))
+        pod = max(pods, key=lambda p: text(child(p, "metadata").get("creationTimestamp")), default=None)
         if pod is None:  # a pod tells more than the template: defaults and sidecars are in it
-            pod = (document.get("spec") or {}).get("template") or {}
+            pod = child(document, "spec", "template")
         room = rooms(quotas or [], pod, workload.units)
         refused = refusal(conditions, workload.ref)
         if refused is not None and not _outdated(refused, quotas, room):
@@ -107,7 +108,7 @@ class Witness:
         if time.monotonic() < self._refused.get(what, -math.inf):
             return None
         try:
-            found: list[Json] = (await self._client.get(path, params)).get("items") or []
+            found = maps((await self._client.get(path, params)).get("items"))
         except NotFoundError:
             return []  # the server does not serve the kind
         except ForbiddenError as error:
@@ -126,7 +127,7 @@ def _outdated(refused: Evidence, quotas: list[Json] | None, room: tuple[Room, ..
     """
     if refused.reason is not Reason.QUOTA_EXCEEDED or quotas is None:
         return False
-    if refused.object.name not in {quota["metadata"]["name"] for quota in quotas}:
+    if refused.object.name not in {text(child(quota, "metadata").get("name")) for quota in quotas}:
         return True
     mine = [one for one in room if one.object == refused.object]
     return bool(mine) and all(one.left >= one.each for one in mine)

@@ -14,7 +14,8 @@ from tidegate.targets import jobs
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import InvalidError
-from tidegate.targets.ownership import Leaf, handed_back, leaf_of_pointer, owner, value_at
+from tidegate.targets.ownership import Leaf, fields_of, handed_back, leaf_of_pointer, owner, value_at
+from tidegate.targets.read import child, text, version_of, whole
 from tidegate.targets.scale import SUBRESOURCE, Workloads
 
 HAND_BACK_TRIES = 8
@@ -23,12 +24,12 @@ while pods start (a first try met a 422, the second passed), an HPA 3.5 times a 
 
 
 class Fields:
-    """Reads and writes places."""
+    """Reads and writes places, over a client of its own: what a look waits for holds no write up."""
 
-    def __init__(self, client: KubeClient, discovery: Discovery, workloads: Workloads) -> None:
+    def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._discovery = discovery
-        self._workloads = workloads
+        self._discovery = Discovery(client)
+        self._workloads = Workloads(client)
 
     async def held(self, place: Place) -> Held:
         """Value and owner, fresh. NotFoundError when the object, or that uid, is gone."""
@@ -38,8 +39,12 @@ class Fields:
 
     async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
         """Set the field if uid and value are as believed; ConflictError else, RefusedError when the server finds the
-        new value wrong.
+        new value wrong. It ends, with all its requests, within the time of one write.
         """
+        async with self._client.one_write(f"{place.ref}: setting {place.field} to {wanted}"):
+            await self._swap(place, believed, wanted)
+
+    async def _swap(self, place: Place, believed: int, wanted: int) -> None:
         resource = await self._resource(place)
         path = resource.path(place.ref.namespace, place.ref.name, place.subresource)
         tests: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": place.uid}]
@@ -55,18 +60,22 @@ class Fields:
             raise await self._why(resource, place, believed, error) from error
 
     async def hand_back(self, place: Place, manager: Manager | None) -> None:
-        """Give the field's ownership back; see ``ownership.handed_back`` for what becomes of it."""
+        """Give the field's ownership back; see ``ownership.handed_back`` for what becomes of it. It ends, with all its
+        requests, within the time of one write.
+        """
+        async with self._client.one_write(f"{place.ref}: handing {place.field} back"):
+            await self._hand_back(place, manager)
+
+    async def _hand_back(self, place: Place, manager: Manager | None) -> None:
         resource = await self._resource(place)
         for attempt in range(HAND_BACK_TRIES):
             if attempt:
                 await asyncio.sleep(random.uniform(0.02, 0.1) * 2 ** min(attempt, 4))
             document = await self._read(resource, place)
-            metadata = document["metadata"]
+            version = text(child(document, "metadata").get("resourceVersion"))
             leaf = await self._leaf(resource, place)
-            fields = handed_back(
-                metadata.get("managedFields") or [], leaf, to=manager, api_version=place.ref.api_version
-            )
-            if fields is None or await self._rewrite(resource, place, metadata["resourceVersion"], fields):
+            fields = handed_back(fields_of(document), leaf, to=manager, api_version=place.ref.api_version)
+            if fields is None or await self._rewrite(resource, place, version, fields):
                 return
         raise UnavailableError(f"{place.ref}: its version moved under each of {HAND_BACK_TRIES} tries to hand back")
 
@@ -91,7 +100,7 @@ class Fields:
         the test is then on the whole of its spec, which holds nothing else.
         """
         if believed == 0 and place.subresource == SUBRESOURCE:
-            spec = (await self._client.get(path)).get("spec") or {}
+            spec = child(await self._client.get(path), "spec")
             if "replicas" not in spec:
                 return {"op": "test", "path": "/spec", "value": spec}
         return {"op": "test", "path": place.field, "value": _told(place, believed)}
@@ -117,7 +126,7 @@ class Fields:
 
     async def _read(self, resource: Resource, place: Place) -> Json:
         document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
-        if document["metadata"]["uid"] != place.uid:
+        if child(document, "metadata").get("uid") != place.uid:
             raise NotFoundError(f"{place.ref} was deleted; another of that name took its place")
         return document
 
@@ -128,15 +137,18 @@ class Fields:
 
     async def _held(self, resource: Resource, place: Place, document: Json) -> Held:
         leaf = await self._leaf(resource, place)
+        stands = value_at(document, leaf)
+        value, version = whole(stands), version_of(document)
         if place.subresource == SUBRESOURCE:
-            value = await self._workloads.level(resource, document, await self._workloads.paths(resource))
-        else:
-            value = value_at(document, leaf)
-        if place.field == jobs.FIELD:
-            value = jobs.level_of(value)
-        if not isinstance(value, int):
+            paths = await self._workloads.paths(resource)
+            value, version = await self._workloads.level(resource, document, paths)
+        elif place.field == jobs.FIELD:
+            value = jobs.level_of(stands)
+        if value is None and stands is not None:
+            raise RefusedError(f"{place.ref}: what stands at {place.field} is no whole number")
+        if value is None:
             raise NotFoundError(f"{place.ref} has no number at {place.field} (any more)")
-        return Held(value, owner(document["metadata"].get("managedFields") or [], leaf))
+        return Held(value, owner(fields_of(document), leaf), version)
 
 
 def _told(place: Place, level: int) -> int | bool:

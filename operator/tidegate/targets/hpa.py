@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager
 from tidegate.targets.client import KubeClient
-from tidegate.targets.ownership import owner
+from tidegate.targets.ownership import fields_of, owner
+from tidegate.targets.read import child, text, version_of, whole
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import controller_of
 
@@ -35,27 +36,34 @@ class Hpa:
     uid: str
     scales: tuple[str, str, str]
     """(group, kind, name) of its workload."""
-    minimum: int
-    maximum: int
+    minimum: int | None
+    """None when the document holds no number there: nobody can tell the floor then."""
+    maximum: int | None
     desired: int | None
     """Replicas its last sync asked for; None before the first."""
     controller: str | None
     manager: Manager | None
+    version: int
 
 
-def hpa_of(document: Json) -> Hpa:
-    """Read an ``autoscaling/v2`` document."""
-    metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
-    target = spec["scaleTargetRef"]
+def hpa_of(document: Json) -> Hpa | None:
+    """Read an ``autoscaling/v2`` document; None for one that has no name or does not say what it scales."""
+    metadata, spec, status = (child(document, name) for name in ("metadata", "spec", "status"))
+    target = child(spec, "scaleTargetRef")
+    kind, name = text(target.get("kind")), text(target.get("name"))
+    ref = Ref(API_VERSION, KIND, text(metadata.get("namespace")), text(metadata.get("name")))
+    if not (kind and name and ref.name):
+        return None
     return Hpa(
-        ref=Ref(API_VERSION, KIND, metadata["namespace"], metadata["name"]),
-        uid=metadata["uid"],
-        scales=((target.get("apiVersion") or "").rpartition("/")[0], target["kind"], target["name"]),
-        minimum=int(spec.get("minReplicas", 1)),
-        maximum=int(spec["maxReplicas"]),
-        desired=int(status["desiredReplicas"]) if status.get("conditions") else None,
+        ref=ref,
+        uid=text(metadata.get("uid")),
+        scales=(Ref(text(target.get("apiVersion")), kind, ref.namespace, name).identity.group, kind, name),
+        minimum=1 if spec.get("minReplicas") is None else whole(spec["minReplicas"]),
+        maximum=whole(spec.get("maxReplicas")),
+        desired=whole(status.get("desiredReplicas")) if status.get("conditions") else None,
         controller=controller_of(metadata),
-        manager=owner(metadata.get("managedFields") or [], ("spec", "minReplicas")),
+        manager=owner(fields_of(document), ("spec", "minReplicas")),
+        version=version_of(document),
     )
 
 
@@ -71,7 +79,7 @@ class HpaShelf:
 
     async def in_front_of(self, ref: Ref) -> list[Hpa]:
         """HPAs that point to a workload, by name."""
-        wanted = (ref.api_version.rpartition("/")[0], ref.kind, ref.name)
+        wanted = (ref.identity.group, ref.kind, ref.name)
         return [hpa for hpa in await self._of(ref.namespace) if hpa.scales == wanted]
 
     async def refresh(self, namespaces: Iterable[str]) -> None:
@@ -92,7 +100,8 @@ class HpaShelf:
             if time.monotonic() - listed >= self._lifetime:
                 asked, before = time.monotonic(), self._forgotten.get(namespace, 0)
                 path = f"/apis/{API_VERSION}/namespaces/{namespace}/horizontalpodautoscalers"
-                found = sorted(map(hpa_of, await self._client.items(path)), key=lambda hpa: hpa.ref)
+                read = (hpa_of(document) for document in await self._client.items(path))
+                found = sorted((hpa for hpa in read if hpa is not None), key=lambda hpa: hpa.ref)
                 if self._forgotten.get(namespace, 0) == before:  # else good for this one look only
                     self._lists[namespace] = (asked, found)
             return found

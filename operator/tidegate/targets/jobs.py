@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
 
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import MemberSeen
 from tidegate.planning.shift.model import MemberKind
 from tidegate.ports import Held, Json, Place
-from tidegate.targets.ownership import leaf_of_pointer, owner
+from tidegate.targets.ownership import fields_of, leaf_of_pointer, owner
+from tidegate.targets.read import child, count, instant, maps, text, version_of, whole
 from tidegate.targets.rules import Rule, Where
-from tidegate.targets.takes import template_takes
+from tidegate.targets.takes import MOST, template_takes
 
 API_VERSION = "batch/v1"
 FIELD = "/spec/suspend"
@@ -22,6 +22,8 @@ SAVED_TIME = "tidegate.dev/checkpoint-time"
 """Annotation of a Job: when its work was last safe, RFC 3339. Written by the work itself."""
 SAVED_EVERY = "tidegate.dev/checkpoint-seconds"
 """Annotation of a Job's pod template: its work is made safe each time that so many seconds have passed."""
+SHORTEST_PERIOD = 1.0
+"""Seconds: nobody saves more often, and a far smaller number would leave the range of a float."""
 
 RULES = (Rule("batch", ("jobs",), ("get", "list", "patch"), Where.CLUSTER),)
 
@@ -38,72 +40,67 @@ def written(level: int) -> bool:
 
 def is_work(document: Json) -> bool:
     """Whether a Job is one that may be stopped: it has not ended, and nobody else suspends it."""
-    metadata, status = document["metadata"], document.get("status") or {}
-    if metadata.get("deletionTimestamp") or QUEUE_LABEL in (metadata.get("labels") or {}):
+    metadata, status = child(document, "metadata"), child(document, "status")
+    if metadata.get("deletionTimestamp") or QUEUE_LABEL in child(metadata, "labels"):
         return False
-    if any(
-        c.get("status") == "True" and c.get("type") in ("Complete", "Failed") for c in status.get("conditions") or ()
-    ):
+    conditions = maps(status.get("conditions"))
+    if any(c.get("status") == "True" and c.get("type") in ("Complete", "Failed") for c in conditions):
         return False
-    controllers = [r.get("kind") for r in metadata.get("ownerReferences") or () if r.get("controller")]
+    controllers = [r.get("kind") for r in maps(metadata.get("ownerReferences")) if r.get("controller")]
     return all(kind == "CronJob" for kind in controllers)
 
 
 def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[MemberSeen, Place, Held] | None:
-    """A Job as a member of a lane; None when its pods take nothing."""
-    metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
-    takes = template_takes(document)
-    if takes is None:
+    """A Job as a member of a lane; None when its pods take nothing, or nobody can tell what they take."""
+    metadata, spec, status = child(document, "metadata"), child(document, "spec"), child(document, "status")
+    takes, unit, uid = template_takes(document), _unit(document), text(metadata.get("uid"))
+    ref = Ref(API_VERSION, "Job", text(metadata.get("namespace")), text(metadata.get("name")))
+    if takes is None or unit is None or not (ref.name and uid):
         return None
-    ref = Ref(API_VERSION, "Job", metadata["namespace"], metadata["name"])
-    level, started = level_of(spec.get("suspend")), seconds_of(status.get("startTime"))
-    manager = owner(metadata.get("managedFields") or [], leaf_of_pointer(FIELD))
+    level, started = level_of(spec.get("suspend")), instant(status.get("startTime"))
+    manager = owner(fields_of(document), leaf_of_pointer(FIELD))
     seen = MemberSeen(
         ref=ref,
         lane=lane,
         member=member,
         kind=MemberKind.JOB,
-        unit=_unit(takes, spec, status),
+        unit=unit,
         level=level,
         pod=takes,
         started_at=started or 0.0,
         saved_at=_saved_at(document, started, now) if level else None,
         saved_every=_saved_every(document) or math.inf,
     )
-    return seen, Place(ref, metadata["uid"], FIELD), Held(level, manager)
+    return seen, Place(ref, uid, FIELD), Held(level, manager, version_of(document))
 
 
-def _unit(takes: Resources, spec: Json, status: Json) -> Resources:
-    """All pods that it runs at a time."""
-    many = spec.get("parallelism", 1)
-    if (completions := spec.get("completions")) is not None:
-        many = min(many, max(1, completions - (status.get("succeeded") or 0)))
-    return takes.times(many)
+def _unit(document: Json) -> Resources | None:
+    """All pods that it runs at a time; None when nobody can tell, or when that is more than any pool has."""
+    takes, spec = template_takes(document), child(document, "spec")
+    many = 1 if spec.get("parallelism") is None else whole(spec["parallelism"])
+    if takes is None or many is None or many < 0:
+        return None
+    if (completions := whole(spec.get("completions"))) is not None:
+        many = min(many, max(1, completions - count(child(document, "status").get("succeeded"))))
+    unit = takes.times(many)
+    return unit if unit.fits(MOST) else None
 
 
 def _saved_at(document: Json, started: float | None, now: float) -> float | None:
+    """When its work was last safe: not before it started, and not later than now, whatever it says."""
     if started is None:
         return None
-    said = seconds_of((document["metadata"].get("annotations") or {}).get(SAVED_TIME))
+    said = instant(child(document, "metadata", "annotations").get(SAVED_TIME))
     if said is not None:
-        return max(said, started)
+        return min(max(said, started), now)
     period = _saved_every(document)
-    return started + (now - started) // period * period if period is not None and now > started else started
+    return min(started + (now - started) // period * period if period is not None and now > started else started, now)
 
 
 def _saved_every(document: Json) -> float | None:
-    template = document["spec"].get("template") or {}
-    every = ((template.get("metadata") or {}).get("annotations") or {}).get(SAVED_EVERY)
+    every = child(document, "spec", "template", "metadata", "annotations").get(SAVED_EVERY)
     try:
-        period = float(every) if every is not None else 0.0
+        period = float(every) if isinstance(every, str) else 0.0
     except ValueError:
         return None
-    return period if 0 < period < math.inf else None
-
-
-def seconds_of(text: object) -> float | None:
-    """Epoch seconds of a time as the API writes it; None for what is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
-    except ValueError:
-        return None
+    return max(period, SHORTEST_PERIOD) if 0 < period < math.inf else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from tidegate.planning.model import MANAGER
 from tidegate.ports import ConflictError, Json, Manager
+from tidegate.targets.read import child, maps, text
 
 Leaf = tuple[str, ...]
 """Keys from the top of the object to the field: ``("spec", "replicas")``."""
@@ -33,6 +34,11 @@ def value_at(document: Json, leaf: Leaf) -> Any:
     for key in leaf:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def fields_of(document: Json) -> list[Json]:
+    """The entries of an object's managedFields."""
+    return maps(child(document, "metadata").get("managedFields"))
 
 
 def owners(fields: Sequence[Json], leaf: Leaf) -> list[Manager]:
@@ -83,7 +89,7 @@ def _given(fields: list[Json], leaf: Leaf, to: Manager, api_version: str) -> lis
 
 
 def _manager(entry: Json) -> Manager:
-    return Manager(entry.get("manager", ""), entry.get("operation", ""), entry.get("subresource", ""))
+    return Manager(text(entry.get("manager")), text(entry.get("operation")), text(entry.get("subresource")))
 
 
 def _keys(leaf: Leaf) -> list[str]:
@@ -91,6 +97,8 @@ def _keys(leaf: Leaf) -> list[str]:
 
 
 def _owns(entry: Json, leaf: Leaf) -> bool:
+    if entry.get("operation") not in ("Apply", "Update") or not text(entry.get("manager")):
+        return False  # nobody that the field could be handed back to
     node: Any = entry.get("fieldsV1")
     for key in _keys(leaf):
         if not isinstance(node, dict) or key not in node:
@@ -101,9 +109,11 @@ def _owns(entry: Json, leaf: Leaf) -> bool:
 
 def _with(entry: Json, leaf: Leaf) -> Json:
     entry = copy.deepcopy(entry)
-    node = entry.setdefault("fieldsV1", {})
-    for key in _keys(leaf):
-        node = node.setdefault(key, {})
+    node = entry
+    for key in ("fieldsV1", *_keys(leaf)):
+        if not isinstance(node.get(key), dict):
+            node[key] = {}
+        node = node[key]
     return entry
 
 

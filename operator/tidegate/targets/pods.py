@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
 from typing import NamedTuple
 
 from tidegate.planning.model import Evidence, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.ports import Json
+from tidegate.targets.read import child, instant, maps, text
 
 IMAGE_REASONS = frozenset(
     {
@@ -70,7 +70,7 @@ def evidence_of(pods: Iterable[Json]) -> tuple[Evidence, ...]:
     by_reason: dict[Reason, list[tuple[_Found, str]]] = defaultdict(list)
     for pod in pods:
         if found := _of_pod(pod):
-            by_reason[found.reason].append((found, pod["metadata"]["namespace"]))
+            by_reason[found.reason].append((found, text(child(pod, "metadata").get("namespace"))))
     return tuple(_together(by_reason[reason]) for reason in sorted(by_reason, key=lambda r: r.value))
 
 
@@ -87,14 +87,6 @@ def lacking(message: str) -> str:
     return " and ".join(lacks) or told[:QUOTED] or "the scheduler does not say why"
 
 
-def epoch(stamp: object) -> float:
-    """An API time as epoch seconds; 0 for none."""
-    try:
-        return datetime.fromisoformat(str(stamp)).timestamp()
-    except ValueError:
-        return 0.0
-
-
 def _together(found: list[tuple[_Found, str]]) -> Evidence:
     first, namespace = min(found, key=lambda f: (f[0].since, f[0].name))
     about = Ref("v1", "Pod", namespace, first.name)
@@ -106,35 +98,36 @@ def _together(found: list[tuple[_Found, str]]) -> Evidence:
 
 
 def _of_pod(pod: Json) -> _Found | None:
-    metadata, status = pod["metadata"], pod.get("status") or {}
+    metadata, status = child(pod, "metadata"), child(pod, "status")
     if metadata.get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
         return None
-    said = {c.get("type"): c for c in status.get("conditions") or []}
+    said = {text(c.get("type")): c for c in maps(status.get("conditions"))}
     ready, scheduled = said.get("Ready", {}), said.get("PodScheduled", {})
     if ready.get("status") == "True":
         return None
-    name, since = metadata["name"], epoch(scheduled.get("lastTransitionTime"))
+    name, since = text(metadata.get("name")), instant(scheduled.get("lastTransitionTime")) or 0.0
     if scheduled.get("status") == "False":
         lacks = lacking(str(scheduled.get("message") or scheduled.get("reason") or ""))
-        text = f"fits on no machine: {lacks}"
-        return _Found(Reason.PODS_UNSCHEDULABLE, since, name, "status.conditions[PodScheduled]", text)
-    if not (pod.get("spec") or {}).get("nodeName"):
+        words = f"fits on no machine: {lacks}"
+        return _Found(Reason.PODS_UNSCHEDULABLE, since, name, "status.conditions[PodScheduled]", words)
+    node = text(child(pod, "spec").get("nodeName"))
+    if not node:
         return None  # the scheduler has not come to it yet
     if waiting := _waiting(name, since, status):
         return waiting
     # One that was ready before counts from when it stopped being so.
-    since = max(since or epoch(status.get("startTime")), epoch(ready.get("lastTransitionTime")))
-    text = f"is on machine {pod['spec']['nodeName']} and not ready"
+    since = max(since or instant(status.get("startTime")) or 0.0, instant(ready.get("lastTransitionTime")) or 0.0)
+    words = f"is on machine {node} and not ready"
     if gates := _open_gates(pod, said):
-        text += f": {gates}"
-    return _Found(Reason.PODS_NEVER_READY, since, name, "status.conditions[Ready]", text)
+        words += f": {gates}"
+    return _Found(Reason.PODS_NEVER_READY, since, name, "status.conditions[Ready]", words)
 
 
 def _waiting(name: str, since: float, status: Json) -> _Found | None:
     """A container that the kubelet says it cannot run."""
     for field in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(field) or []:
-            waiting = (container.get("state") or {}).get("waiting") or {}
+        for container in maps(status.get(field)):
+            waiting = child(container, "state", "waiting")
             why = str(waiting.get("reason") or "")
             reason = (
                 Reason.IMAGE_PULL_FAILED
@@ -146,13 +139,13 @@ def _waiting(name: str, since: float, status: Json) -> _Found | None:
             if reason is not None:
                 what = f"image {container.get('image')}" if reason is Reason.IMAGE_PULL_FAILED else "container"
                 says = " ".join(str(waiting.get("message") or "").split())[:QUOTED]
-                text = f"cannot run {container.get('name')}, {what}: {why}" + (f": {says}" if says else "")
-                return _Found(reason, since, name, f"status.{field}[{container.get('name')}]", text)
+                words = f"cannot run {container.get('name')}, {what}: {why}" + (f": {says}" if says else "")
+                return _Found(reason, since, name, f"status.{field}[{container.get('name')}]", words)
     return None
 
 
 def _open_gates(pod: Json, said: dict[str, Json]) -> str:
     """Readiness gates that nobody has opened: a load balancer that does not register the pod, say."""
-    gates = [g.get("conditionType") for g in (pod.get("spec") or {}).get("readinessGates") or []]
+    gates = [text(gate.get("conditionType")) for gate in maps(child(pod, "spec").get("readinessGates"))]
     shut = [gate for gate in gates if said.get(gate, {}).get("status") != "True"]
-    return f"readiness gate {', '.join(map(str, shut))}" if shut else ""
+    return f"readiness gate {', '.join(shut)}" if shut else ""

@@ -1,5 +1,8 @@
 """Kubernetes quantities (``250m``, ``2``, ``1.5Gi``, ``1e3``) as exact numbers.
 
+As the API server does, a number that is too large is taken for the largest, and one below a billionth for a
+billionth. The size of an exponent is looked at before any arithmetic: ``1e999999`` must cost nothing.
+
 ``kubernetes.utils`` has the same; importing it loads the synchronous client with all its models.
 """
 
@@ -7,9 +10,17 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([numkMGTPE]|[KMGTPE]i)?")
+MOST = Decimal(10**24)
+"""A million exa: far beyond what any amount is, and what a Decimal still counts exactly."""
+LEAST = Decimal("1e-9")
+_LONGEST = 64
+"""Characters of a quantity: the API server writes far shorter ones, and a longer one is nobody's honest number."""
+_DIGITS = 40
+"""Powers of ten, up and down, beyond which a number is only "too large" or "too small", whatever its suffix says."""
+
+_QUANTITY = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?([numkMGTPE]|[KMGTPE]i)?", re.ASCII)
 _SCALES = {
     None: Decimal(1),
     "n": Decimal("1e-9"),
@@ -30,7 +41,41 @@ _SCALES = {
 }
 
 
-def quantity(text: Any) -> Decimal | None:
+def quantity(value: object) -> Decimal | None:
     """A quantity as a number of its unit; None for what is none."""
-    found = _QUANTITY.fullmatch(str(text).strip()) if isinstance(text, str | int | float) else None
-    return Decimal(found[1]) * _SCALES[found[2]] if found else None
+    if type(value) is int:
+        return _bounded(Decimal(max(-(10**25), min(value, 10**25))))
+    if type(value) is float:
+        value = repr(value)
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    return _of_text(value)
+
+
+@lru_cache(maxsize=4096)
+def _of_text(text: str) -> Decimal | None:
+    found = _QUANTITY.fullmatch(text.strip())
+    if found is None:
+        return None
+    sign, ahead, behind, exponent, suffix = found.groups()
+    digits = (ahead or "") + (behind or "")
+    if not digits:
+        return None
+    unsigned = digits.lstrip("0")
+    if not unsigned:
+        return Decimal(0)
+    power = int(exponent or 0) - len(behind or "")
+    size = len(unsigned) + power  # the number is between 10^(size-1) and 10^size
+    if size > _DIGITS:
+        number = MOST
+    elif size < -_DIGITS:
+        number = LEAST
+    else:
+        number = Decimal((0, tuple(map(int, unsigned)), power)) * _SCALES[suffix]
+    return _bounded(-number if sign == "-" else number)
+
+
+def _bounded(number: Decimal) -> Decimal:
+    """As the API server keeps it."""
+    size = min(abs(number), MOST)
+    return Decimal(0) if not number else max(size, LEAST).copy_sign(number)

@@ -14,8 +14,8 @@ from decimal import Decimal
 from tidegate.planning.model import Evidence, Ref, Room
 from tidegate.planning.reasons import Reason
 from tidegate.ports import Json
-from tidegate.targets.pods import epoch
 from tidegate.targets.quantity import quantity
+from tidegate.targets.read import child, instant, maps, text, texts
 from tidegate.targets.rules import Rule
 
 RULES = (Rule("", ("resourcequotas",), ("list",)),)
@@ -35,16 +35,16 @@ def rooms(quotas: Iterable[Json], pod: Json, units: int) -> tuple[Room, ...]:
 
     A quota whose status is not worked out yet, or whose scope is none that a pod's spec tells, says nothing.
     """
-    spec = pod.get("spec") or {}
+    spec = child(pod, "spec")
     each = taken_by(spec)
     found = []
     for quota in quotas:
         if not covers(quota, spec):
             continue
-        metadata, status = quota["metadata"], quota.get("status") or {}
-        about = Ref("v1", "ResourceQuota", metadata["namespace"], metadata["name"])
-        for resource, hard in (status.get("hard") or {}).items():
-            most, used = quantity(hard), quantity((status.get("used") or {}).get(resource))
+        metadata, status = child(quota, "metadata"), child(quota, "status")
+        about = Ref("v1", "ResourceQuota", text(metadata.get("namespace")), text(metadata.get("name")))
+        for resource, hard in child(status, "hard").items():
+            most, used = quantity(hard), quantity(child(status, "used").get(resource))
             takes = each.get(_charged(resource), Decimal(0))
             if most is not None and used is not None and takes > 0:
                 field = f'spec.hard["{resource}"]'
@@ -57,7 +57,7 @@ def refusal(conditions: Iterable[Json], ref: Ref) -> Evidence | None:
     failure = next((c for c in conditions if c.get("type") == "ReplicaFailure" and c.get("status") == "True"), None)
     if failure is None:
         return None
-    since = epoch(failure.get("lastTransitionTime"))
+    since = instant(failure.get("lastTransitionTime")) or 0.0
     says = " ".join(str(failure.get("message") or failure.get("reason") or "").split())
     if exceeded := _EXCEEDED.search(says):
         about = Ref("v1", "ResourceQuota", ref.namespace, exceeded["quota"])
@@ -81,9 +81,9 @@ def taken_by(spec: Json) -> Amounts:
 
 def covers(quota: Json, spec: Json) -> bool:
     """Whether a quota's scopes take a pod in."""
-    asked = quota.get("spec") or {}
-    scopes = [{"scopeName": name, "operator": "Exists"} for name in asked.get("scopes") or []]
-    scopes += (asked.get("scopeSelector") or {}).get("matchExpressions") or []
+    asked = child(quota, "spec")
+    scopes: list[Json] = [{"scopeName": name, "operator": "Exists"} for name in texts(asked.get("scopes"))]
+    scopes += maps(child(asked, "scopeSelector").get("matchExpressions"))
     return all(_in_scope(scope, spec) for scope in scopes)
 
 
@@ -94,7 +94,7 @@ def _in_scope(scope: Json, spec: Json) -> bool:
     if name in ("BestEffort", "NotBestEffort"):
         return bool(_best_effort(spec) == (name == "BestEffort"))
     if name == "PriorityClass":
-        mine, values = spec.get("priorityClassName") or "", scope.get("values") or []
+        mine, values = text(spec.get("priorityClassName")), texts(scope.get("values"))
         kept = {"In": mine in values, "NotIn": mine not in values, "Exists": bool(mine), "DoesNotExist": not mine}
         return bool(kept.get(str(scope.get("operator"))))
     return False  # whatever else there is, it is not told by the pod alone
@@ -115,30 +115,31 @@ def _charged(resource: str) -> str:
 def _of_pod(spec: Json, kind: str) -> Amounts:
     running: Amounts = defaultdict(Decimal)
     largest: Amounts = defaultdict(Decimal)
-    for container in spec.get("initContainers") or []:
+    for container in maps(spec.get("initContainers")):
         amounts = _of_container(container, kind)
         if container.get("restartPolicy") == "Always":
             _add(running, amounts)
             amounts = {}
         _most(largest, [running, amounts])
-    for container in spec.get("containers") or []:
+    for container in maps(spec.get("containers")):
         _add(running, _of_container(container, kind))
     _most(largest, [running])
-    for name, amount in _amounts((spec.get("resources") or {}).get(kind)).items():
+    for name, amount in _amounts(child(spec, "resources", kind)).items():
         largest[name] = amount  # the pod's own word comes before its containers'
     if kind == "requests":
-        _add(largest, _amounts(spec.get("overhead")))
+        _add(largest, _amounts(child(spec, "overhead")))
     return largest
 
 
 def _of_container(container: Json, kind: str) -> Amounts:
-    resources = container.get("resources") or {}
-    limits = resources.get("limits") or {}
-    return _amounts({**limits, **(resources.get("requests") or {})} if kind == "requests" else limits)
+    limits = child(container, "resources", "limits")
+    return _amounts({**limits, **child(container, "resources", "requests")} if kind == "requests" else limits)
 
 
-def _amounts(named: Json | None) -> Amounts:
-    return {name: amount for name, text in (named or {}).items() if (amount := quantity(text)) is not None}
+def _amounts(named: Json) -> Amounts:
+    """What can be read of them; an amount below 0 is none that anybody could ask for."""
+    read = {name: quantity(asked) for name, asked in named.items()}
+    return {name: amount for name, amount in read.items() if amount is not None and amount >= 0}
 
 
 def _add(total: Amounts, amounts: Amounts) -> None:

@@ -6,7 +6,7 @@ and is what we would write anybody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tidegate.planning.model import Observed, Ref, Trouble
@@ -20,8 +20,8 @@ from tidegate.targets.evidence import Witness
 from tidegate.targets.fields import Fields
 from tidegate.targets.hpa import Hpa, HpaShelf
 from tidegate.targets.jobs import QUEUE_LABEL
+from tidegate.targets.read import child
 from tidegate.targets.scale import Workload, Workloads
-from tidegate.targets.takes import template_takes
 
 ROUND = 0.5
 """Seconds that a namespace's list of HPAs is believed: as long as it takes to look at the targets of one round."""
@@ -38,13 +38,16 @@ class KubeTargets:
     """``ports.Targets`` over an API server."""
 
     def __init__(self, client: KubeClient, writes: KubeClient | None = None, *, lifetime: float = ROUND) -> None:
-        """``lifetime``: seconds of the machine's clock that a list of HPAs is believed."""
+        """``client`` looks, ``writes`` writes and reads back, so that neither waits for the other's turns or
+        connections; None for a command that does one thing at a time. ``lifetime``: seconds of the machine's clock that
+        a list of HPAs is believed.
+        """
         self._client = client
         self.discovery = Discovery(client)
         """Where kinds live: also for others that need to know."""
         self._workloads = Workloads(client)
         self._hpas = HpaShelf(client, lifetime=lifetime)
-        self._fields = Fields(client, self.discovery, self._workloads)
+        self._fields = Fields(writes or client)
         self._witness = Witness(client)
 
     async def refresh(self, namespaces: Iterable[str]) -> None:
@@ -103,32 +106,40 @@ class KubeTargets:
             return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
         if not (resource.scale and resource.namespaced):
             return await self._unscalable(resource, ref), None
+        resource = await self.discovery.preferred(resource)  # one place, whichever version its policy names
+        ref = Ref(resource.api_version, *ref[1:])
         workload = await self._workloads.look(resource, ref)
-        if ref.kind == "ReplicaSet" and workload.controller:
-            return _foreign(ref, workload.controller), None
-        found = await self._hpas.in_front_of(ref)
-        if len(found) > 1:
-            names = " and ".join(hpa.ref.name for hpa in found)
-            return _trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {ref}: {names}; keep one"), None
-        return (_through_hpa(workload, found[0]) if found else _through_scale(workload)), workload
+        return sight_of(workload, await self._hpas.in_front_of(ref)), workload
 
     async def _unscalable(self, resource: Resource, ref: Ref) -> Sight:
         if advice := INSTEAD.get((resource.group, ref.kind)):
             return _trouble(Trouble.NOT_SCALABLE, f"{ref}: {advice}")
         if not resource.namespaced:
             return _trouble(Trouble.NOT_SCALABLE, f"{ref} belongs to the cluster, not to a namespace")
-        metadata = (await self._client.get(resource.path(ref.namespace, ref.name)))["metadata"]
+        metadata = child(await self._client.get(resource.path(ref.namespace, ref.name)), "metadata")
         if controller := scale.controller_of(metadata):
             return _foreign(ref, controller)
-        if queue := (metadata.get("labels") or {}).get(QUEUE_LABEL):
+        if queue := child(metadata, "labels").get(QUEUE_LABEL):
             return _foreign(ref, f"Kueue (queue {queue})")
         return _trouble(Trouble.NOT_SCALABLE, f"{ref.kind} has no scale subresource")
+
+
+def sight_of(workload: Workload, pointing: Sequence[Hpa]) -> Sight:
+    """A workload with a level and the HPAs that point to it, as the core is told of them."""
+    if workload.ref.kind == "ReplicaSet" and workload.controller:
+        return _foreign(workload.ref, workload.controller)
+    if len(pointing) > 1:
+        names = " and ".join(hpa.ref.name for hpa in pointing)
+        return _trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {workload.ref}: {names}; keep one")
+    return _through_hpa(workload, pointing[0]) if pointing else _through_scale(workload)
 
 
 def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
     """The floor is the HPA's minimum."""
     if hpa.controller:
         return _foreign(hpa.ref, hpa.controller)
+    if hpa.minimum is None or hpa.maximum is None:
+        return _trouble(Trouble.UNREADABLE, f"{hpa.ref} holds no number in minReplicas or maxReplicas")
     if workload.level == 0 and hpa.minimum > 0:
         note = f"{workload.ref} stands at 0 replicas, which switches {hpa.ref} off; scale it to 1 or more"
         trouble = Trouble.SCALING_DISABLED
@@ -140,9 +151,9 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         desired=hpa.desired if hpa.desired is not None else workload.level,
         maximum=hpa.maximum,
         scaler=hpa.ref,
-        unit=template_takes(workload.document),
+        unit=workload.takes,
     )
-    return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager))
+    return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager, hpa.version))
 
 
 def _through_scale(workload: Workload) -> Sight:
@@ -154,9 +165,8 @@ def _through_scale(workload: Workload) -> Sight:
             Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one"
         )
     place = Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
-    unit = template_takes(workload.document)
-    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=unit)
-    return Sight(observed, place, Held(workload.level, workload.manager))
+    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=workload.takes)
+    return Sight(observed, place, Held(workload.level, workload.manager, workload.version))
 
 
 def _trouble(trouble: Trouble, note: str) -> Sight:

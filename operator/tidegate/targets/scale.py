@@ -6,15 +6,18 @@ that number; a custom resource says where in its CRD.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidegate.planning.model import Ref
+from tidegate.planning.resources import Resources
 from tidegate.ports import Json, Manager, NotFoundError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ForbiddenError
-from tidegate.targets.ownership import Leaf, leaf_of_json_path, owner, value_at
+from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, owner, value_at
+from tidegate.targets.read import child, count, mapping, maps, text, texts, version_of, whole
 from tidegate.targets.rules import Rule, ScaleKind, ScaleVerbs, Where
+from tidegate.targets.takes import template_takes
 
 FIELD = "/spec/replicas"
 SUBRESOURCE = "scale"
@@ -56,19 +59,22 @@ class Workload:
     """Who owns the level."""
     units: int
     """Units that exist, ready or not."""
+    takes: Resources | None
+    """What one of its pods takes; None when that cannot be told."""
+    version: int
+    """Of the document that the level was read from."""
     paths: ScalePaths
-    document: Json = field(repr=False)
-    """The object as read."""
+    document: Json = field(repr=False, compare=False)
+    """The object as read; empty for one that was taken from a watch."""
 
     @property
     def selector(self) -> str:
         """Of its pods, as ``labelSelector`` takes it; empty when it is not told."""
         if self.paths.selector is not None:
-            text = value_at(self.document, self.paths.selector)
-            return text if isinstance(text, str) else ""
-        if not self.ref.api_version.startswith("apps/"):
+            return text(value_at(self.document, self.paths.selector))
+        if self.ref.identity.group != "apps":
             return ""
-        return _spelled(self.document["spec"]["selector"])
+        return _spelled(child(self.document, "spec", "selector"))
 
 
 class Workloads:
@@ -82,33 +88,20 @@ class Workloads:
         """Read one. Raises NotFoundError, RefusedError, UnavailableError."""
         document = await self._client.get(resource.path(ref.namespace, ref.name))
         paths = await self.paths(resource)
-        level = await self.level(resource, document, paths)
-        status = document.get("status") or {}
-        ready = status.get("readyReplicas")
-        if ready is None and resource.group not in ("apps", ""):
-            ready = value_at(document, paths.count)  # a custom resource need not tell ready from there
-        metadata = document["metadata"]
-        return Workload(
-            ref=ref,
-            uid=metadata["uid"],
-            level=level,
-            ready=ready if isinstance(ready, int) else 0,
-            controller=controller_of(metadata),
-            manager=owner(metadata.get("managedFields") or [], paths.level),
-            units=count if isinstance(count := value_at(document, paths.count), int) else 0,
-            paths=paths,
-            document=document,
-        )
+        workload = workload_of(document, ref, paths)
+        if paths.certain:
+            return workload
+        level, version = await self.level(resource, document, paths)
+        return replace(workload, level=level, version=version)
 
-    async def level(self, resource: Resource, document: Json, paths: ScalePaths) -> int | None:
-        """The level of an object that was read."""
+    async def level(self, resource: Resource, document: Json, paths: ScalePaths) -> tuple[int | None, int]:
+        """The level of an object that was read, and the version of the document that it stands in."""
         if not paths.certain:
-            metadata = document["metadata"]
-            path = resource.path(metadata.get("namespace", ""), metadata["name"], SUBRESOURCE)
+            metadata = child(document, "metadata")
+            path = resource.path(text(metadata.get("namespace")), text(metadata.get("name")), SUBRESOURCE)
             scale = await self._client.get(path)
-            return int((scale.get("spec") or {}).get("replicas", 0))  # a real server leaves a zero out
-        value = value_at(document, paths.level)
-        return value if isinstance(value, int) else None
+            return whole(child(scale, "spec").get("replicas", 0)), version_of(scale)  # a real server leaves a zero out
+        return whole(value_at(document, paths.level)), version_of(document)
 
     async def paths(self, resource: Resource) -> ScalePaths:
         """Where this kind keeps its level; asked once."""
@@ -126,36 +119,59 @@ class Workloads:
         except ForbiddenError:
             return ScalePaths(certain=False)
         version = resource.api_version.rpartition("/")[2]
-        for served in definition["spec"]["versions"]:
-            scale = (served.get("subresources") or {}).get("scale")
-            if served["name"] == version and scale:
-                selector = scale.get("labelSelectorPath")
+        for served in maps(child(definition, "spec").get("versions")):
+            scale = child(served, "subresources", "scale")
+            if served.get("name") == version and scale:
+                selector = text(scale.get("labelSelectorPath"))
                 return ScalePaths(
-                    leaf_of_json_path(scale["specReplicasPath"]),
-                    leaf_of_json_path(scale["statusReplicasPath"]),
+                    leaf_of_json_path(text(scale.get("specReplicasPath"))),
+                    leaf_of_json_path(text(scale.get("statusReplicasPath"))),
                     leaf_of_json_path(selector) if selector else None,
                 )
         return ScalePaths()
 
 
+def workload_of(document: Json, ref: Ref, paths: ScalePaths) -> Workload:
+    """Read an object with ``/scale``; its level is None where the document does not tell it."""
+    metadata = child(document, "metadata")
+    ready = child(document, "status").get("readyReplicas")
+    if ready is None and ref.identity.group not in ("apps", ""):
+        ready = value_at(document, paths.count)  # a custom resource need not tell ready from there
+    return Workload(
+        ref=ref,
+        uid=text(metadata.get("uid")),
+        level=whole(value_at(document, paths.level)),
+        ready=count(ready),
+        controller=controller_of(metadata),
+        manager=owner(fields_of(document), paths.level),
+        units=count(value_at(document, paths.count)),
+        takes=template_takes(document),
+        version=version_of(document),
+        paths=paths,
+        document=document,
+    )
+
+
 def controller_of(metadata: Json) -> str | None:
     """``Kind/name`` of the owner that says it is in control."""
-    for reference in metadata.get("ownerReferences") or []:
-        if reference.get("controller"):
+    for reference in maps(metadata.get("ownerReferences")):
+        if reference.get("controller") is True:
             return f"{reference.get('kind')}/{reference.get('name')}"
     return None
 
 
 def _spelled(selector: Json) -> str:
-    """A LabelSelector as text."""
-    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    for one in selector.get("matchExpressions") or []:
-        values = f"({','.join(one.get('values') or [])})"
+    """A LabelSelector as text; empty for one that cannot be spelled."""
+    parts = [f"{key}={value}" for key, value in sorted(mapping(selector.get("matchLabels")).items())]
+    for asked in maps(selector.get("matchExpressions")):
+        key, values = text(asked.get("key")), f"({','.join(texts(asked.get('values')))})"
         spelled = {
-            "In": f"{one['key']} in {values}",
-            "NotIn": f"{one['key']} notin {values}",
-            "Exists": one["key"],
-            "DoesNotExist": f"!{one['key']}",
-        }
-        parts.append(spelled[one["operator"]])
+            "In": f"{key} in {values}",
+            "NotIn": f"{key} notin {values}",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }.get(text(asked.get("operator")))
+        if spelled is None:
+            return ""
+        parts.append(spelled)
     return ",".join(parts)

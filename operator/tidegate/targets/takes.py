@@ -9,27 +9,52 @@ from tidegate.planning.resources import Resources
 from tidegate.ports import Json
 from tidegate.targets.quantity import quantity
 from tidegate.targets.quotas import taken_by
+from tidegate.targets.read import child, mapping, maps
 
 MIB = 2**20
+MOST = Resources(1_000_000_000, 2**33)
+"""A million cores, eight pebibytes: more than any machine or pool. A template that asks for more says nothing that can
+be planned with, and numbers of its size would spoil the solver's."""
+
+_KEPT = 4096
+"""Different pods whose amounts are remembered: a pool's pods are copies of a few hundred templates."""
+_takes: dict[str, Resources] = {}
 
 
-def there_is(named: Json | None) -> Resources:
+def there_is(named: object) -> Resources:
     """What a node has, by resource name: whole millicores and MiB, rounded down."""
-    cpu, memory = (quantity((named or {}).get(name)) or 0 for name in ("cpu", "memory"))
-    return Resources(math.floor(cpu * 1000), math.floor(memory / MIB))
+    cpu, memory = (quantity(mapping(named).get(name)) or 0 for name in ("cpu", "memory"))
+    return Resources(math.floor(cpu * 1000), math.floor(memory / MIB)).positive.least(MOST)
 
 
 def pod_takes(spec: Json) -> Resources:
-    """Of a pod's spec (or its template's), as the scheduler counts it: sidecars, what runs first, overhead."""
-    taken = taken_by(spec)
-    cpu, memory = (taken.get(f"requests.{name}", Decimal(0)) for name in ("cpu", "memory"))
-    return Resources(math.ceil(cpu * 1000), math.ceil(memory / MIB))
+    """Of a pod's spec (or its template's), as the scheduler counts it: sidecars, what runs first, overhead. A request
+    that cannot be read counts as none.
+    """
+    asked = _asked(spec)
+    takes = _takes.get(asked)
+    if takes is None:
+        taken = taken_by(spec)
+        cpu, memory = (taken.get(f"requests.{name}", Decimal(0)) for name in ("cpu", "memory"))
+        takes = Resources(math.ceil(cpu * 1000), math.ceil(memory / MIB))
+        if len(_takes) >= _KEPT:
+            _takes.clear()
+        _takes[asked] = takes
+    return takes
 
 
 def template_takes(document: Json) -> Resources | None:
-    """Of one pod of a workload; None when its object holds no pod template, or one that requests nothing."""
-    template = (document.get("spec") or {}).get("template")
-    if not isinstance(template, dict):
-        return None
-    takes = pod_takes(template.get("spec") or {})
-    return None if takes.nothing else takes
+    """Of one pod of a workload; None when its object holds no pod template, one that requests nothing, or one that
+    requests more than any machine has.
+    """
+    takes = pod_takes(child(document, "spec", "template", "spec"))
+    return None if takes.nothing or not takes.fits(MOST) else takes
+
+
+def _asked(spec: Json) -> str:
+    """All of a pod's spec that decides what it takes."""
+    containers = [
+        [(container.get("resources"), container.get("restartPolicy")) for container in maps(spec.get(name))]
+        for name in ("initContainers", "containers")
+    ]
+    return repr((spec.get("resources"), spec.get("overhead"), containers))
