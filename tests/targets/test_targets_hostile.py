@@ -226,7 +226,7 @@ class Api:
         return copy.deepcopy(self.lists[what])
 
     async def pages(self, path: str, params: object = None) -> AsyncGenerator[Json, None]:
-        yield {"items": copy.deepcopy(self.lists["pods"])}
+        yield {"items": copy.deepcopy(self.lists[path.rpartition("/")[2]])}
 
 
 def node(name: str = "n1", **status: object) -> Json:

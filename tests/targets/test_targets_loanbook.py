@@ -251,6 +251,15 @@ async def test_what_others_keep_on_a_loan_stays_there(book: KubeLoanBook, cluste
     assert document["metadata"]["annotations"]["seen"] == "yes"
 
 
+async def test_where_no_loans_are_served_nothing_is_said_of_any(book: KubeLoanBook, cluster: EmbeddedCluster) -> None:
+    """While the kind is being installed anew, a Loan is not gone."""
+    await book.save(loan(), fresh=True)
+    cluster.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "loans.tidegate.dev")
+    for attempt in (book.save(loan(), fresh=True), book.save(loan(), fresh=False), book.remove(loan())):
+        with pytest.raises(UnavailableError, match="serves no Loans"):
+            await attempt
+
+
 # ---- who leads
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from tidegate.planning.model import Ref
 from tidegate.ports import Json, NotFoundError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.read import child, maps, text
@@ -73,6 +74,22 @@ class Discovery:
             if (api_version, kind) not in self._known and not fresh:
                 await self._ask(api_version)
         return self._known.get((api_version, kind))
+
+    async def locate(self, api_version: str, kind: str) -> Resource | None:
+        """The resource, in another version of its group where this one is not served (any more); None when the server
+        knows no such kind. Raises UnavailableError and RefusedError.
+        """
+        if found := await self.find(api_version, kind):
+            return found
+        for version in await self._versions_of(Ref(api_version, kind, "", "").identity.group):
+            if found := await self.find(version, kind):
+                return found
+        return None
+
+    def forget(self, resource: Resource) -> None:
+        """The server answered that it does not serve this: what is known of its group is to be asked again."""
+        self._known.pop((resource.api_version, resource.kind), None)
+        self._versions.pop(resource.group, None)
 
     async def preferred(self, resource: Resource) -> Resource:
         """The same kind in the version that the server prefers: one spelling for all that people may use. Raises

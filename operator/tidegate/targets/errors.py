@@ -14,6 +14,7 @@ import orjson
 from kubernetes.aio.client.exceptions import ApiException
 
 from tidegate.ports import ConflictError, Json, NotFoundError, RefusedError, TidegateError, UnavailableError
+from tidegate.targets.read import child, maps, whole
 
 QUOTED = 300
 """Characters of a server's message that are kept: enough for one sentence, too few for a payload."""
@@ -21,6 +22,10 @@ QUOTED = 300
 
 class ForbiddenError(RefusedError):
     """We may not: 401 or 403."""
+
+
+class NotServedError(NotFoundError):
+    """404 for the path, not for an object: the server does not serve that kind, or not in that version (any more)."""
 
 
 class InvalidError(RefusedError):
@@ -62,13 +67,14 @@ def from_answer(request: str, code: int, data: bytes, *, retry_after: str | None
 
 def from_event(path: str, status: Json) -> TidegateError:
     """The error for an ERROR event of a watch, whose object is a Status."""
-    return from_answer(f"WATCH {path}", int(status.get("code") or 500), orjson.dumps(status))
+    return from_answer(f"WATCH {path}", whole(status.get("code")) or 500, orjson.dumps(status))
 
 
 def _by_code(message: str, code: int, status: Json, retry_after: str | None) -> TidegateError:
     reason = status.get("reason")
-    if code == 404:
-        return NotFoundError(message)
+    if code == 404:  # only an answer about an object bears its name
+        named = child(status, "details").get("name")
+        return NotFoundError(message) if named else NotServedError(message)
     if code == 409:
         return ExistsError(message) if reason == "AlreadyExists" else ConflictError(message, manager=_manager(status))
     if code == 410:
@@ -92,8 +98,7 @@ def _status(data: bytes) -> Json:
 
 
 def _details(status: Json) -> list[dict[str, Any]]:
-    causes = (status.get("details") or {}).get("causes") or []
-    return [cause for cause in causes if isinstance(cause, dict)]
+    return maps(child(status, "details").get("causes"))
 
 
 def _causes(status: Json) -> list[str]:

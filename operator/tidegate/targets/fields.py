@@ -13,7 +13,7 @@ from tidegate.ports import ConflictError, Held, Json, Manager, NotFoundError, Pl
 from tidegate.targets import jobs
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery, Resource
-from tidegate.targets.errors import InvalidError
+from tidegate.targets.errors import InvalidError, NotServedError
 from tidegate.targets.ownership import Leaf, fields_of, handed_back, leaf_of_pointer, owner, value_at
 from tidegate.targets.read import child, text, version_of, whole
 from tidegate.targets.scale import SUBRESOURCE, Workloads
@@ -58,6 +58,8 @@ class Fields:
             await self._client.patch(path, [*tests, write], Form.JSON)
         except InvalidError as error:
             raise await self._why(resource, place, believed, error) from error
+        except NotServedError as error:
+            raise self._not_served(resource, place) from error
 
     async def hand_back(self, place: Place, manager: Manager | None) -> None:
         """Give the field's ownership back; see ``ownership.handed_back`` for what becomes of it. It ends, with all its
@@ -74,7 +76,7 @@ class Fields:
             document = await self._read(resource, place)
             version = text(child(document, "metadata").get("resourceVersion"))
             leaf = await self._leaf(resource, place)
-            fields = handed_back(fields_of(document), leaf, to=manager, api_version=place.ref.api_version)
+            fields = handed_back(fields_of(document), leaf, to=manager, api_version=resource.api_version)
             if fields is None or await self._rewrite(resource, place, version, fields):
                 return
         raise UnavailableError(f"{place.ref}: its version moved under each of {HAND_BACK_TRIES} tries to hand back")
@@ -119,13 +121,21 @@ class Fields:
         return RefusedError(str(error))
 
     async def _resource(self, place: Place) -> Resource:
-        resource = await self._discovery.find(place.ref.api_version, place.ref.kind)
-        if resource is None:
-            raise NotFoundError(f"the cluster serves no {place.ref.kind} of {place.ref.api_version} (any more)")
+        resource = await self._discovery.locate(place.ref.api_version, place.ref.kind)
+        if resource is None:  # which says nothing of the object: its kind may be installed anew with all its objects
+            raise UnavailableError(f"the cluster serves no {place.ref.kind} of {place.ref.api_version} (any more)")
         return resource
 
+    def _not_served(self, resource: Resource, place: Place) -> UnavailableError:
+        """Another version may be: the next try asks which."""
+        self._discovery.forget(resource)
+        return UnavailableError(f"{place.ref}: {resource.api_version} is not served any more")
+
     async def _read(self, resource: Resource, place: Place) -> Json:
-        document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
+        try:
+            document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
+        except NotServedError as error:
+            raise self._not_served(resource, place) from error
         if child(document, "metadata").get("uid") != place.uid:
             raise NotFoundError(f"{place.ref} was deleted; another of that name took its place")
         return document

@@ -15,16 +15,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.planning.model import Key, Ref
-from tidegate.ports import ConflictError, Json, Loan, NotFoundError, Place, RefusedError, UnreadableLoan
+from tidegate.ports import (
+    ConflictError,
+    Json,
+    Loan,
+    NotFoundError,
+    Place,
+    RefusedError,
+    UnavailableError,
+    UnreadableLoan,
+)
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
-from tidegate.targets.errors import ExistsError
+from tidegate.targets.errors import ExistsError, NotServedError
 from tidegate.targets.read import child, mapping, text, version_of, whole
 from tidegate.targets.rules import Rule
 
@@ -122,7 +131,7 @@ class KubeLoanBook:
 
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """See ``ports.LoanBook``. DeposedError when a leader of a later epoch has written it."""
-        async with self._client.one_write(f"saving loan {loan.key}"):
+        async with self._writing(f"saving loan {loan.key}"):
             if fresh:
                 await self._create(loan)
             else:
@@ -132,14 +141,27 @@ class KubeLoanBook:
         """See ``ports.LoanBook``. After a ConflictError the book knows what was written since; asked again, it deletes
         that. DeposedError when a leader of a later epoch has written it.
         """
-        async with self._client.one_write(f"removing loan {loan.key}"):
-            with suppress(NotFoundError):
+        async with self._writing(f"removing loan {loan.key}"):
+            try:
                 stored = self._stored.get(loan.key) or (await self._look(loan))[0]
                 _not_deposed(loan, stored)
                 await self._delete(loan, stored)
+            except NotServedError:
+                raise
+            except NotFoundError:
+                pass  # gone is well gone
         self._stored.pop(loan.key, None)
 
     # ---- beneath
+
+    @asynccontextmanager
+    async def _writing(self, what: str) -> AsyncGenerator[None, None]:
+        """Bound one write. Where the kind itself is not served nothing can be said of any Loan."""
+        try:
+            async with self._client.one_write(what):
+                yield
+        except NotServedError as error:
+            raise UnavailableError(f"{what}: the cluster serves no Loans") from error
 
     async def _create(self, loan: Loan) -> None:
         try:

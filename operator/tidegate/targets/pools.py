@@ -65,10 +65,13 @@ class KubePools:
 
     async def _nodes(self, pool: Pool) -> dict[str, Resources]:
         """The ready nodes that take pods, with their allocatable."""
-        asked = {"labelSelector": ",".join(f"{name}={value}" for name, value in pool.node_selector)}
-        ready = [node for node in await self._client.items("/api/v1/nodes", asked) if _ready(node)]
-        named = {text(child(node, "metadata").get("name")): node for node in ready}
-        return {name: there_is(child(node, "status").get("allocatable")) for name, node in named.items() if name}
+        found = {}
+        selector = ",".join(f"{name}={value}" for name, value in pool.node_selector)
+        async for nodes in self._pages("/api/v1/nodes", {"labelSelector": selector}):
+            for node in filter(_ready, nodes):
+                if name := text(child(node, "metadata").get("name")):
+                    found[name] = there_is(child(node, "status").get("allocatable"))
+        return found
 
     async def _occupancy(self, nodes: Mapping[str, Resources] | None, room: Resources) -> dict[Holder, Occupancy]:
         """What the pods on these nodes (on any, for None) take, by who controls them. No pod takes more than its node
@@ -76,7 +79,7 @@ class KubePools:
         """
         used: dict[Holder, list[int]] = {}
         youngest: dict[Holder, float] = {}
-        async for pods in self._pods():
+        async for pods in self._pages("/api/v1/pods", {"fieldSelector": _ON_NODES}):
             for pod in pods:
                 spec, status = child(pod, "spec"), child(pod, "status")
                 node = text(spec.get("nodeName"))
@@ -88,12 +91,13 @@ class KubePools:
                 sums[0] += min(takes.cpu, has.cpu)
                 sums[1] += min(takes.memory, has.memory)
                 youngest[holder] = max(youngest.get(holder, 0.0), instant(status.get("startTime")) or 0.0)
-            await asyncio.sleep(0)  # a page is a few milliseconds: others get their turn
         return {holder: Occupancy(Resources(*sums), youngest[holder]) for holder, sums in used.items()}
 
-    async def _pods(self) -> AsyncIterator[list[Json]]:
-        async for page in self._client.pages("/api/v1/pods", params={"fieldSelector": _ON_NODES}):
+    async def _pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[list[Json]]:
+        """A list in pages, of which none is kept; after each of them others get their turn."""
+        async for page in self._client.pages(path, params=params):
             yield maps(page.get("items"))
+            await asyncio.sleep(0)
 
     async def _members(self, pool: Pool, lane: Lane) -> list[_Found]:
         """The objects that a lane's members name. One that does not exist (any more) is left out."""

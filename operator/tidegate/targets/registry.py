@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tidegate.planning.model import Observed, Ref, Trouble
-from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight
+from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight, UnavailableError
 from tidegate.targets import hpa as hpas
 from tidegate.targets import scale
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery, Resource
-from tidegate.targets.errors import ForbiddenError
+from tidegate.targets.errors import ForbiddenError, NotServedError
 from tidegate.targets.evidence import Witness
 from tidegate.targets.fields import Fields
 from tidegate.targets.hpa import Hpa, HpaShelf
@@ -101,14 +101,18 @@ class KubeTargets:
 
     async def _see(self, ref: Ref) -> tuple[Sight, Workload | None]:
         """A target, and its workload where it has a level."""
-        resource = await self.discovery.find(ref.api_version, ref.kind)
+        resource = await self.discovery.locate(ref.api_version, ref.kind)
         if resource is None:
             return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
         if not (resource.scale and resource.namespaced):
             return await self._unscalable(resource, ref), None
         resource = await self.discovery.preferred(resource)  # one place, whichever version its policy names
         ref = Ref(resource.api_version, *ref[1:])
-        workload = await self._workloads.look(resource, ref)
+        try:
+            workload = await self._workloads.look(resource, ref)
+        except NotServedError as error:  # another version may be: the next look asks which
+            self.discovery.forget(resource)
+            raise UnavailableError(f"{ref}: {resource.api_version} is not served any more") from error
         return sight_of(workload, await self._hpas.in_front_of(ref)), workload
 
     async def _unscalable(self, resource: Resource, ref: Ref) -> Sight:
