@@ -300,9 +300,10 @@ def put(cluster: EmbeddedCluster, document: Json) -> None:
 
 
 @pytest.fixture
-def cluster() -> EmbeddedCluster:
-    """Two replicas asked for, none ready: the scheduler has no CPU for them."""
+def cluster(monkeypatch: pytest.MonkeyPatch) -> EmbeddedCluster:
+    """Two replicas asked for, none ready: the scheduler has no CPU for them. Statuses are the test's to write."""
     made = EmbeddedCluster()
+    monkeypatch.setattr(made, "step", lambda: None)
     labels = {"app": "web"}
     pods = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "web:1"}]}}
     spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": pods, "paused": True}

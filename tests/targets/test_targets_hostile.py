@@ -26,8 +26,9 @@ from tidegate.targets.pools import KubePools, holder_of
 from tidegate.targets.quantity import quantity
 from tidegate.targets.quotas import covers, refusal, rooms
 from tidegate.targets.read import child, instant, maps
-from tidegate.targets.registry import KubeTargets, sight_of
+from tidegate.targets.registry import KubeTargets
 from tidegate.targets.scale import ScalePaths, workload_of
+from tidegate.targets.sights import sight_of
 from tidegate.targets.takes import pod_takes, template_takes, there_is
 
 NOW = 1_794_240_000.0

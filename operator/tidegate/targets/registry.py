@@ -6,22 +6,23 @@ and is what we would write anybody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-from tidegate.planning.model import Observed, Ref, Trouble
+from tidegate.planning.model import Ref, Trouble
 from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight, UnavailableError
-from tidegate.targets import hpa as hpas
 from tidegate.targets import scale
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import ForbiddenError, NotServedError
 from tidegate.targets.evidence import Witness
 from tidegate.targets.fields import Fields
-from tidegate.targets.hpa import Hpa, HpaShelf
+from tidegate.targets.hpa import HpaShelf
 from tidegate.targets.jobs import QUEUE_LABEL
 from tidegate.targets.read import child
 from tidegate.targets.scale import Workload, Workloads
+from tidegate.targets.shelf import Shelf
+from tidegate.targets.sights import foreign, sight_of, trouble
 
 ROUND = 0.5
 """Seconds that a namespace's list of HPAs is believed: as long as it takes to look at the targets of one round."""
@@ -37,12 +38,20 @@ INSTEAD: dict[tuple[str, str], str] = {
 class KubeTargets:
     """``ports.Targets`` over an API server."""
 
-    def __init__(self, client: KubeClient, writes: KubeClient | None = None, *, lifetime: float = ROUND) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        writes: KubeClient | None = None,
+        *,
+        shelf: Shelf | None = None,
+        lifetime: float = ROUND,
+    ) -> None:
         """``client`` looks, ``writes`` writes and reads back, so that neither waits for the other's turns or
-        connections; None for a command that does one thing at a time. ``lifetime``: seconds of the machine's clock that
-        a list of HPAs is believed.
+        connections; None for a command that does one thing at a time. ``shelf``: what watches show, where there are
+        any. ``lifetime``: seconds of the machine's clock that a list of HPAs is believed.
         """
         self._client = client
+        self._shelf = shelf
         self.discovery = Discovery(client)
         """Where kinds live: also for others that need to know."""
         self._workloads = Workloads(client)
@@ -59,8 +68,11 @@ class KubeTargets:
         self._hpas.forget(namespace)
 
     async def see(self, ref: Ref) -> Sight:
-        """See ``ports.Targets``. UnavailableError when the server gives no answer."""
-        return (await self._look(ref))[0]
+        """See ``ports.Targets``; from the watches where they can tell. UnavailableError when the server gives no
+        answer.
+        """
+        watched = self._shelf.sight(ref) if self._shelf is not None else None
+        return watched if watched is not None else (await self._look(ref))[0]
 
     async def examine(self, ref: Ref) -> Sight:
         """See ``ports.Targets``; UnavailableError as for ``see``, never for want of evidence."""
@@ -93,17 +105,17 @@ class KubeTargets:
         try:
             return await self._see(ref)
         except NotFoundError:
-            return _trouble(Trouble.MISSING, f"{ref} does not exist in namespace {ref.namespace}"), None
+            return trouble(Trouble.MISSING, f"{ref} does not exist in namespace {ref.namespace}"), None
         except ForbiddenError as error:
-            return _trouble(Trouble.FORBIDDEN, str(error)), None
+            return trouble(Trouble.FORBIDDEN, str(error)), None
         except RefusedError as error:
-            return _trouble(Trouble.UNREADABLE, str(error)), None
+            return trouble(Trouble.UNREADABLE, str(error)), None
 
     async def _see(self, ref: Ref) -> tuple[Sight, Workload | None]:
         """A target, and its workload where it has a level."""
         resource = await self.discovery.locate(ref.api_version, ref.kind)
         if resource is None:
-            return _trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
+            return trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
         if not (resource.scale and resource.namespaced):
             return await self._unscalable(resource, ref), None
         resource = await self.discovery.preferred(resource)  # one place, whichever version its policy names
@@ -117,66 +129,12 @@ class KubeTargets:
 
     async def _unscalable(self, resource: Resource, ref: Ref) -> Sight:
         if advice := INSTEAD.get((resource.group, ref.kind)):
-            return _trouble(Trouble.NOT_SCALABLE, f"{ref}: {advice}")
+            return trouble(Trouble.NOT_SCALABLE, f"{ref}: {advice}")
         if not resource.namespaced:
-            return _trouble(Trouble.NOT_SCALABLE, f"{ref} belongs to the cluster, not to a namespace")
+            return trouble(Trouble.NOT_SCALABLE, f"{ref} belongs to the cluster, not to a namespace")
         metadata = child(await self._client.get(resource.path(ref.namespace, ref.name)), "metadata")
         if controller := scale.controller_of(metadata):
-            return _foreign(ref, controller)
+            return foreign(ref, controller)
         if queue := child(metadata, "labels").get(QUEUE_LABEL):
-            return _foreign(ref, f"Kueue (queue {queue})")
-        return _trouble(Trouble.NOT_SCALABLE, f"{ref.kind} has no scale subresource")
-
-
-def sight_of(workload: Workload, pointing: Sequence[Hpa]) -> Sight:
-    """A workload with a level and the HPAs that point to it, as the core is told of them."""
-    if workload.ref.kind == "ReplicaSet" and workload.controller:
-        return _foreign(workload.ref, workload.controller)
-    if len(pointing) > 1:
-        names = " and ".join(hpa.ref.name for hpa in pointing)
-        return _trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {workload.ref}: {names}; keep one")
-    return _through_hpa(workload, pointing[0]) if pointing else _through_scale(workload)
-
-
-def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
-    """The floor is the HPA's minimum."""
-    if hpa.controller:
-        return _foreign(hpa.ref, hpa.controller)
-    if hpa.minimum is None or hpa.maximum is None:
-        return _trouble(Trouble.UNREADABLE, f"{hpa.ref} holds no number in minReplicas or maxReplicas")
-    if workload.level == 0 and hpa.minimum > 0:
-        note = f"{workload.ref} stands at 0 replicas, which switches {hpa.ref} off; scale it to 1 or more"
-        trouble = Trouble.SCALING_DISABLED
-        seen = Observed(level=hpa.minimum, ready=workload.ready, scaler=hpa.ref, trouble=trouble, note=note)
-        return Sight(seen, None)
-    observed = Observed(
-        level=hpa.minimum,
-        ready=workload.ready,
-        desired=hpa.desired if hpa.desired is not None else workload.level,
-        maximum=hpa.maximum,
-        scaler=hpa.ref,
-        unit=workload.takes,
-    )
-    return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager, hpa.version))
-
-
-def _through_scale(workload: Workload) -> Sight:
-    """The level is the workload's own replicas."""
-    if workload.controller:
-        return _foreign(workload.ref, workload.controller)
-    if workload.level is None:
-        return _trouble(
-            Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one"
-        )
-    place = Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
-    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=workload.takes)
-    return Sight(observed, place, Held(workload.level, workload.manager, workload.version))
-
-
-def _trouble(trouble: Trouble, note: str) -> Sight:
-    return Sight(Observed(trouble=trouble, note=note), None)
-
-
-def _foreign(ref: Ref, owner: str) -> Sight:
-    note = f"{ref} is driven by {owner}: what drives it would undo our change"
-    return Sight(Observed(trouble=Trouble.FOREIGN_OWNER, note=note, about=ref), None)
+            return foreign(ref, f"Kueue (queue {queue})")
+        return trouble(Trouble.NOT_SCALABLE, f"{ref.kind} has no scale subresource")

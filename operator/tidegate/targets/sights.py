@@ -1,0 +1,65 @@
+"""A target as the core is told of it, from its workload and the HPAs that point to it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.planning.model import Observed, Ref, Trouble
+from tidegate.ports import Held, Place, Sight
+from tidegate.targets import hpa as hpas
+from tidegate.targets import scale
+from tidegate.targets.hpa import Hpa
+from tidegate.targets.scale import Workload
+
+
+def sight_of(workload: Workload, pointing: Sequence[Hpa]) -> Sight:
+    """A workload with a level and the HPAs that point to it, as the core is told of them."""
+    if workload.ref.kind == "ReplicaSet" and workload.controller:
+        return foreign(workload.ref, workload.controller)
+    if len(pointing) > 1:
+        names = " and ".join(hpa.ref.name for hpa in pointing)
+        return trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {workload.ref}: {names}; keep one")
+    return _through_hpa(workload, pointing[0]) if pointing else _through_scale(workload)
+
+
+def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
+    """The floor is the HPA's minimum."""
+    if hpa.controller:
+        return foreign(hpa.ref, hpa.controller)
+    if hpa.minimum is None or hpa.maximum is None:
+        return trouble(Trouble.UNREADABLE, f"{hpa.ref} holds no number in minReplicas or maxReplicas")
+    if workload.level == 0 and hpa.minimum > 0:
+        note = f"{workload.ref} stands at 0 replicas, which switches {hpa.ref} off; scale it to 1 or more"
+        off = Trouble.SCALING_DISABLED
+        return Sight(Observed(level=hpa.minimum, ready=workload.ready, scaler=hpa.ref, trouble=off, note=note), None)
+    observed = Observed(
+        level=hpa.minimum,
+        ready=workload.ready,
+        desired=hpa.desired if hpa.desired is not None else workload.level,
+        maximum=hpa.maximum,
+        scaler=hpa.ref,
+        unit=workload.takes,
+    )
+    return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager, hpa.version))
+
+
+def _through_scale(workload: Workload) -> Sight:
+    """The level is the workload's own replicas."""
+    if workload.controller:
+        return foreign(workload.ref, workload.controller)
+    if workload.level is None:
+        return trouble(Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one")
+    place = Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
+    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=workload.takes)
+    return Sight(observed, place, Held(workload.level, workload.manager, workload.version))
+
+
+def trouble(kind: Trouble, note: str) -> Sight:
+    """A target of which nothing may be written, and why."""
+    return Sight(Observed(trouble=kind, note=note), None)
+
+
+def foreign(ref: Ref, owner: str) -> Sight:
+    """A target that somebody else drives."""
+    note = f"{ref} is driven by {owner}: what drives it would undo our change"
+    return Sight(Observed(trouble=Trouble.FOREIGN_OWNER, note=note, about=ref), None)
