@@ -109,15 +109,17 @@ class Stub:
         self.hang = False
         self.status = 200
         self.body: object = {"status": "success", "data": {"resultType": "vector", "result": []}}
+        self.bodies: dict[str, object] = {}
+        """By query, before ``body``."""
         self.server: TestServer
 
-    async def query(self, _: web.Request) -> web.StreamResponse:
+    async def query(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
         if self.hang:
             await asyncio.sleep(3)
         if isinstance(self.body, str):
             return web.Response(text=self.body, status=self.status)
-        return web.json_response(self.body, status=self.status)
+        return web.json_response(self.bodies.get(request.query["query"], self.body), status=self.status)
 
 
 @pytest.fixture
@@ -153,6 +155,33 @@ async def test_a_broken_answer_is_unreachable_and_not_asked_for_again_in_secret(
     reading = await ask(source, "sum(q)")
     assert (reading.freshness, reading.value) == (Freshness.UNREACHABLE, None)
     assert stub.asked == 1
+    await source.close()
+
+
+@pytest.mark.parametrize("ahead", [0.0, 86400.0, -86400.0], ids=["in step", "a day ahead", "a day behind"])
+@pytest.mark.parametrize(("age", "want"), [(10.0, Freshness.FRESH), (200.0, Freshness.STALE)])
+async def test_a_sample_is_as_old_as_the_servers_own_clock_says(
+    stub: Stub, ahead: float, age: float, want: Freshness
+) -> None:
+    now = 1_794_240_000.0
+
+    def answer(value: float) -> object:
+        result = [{"metric": {}, "value": [now + ahead, str(value)]}]
+        return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+    stub.bodies = {"orders": answer(42.0), "timestamp(orders)": answer(now + ahead - age)}
+    source = PrometheusSource(str(stub.server.make_url("")))
+    reading = await source.read("orders", now=now, stale_after=60.0)
+    assert (reading.freshness, reading.value, reading.since) == (want, 42.0, now - age)
+    await source.close()
+
+
+async def test_no_instant_is_ahead_of_ours(stub: Stub) -> None:
+    now = 1_794_240_000.0
+    result = [{"metric": {}, "value": [now + 86400.0, "42"]}]
+    stub.body = {"status": "success", "data": {"resultType": "vector", "result": result}}
+    source = PrometheusSource(str(stub.server.make_url("")))
+    assert await source.read("sum(orders)", now=now, stale_after=60.0) == Reading(Freshness.FRESH, 42.0, now)
     await source.close()
 
 

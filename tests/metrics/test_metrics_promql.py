@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,10 +32,30 @@ def vector(*values: str, at: float = 100.0) -> list[object]:
         (vector("NaN"), Freshness.NAN),
         (vector("+Inf"), Freshness.NAN),
         (vector("abc"), Freshness.EMPTY),
+        (vector("1e999999"), Freshness.NAN),
+        ([100, 10**400], Freshness.NAN),
+        ([{"metric": {}, "value": {"0": 1}}], Freshness.EMPTY),
+        ([{"metric": {}, "values": 5}], Freshness.EMPTY),
+        ([[], "7"], Freshness.EMPTY),
     ],
 )
 def test_each_shape_of_answer_has_its_outcome(result: object, want: object) -> None:
     assert sample_of(result) == want
+
+
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.just(10**400)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["value", "values", "metric"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(anything)
+def test_whatever_is_answered_is_a_finite_sample_or_an_outcome(result: object) -> None:
+    sample = sample_of(result)
+    assert isinstance(sample, Freshness) or all(math.isfinite(number) for number in sample)
 
 
 @pytest.mark.parametrize(

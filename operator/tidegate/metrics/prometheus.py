@@ -51,30 +51,34 @@ class PrometheusSource:
         self._api.close()
 
     async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
-        """See ``ports.MetricsSource``. Asked for at the server's own now: its clock and ours differ by little, and a
-        simulated clock is not its concern. UNREACHABLE covers refused queries too; the note says which it was.
+        """See ``ports.MetricsSource``. Asked for at the server's own now, and a sample's age is told by the server's
+        clock alone: whether that clock is ahead of ours, or ours is a simulated one, makes no old sample fresh.
+        UNREACHABLE covers refused queries too; the note says which it was.
         """
         try:
             async with asyncio.timeout(self._deadline):
                 sample = sample_of(await self._ask(query))
                 if not isinstance(sample, Freshness):
-                    sample = (await self._sample_time(query, sample[0]), sample[1])
+                    sample = (await self._taken_at(query, now, sample[0]), sample[1])
         except TimeoutError:
             return Reading(Freshness.UNREACHABLE, None, now, f"no answer from Prometheus in {self._deadline:.0f} s")
         except (requests.RequestException, PrometheusApiClientException, ValueError, KeyError, TypeError) as error:
             return Reading(Freshness.UNREACHABLE, None, now, f"Prometheus: {error}"[:NOTE])
         return reading_of(sample, now=now, stale_after=stale_after, query=query)
 
-    async def _sample_time(self, query: str, answered: float) -> float:
-        """When the sample itself was taken, as far as can be told."""
+    async def _taken_at(self, query: str, now: float, answered: float) -> float:
+        """When the sample itself was taken by our clock, as far as can be told; never after now."""
         asked = age_query(query)
         if asked is None:
-            return answered
+            return min(answered, now)
         try:
-            own = sample_of(await self._ask(asked))
+            told = sample_of(await self._ask(asked))
         except PrometheusApiClientException:
-            return answered  # a word that looks like a name, as ``inf``
-        return answered if isinstance(own, Freshness) else min(own[1], answered)
+            return min(answered, now)  # a word that looks like a name, as ``inf``
+        if isinstance(told, Freshness):
+            return min(answered, now)
+        asked_at, taken = told  # both by the server's clock
+        return now - max(0.0, asked_at - taken)
 
     async def _ask(self, query: str) -> Any:
         attempts = tenacity.AsyncRetrying(

@@ -39,17 +39,21 @@ def sample_of(result: object) -> tuple[float, float] | Freshness:
     """
     if not isinstance(result, Sequence) or isinstance(result, str) or not result:
         return Freshness.EMPTY
-    pair: Any = result
-    if isinstance(result[0], Mapping):
-        if len(result) > 1:
-            return Freshness.MANY
-        series = result[0]
-        pair = series.get("value") or (series.get("values") or [None])[-1]
+    if isinstance(result[0], Mapping) and len(result) > 1:
+        return Freshness.MANY
     try:
+        pair: Any = _newest(result[0]) if isinstance(result[0], Mapping) else result
         at, value = float(pair[0]), float(pair[1])
-    except (TypeError, ValueError, IndexError):
+    except OverflowError:
+        return Freshness.NAN
+    except (TypeError, ValueError, LookupError):
         return Freshness.EMPTY
     return (at, value) if math.isfinite(value) and math.isfinite(at) else Freshness.NAN
+
+
+def _newest(series: Mapping[str, Any]) -> Any:
+    """The last pair of a series of a vector or a matrix."""
+    return series.get("value") or series["values"][-1]
 
 
 def reading_of(sample: tuple[float, float] | Freshness, *, now: float, stale_after: float, query: str) -> Reading:
