@@ -13,7 +13,7 @@ import pytest
 from tidegate.planning.model import MANAGER, Ref, Trouble
 from tidegate.ports import ConflictError, Manager, NotFoundError, RefusedError, Sight
 from tidegate.targets.client import Form, KubeClient
-from tidegate.targets.errors import ExistsError
+from tidegate.targets.errors import ExistsError, NotServedError
 from tidegate.targets.registry import KubeTargets
 
 pytestmark = [
@@ -397,6 +397,14 @@ async def test_errors_are_told_apart_by_what_the_server_answers(kube: KubeClient
         await kube.replace(f"{root}/a", made)
     with pytest.raises(ConflictError):
         await kube.delete(f"{root}/a", uid="another")
+    uid = made["metadata"]["uid"]
+    with pytest.raises(ConflictError):
+        await kube.delete(f"{root}/a", uid=uid, version=made["metadata"]["resourceVersion"])
+    with pytest.raises(NotServedError):
+        await kube.get(f"/apis/nobody.example/v1/namespaces/{ns}/things/a")
+    with pytest.raises(NotFoundError) as absent:
+        await kube.get(f"/apis/apps/v1/namespaces/{ns}/deployments/absent")
+    assert not isinstance(absent.value, NotServedError), "an answer about an object bears its name"
     with pytest.raises(RefusedError):
         await kube.create(root, {**body, "metadata": {"name": "Not A Name", "namespace": ns}})
     await kube.delete(f"{root}/a", uid=made["metadata"]["uid"])

@@ -14,12 +14,13 @@ import pytest
 
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.planning.model import Key, Ref
-from tidegate.ports import Loan, Manager, Place
+from tidegate.ports import ConflictError, Loan, Manager, Place
 from tidegate.shell.informer import Informer
 from tidegate.shell.leader import LeaseLeader, LeaseTimes
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.errors import ExpiredError
 from tidegate.targets.loans import DeposedError, KubeLoanBook, latest_epoch, loan_key
+from tidegate.targets.pools import ON_NODES
 
 pytestmark = [
     pytest.mark.cluster,
@@ -316,7 +317,27 @@ async def test_a_loan_is_read_back_as_it_was_saved(ns: str, book: KubeLoanBook) 
     assert verified in await book.list()
     await book.remove(verified)
     await book.remove(verified)
-    assert [one.place.uid for one in await book.list()] == ["u-2"]
+    assert await book.list() == [loan(ns, uid="u-2")]
+
+
+async def test_a_deletion_takes_no_loan_that_was_written_again(kube: KubeClient, ns: str, book: KubeLoanBook) -> None:
+    """Also where it says the same as before: a server leaves an object as it is that a write does not change."""
+    mine = loan(ns)
+    await book.save(mine, fresh=True)
+    path = f"/apis/tidegate.dev/v1alpha1/namespaces/{ns}/loans/{mine.key.name}"
+    before = (await kube.get(path))["metadata"]
+    await book.save(mine, fresh=False)
+    with pytest.raises(ConflictError):
+        await kube.delete(path, uid=before["uid"], version=before["resourceVersion"])
+    assert await book.list() == [mine]
+
+
+async def test_pods_on_machines_that_have_not_ended_can_be_asked_for(kube: KubeClient, ns: str) -> None:
+    root = f"/api/v1/namespaces/{ns}/pods"
+    container = {"name": "c", "image": "registry.example/web:1"}
+    pod: Json = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "waits"}}
+    await kube.create(root, {**pod, "spec": {"containers": [container], "nodeSelector": {"no": "such-machine"}}})
+    assert await kube.items(root, {"fieldSelector": ON_NODES}) == []
 
 
 async def test_a_deposed_leader_cannot_write_a_loan_of_its_follower(

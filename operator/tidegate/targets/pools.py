@@ -26,7 +26,7 @@ log = logging.getLogger("tidegate.pools")
 
 RULES = (Rule("", ("nodes", "pods"), ("list",), Where.CLUSTER), *jobs.RULES)
 _ENDED = ("Succeeded", "Failed")
-_ON_NODES = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+ON_NODES = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 """Field selector of the pods that count."""
 _HASH = "pod-template-hash"
 """Label by which the ReplicaSet of a Deployment tells its pods: the end of its own name."""
@@ -79,7 +79,7 @@ class KubePools:
         """
         used: dict[Holder, list[int]] = {}
         youngest: dict[Holder, float] = {}
-        async for pods in self._pages("/api/v1/pods", {"fieldSelector": _ON_NODES}):
+        async for pods in self._pages("/api/v1/pods", {"fieldSelector": ON_NODES}):
             for pod in pods:
                 spec, status = child(pod, "spec"), child(pod, "status")
                 node = text(spec.get("nodeName"))
