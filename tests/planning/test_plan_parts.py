@@ -212,6 +212,8 @@ def test_the_guardrails_stand_in_this_order() -> None:
         "owner_level",
         "release",
         "blind",
+        "unseen",
+        "left_out",
         "small_change",
         "hold",
         "pause_writes",

@@ -193,6 +193,8 @@ class LeadTimeParts(Stored):
     """From the write to ready and warm on machines that are up: measured, or the guess."""
     machines: Annotated[int, Field(ge=0)] = 0
     """Starting machines first."""
+    writing: Annotated[int, Field(ge=0)] = 0
+    """Waiting for the operator's own writes, when many levels rise at the same time."""
     creation: Annotated[int, Field(ge=0)] = 0
     """Waiting for the cluster's pod-creation rate, which all workloads share."""
     fail_over: Annotated[int, Field(ge=0)] = 0

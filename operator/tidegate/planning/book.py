@@ -3,20 +3,26 @@
 Three sums per cell: the medians, the standard deviations, and their squares. A quantile of the total with one stated
 correlation between the events' errors follows from them (``quantile``). Every addend is exact in float64 (see
 ``shape``), so adding and removing an event leaves no trace and order cannot matter.
+
+The events inside (``entries``) are the truth, the sums follow from them. An announcement is either fully in or fully
+out, whatever raises on the way: one that cannot be summed is left out with the reason, and sums of which something may
+be half added are summed anew before anybody reads them.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.planning.model import Announcement, Key
+from tidegate.planning.isolation import Failure, NotPlannableError, attempt
+from tidegate.planning.model import Announcement, Key, Occurrence
 from tidegate.planning.shape import Contribution, contributions, exact, reach
 
 _NORMAL = NormalDist()
@@ -54,6 +60,20 @@ class Entry:
     announcement: Announcement
     parts: tuple[Contribution, ...]
     signals: frozenset[str]
+    shifts: frozenset[int]
+    """Numbers of the shifts that an occurrence, from an hour before T-0 to its end, touches."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An announcement that cannot be summed."""
+
+    announcement: Announcement
+    occurrences: tuple[Occurrence, ...]
+    """Its occurrences, as far as they can be read."""
+    message: str
+    final: bool
+    """It fails by what it says, and will not be tried again until it says something else."""
 
 
 @dataclass(slots=True)
@@ -68,29 +88,38 @@ class Book:
     by_policy: defaultdict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
     near: defaultdict[tuple[Key, int], set[Key]] = field(default_factory=lambda: defaultdict(set))
     """Events by (policy, number of the shift) that an occurrence, from an hour before T-0 to its end, touches."""
-    _rough: set[Row] = field(default_factory=set)
+    left_out: dict[Key, LeftOut] = field(default_factory=dict)
+    """Announcements that could not be summed."""
     revision: dict[Key, int] = field(default_factory=dict)
-    """Counts the changes of each policy's events."""
+    """Counts the changes of each policy's events, and of what was left out of them."""
+    _rough: dict[Row, str] = field(default_factory=dict)
+    """Rows to sum anew, with what went wrong when that was last tried."""
 
     def sync(self, announcements: Mapping[Key, Announcement], changed: frozenset[Key] | None) -> None:
-        """Bring the book up to the announcements; ``changed`` None compares them all."""
+        """Bring the book up to the announcements; ``changed`` None compares them all.
+
+        What was left out for a reason that may pass is tried again.
+        """
         # In order, so that events of one policy come together: their sums then stay in the processor's cache.
-        keys = changed if changed is not None else sorted(announcements.keys() | self.entries.keys())
+        keys: Iterable[Key]
+        if changed is None:
+            keys = sorted(announcements.keys() | self.entries.keys() | self.left_out.keys())
+        else:
+            keys = changed
+            if self.left_out:
+                keys = changed | {key for key, one in self.left_out.items() if not one.final}
         for key in keys:
             new, old = announcements.get(key), self.entries.get(key)
-            if old is not None and (new is None or old.announcement is not new):
-                if old.announcement == new:
-                    continue
-                self._book(key, old, -1)
-            elif old is not None:
+            if old is not None and (old.announcement is new or old.announcement == new):
                 continue
-            if new is not None:
-                self._book(key, self._entry(new), +1)
+            self._replace(key, old, new)
         if self._rough:
             self._resum()
 
     def row(self, policy: Key, signal: str) -> Sums | None:
         """Sums of a signal, or None when no event has any of it."""
+        if (policy, signal) in self._rough:
+            raise NotPlannableError(f"{signal} could not be summed: {self._rough[policy, signal]}")
         found = self.rows.get((policy, signal))
         return found if found is not None and found.events else None
 
@@ -101,6 +130,24 @@ class Book:
     def index(self, instant: float) -> int:
         """Column of an instant; may lie outside."""
         return math.floor(instant / self.cell) - self.first
+
+    def _replace(self, key: Key, old: Entry | None, new: Announcement | None) -> None:
+        """Take one announcement out and its new form in; one that cannot be summed is left out."""
+        refused = self.left_out.get(key)
+        if refused is not None:
+            if refused.final and (refused.announcement is new or refused.announcement == new):
+                return
+            del self.left_out[key]
+            self._moved(refused.announcement)
+        if old is not None:
+            self._take_out(key, old)
+        if new is None:
+            return
+        entry = attempt(lambda: self._entry(new))
+        failure = entry if isinstance(entry, Failure) else self._put_in(key, entry)
+        if failure is not None:
+            self.left_out[key] = LeftOut(new, _occurrences(new), failure.message, failure.final)
+            self._moved(new)
 
     def _entry(self, event: Announcement) -> Entry:
         last = (self.first + self.size) * self.cell
@@ -114,22 +161,43 @@ class Book:
                     for c in contributions(event, occurrence, cell=self.cell)
                     if c.first < self.first + self.size and c.end > self.first
                 )
-        return Entry(event, tuple(parts), frozenset(part.signal for part in parts))
+        return Entry(event, tuple(parts), frozenset([part.signal for part in parts]), _shifts(event))
 
-    def _book(self, key: Key, entry: Entry, sign: int) -> None:
-        event = entry.announcement
-        policy = Key(key.namespace, event.policy)
+    def _put_in(self, key: Key, entry: Entry) -> Failure | None:
+        policy = self._moved(entry.announcement)
+        if (failure := self._add_all(policy, entry, +1)) is not None:
+            return failure
+        self.entries[key] = entry
+        self.by_policy[policy].add(key)
+        for shift in entry.shifts:
+            self.near[policy, shift].add(key)
+        return None
+
+    def _take_out(self, key: Key, entry: Entry) -> None:
+        policy = self._moved(entry.announcement)
+        del self.entries[key]
+        self.by_policy[policy].discard(key)
+        for shift in entry.shifts:
+            self.near[policy, shift].discard(key)
+        self._add_all(policy, entry, -1)
+
+    def _add_all(self, policy: Key, entry: Entry, sign: int) -> Failure | None:
+        """Add an event to the sums, or take it out. When that raises, all its sums are to be made anew."""
+
+        def add() -> None:
+            for part in entry.parts:
+                self._add(policy, part, entry.announcement.spread, sign)
+
+        failure = attempt(add)
+        if failure is not None:
+            self._rough.update({(policy, signal): failure.message for signal in entry.signals})
+        return failure
+
+    def _moved(self, event: Announcement) -> Key:
+        """Count a change of a policy's events; returns the policy."""
+        policy = Key(event.key.namespace, event.policy)
         self.revision[policy] = self.revision.get(policy, 0) + 1
-        members = [self.by_policy[policy]]
-        members += [self.near[policy, shift] for shift in _shifts(event)]
-        if sign > 0:
-            self.entries[key] = entry
-        else:
-            del self.entries[key]
-        for group in members:
-            group.add(key) if sign > 0 else group.discard(key)
-        for part in entry.parts:
-            self._add(policy, part, event.spread, sign)
+        return policy
 
     def _add(self, policy: Key, part: Contribution, spread: float, sign: int) -> None:
         sums = self.rows.get((policy, part.signal))
@@ -150,20 +218,32 @@ class Book:
         sums.version += 1
         sums.events += sign
         if sums.filled > 1.0:
-            self._rough.add((policy, part.signal))
+            self._rough[policy, part.signal] = "it is being summed anew"
 
     def _resum(self) -> None:
-        """Sum anew, in the order of their keys, what may have left the range in which sums are exact."""
-        rough, self._rough = self._rough, set()
-        for policy, signal in rough:
-            sums = self.rows[policy, signal]
-            sums.cells[:] = 0.0
-            sums.events, sums.filled = 0, 0.0
-            for entry in self.entries_of(policy):
-                for part in entry.parts:
-                    if part.signal == signal:
-                        self._add(policy, part, entry.announcement.spread, +1)
-        self._rough.clear()
+        """Sum anew, in the order of their keys, what may have left the range in which sums are exact, and what may be
+        half added. What raises stays to be summed, and nobody is told its sums.
+        """
+        rough, self._rough = self._rough, {}
+        for row in rough:
+            failure = attempt(partial(self._sum, *row))
+            if failure is not None:
+                self._rough[row] = failure.message
+            else:
+                self._rough.pop(row, None)
+            self.revision[row[0]] = self.revision.get(row[0], 0) + 1
+
+    def _sum(self, policy: Key, signal: str) -> None:
+        sums = self.rows.get((policy, signal))
+        if sums is None:
+            sums = self.rows[policy, signal] = Sums(np.zeros((3, self.size)))
+        sums.cells[:] = 0.0
+        sums.version += 1
+        sums.events, sums.filled = 0, 0.0
+        for entry in self.entries_of(policy):
+            for part in entry.parts:
+                if part.signal == signal:
+                    self._add(policy, part, entry.announcement.spread, +1)
 
 
 def _exact_square(value: float) -> float:
@@ -174,11 +254,19 @@ def _exact_square(value: float) -> float:
     return math.ceil(value * scale) / scale
 
 
-def _shifts(event: Announcement) -> set[int]:
+def _occurrences(event: Announcement) -> tuple[Occurrence, ...]:
+    """The occurrences of an announcement that cannot be summed, which may be why it cannot."""
+    try:
+        return tuple([Occurrence(float(start), float(duration)) for start, duration in event.occurrences])
+    except (TypeError, ValueError):
+        return ()
+
+
+def _shifts(event: Announcement) -> frozenset[int]:
     shifts: set[int] = set()
     for start, duration in event.occurrences:
         shifts.update(range(int((start - WATCH) // SHIFT), int((start + duration) // SHIFT) + 1))
-    return shifts
+    return frozenset(shifts)
 
 
 def quantile(sums: Sums, *, q: float, correlation: float, background: float) -> NDArray[np.float64]:

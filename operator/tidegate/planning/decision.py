@@ -82,13 +82,13 @@ class TargetPlan:
     trail: tuple[Judgement, ...]
     reason: Reason
     message: str
-    valid_until: float = field(compare=False)
-    """When time alone may change this decision: for those who keep it."""
     ready_at: float | None = None
     """When what comes too late will be ready; None when all is ready or comes in time."""
     short_at: float | None = None
     """When that would have been needed."""
     blind: bool = False
+    seen: bool = True
+    """False: what it was decided on is older than its bound."""
     refusals: tuple[PoolRefusal, ...] = ()
     """What its pool does not carry."""
     overridden: tuple[str, ...] = ()
@@ -107,6 +107,8 @@ class Step:
     level: int
     reason: Reason
     message: str
+    wanted_by: tuple[str, ...] = ()
+    """Of a RAISE: who has demand until the level is returned, the largest first: ``LiveEvent/name``."""
 
 
 class Outcome(Enum):

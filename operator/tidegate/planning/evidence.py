@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tidegate.planning.decision import TargetPlan
+from tidegate.planning.instants import elapsed
 from tidegate.planning.leadtime import Lead
-from tidegate.planning.model import Evidence, Observed, Ref, Room
+from tidegate.planning.model import Evidence, Identity, Observed, Ref, Room
 from tidegate.planning.reasons import Reason
 
 SCHEDULING_GRACE = 10.0
@@ -36,8 +37,12 @@ _ORDER = (Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reason.PODS_UNSCHEDULABLE,
 
 def blocking(observed: Observed, lead: Lead, machine_seconds: float, *, now: float) -> Evidence | None:
     """The evidence that units will not become ready by waiting; None while there is none, or it is too young."""
-    standing = [e for e in observed.evidence if now - e.since >= patience(e.reason, lead, machine_seconds)]
+    standing = [e for e in observed.evidence if _stands(e, patience(e.reason, lead, machine_seconds), now)]
     return min(standing, key=_rank, default=None)
+
+
+def _stands(evidence: Evidence, wait: float, now: float) -> bool:
+    return elapsed(now, evidence.since, wait=wait) >= wait
 
 
 def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
@@ -61,7 +66,7 @@ def slipped(observed: Observed, machine_seconds: float, *, written_at: float, us
     machine get one now at the earliest, or when the machine that is on its way should be there.
     """
     placed = [
-        max(now, e.since + machine_seconds) if e.reason is Reason.PODS_UNSCHEDULABLE else e.latest
+        max(now, min(e.since, now) + machine_seconds) if e.reason is Reason.PODS_UNSCHEDULABLE else min(e.latest, now)
         for e in observed.evidence
         if e.reason is Reason.PODS_UNSCHEDULABLE or e.reason in _STARTING
     ]
@@ -77,7 +82,7 @@ def started_at(observed: Observed, lead: Lead, *, missing: int, now: float) -> f
     starting = [e for e in observed.evidence if e.reason in _STARTING]
     if not starting or len(starting) < len(observed.evidence):
         return None
-    latest = max(e.latest for e in starting)
+    latest = min(max(e.latest for e in starting), now)
     if sum(e.units for e in starting) < missing:
         latest = max(latest, now)
     return latest + start_seconds(lead)
@@ -89,12 +94,14 @@ def cramped(targets: Iterable[tuple[TargetPlan, Observed]]) -> dict[str, tuple[R
     What the targets need more of a bound is added up: two that fit alone may not fit together. What workloads of other
     policies will take of it is not known here.
     """
-    asked: dict[tuple[Ref, str], list[tuple[str, int, Room]]] = defaultdict(list)
+    asked: dict[tuple[Identity, str], list[tuple[str, int, Room]]] = defaultdict(list)
     for plan, observed in targets:
+        if not observed.seen:
+            continue  # how much of a bound is left is known of none of its rooms
         peak = plan.peak if observed.maximum is None else min(plan.peak, observed.maximum)
         for room in observed.rooms:
             if (more := peak - room.units) > 0:
-                asked[room.object, room.resource].append((plan.target, more, room))
+                asked[room.object.identity, room.resource].append((plan.target, more, room))
     found: dict[str, tuple[Room, str]] = {}
     for wanted in (asked[key] for key in sorted(asked)):
         total, left = sum(more * room.each for _, more, room in wanted), min(room.left for _, _, room in wanted)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.planning.book import Book
 from tidegate.planning.capacity import units_for
+from tidegate.planning.isolation import Failure, attempt
 from tidegate.planning.model import Announcement, Key, Policy, TargetSpec
 from tidegate.planning.shape import contributions
 
@@ -37,11 +40,17 @@ def shares(book: Book, policy: Policy, target: TargetSpec, at: float) -> tuple[S
 
 
 def own_share(event: Announcement, policy: Policy, *, cell: float) -> tuple[tuple[str, int], ...]:
-    """Units that an event alone would need of each target at its own peak, in the policy's order."""
+    """Units that an event alone would need of each target at its own peak, in the policy's order.
+
+    Nothing of an event that cannot be planned: its verdict says why.
+    """
     if not event.occurrences:
         return ()
     peaks: dict[str, float] = {}
-    for part in contributions(event, event.occurrences[0], cell=cell):
+    parts = attempt(lambda: contributions(event, event.occurrences[0], cell=cell))
+    if isinstance(parts, Failure):
+        return ()
+    for part in parts:
         peaks[part.signal] = max(peaks.get(part.signal, 0.0), part.scale * float(part.unit[0].max()))
     found = []
     for target in policy.targets:
@@ -57,13 +66,45 @@ def own_share(event: Announcement, policy: Policy, *, cell: float) -> tuple[tupl
 
 def who(book: Book, policy: Key, since: float, until: float) -> tuple[str, ...]:
     """Names of the events of a policy with demand between two instants, the largest first: ``LiveEvent/name``."""
-    low, high = book.index(since) + book.first, book.index(until) + book.first + 1
-    asked: dict[str, float] = {}
-    for entry in book.entries_of(policy):
-        for part in entry.parts:
-            begin, end = max(low, part.first), min(high, part.end)
-            if begin < end:
-                most = float(np.max(part.unit[0, begin - part.first : end - part.first])) * part.scale
-                name = f"LiveEvent/{entry.announcement.key.name}"
-                asked[name] = max(asked.get(name, 0.0), most)
-    return tuple(name for name, most in sorted(asked.items(), key=lambda item: (-item[1], item[0])) if most > 0.0)
+    return Askers().who(book, policy, since, until)
+
+
+@dataclass(slots=True)
+class Askers:
+    """Who asks a policy for how much, and when; a policy's list is kept while its events stand."""
+
+    _of: dict[Key, tuple[int, _Asked]] = field(default_factory=dict)
+
+    def who(self, book: Book, policy: Key, since: float, until: float) -> tuple[str, ...]:
+        """As ``who``."""
+        revision = book.revision.get(policy, 0)
+        known = self._of.get(policy)
+        if known is None or known[0] != revision:
+            known = self._of[policy] = (revision, _asked(book, policy))
+        asked = known[1]
+        low, high = book.index(since) + book.first, book.index(until) + book.first + 1
+        inside = np.flatnonzero((asked.first < high) & (asked.end > low))
+        return tuple(dict.fromkeys([asked.names[at] for at in inside]))
+
+
+class _Asked(NamedTuple):
+    """The demands of a policy's events, the largest first."""
+
+    names: list[str]
+    first: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
+def _asked(book: Book, policy: Key) -> _Asked:
+    rows = [
+        (-part.scale * part.most, entry.announcement.key.name, part.first, part.end)
+        for entry in map(book.entries.__getitem__, book.by_policy.get(policy, ()))
+        for part in entry.parts
+        if part.scale * part.most > 0.0
+    ]
+    rows.sort()
+    return _Asked(
+        [f"LiveEvent/{name}" for _, name, _, _ in rows],
+        np.array([first for _, _, first, _ in rows], dtype=np.int64),
+        np.array([end for _, _, _, end in rows], dtype=np.int64),
+    )

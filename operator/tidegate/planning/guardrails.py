@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from tidegate.planning import override as overrides
 from tidegate.planning.decision import Judgement, PoolLimit
-from tidegate.planning.model import Observed, PlanSettings, Policy, Release, TargetSpec
+from tidegate.planning.instants import elapsed
+from tidegate.planning.model import LoanState, Observed, PlanSettings, Policy, Release, TargetSpec
 from tidegate.planning.override import Override
 from tidegate.planning.reasons import Reason
 
@@ -53,6 +54,8 @@ class Facts:
     """Those in force."""
     pool: PoolLimit | None = None
     """How far the target's pool lets it rise; None: it has none, or the pool says nothing."""
+    left_out: str = ""
+    """Which event of the policy is near and could not be summed, and why; empty when all of them count."""
 
     @property
     def current(self) -> int:
@@ -165,8 +168,7 @@ def release(facts: Facts, level: int) -> Judgement | None:
             return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
     else:
         gate = 0
-    elapsed = facts.now - loan.stepped_at
-    if elapsed < pause(facts.policy.release, loan.highest):
+    if waits(loan, facts.policy.release, now=facts.now):
         return Judgement(Reason.RELEASE_WAIT, facts.current, "the next step down is not due yet")
     allowed = step_down(facts.policy.release, loan.highest)
     if facts.current - level <= allowed:
@@ -181,6 +183,12 @@ def release(facts: Facts, level: int) -> Judgement | None:
 def pause(release: Release, highest: int) -> float:
     """Seconds between two steps down: longer for a loan so small that one unit is more than its share."""
     return max(RELEASE_INTERVAL, 60.0 / (release.step_per_minute * max(highest, 1)))
+
+
+def waits(loan: LoanState, release: Release, *, now: float) -> bool:
+    """Whether a loan's next step down is not due yet."""
+    wait = pause(release, loan.highest)
+    return elapsed(now, loan.stepped_at, wait=wait) < wait
 
 
 def step_down(release: Release, highest: int) -> int:
@@ -205,7 +213,7 @@ def blind(facts: Facts, level: int) -> Judgement | None:
     """A missing or stale metric is never zero: no way down while an event is on, until ``blindMaxSeconds``."""
     if facts.blind_since is None or level >= facts.current or facts.observed.loan is None:
         return None
-    age = facts.now - facts.blind_since
+    age = elapsed(facts.now, facts.blind_since, wait=facts.policy.blind_max)
     if facts.due <= 0:
         message = f"blind, but no event needs the loan any more: down to {level} by the plan alone"
         return Judgement(Reason.LOAN_ENDED, level, message)
@@ -213,6 +221,22 @@ def blind(facts: Facts, level: int) -> Judgement | None:
         message = f"blind for {facts.policy.blind_max:g} s and more: down to {level} by the plan alone"
         return Judgement(Reason.BLIND_TOO_LONG, level, message)
     return Judgement(Reason.BLIND, facts.current, f"a metric is missing or stale: kept at {facts.current}")
+
+
+def unseen(facts: Facts, level: int) -> Judgement | None:
+    """What is older than its bound lowers nothing and returns nothing; the level may rise."""
+    if facts.observed.seen or level > facts.current:
+        return None
+    message = facts.observed.note or f"the target was not seen lately: kept at {facts.current}"
+    return Judgement(Reason.NOT_SEEN_LATELY, facts.current, message)
+
+
+def left_out(facts: Facts, level: int) -> Judgement | None:
+    """What an event needs that could not be summed is not known: nothing is lowered and nothing is returned."""
+    returns = level == facts.rest == facts.current
+    if not facts.left_out or facts.observed.loan is None or (level >= facts.current and not returns):
+        return None
+    return Judgement(Reason.EVENT_LEFT_OUT, facts.current, f"kept at {facts.current}: {facts.left_out}")
 
 
 def small_change(facts: Facts, level: int) -> Judgement | None:
@@ -238,6 +262,9 @@ def pause_writes(facts: Facts, level: int) -> Judgement | None:
     return Judgement(found.reason, found.level, found.message) if found is not None else None
 
 
+KEEPING = frozenset({Reason.NOT_SEEN_LATELY, Reason.EVENT_LEFT_OUT})
+"""Reasons for which a loan is not returned, even where its level is the original already."""
+
 GUARDRAILS: tuple[Guardrail, ...] = (
     demand,
     boost,
@@ -249,6 +276,8 @@ GUARDRAILS: tuple[Guardrail, ...] = (
     owner_level,
     release,
     blind,
+    unseen,
+    left_out,
     small_change,
     hold,
     pause_writes,

@@ -1,7 +1,8 @@
 """Lead time: how long from a write to *ready and warm*, as a quantile with its parts.
 
-``reaction + fail-over + start (+ machines) + the pods' place in the cluster's creation queue``. The last part is
-shared: at T-0 everybody steps at once and the controllers create pods at one rate for all (``creation_lag``).
+``reaction + fail-over + start (+ machines) + the place in the queues that all share``. There are two such queues: at
+T-0 everybody steps at once, our own process writes the levels one after the other, and the cluster's controllers
+create pods at one rate for all (``shared_lag``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,20 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """What every rise waits for because all share it, per column of the book."""
+
+    total: NDArray[np.float64]
+    """Seconds of both queues."""
+    writing: NDArray[np.float64]
+    """The part of ``total`` in which our own process writes the levels."""
+    latest: NDArray[np.float64]
+    """Each column's start less its ``total``: from the present on it never falls from one column to the next."""
+    longest: float
+    """The largest ``total``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lead:
     """A lead time and what it is made of, in the order in which it passes."""
 
@@ -44,7 +59,9 @@ def start_time(samples: Sequence[Measured], guess: LeadTimeGuess, *, q: float, r
     that needs, the largest measurement or the guess, whichever is longer. The time in the creation queue is taken out
     of each measurement, because it depends on the size of the step and is added again for the step that is planned.
     """
-    own = sorted(max(0.0, s.seconds - s.units / rate) for s in samples if not s.machines)
+    if not samples:
+        return Start(guess.seconds, guess.machine_seconds, False, 0)
+    own = sorted(max(0.0, s.seconds - s.units / rate) for s in samples if not s.machines and math.isfinite(s.seconds))
     rank = math.ceil((len(own) + 1) * q)
     if own and rank <= len(own):
         return Start(own[rank - 1], guess.machine_seconds, True, len(own))
@@ -54,27 +71,52 @@ def start_time(samples: Sequence[Measured], guess: LeadTimeGuess, *, q: float, r
 def creation_lag(rises: NDArray[np.int64], *, rate: float, cell: float) -> NDArray[np.float64]:
     """Seconds before each cell at which creation must begin so that all that rises there, or later, is created in time.
 
-    The backward fluid queue ``B[t] = rises[t] / rate + max(0, B[t + 1] - cell)``, unrolled into a cumulative maximum.
     Rounded up to whole seconds, so that one pod more or less does not move everybody's plan.
     """
-    if not len(rises):
-        return np.zeros(0)
-    after = np.cumsum(rises[::-1])[::-1] / rate
-    position = np.arange(len(rises)) * cell
-    beyond = np.append(after[1:], 0.0)
-    latest = np.maximum.accumulate((-beyond - position)[::-1])[::-1]
-    lag: NDArray[np.float64] = np.ceil(after + position + latest - 1e-6)
+    lag: NDArray[np.float64] = np.ceil(_backlog(rises, rate=rate, cell=cell) - 1e-6)
     return lag
 
 
-def lead_of(start: Start, settings: PlanSettings, *, queue: float, machines: bool) -> Lead:
+def writing_lag(writes: NDArray[np.int64], *, rate: float, cell: float) -> NDArray[np.float64]:
+    """Seconds before each cell at which writing must begin so that all levels that rise there, or later, are written.
+
+    Rounded down to whole seconds: what is written within a second is part of the reaction time.
+    """
+    lag: NDArray[np.float64] = np.floor(_backlog(writes, rate=rate, cell=cell) + 1e-6)
+    return lag
+
+
+def _backlog(work: NDArray[np.int64], *, rate: float, cell: float) -> NDArray[np.float64]:
+    """The backward fluid queue ``B[t] = work[t] / rate + max(0, B[t + 1] - cell)``, as a cumulative maximum."""
+    if not work.any():
+        return np.zeros(len(work))
+    after = np.cumsum(work[::-1])[::-1] / rate
+    position = np.arange(len(work)) * cell
+    beyond = np.append(after[1:], 0.0)
+    latest = np.maximum.accumulate((-beyond - position)[::-1])[::-1]
+    backlog: NDArray[np.float64] = after + position + latest
+    return backlog
+
+
+def shared_lag(
+    creation: NDArray[np.float64], writing: NDArray[np.float64], starts: NDArray[np.float64], *, here: int
+) -> Lag:
+    """Both queues together, for columns that begin at ``starts``; ``here`` is the present one.
+
+    Their times add up, because the level that is written last is created last. What is needed earlier is due no later.
+    """
+    latest = starts - creation - writing
+    latest[here:] = np.minimum.accumulate(latest[here:][::-1])[::-1]
+    total = starts - latest
+    return Lag(total, writing, latest, float(total.max(initial=0.0)))
+
+
+def lead_of(start: Start, settings: PlanSettings, *, creation: float, writing: float, machines: bool) -> Lead:
     """The whole lead time of one step."""
-    parts = [
-        ("reaction", settings.reaction),
-        ("failOver", settings.fail_over),
-        ("creation", queue),
-        ("start", start.seconds),
-    ]
+    parts = [("reaction", settings.reaction), ("failOver", settings.fail_over)]
+    if writing > 0.0:
+        parts.append(("writing", writing))
+    parts += [("creation", creation), ("start", start.seconds)]
     if machines and start.machine_seconds > 0:
         parts.append(("machines", start.machine_seconds))
-    return Lead(sum(seconds for _, seconds in parts), tuple(parts), start.learned)
+    return Lead(sum([seconds for _, seconds in parts]), tuple(parts), start.learned)

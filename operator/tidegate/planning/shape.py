@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.planning.isolation import NotPlannableError
 from tidegate.planning.model import Announcement, Derived, Moment, Occurrence
 
 Cells = NDArray[np.float64]
@@ -40,6 +41,10 @@ _SCALES = tuple(min(2.0 ** (24 - exponent), _QUANTUM) for exponent in range(1024
 _CACHE = 1024
 LONG = 172_800.0
 """Seconds: longer events share no curves."""
+
+MOST_DEMAND = 1e30
+"""Largest demand of one event for one signal. Far above anything real: derived chains and moments multiply factors of
+up to 10^12, and sums of squares of what is allowed here stay far inside a float64."""
 
 
 def exact(value: float) -> float:
@@ -104,13 +109,24 @@ def contributions(event: Announcement, occurrence: Occurrence, *, cell: float) -
     for part in _outline(
         event.moments, event.derived, tuple(expected), event.profile, occurrence.duration, phase, cell
     ):
-        base = exact(expected.get(part.root, 0.0) * part.factor)
+        plateau = expected.get(part.root, 0.0) * part.factor
+        _demand_plannable(part.signal, plateau, 1.0)
+        base = exact(plateau)
         if base > 0.0 and not part.levels:
             found.append(Contribution(part.signal, origin + part.first, base, part.most, part.unit))
         elif (leveled := _leveled(event, occurrence, part, base, phase, cell)) is not None:
             leveled.first += origin
             found.append(leveled)
+        else:
+            continue
+        _demand_plannable(part.signal, found[-1].scale, found[-1].most)
     return tuple(found)
+
+
+def _demand_plannable(signal: str, scale: float, most: float) -> None:
+    """Refuse a demand that is no number, or a larger one than can be summed."""
+    if not 0.0 <= scale * most <= MOST_DEMAND:
+        raise NotPlannableError(f"{signal}: concurrent demand of more than {MOST_DEMAND:g} is not plannable")
 
 
 class _Part(NamedTuple):
@@ -159,7 +175,9 @@ def _leveled(
     if not absolute:
         return None
     scaled = tuple(Bump(b.offset, b.duration, b.height * base) for b in relative) if base > 0.0 else ()
-    top = exact(max(base, *(b.height for b in scaled + absolute)))
+    highest = max(base, *(b.height for b in scaled + absolute))
+    _demand_plannable(part.signal, highest, 1.0)
+    top = exact(highest)
     if top <= 0.0:
         return None
     bumps = tuple(Bump(b.offset, b.duration, b.height / top) for b in scaled + absolute)

@@ -11,13 +11,24 @@ import numpy as np
 from tidegate.planning.capacity import units_for
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
 from tidegate.planning.evidence import slipped, started_at
-from tidegate.planning.guardrails import RELEASE_INTERVAL, Facts, judge, pause, step_down
-from tidegate.planning.leadtime import Lead, lead_of, start_time
-from tidegate.planning.model import Freshness, Key, Mode, Observed, Policy, Reading, Release, TargetSpec, Trouble
+from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, pause, step_down, waits
+from tidegate.planning.instants import elapsed
+from tidegate.planning.leadtime import Lead, Start, lead_of
+from tidegate.planning.model import (
+    Freshness,
+    Key,
+    Mode,
+    Observed,
+    PlanSettings,
+    Policy,
+    Reading,
+    Release,
+    TargetSpec,
+    Trouble,
+)
 from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
-from tidegate.planning.world import World
 
 _DOWNWARDS = {
     Reason.EVENT_DEMAND: "all that is still announced",
@@ -41,38 +52,46 @@ class Say:
 NOBODY = Say()
 
 
-def boosted(line: Timeline | None, overrides: Iterable[Override]) -> Timeline | None:
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One target and all that its decision depends on, beside the instant, the settings and the durable stop."""
+
+    policy: Policy
+    target: TargetSpec
+    observed: Observed
+    readings: tuple[Reading | None, ...]
+    """Of its measured signals, in the policy's order."""
+    start: Start
+    line: Timeline | None
+    """None: no event ever needs it."""
+    say: Say = NOBODY
+    left_out: str = ""
+    """Which event of the policy is near and could not be summed, and why."""
+
+
+def boosted(line: Timeline | None, overrides: Iterable[Override], *, now: float) -> Timeline | None:
     """A timeline with what boosts add in the cells that they reach; the very same one when there are none."""
     boosts = [one for one in overrides if one.action is OverrideAction.BOOST]
     if line is None or not boosts:
         return line
     units = line.units.copy()
     for one in boosts:
-        span = slice(line.column(one.created), line.column(one.until - line.cell) + 1)
+        span = slice(line.column(min(one.created, now)), line.column(one.until - line.cell) + 1)
         more = -(-line.units[span] * (100 + one.percent) // 100)
         units[span] = np.maximum(units[span], np.minimum(more, MOST))
     return replace(line, units=units)
 
 
-def decide(
-    world: World,
-    policy: Policy,
-    target: TargetSpec,
-    observed: Observed,
-    readings: Sequence[Reading | None],
-    line: Timeline | None,
-    say: Say,
-    *,
-    now: float,
-) -> TargetPlan:
-    """Plan one target. ``readings`` are those of its measured signals, ``line`` is None when no event ever needs it."""
-    settings = world.settings
+def decide(settings: PlanSettings, stopped: bool, situation: Situation, *, now: float) -> TargetPlan:
+    """Plan one target."""
+    policy, target, observed, say = situation.policy, situation.target, situation.observed, situation.say
     acting = policy.mode is Mode.ENFORCE
-    live, blind_since = _measured(policy, target, readings, now=now)
-    plain, line = line, boosted(line, say.overrides)
+    live, blind_since = _measured(policy, target, situation.readings, now=now)
+    plain = situation.line
+    line = boosted(plain, say.overrides, now=now)
     wanted_line = line if acting or observed.loan is None else None
     announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
-    due, soon = _due(wanted_line, target, observed, now), _soon(wanted_line, target, now)
+    due, soon = _due(wanted_line, target, observed, now), _soon(wanted_line, observed, target, now)
     if say.limit is not None and say.limit.cut is not None:
         soon = min(soon, say.limit.cut)
     facts = Facts(
@@ -86,14 +105,16 @@ def decide(
         soon=soon,
         live=live,
         blind_since=blind_since,
-        ended_at=wanted_line.ended_before(now) if wanted_line else -math.inf,
+        ended_at=_ended_at(wanted_line, observed, now),
         announced=announced,
         overrides=tuple(one for one in say.overrides if now < one.until),
         pool=say.limit if acting else None,
+        left_out=situation.left_out,
     )
-    lead = _lead(world, policy, target, line, observed, now)
+    rise = _next_rise(facts, line, observed.level or 0)
+    lead = _lead(settings, situation.start, line, rise)
     if observed.trouble is not None or observed.level is None:
-        return _with(_troubled(facts, lead, line), facts, say)
+        return _troubled(facts, _Outlook(line, lead, rise), say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
     if level == facts.current and reason in (Reason.EVENT_DEMAND, Reason.RELEASE_STEP):
@@ -101,43 +122,49 @@ def decide(
     action = _action(facts, level, trail)
     if action is Action.LOWER:
         message = _DOWNWARDS.get(reason, message)
-    if world.stopped and action is not Action.NOTHING:
+    if stopped and action is not Action.NOTHING:
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
         action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
-    return _with(_plan(facts, action, level, trail, reason, message, lead, line), facts, say)
+    return _plan(facts, action, level, trail, reason, message, _Outlook(line, lead, rise), say)
 
 
-def _with(plan: TargetPlan, facts: Facts, say: Say) -> TargetPlan:
-    """The plan with what others say."""
-    return replace(plan, refusals=say.refusals, overridden=tuple(told(one) for one in facts.overrides))
+def not_ours(policy: Policy, target: TargetSpec, winner: tuple[Key, str]) -> TargetPlan:
+    """A target whose workload another one drives: an older policy's, or an earlier one of the same policy."""
+    by = f"ScalingPolicy {winner[0].name}" if winner[0] != policy.key else f"target {winner[1]} of this policy"
+    return _nothing(policy, target, Reason.SHARED_WORKLOAD, f"{target.ref} is driven by {by}, which comes first")
 
 
-def not_ours(policy: Policy, target: TargetSpec, winner: Key, *, now: float) -> TargetPlan:
-    """A target whose workload an older policy drives."""
-    message = f"{target.ref} is driven by ScalingPolicy {winner.name}, which comes first"
-    judgement = Judgement(Reason.SHARED_WORKLOAD, 0, message)
+def not_planned(policy: Policy, target: TargetSpec, observed: Observed, why: str) -> TargetPlan:
+    """A target that could not be decided: its level is kept, and the reason is shown."""
+    plan = _nothing(policy, target, Reason.CANNOT_BE_PLANNED, f"kept as it is: {why}")
+    return replace(plan, level=observed.level, current=observed.level, seen=observed.seen)
+
+
+def _nothing(policy: Policy, target: TargetSpec, reason: Reason, message: str) -> TargetPlan:
     return TargetPlan(
         policy.key, target.name, target.ref, Action.NOTHING, None, None, 0, 0, None, None, None, None,
-        Lead(0.0, (), False), (judgement,), judgement.reason, message, math.inf,
+        Lead(0.0, (), False), (Judgement(reason, 0, message),), reason, message,
     )  # fmt: skip
 
 
-def step_of(policy: Policy, plan: TargetPlan) -> Step | None:
+def step_of(plan: TargetPlan, wanted_by: tuple[str, ...] = ()) -> Step | None:
     """The write that a target's plan asks for now."""
     if plan.action is Action.NOTHING or plan.level is None or plan.current is None:
         return None
-    return Step(policy.key, plan.target, plan.ref, plan.action, plan.current, plan.level, plan.reason, plan.message)
+    return Step(
+        plan.policy, plan.target, plan.ref, plan.action, plan.current, plan.level, plan.reason, plan.message, wanted_by
+    )
 
 
 def release_step(observed: Observed, release: Release, *, now: float) -> tuple[Action, int]:
     """The next move of a loan that no policy speaks for any more: gently down to the original, then return it."""
-    if observed.loan is None or observed.level is None:
+    if observed.loan is None or observed.level is None or not observed.seen:
         return Action.NOTHING, 0
     rest, current = observed.loan.original, observed.level
     if current <= rest:
         return Action.RETURN, rest
-    if now - observed.loan.stepped_at < pause(release, observed.loan.highest):
+    if waits(observed.loan, release, now=now):
         return Action.NOTHING, current
     allowed = step_down(release, observed.loan.highest)
     return (Action.LOWER, current - allowed) if current - allowed > rest else (Action.RETURN, rest)
@@ -155,9 +182,9 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
     return due
 
 
-def _soon(line: Timeline | None, target: TargetSpec, now: float) -> int:
-    """Largest need, within bounds, that falls due within another lead time and step."""
-    if line is None:
+def _soon(line: Timeline | None, observed: Observed, target: TargetSpec, now: float) -> int:
+    """Largest need, within bounds, that falls due within another lead time and step; asked only of a loan."""
+    if line is None or observed.loan is None:
         return 0
     return _bounded(target, line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL))
 
@@ -175,7 +202,8 @@ def _measured(
             since = reading.since if reading is not None else now
             blind = since if blind is None else min(blind, since)
             continue
-        if not math.isfinite(reading.value) or reading.value < 0.0:
+        undated = elapsed(now, reading.since, wait=spec.stale_after) == math.inf
+        if undated or not math.isfinite(reading.value) or reading.value < 0.0:
             blind = reading.since if blind is None else min(blind, reading.since)
             continue
         units = units_for(reading.value, capacity=carried[spec.name], headroom=target.headroom)
@@ -183,42 +211,59 @@ def _measured(
     return live, blind
 
 
-def _lead(
-    world: World, policy: Policy, target: TargetSpec, line: Timeline | None, observed: Observed, now: float
-) -> Lead:
+def _ended_at(line: Timeline | None, observed: Observed, now: float) -> float | None:
+    """When the announced need last ended; asked only of a loan."""
+    if observed.loan is None:
+        return None
+    return line.ended_before(now) if line is not None else -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What lies ahead of a target."""
+
+    line: Timeline | None
+    lead: Lead
+    rise: tuple[float, int] | None
+    """(when, need) of the next write upwards from the level now."""
+
+
+def _next_rise(facts: Facts, line: Timeline | None, level: int) -> tuple[float, int] | None:
+    if line is None:
+        return None
+    return line.next_rise(facts.now, _bar(facts.target, level), facts.now + facts.settings.horizon)
+
+
+def _lead(settings: PlanSettings, start: Start, line: Timeline | None, rise: tuple[float, int] | None) -> Lead:
     """Lead time of the next rise (of a single unit when there is none)."""
-    settings = world.settings
-    start = start_time(
-        world.measured.get((policy.key, target.name), ()), target.lead, q=policy.quantile, rate=settings.creation_rate
-    )
-    queue, machines = 1.0 / settings.creation_rate, False
-    if line is not None:
-        rise = line.next_rise(now, _bar(target, observed.level or 0), now + settings.horizon)
-        if rise is not None:
-            columns = slice(line.column(rise[0]), line.column(rise[0] + line.longest_lead) + 1)
-            at = columns.start + int(line.units[columns].argmax())
-            queue = max(queue, float(line.queue[at]))
-            machines = rise[1] > line.machine_above
-    return lead_of(start, settings, queue=queue, machines=machines)
+    creation, writing, machines = 1.0 / settings.creation_rate, 0.0, False
+    if line is not None and rise is not None:
+        columns = slice(line.column(rise[0]), line.column(rise[0] + line.longest_lead) + 1)
+        at = columns.start + int(line.units[columns].argmax())
+        writing = float(line.lag.writing[at])
+        creation = max(creation, float(line.lag.total[at]) - writing)
+        machines = rise[1] > line.machine_above
+    return lead_of(start, settings, creation=creation, writing=writing, machines=machines)
 
 
 def _action(facts: Facts, level: int, trail: tuple[Judgement, ...]) -> Action:
     if any(one.action is OverrideAction.PAUSE for one in facts.overrides):
         return Action.NOTHING
-    if facts.observed.loan is not None and level == facts.rest <= facts.current:
+    kept = trail[-1].reason in KEEPING
+    if facts.observed.loan is not None and level == facts.rest <= facts.current and not kept:
         return Action.RETURN  # the last step down and the return are one: value, owner, loan
     if level > facts.current:
         return Action.RAISE
     return Action.LOWER if level < facts.current else Action.NOTHING
 
 
-def _troubled(facts: Facts, lead: Lead, line: Timeline | None) -> TargetPlan:
+def _troubled(facts: Facts, outlook: _Outlook, say: Say) -> TargetPlan:
     """A target that cannot be driven now: nothing is done, the reason is shown, the need is shown all the same."""
     trouble = facts.observed.trouble
     reason = Reason(trouble.value) if isinstance(trouble, Trouble) else Reason.NOT_SEEN_YET
     message = facts.observed.note or SENTENCES[reason]
     judgement = Judgement(reason, facts.current, message)
-    return _plan(facts, Action.NOTHING, facts.observed.level, (judgement,), reason, message, lead, line)
+    return _plan(facts, Action.NOTHING, facts.observed.level, (judgement,), reason, message, outlook, say)
 
 
 def _plan(
@@ -228,17 +273,17 @@ def _plan(
     trail: tuple[Judgement, ...],
     reason: Reason,
     message: str,
-    lead: Lead,
-    line: Timeline | None,
+    outlook: _Outlook,
+    say: Say,
 ) -> TargetPlan:
+    line = outlook.line
     peak, peak_at = _peak(facts, line)
-    next_at, next_level = _next(facts, action, level, trail, line)
+    next_at, next_level = _next(facts, action, level, trail, outlook)
     until = None
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
         until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
-    ready_at, short_at = _expected(facts, action, level, lead, line)
-    settled = action is Action.NOTHING and not facts.observed.evidence
+    ready_at, short_at = _expected(facts, action, level, outlook)
     return TargetPlan(
         policy=facts.policy.key,
         target=facts.target.name,
@@ -252,36 +297,37 @@ def _plan(
         next_at=next_at,
         next_level=next_level,
         until=until,
-        lead=lead,
+        lead=outlook.lead,
         trail=trail,
         reason=reason,
         message=message,
-        valid_until=_valid_until(facts, next_at, line) if settled else facts.now,
         ready_at=ready_at,
         short_at=short_at,
         blind=facts.blind_since is not None,
+        seen=facts.observed.seen,
+        refusals=say.refusals,
+        overridden=tuple([told(one) for one in facts.overrides]),
     )
 
 
-def _expected(
-    facts: Facts, action: Action, level: int | None, lead: Lead, line: Timeline | None
-) -> tuple[float | None, float | None]:
+def _expected(facts: Facts, action: Action, level: int | None, outlook: _Outlook) -> tuple[float | None, float | None]:
     """(when what is late will be ready, when it would have been needed); None for both when all comes in time.
 
     What came late to its machines counts as written later by as much; where the missing units' pods are to be seen
     starting, they say when they will be ready.
     """
-    ready, loan, machines = facts.observed.ready, facts.observed.loan, facts.target.lead.machine_seconds
+    line, ready, loan = outlook.line, facts.observed.ready, facts.observed.loan
+    machines = facts.target.lead.machine_seconds
     if line is None or level is None or ready is None or ready >= level:
         return None, None
-    written_at = loan.stepped_at if action is not Action.RAISE and loan is not None else facts.now
+    written_at = min(loan.stepped_at, facts.now) if action is not Action.RAISE and loan is not None else facts.now
     usual = line.placing(facts.now, level)
     written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)
     reserve = facts.settings.reaction + facts.settings.fail_over
     late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=reserve)
     if late is None:
         return None, None
-    seen = started_at(facts.observed, lead, missing=level - ready, now=facts.now)
+    seen = started_at(facts.observed, outlook.lead, missing=level - ready, now=facts.now)
     return (seen if seen is not None and seen > facts.now else late[1]), late[0]
 
 
@@ -299,18 +345,17 @@ def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
 
 
 def _next(
-    facts: Facts, action: Action, level: int | None, trail: tuple[Judgement, ...], line: Timeline | None
+    facts: Facts, action: Action, level: int | None, trail: tuple[Judgement, ...], outlook: _Outlook
 ) -> tuple[float | None, int | None]:
     """(when, level) of the next write after this one, as far as it can be known."""
     if level is None:
         return None, None
     options: list[tuple[float, int]] = []
-    if line is not None:
-        rise = line.next_rise(facts.now, _bar(facts.target, level), facts.now + facts.settings.horizon)
-        if rise is not None and rise[0] > facts.now and facts.target.maximum > level:
-            options.append((rise[0], _bounded(facts.target, rise[1])))
+    rise = outlook.rise if level == facts.current else _next_rise(facts, outlook.line, level)
+    if rise is not None and rise[0] > facts.now and facts.target.maximum > level:
+        options.append((rise[0], _bounded(facts.target, rise[1])))
     if action is not Action.RETURN and (facts.observed.loan is not None or action is Action.RAISE):
-        options.extend(_way_down(facts, action, level, trail, line))
+        options.extend(_way_down(facts, action, level, trail, outlook.line))
     return min(options, default=(None, None), key=lambda option: option[0])
 
 
@@ -328,6 +373,8 @@ def _way_down(
     facts: Facts, action: Action, level: int, trail: tuple[Judgement, ...], line: Timeline | None
 ) -> list[tuple[float, int]]:
     """The next step down, if one is in sight: what keeps the level now says when it may fall."""
+    if trail[-1].reason in KEEPING:
+        return []
     loan = facts.observed.loan
     rest = loan.original if loan else facts.current
     highest = loan.highest if loan else level
@@ -346,24 +393,3 @@ def _way_down(
         return []
     after = max(_bounded(facts.target, line.due_at(fall)), rest, level - step)
     return [(fall, min(after, level))]
-
-
-def _valid_until(facts: Facts, next_at: float | None, line: Timeline | None) -> float:
-    """When time alone may change the decision: the next write, the next cell, the end of a wait."""
-    bounds = [facts.now + facts.settings.horizon / 2, *(one.until for one in facts.overrides)]
-    if next_at is not None:
-        bounds.append(next_at)
-    loan = facts.observed.loan
-    if loan is not None:
-        bounds.append(max(loan.stepped_at + pause(facts.policy.release, loan.highest), facts.now))
-    if facts.blind_since is not None and facts.blind_since + facts.policy.blind_max > facts.now:
-        bounds.append(facts.blind_since + facts.policy.blind_max)
-    if line is not None:
-        bounds.append(line.enters_at(facts.now + facts.settings.horizon, facts.settings.horizon))
-        first = line.next_rise(facts.now, 0, facts.now + facts.settings.horizon)
-        if first is not None and first[0] > facts.now:
-            bounds.append(first[0])
-        busy = loan is not None or facts.due > 0 or facts.need > 0
-        if busy:
-            bounds.append((line.column(facts.now) + 1 + line.first) * line.cell)
-    return min(bounds)

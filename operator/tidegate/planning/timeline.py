@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.capacity import Units
-from tidegate.planning.leadtime import Start
+from tidegate.planning.leadtime import Lag, Start
 from tidegate.planning.model import STAGES, Policy, TargetSpec
 
 
@@ -39,8 +39,8 @@ class Timeline:
     first: int
     """Cell number of column 0."""
     cell: float
-    queue: NDArray[np.float64]
-    """Seconds of creation lag per column."""
+    lag: Lag
+    """What is waited for in the shared queues, per column."""
     fixed_lead: float
     """Reaction, fail-over and start time."""
     machine_lead: float
@@ -48,26 +48,22 @@ class Timeline:
     """Needs above this many units wait for machines."""
     shift: float
     hold: float
+    longest_lead: float
+    """Upper bound of all leads, the shift included."""
 
     def column(self, instant: float) -> int:
         """Column of an instant, kept inside."""
-        return min(max(math.floor(instant / self.cell) - self.first, 0), len(self.units) - 1)
-
-    @property
-    def longest_lead(self) -> float:
-        """Upper bound of all leads."""
-        queue = float(self.queue.max()) if len(self.queue) else 0.0
-        return self.fixed_lead + self.machine_lead + queue + self.shift
+        column = math.floor(instant / self.cell) - self.first
+        return 0 if column < 0 else column if column < len(self.units) else len(self.units) - 1
 
     def placing(self, now: float, level: int) -> float:
         """Seconds that a lead time holds, at most, until units of a level that was written are on their machines."""
         columns = slice(self.column(now), self.column(now + self.longest_lead) + 1)
-        return float(self.queue[columns].max()) + (self.machine_lead if level > self.machine_above else 0.0)
+        return float(self.lag.total[columns].max()) + (self.machine_lead if level > self.machine_above else 0.0)
 
     def due_times(self, low: int, high: int) -> NDArray[np.float64]:
         """When the needs of columns ``[low, high)`` must be written."""
-        starts = (np.arange(low, high) + self.first) * self.cell
-        due: NDArray[np.float64] = starts - self.fixed_lead - self.shift - self.queue[low:high]
+        due: NDArray[np.float64] = self.lag.latest[low:high] - (self.fixed_lead + self.shift)
         if self.machine_lead > 0:
             due -= np.where(self.units[low:high] > self.machine_above, self.machine_lead, 0.0)
         return due
@@ -80,24 +76,47 @@ class Timeline:
         """Largest need that is held, present, or due before ``now + ahead``."""
         here = self.column(now)
         low = self.column(now - self.hold - self.shift)
-        high = min(self.column(now + ahead + self.longest_lead) + 1, len(self.units))
         most = int(self.units[low : here + 1].max())
-        if high > here + 1:
-            coming = self.units[here + 1 : high]
-            due = coming[self.due_times(here + 1, high) <= now + ahead + 1e-6]
-            if len(due):
-                most = max(most, int(due.max()))
-        return most
+        return max(most, self._largest_due(here + 1, len(self.units), now + ahead))
 
     def next_rise(self, now: float, level: int, until: float) -> tuple[float, int] | None:
         """(when, need) of the first write upwards from a level."""
         low, high = self.column(now) + 1, self.column(until) + 1
-        above = np.flatnonzero(self.units[low:high] > level)
-        if not len(above):
+        first = self._first_above(level, low, high)
+        if first is None:
             return None
-        due = self.due_times(low, high)[above]
-        when = float(due.min())
-        return when, int(self.units[low:high][above][due <= when + 1e-6].max())
+        when, most = self._due(first), int(self.units[first])
+        if self.machine_lead > 0 and most <= self.machine_above:
+            later = self._first_above(self.machine_above, first, high)
+            if later is not None and self._due(later) < when:
+                when, most = self._due(later), int(self.units[later])
+        return when, max(most, self._largest_due(low, high, when))
+
+    def _due(self, column: int) -> float:
+        machines = self.machine_lead if self.units[column] > self.machine_above else 0.0
+        return float(self.lag.latest[column]) - (self.fixed_lead + self.shift) - machines
+
+    def _first_above(self, level: int, low: int, high: int) -> int | None:
+        """The first of the columns ``[low, high)`` that needs more than a level."""
+        above = self.units[low:high] > level
+        at = int(above.argmax()) if len(above) else 0
+        return low + at if len(above) and above[at] else None
+
+    def _largest_due(self, low: int, high: int, by: float) -> int:
+        """Largest need of the columns ``[low, high)`` that must be written by an instant; 0 without one.
+
+        Due times never fall from one column to the next, but for machines: two prefixes of the columns are looked at.
+        """
+        latest = self.lag.latest[low:high]
+        reached = by + self.fixed_lead + self.shift + 1e-6
+        end = low + int(latest.searchsorted(reached, side="right"))
+        most = int(self.units[low:end].max()) if end > low else 0
+        if self.machine_lead > 0:
+            later = low + int(latest.searchsorted(reached + self.machine_lead, side="right"))
+            on_machines = int(self.units[end:later].max()) if later > end else 0
+            if on_machines > self.machine_above:
+                return max(most, on_machines)
+        return most
 
     def next_fall(self, now: float, level: int) -> float | None:
         """When the hold of what keeps a level ends: the first instant at which a smaller need is the largest due."""
@@ -120,28 +139,24 @@ class Timeline:
         last = int(where[breaks[0]]) if len(breaks) else int(where[-1])
         return float((low + last + 1 + self.first) * self.cell)
 
-    def enters_at(self, until: float, horizon: float) -> float:
-        """When the first need behind the horizon comes into it; infinity when the book knows of none."""
-        high = self.column(until) + 1
-        beyond = self.units[high:] > 0
-        return float((high + int(beyond.argmax()) + self.first) * self.cell - horizon) if beyond.any() else math.inf
-
     def lateness(
         self, now: float, *, written_at: float, ready: int, level: int, reserve: float
     ) -> tuple[float, float] | None:
         """(first instant at which more is needed than is ready, when it will be ready); None when it comes in time.
 
         A need in reach of ``level`` is met in time when the level was written no later than the need was due, plus the
-        ``reserve`` that its lead time kept for a slow write. What should be ready and is not takes its time anew.
+        ``reserve`` that its lead time kept for a slow write and its place in the queue of writes. What should be ready
+        and is not takes its time anew.
         """
         low, high = self.column(now), self.column(now + self.longest_lead) + 1
         units = self.units[low:high]
         starts = (np.arange(low, high) + self.first) * self.cell
         due = self.due_times(low, high)
-        late = written_at - due - reserve - self.shift
+        reserves = reserve + self.shift + self.lag.writing[low:high]
+        late = written_at - due - reserves
         short = (units > ready) & (units <= level)
         if short[0] and late[0] <= TOLERANCE:  # it should have been ready by now
-            return float(starts[0]), float(starts[0] + (starts[0] - due[0] - reserve - self.shift))
+            return float(starts[0]), float(starts[0] + (starts[0] - due[0] - reserves[0]))
         where = np.flatnonzero(short & (late > TOLERANCE))
         return (float(starts[where[0]]), float(starts[where[0]] + late[where[0]])) if len(where) else None
 
@@ -157,24 +172,26 @@ class Timeline:
 def timeline(
     *,
     policy: Policy,
-    target: TargetSpec,
     units: Units,
     first: int,
     cell: float,
-    queue: NDArray[np.float64],
+    lag: Lag,
     start: Start,
     fixed: float,
     machine_above: int,
+    shift: float,
 ) -> Timeline:
-    """Put a target's need and lead together; ``fixed`` is reaction and fail-over."""
+    """Put a target's need and lead together; ``fixed`` is reaction and fail-over, ``shift`` its stage's."""
+    fixed_lead = fixed + start.seconds
     return Timeline(
         units=units,
         first=first,
         cell=cell,
-        queue=queue,
-        fixed_lead=fixed + start.seconds,
+        lag=lag,
+        fixed_lead=fixed_lead,
         machine_lead=start.machine_seconds,
         machine_above=machine_above,
-        shift=stage_shift(policy, target),
+        shift=shift,
         hold=policy.release.hold,
+        longest_lead=fixed_lead + start.machine_seconds + lag.longest + shift,
     )

@@ -2,25 +2,26 @@
 
 From an hour before an occurrence (``WATCH``) until its end. The worst of the targets that carry its signals decides.
 Ready, Late (with the predicted instant) or Blocked (by what, in which object). Blindness is never a cause: it is shown
-apart. What may block a target is a list of small functions, ``CAUSES``.
+apart. What may block a target is a list of small functions, ``CAUSES``. Of a target that was not seen lately only what
+does not rest on seeing it may be said: else the verdict is Unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from tidegate.planning.book import SHIFT, WATCH, Book, Entry
+from tidegate.planning.book import SHIFT, WATCH, Book, LeftOut
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
 from tidegate.planning.evidence import blocking, cramped
-from tidegate.planning.model import Announcement, Evidence, Key, Observed, Occurrence, Policy, Ref, Room
+from tidegate.planning.model import Evidence, Key, Observed, Occurrence, Policy, Ref, Room, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
 
 OURS = "tidegate.dev/v1alpha1"
 
 PACE = 5.0
-"""Seconds on which verdicts tick: time alone makes one worth working out again no sooner."""
+"""Seconds on which verdicts tick: time alone changes one no sooner."""
 
 _BLOCKING = {
     Reason.TARGET_MISSING,
@@ -31,73 +32,73 @@ _BLOCKING = {
     Reason.FIELD_MANAGER_CONFLICT,
     Reason.STOPPED,
     Reason.SHARED_WORKLOAD,
+    Reason.CANNOT_BE_PLANNED,
 }
+_NOT_FROM_SIGHT = {Reason.STOPPED, Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
+"""The blocking reasons that do not rest on what was seen of the target."""
 _WAITING = {Reason.NOTICE_TOO_SHORT, Reason.MINIMUM_RUN}
 """What a pool refuses that time alone brings."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
 
 
-@dataclass(slots=True)
-class Verdicts:
-    """Verdicts with a memory: a policy's are worked out again when something of the policy changed, or time passed."""
-
-    _known: dict[Key, tuple[object, dict[Key, Verdict]]] = field(default_factory=dict)
-
-    def of(
-        self, world: World, book: Book, plans: Mapping[tuple[Key, str], TargetPlan], now: float
-    ) -> dict[Key, Verdict]:
-        """Verdicts of the events that are near; an event whose policy is missing has one at any time."""
-        found: dict[Key, Verdict] = {}
-        now = now // PACE * PACE
-        shift = int(now // SHIFT)
-        for policy_key, members in book.by_policy.items():
-            policy = world.policies.get(policy_key)
-            if policy is None:
-                found.update(_orphans(book, policy_key, members, now))
-                continue
-            near = book.near.get((policy_key, shift))
-            if not near:
-                continue
-            mine = [(plans[policy_key, t.name], world.observed.get((policy_key, t.name))) for t in policy.targets]
-            state = (now, book.revision[policy_key], mine)
-            known = self._known.get(policy_key)
-            if known is None or known[0] != state:
-                known = self._known[policy_key] = (state, _verdicts(world, book, plans, policy, near, now))
-            found.update(known[1])
-        return found
+Found = tuple[Key, Verdict]
 
 
-def _orphans(book: Book, policy: Key, members: Iterable[Key], now: float) -> Iterator[tuple[Key, Verdict]]:
-    for key in members:
-        occurrence = current_occurrence(book.entries[key].announcement, now)
+def of_policy(
+    world: World, book: Book, plans: Mapping[tuple[Key, str], TargetPlan], policy: Policy, now: float
+) -> Iterator[Found]:
+    """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
+    alike: dict[tuple[frozenset[str], float | None], Verdict] = {}
+    near, now = near_of(book, policy.key, now), now // PACE * PACE
+    for key in near:
+        entry = book.entries[key]
+        occurrence = current_occurrence(entry.announcement.occurrences, now)
+        if occurrence is None or occurrence.start - WATCH > now:
+            continue
+        verdict = alike.get((entry.signals, occurrence.start))
+        if verdict is None:
+            verdict = alike.get((entry.signals, None))
+            if verdict is not None:
+                verdict = replace(verdict, starts_at=occurrence.start)
+            else:
+                carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
+                verdict = _verdict(world, plans, policy, entry.signals, carrying, occurrence, now)
+                if not any(plans[policy.key, t.name].refusals for t in carrying):  # these are for one time alone
+                    alike[entry.signals, None] = verdict
+            alike[entry.signals, occurrence.start] = verdict
+        yield key, verdict
+
+
+def near_of(book: Book, policy: Key, now: float) -> frozenset[Key]:
+    """A policy's events that may be near; no other has a verdict."""
+    return frozenset(book.near.get((policy, int(now // PACE * PACE // SHIFT)), ()))
+
+
+def of_nobody(book: Book, policy: Key, now: float) -> Iterator[Found]:
+    """Verdicts of the events whose policy is missing; they have one at any time."""
+    now = now // PACE * PACE
+    message, about = f"ScalingPolicy {policy.name} does not exist in namespace {policy.namespace}", _policy_ref(policy)
+    for key in book.by_policy[policy]:
+        occurrence = current_occurrence(book.entries[key].announcement.occurrences, now)
         if occurrence is not None:
-            message = f"ScalingPolicy {policy.name} does not exist in namespace {policy.namespace}"
-            about = _policy_ref(policy)
             yield key, Verdict(Outcome.BLOCKED, Reason.POLICY_MISSING, message, occurrence.start, object=about)
 
 
-def _verdicts(
-    world: World,
-    book: Book,
-    plans: Mapping[tuple[Key, str], TargetPlan],
-    policy: Policy,
-    near: Iterable[Key],
-    now: float,
-) -> dict[Key, Verdict]:
-    """Verdicts of one policy's events; those of equal signals and start are the same."""
-    found: dict[Key, Verdict] = {}
-    shared: dict[tuple[frozenset[str], float], Verdict] = {}
-    for key in near:
-        entry = book.entries[key]
-        occurrence = current_occurrence(entry.announcement, now)
-        if occurrence is None or occurrence.start - WATCH > now:
-            continue
-        alike = entry.signals, occurrence.start
-        verdict = shared.get(alike)
-        if verdict is None:
-            verdict = shared[alike] = _verdict(world, plans, policy, entry, occurrence, now)
-        found[key] = verdict
-    return found
+def of_left_out(left_out: Mapping[Key, LeftOut], now: float) -> Iterator[Found]:
+    """Verdicts of the events that could not be summed; they have one at any time."""
+    for key, one in left_out.items():
+        occurrence = current_occurrence(one.occurrences, now)
+        if occurrence is not None:
+            about = Ref(OURS, "LiveEvent", key.namespace, key.name)
+            yield key, Verdict(Outcome.BLOCKED, Reason.CANNOT_BE_PLANNED, one.message, occurrence.start, object=about)
+
+
+def of_unjudged(book: Book, keys: Collection[Key], why: str, now: float) -> Iterator[Found]:
+    """Verdicts of the events whose verdict could not be worked out."""
+    for key in keys:
+        occurrence = current_occurrence(book.entries[key].announcement.occurrences, now)
+        if occurrence is not None:
+            yield key, Verdict(Outcome.UNKNOWN, Reason.CANNOT_BE_PLANNED, f"no verdict: {why}", occurrence.start)
 
 
 def settled(shown: Verdict | None, before: Verdict | None, fresh: Verdict) -> Verdict | None:
@@ -113,9 +114,9 @@ def settled(shown: Verdict | None, before: Verdict | None, fresh: Verdict) -> Ve
     return fresh
 
 
-def current_occurrence(event: Announcement, now: float) -> Occurrence | None:
+def current_occurrence(occurrences: Iterable[Occurrence], now: float) -> Occurrence | None:
     """The first occurrence that is not over."""
-    for occurrence in event.occurrences:
+    for occurrence in occurrences:
         if occurrence.start + occurrence.duration > now:
             return occurrence
     return None
@@ -125,12 +126,11 @@ def _verdict(
     world: World,
     plans: Mapping[tuple[Key, str], TargetPlan],
     policy: Policy,
-    entry: Entry,
+    signals: frozenset[str],
+    carrying: list[TargetSpec],
     occurrence: Occurrence,
     now: float,
 ) -> Verdict:
-    signals = entry.signals
-    carrying = [t for t in policy.targets if any(signal in signals for signal, _ in t.capacity)]
     if not carrying:
         message = f"no target of {policy.key.name} carries {', '.join(sorted(signals)) or 'any of its signals'}"
         return Verdict(Outcome.BLOCKED, Reason.NO_TARGET, message, occurrence.start, object=_policy_ref(policy.key))
@@ -149,7 +149,7 @@ def _verdict(
 
 def _of_target(case: Case, start: float) -> Verdict:
     plan, observed, name = case.plan, case.observed, case.plan.target
-    for cause in CAUSES:
+    for cause in CAUSES if observed.seen else UNSEEN_CAUSES:
         if (found := cause(case)) is not None:
             about = "" if str(found.object) in found.message else f" ({found.object})"
             message = f"{name}: {found.message}{about}"
@@ -162,6 +162,9 @@ def _of_target(case: Case, start: float) -> Verdict:
         return Verdict(
             Outcome.LATE, waiting.reason, f"{name}: {waiting.message}", start, ready_at=ready_at, target=name
         )
+    if not observed.seen:
+        message = observed.note or "it was not seen lately"
+        return Verdict(Outcome.UNKNOWN, Reason.NOT_SEEN_LATELY, f"{name}: {message}", start, target=name)
     if plan.level is None or observed.ready is None or plan.reason is Reason.UNREADABLE:
         return Verdict(Outcome.UNKNOWN, plan.reason, f"{name}: {plan.message}", start, target=name)
     ready = f"{name}: {observed.ready} of {plan.level} ready"
@@ -198,7 +201,7 @@ Cause = Callable[[Case], Evidence | None]
 def in_trouble(case: Case) -> Evidence | None:
     """The target cannot be driven."""
     plan = case.plan
-    if plan.reason not in _BLOCKING:
+    if plan.reason not in (_BLOCKING if case.observed.seen else _NOT_FROM_SIGHT):
         return None
     return Evidence(plan.reason, case.observed.about or plan.ref, "", plan.message)
 
@@ -259,6 +262,9 @@ def in_the_cluster(case: Case) -> Evidence | None:
 
 CAUSES: tuple[Cause, ...] = (in_trouble, under_the_scalers_maximum, under_a_quota, in_the_pool, in_the_cluster)
 """What is looked at, in this order; the first that stands is named."""
+
+UNSEEN_CAUSES: tuple[Cause, ...] = (in_trouble, in_the_pool)
+"""What may be said of a target that was not seen lately."""
 
 
 def _policy_ref(key: Key) -> Ref:

@@ -34,7 +34,10 @@ class PoolWorld:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a plan depends on."""
+    """All that a plan depends on.
+
+    A snapshot: a plan may be made in slices, and nothing in it may change before the plan is complete.
+    """
 
     policies: Mapping[Key, Policy]
     announcements: Mapping[Key, Announcement]
@@ -50,3 +53,6 @@ class World:
     pools: Mapping[str, PoolWorld] = field(default_factory=dict)
     """Pools by name."""
     overrides: tuple[Override, ...] = ()
+    writes_per_second: float = 100.0
+    """Levels that our own process can finish writing a second, as measured by the loop. When more rise at one instant,
+    the time that writing them takes is part of their lead."""

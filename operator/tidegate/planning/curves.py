@@ -1,0 +1,125 @@
+"""What the planner remembers between two plans: each target's need over time, and the queues that all targets share.
+
+These are sums: each follows from the book and a policy alone and is made anew when one of them changes. A target whose
+need cannot be worked out has a sentence in its place, adds nothing to the queues, and is tried again by each plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.planning.book import Book
+from tidegate.planning.capacity import Units, need, versions
+from tidegate.planning.isolation import attempt
+from tidegate.planning.leadtime import Lag, creation_lag, shared_lag, writing_lag
+from tidegate.planning.model import Key, PlanSettings, Policy, TargetSpec
+from tidegate.planning.roster import Roster, TargetKey
+from tidegate.planning.timeline import stage_shift
+
+SLOWEST_WRITES = 0.1
+"""Levels a second that our own process is taken to write at least. Judgment: slower, it is not writing at all, and no
+lead helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Need of one target, as of some versions of the sums."""
+
+    policy: Policy
+    target: TargetSpec
+    versions: tuple[int, ...]
+    units: Units | None
+    """None: no event ever needs it."""
+    shift: float
+    """Seconds by which its stage goes before those in front of it."""
+
+
+@dataclass(slots=True)
+class Curves:
+    """Needs of all targets on one book."""
+
+    book: Book
+    failed: dict[TargetKey, str] = field(default_factory=dict)
+    """Targets whose need cannot be worked out, and why."""
+    _curves: dict[TargetKey, Curve] = field(default_factory=dict)
+    _rises: NDArray[np.int64] = field(init=False)
+    """Units that all targets together add to the cell before, by column."""
+    _writes: NDArray[np.int64] = field(init=False)
+    """Targets whose need rises from the cell before, by column."""
+    _seen: dict[Key, tuple[int, Policy]] = field(default_factory=dict)
+    """Revision of the events, and the policy itself, as of which a policy's curves are."""
+    _roster: Roster | None = None
+
+    def __post_init__(self) -> None:
+        self._rises = np.zeros(self.book.size, dtype=np.int64)
+        self._writes = np.zeros(self.book.size, dtype=np.int64)
+
+    def __getitem__(self, key: TargetKey) -> Curve:
+        return self._curves[key]
+
+    def sync(self, roster: Roster) -> None:
+        """Bring the curves up to the book and to the policies."""
+        if roster is not self._roster:
+            for gone in self._curves.keys() - roster.driven.keys():
+                self._put(gone, None)
+            self.failed = {failed: why for failed, why in self.failed.items() if failed in roster.driven}
+            self._seen.clear()
+            self._roster = roster
+        again = {failed for failed, _ in self.failed}
+        for key, policy in roster.policies.items():
+            revision, seen = self.book.revision.get(key, 0), self._seen.get(key)
+            if seen is not None and seen[0] == revision and seen[1] is policy and key not in again:
+                continue
+            for target in policy.targets:
+                if (key, target.name) in roster.driven:
+                    self._bring_up((key, target.name), policy, target)
+            self._seen[key] = revision, policy
+
+    def lag(self, now: float, settings: PlanSettings, writes_per_second: float) -> Lag:
+        """The queues from the present to the horizon."""
+        book = self.book
+        here = min(max(book.index(now), 0), book.size - 1)
+        end = min(book.index(now + settings.horizon) + 1, book.size)
+        creation, writing = np.zeros(book.size), np.zeros(book.size)
+        writes_per_second = max(SLOWEST_WRITES, writes_per_second)  # in this order also for what is no number
+        creation[here:end] = creation_lag(self._rises[here:end], rate=settings.creation_rate, cell=book.cell)
+        writing[here:end] = writing_lag(self._writes[here:end], rate=writes_per_second, cell=book.cell)
+        starts = np.arange(book.first, book.first + book.size, dtype=np.float64) * book.cell
+        return shared_lag(creation, writing, starts, here=here)
+
+    def _bring_up(self, key: TargetKey, policy: Policy, target: TargetSpec) -> None:
+        known, now = self._curves.get(key), versions(self.book, policy, target)
+        if known is not None and known.versions == now and (known.policy is policy or known.policy == policy):
+            return
+
+        def put() -> None:
+            self._put(key, Curve(policy, target, now, need(self.book, policy, target), stage_shift(policy, target)))
+
+        failure = attempt(put)
+        if failure is None:
+            self.failed.pop(key, None)
+        else:
+            self._put(key, None)
+            self.failed[key] = failure.message
+
+    def _put(self, key: TargetKey, curve: Curve | None) -> None:
+        """Keep a curve in the place of the one before, in the queues too: all of it or nothing."""
+        before, after = self._rises_of(self._curves.get(key)), self._rises_of(curve)
+        more, writes = after - before, (after > 0).astype(np.int64) - (before > 0)
+        self._rises += more
+        self._writes += writes
+        if curve is None:
+            self._curves.pop(key, None)
+        else:
+            self._curves[key] = curve
+
+    def _rises_of(self, curve: Curve | None) -> NDArray[np.int64]:
+        """Units that each cell adds to the one before, within the target's bounds."""
+        if curve is None or curve.units is None:
+            return np.zeros(self.book.size, dtype=np.int64)
+        target = curve.target
+        bounded = np.clip(curve.units, target.minimum, max(target.maximum, target.minimum))
+        return np.maximum(np.diff(bounded, prepend=bounded[:1]), 0)

@@ -1,0 +1,256 @@
+"""A plan in the making: decided target by target, so that whoever drives it can do something else in between.
+
+Everything that a target's decision rests on (the world, the sums, what the pools say) was brought up before the first
+target is decided and does not change until the last one is. One target or event that raises leaves the others decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain, islice
+
+from tidegate.planning import verdict
+from tidegate.planning.book import WATCH, Book
+from tidegate.planning.curves import Curves
+from tidegate.planning.decision import Action, Plan, PoolLimit, Step, TargetPlan, Verdict
+from tidegate.planning.explain import Askers
+from tidegate.planning.isolation import Failure, NotPlannableError, attempt
+from tidegate.planning.leadtime import Lag, Start, start_time
+from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, TargetSpec
+from tidegate.planning.override import Override, OverrideAction, in_force
+from tidegate.planning.pools import PoolOutcome, PoolPlanner, PoolTarget
+from tidegate.planning.reasons import Reason
+from tidegate.planning.roster import Roster, TargetKey
+from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
+from tidegate.planning.timeline import Timeline, timeline
+from tidegate.planning.world import World
+
+VERDICTS = 20
+"""Events whose verdict costs about as much as deciding one target."""
+
+
+@dataclass(slots=True)
+class Planning:
+    """One plan, made in slices: ``step`` until it says that all is decided, then read ``plan``."""
+
+    world: World
+    now: float
+    book: Book
+    curves: Curves
+    roster: Roster
+    lag: Lag
+    askers: Askers
+    pools: PoolOutcome = field(default_factory=PoolOutcome)
+    _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
+    """By the policy that they name."""
+    _left_out: dict[Key, str] = field(default_factory=dict)
+    """Policies of which an event that is near could not be summed."""
+    _plans: dict[TargetKey, TargetPlan] = field(default_factory=dict)
+    _verdicts: dict[Key, Verdict] = field(default_factory=dict)
+    _steps: list[tuple[int, Step]] = field(default_factory=list)
+    _work: Iterator[None] = field(init=False)
+    _complete: bool = False
+    _superseded: bool = False
+
+    def __post_init__(self) -> None:
+        self._work = self._decide_all()
+        for override in self.world.overrides:
+            named = Key(override.key.namespace, override.policy)
+            self._overrides[named] = (*self._overrides.get(named, ()), override)
+        for key, one in self.book.left_out.items():
+            occurrence = verdict.current_occurrence(one.occurrences, self.now)
+            if occurrence is not None and occurrence.start - WATCH <= self.now:
+                policy = Key(key.namespace, one.announcement.policy)
+                self._left_out[policy] = f"LiveEvent {key.name} cannot be planned: {one.message}"
+
+    def step(self, count: int) -> bool:
+        """Decide up to ``count`` more targets, at least one; whether all is decided now."""
+        if self._superseded:
+            raise RuntimeError("another plan was begun on the same sums: this one cannot be completed")
+        if not self._complete:
+            done = sum(1 for _ in islice(self._work, max(count, 1)))
+            self._complete = done < max(count, 1)
+        return self._complete
+
+    @property
+    def plan(self) -> Plan:
+        """All that was decided."""
+        if not self._complete:
+            raise RuntimeError("not all targets are decided yet: step() says when they are")
+        self._steps.sort(key=lambda one: (one[0], one[1].policy, one[1].target))
+        times = (*(p.next_at for p in self._plans.values()), *(v.next_at for v in self.pools.views.values()))
+        upcoming = [at for at in times if at is not None]
+        steps = tuple([step for _, step in self._steps])
+        return Plan(self.now, self._plans, self._verdicts, steps, min(upcoming, default=None), self.pools.views)
+
+    def supersede(self) -> None:
+        """The sums are about to move: what is not decided by now cannot be decided any more."""
+        self._superseded = not self._complete
+
+    def ask_pools(self, planner: PoolPlanner) -> None:
+        """Plan the pools, for the targets on them. What raises in one pool leaves the others planned."""
+        asking = list(self._asking())
+        outcome = attempt(lambda: planner.of(self.world, asking, self.now))
+        if isinstance(outcome, Failure):
+            names = sorted(self.world.pools.keys() | {one.policy.pool for one in asking if one.policy.pool})
+            alone = [self._ask_pool(name, [one for one in asking if one.policy.pool == name]) for name in names]
+            outcome = PoolOutcome(
+                dict(chain.from_iterable(one.views.items() for one in alone)),
+                dict(chain.from_iterable(one.limits.items() for one in alone)),
+                dict(chain.from_iterable(one.refusals.items() for one in alone)),
+            )
+        self.pools = outcome
+
+    def _ask_pool(self, name: str, asking: list[PoolTarget]) -> PoolOutcome:
+        """Plan one pool by itself; while it cannot be planned, its targets may have no more than they have."""
+        pools = {name: self.world.pools[name]} if name in self.world.pools else {}
+        outcome = attempt(lambda: PoolPlanner().of(replace(self.world, pools=pools), asking, self.now))
+        if not isinstance(outcome, Failure):
+            return outcome
+        message = f"pool {name}: {outcome.message}"
+        return PoolOutcome(limits={one.key: PoolLimit(one.rest, Reason.CANNOT_BE_PLANNED, message) for one in asking})
+
+    def _asking(self) -> Iterator[PoolTarget]:
+        for key, target in self.roster.driven.items():
+            policy = self.roster.policies[key[0]]
+            if policy.pool is None or target.lane is None:
+                continue
+            line = attempt(partial(self._boosted, policy, target))
+            if not isinstance(line, Failure):  # deciding the target fails for the same reason, and says so
+                yield PoolTarget(key, policy, target, self.world.observed.get(key, Observed()), line)
+
+    def _boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
+        return boosted(self.timeline(policy, target), self._spoken(policy, target), now=self.now)
+
+    def timeline(self, policy: Policy, target: TargetSpec) -> Timeline | None:
+        """A target's need and lead over time, without what overrides add; None when no event ever needs it."""
+        return self._timeline((policy.key, target.name), policy, self._start(policy, target))
+
+    def _timeline(self, key: TargetKey, policy: Policy, start: Start) -> Timeline | None:
+        if key in self.curves.failed:
+            raise NotPlannableError(self.curves.failed[key])
+        curve, settings = self.curves[key], self.world.settings
+        if curve.units is None:
+            return None
+        observed = self.world.observed.get(key, Observed())
+        rest = observed.loan.original if observed.loan else (observed.level or 0)
+        spare = observed.spare_units
+        return timeline(
+            policy=policy,
+            units=curve.units,
+            first=self.book.first,
+            cell=self.book.cell,
+            lag=self.lag,
+            start=start,
+            fixed=settings.reaction + settings.fail_over,
+            # What is up and free together does not change while units start on it; the owner's level is the safe guess.
+            machine_above=rest if spare is None else (observed.ready or 0) + spare,
+            shift=curve.shift,
+        )
+
+    def _start(self, policy: Policy, target: TargetSpec) -> Start:
+        samples = self.world.measured.get((policy.key, target.name), ())
+        return start_time(samples, target.lead, q=policy.quantile, rate=self.world.settings.creation_rate)
+
+    def _decide_all(self) -> Iterator[None]:
+        """Everything that is to be decided, in a fixed order; yields after each target and as much work on verdicts."""
+        for policy in self.roster.policies.values():
+            for target in policy.targets:
+                self._decide(policy, target)
+                yield
+            yield from self._judge(policy)
+        for missing in self.book.by_policy.keys() - self.roster.policies.keys():
+            yield from self._told(verdict.of_nobody(self.book, missing, self.now))
+        yield from self._told(verdict.of_left_out(self.book.left_out, self.now))
+
+    def _decide(self, policy: Policy, target: TargetSpec) -> None:
+        key = policy.key, target.name
+        decided = attempt(partial(self._planned_and_written, key, policy, target))
+        if isinstance(decided, Failure):
+            observed = self.world.observed.get(key, Observed())
+            self._plans[key] = not_planned(policy, target, observed, decided.message)
+            return
+        self._plans[key], step = decided
+        if step is not None:
+            self._steps.append(step)
+
+    def _planned_and_written(
+        self, key: TargetKey, policy: Policy, target: TargetSpec
+    ) -> tuple[TargetPlan, tuple[int, Step] | None]:
+        """A target's plan and the step that it asks for, with its stage."""
+        plan = self._planned(key, policy, target)
+        if plan.action is Action.NOTHING:
+            return plan, None
+        names: tuple[str, ...] = ()
+        if plan.action is Action.RAISE:
+            names = self.askers.who(self.book, policy.key, self.now, plan.until or self.now)
+        step = step_of(plan, names)
+        return plan, (STAGES.index(target.stage), step) if step is not None else None
+
+    def _planned(self, key: TargetKey, policy: Policy, target: TargetSpec) -> TargetPlan:
+        winner, observed = self.roster.winners.get(key), self.world.observed.get(key, Observed())
+        if winner is not None:
+            return not_ours(policy, target, winner)
+        why = self.roster.unusable.get(policy.key) or self.curves.failed.get(key)
+        if why is not None:
+            return not_planned(policy, target, observed, why)
+        start = self._start(policy, target)
+        pools = self.pools
+        say = Say(self._spoken(policy, target), pools.limits.get(key), pools.refusals.get(key, ()))
+        situation = Situation(
+            policy,
+            target,
+            observed,
+            _readings(self.world, policy, target),
+            start,
+            self._timeline(key, policy, start),
+            say,
+            self._left_out.get(policy.key, ""),
+        )
+        return decide(self.world.settings, self.world.stopped, situation, now=self.now)
+
+    def _spoken(self, policy: Policy, target: TargetSpec) -> tuple[Override, ...]:
+        """Overrides that name a target; a boost that is over counts as long as the hold of what it raised."""
+        naming = self._overrides.get(policy.key)
+        if not naming:
+            return ()
+        held = self.now - policy.release.hold - self.curves[policy.key, target.name].shift
+        mine = in_force(naming, policy.key, target.name, held)
+        return tuple(one for one in mine if self.now < one.until or one.action is OverrideAction.BOOST)
+
+    def _judge(self, policy: Policy) -> Iterator[None]:
+        """The verdicts on a policy's events."""
+        found = verdict.of_policy(self.world, self.book, self._plans, policy, self.now)
+        while (some := attempt(lambda: list(islice(found, VERDICTS)))) != []:
+            if isinstance(some, Failure):
+                missing = verdict.near_of(self.book, policy.key, self.now) - self._verdicts.keys()
+                some = list(verdict.of_unjudged(self.book, missing, some.message, self.now))
+            self._verdicts.update(some)
+            yield
+
+    def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
+        while some := list(islice(found, VERDICTS)):
+            self._verdicts.update(some)
+            yield
+
+
+def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading | None, ...]:
+    if not policy.signals:
+        return ()
+    carried = {signal for signal, _ in target.capacity}
+    return tuple(world.readings.get((policy.key, s.name)) for s in policy.signals if s.query and s.name in carried)
+
+
+def frozen(world: World) -> World:
+    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone."""
+    return replace(
+        world,
+        policies=dict(world.policies),
+        announcements={},
+        observed=dict(world.observed),
+        readings=dict(world.readings),
+        measured=dict(world.measured),
+        pools=dict(world.pools),
+    )
