@@ -276,6 +276,8 @@ def quantile(sums: Sums, *, q: float, correlation: float, background: float) -> 
     """
     median, deviation, variance = sums.cells
     total: NDArray[np.float64] = median + background
+    if math.isnan(q):
+        raise NotPlannableError("the quantile is no number")
     z = _NORMAL.inv_cdf(q)
     if z > 0.0 and deviation.any():
         total = total + z * np.sqrt((1.0 - correlation) * variance + correlation * deviation * deviation)

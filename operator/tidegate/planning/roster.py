@@ -62,7 +62,7 @@ def roster_of(policies: Mapping[Key, Policy]) -> Roster:
 
 def _reach(policy: Policy) -> float:
     """Hold and longest stage shift of a policy."""
-    reach = policy.release.hold + max([stage_shift(policy, t) for t in policy.targets], default=0.0)
-    if not 0.0 <= reach <= LONGEST_REACH:
+    reaches = [policy.release.hold, *(policy.release.hold + stage_shift(policy, t) for t in policy.targets)]
+    if not all(0.0 <= reach <= LONGEST_REACH for reach in reaches):
         raise NotPlannableError(f"hold and settle times together reach back further than {LONGEST_REACH:g} s")
-    return reach
+    return max(reaches)

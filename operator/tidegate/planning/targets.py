@@ -202,8 +202,8 @@ def _measured(
             since = reading.since if reading is not None else now
             blind = since if blind is None else min(blind, since)
             continue
-        undated = elapsed(now, reading.since, wait=spec.stale_after) == math.inf
-        if undated or not math.isfinite(reading.value) or reading.value < 0.0:
+        stale = elapsed(now, reading.since, wait=spec.stale_after) > spec.stale_after
+        if stale or not math.isfinite(reading.value) or reading.value < 0.0:
             blind = reading.since if blind is None else min(blind, reading.since)
             continue
         units = units_for(reading.value, capacity=carried[spec.name], headroom=target.headroom)
