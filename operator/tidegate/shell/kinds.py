@@ -107,7 +107,11 @@ class FewKinds:
         """Again now and then, each kind for itself."""
         while True:
             await asyncio.sleep(RELIST)
-            await self._list_each(self._kinds.values())  # the watch goes on; the next round tries again
+            await self.list_again()  # what failed is tried again by the next round; the watch goes on meanwhile
+
+    async def list_again(self) -> list[Exception]:
+        """List every kind once more; what failed was logged."""
+        return await self._list_each(self._kinds.values())
 
     async def expire_for_ever(self) -> None:
         """Let deleted objects go when their grace has ended, also while nothing else happens."""

@@ -1,0 +1,112 @@
+"""Of policies, overrides and pools each is listed for itself, and what the watch tells meanwhile counts more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from test_shell_deletions import override
+from test_shell_store import CORE, NOW, scaling_policy
+
+from tidegate.planning.model import Key
+from tidegate.ports import NotFoundError, RefusedError, UnavailableError
+from tidegate.shell.kinds import FewKinds
+from tidegate.shell.store import GRACE, WatchedStore
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Server:
+    objects: dict[str, list[Json]] = field(default_factory=dict)
+    troubles: dict[str, Exception] = field(default_factory=dict)
+    meanwhile: Callable[[], None] = lambda: None
+
+    async def items(self, path: str) -> list[Json]:
+        plural = path.rsplit("/", 1)[-1]
+        self.meanwhile()
+        if plural in self.troubles:
+            raise self.troubles[plural]
+        return self.objects.get(plural, [])
+
+
+class Shown:
+    """A publisher that only listens."""
+
+    def __init__(self) -> None:
+        self.seen_of: list[Key] = []
+
+    def seen(self, kind: str, key: Key, status: object) -> None:
+        self.seen_of.append(key)
+
+    def forget(self, kind: str, key: Key) -> None:
+        pass
+
+
+@dataclass
+class Stage:
+    server: Server = field(default_factory=Server)
+    at: float = NOW
+
+    def __post_init__(self) -> None:
+        self.store = WatchedStore(lambda: self.at)
+        self.store.events_synced = self.store.stop_synced = True
+        self.few = FewKinds(self.server, self.store, Shown(), None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("plural", ["scalingpolicies", "overrides", "capacitypools"])
+async def test_a_kind_that_cannot_be_listed_holds_no_other_up_and_nothing_counts_before_it_is(plural: str) -> None:
+    stage = Stage()
+    stage.server.objects = {"scalingpolicies": [scaling_policy()], "overrides": [override()]}
+    stage.server.troubles[plural] = RefusedError("403")
+    with pytest.raises(RefusedError):
+        await stage.few.list_first()
+    assert not stage.store.synced
+    assert (len(stage.store.policies()) == 1) is (plural != "scalingpolicies")
+    stage.server.troubles.clear()
+    await stage.few.list_first()
+    assert stage.store.synced
+
+
+async def test_a_kind_that_is_not_served_has_no_objects_but_policies_must_be() -> None:
+    stage = Stage()
+    stage.server.troubles = {"overrides": NotFoundError("404"), "capacitypools": NotFoundError("404")}
+    await stage.few.list_first()
+    assert stage.store.synced
+    other = Stage(Server(troubles={"scalingpolicies": NotFoundError("404")}))
+    with pytest.raises(NotFoundError):
+        await other.few.list_first()
+
+
+@pytest.mark.parametrize("trouble", [UnavailableError("503"), KeyError("no list")])
+async def test_later_lists_go_on_for_the_other_kinds(trouble: Exception) -> None:
+    stage = Stage()
+    await stage.few.list_first()
+    stage.server.troubles["scalingpolicies"] = trouble
+    stage.server.objects["overrides"] = [override()]
+    assert await stage.few.list_again() == [trouble]
+    assert len(stage.store.overrides()) == 1
+
+
+async def test_what_the_watch_tells_while_a_list_is_under_way_is_newer_than_the_list() -> None:
+    stage = Stage()
+    stage.server.objects["scalingpolicies"] = [scaling_policy()]
+    stage.server.meanwhile = lambda: stage.few.seen("ScalingPolicy", "MODIFIED", scaling_policy(2, mode="Observe"))
+    await stage.few.list_first()
+    assert stage.store.policies()[CORE].generation == 2
+
+
+async def test_what_a_list_lacks_is_deleted_with_its_grace_valid_or_not() -> None:
+    stage = Stage()
+    broken = scaling_policy(targets=[])
+    broken["metadata"]["name"] = "broken"
+    stage.server.objects["scalingpolicies"] = [scaling_policy(), broken]
+    await stage.few.list_first()
+    stage.server.objects.clear()
+    await stage.few.list_again()
+    assert len(stage.store.known("ScalingPolicy")) == 2
+    stage.at += GRACE
+    stage.store.expire()
+    assert stage.store.known("ScalingPolicy") == frozenset()
