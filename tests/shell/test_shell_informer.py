@@ -256,3 +256,18 @@ async def test_a_long_list_gives_the_loop_back_while_it_is_handled(ear: Pair, mo
         await asyncio.sleep(0)
     assert rounds > 100, "one turn for others between two objects"
     await heard.informer.stop()
+
+
+async def test_what_a_handler_did_not_take_is_told_again_by_the_next_list(ear: Pair) -> None:
+    """A change must not be lost because whoever heard of it failed once."""
+    server, heard = ear
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.synced)
+    heard.broken = {"a", "b"}
+    server.put("a")
+    server.drop("b")
+    await heard.until(lambda: heard.informer.handler_errors == 2)
+    heard.broken, heard.told = set(), []
+    server.forget()
+    await heard.until(lambda: len(heard.told) == 2)
+    assert sorted(heard.told) == [("DELETED", "b"), ("MODIFIED", "a")]

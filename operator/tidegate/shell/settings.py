@@ -59,6 +59,7 @@ class Settings:
     """A schedule for a sped-up clock, for demonstrations; the Lease stays on the real one. Default: the real clock."""
     status_writes_per_second: float = 20.0
     """What a stock controller is allowed; the API server took 270 a second on two cores."""
+    # Not by variables: nobody has needed others yet.
     look_slots: int = 32
     """Targets that are looked at at a time. At 10 ms a request that is 3,000 a second, far more than any cluster has;
     the number is for those that hang: a namespace holds an eighth, so that eight hang without anybody's notice."""
@@ -162,13 +163,6 @@ def _port(text: str) -> int:
     return port
 
 
-def _slots(text: str) -> int:
-    slots = int(text)
-    if not 1 <= slots <= 500:
-        raise ValueError(text)
-    return slots
-
-
 def _above(least: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = float(text)
@@ -208,18 +202,14 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
         _one_of("debug", "info", "warning", "error"),
         "debug, info, warning or error",
     ),
-    "TIDEGATE_LOOK_SLOTS": ("look_slots", _slots, "a number from 1 to 500, such as 32"),
     "TIDEGATE_NAMESPACES": ("namespaces", _namespaces, "names of namespaces, separated by commas; none for all"),
     "TIDEGATE_OPERATOR_NAMESPACE": ("operator_namespace", _namespace, "the name of a namespace"),
     "TIDEGATE_PLAN_CELL_SECONDS": ("plan.cell", _above(0), "seconds above 0, such as 15"),
     "TIDEGATE_PLAN_CREATION_RATE": ("plan.creation_rate", _above(0), "pods per second above 0, such as 20"),
     "TIDEGATE_PLAN_FAIL_OVER_SECONDS": ("plan.fail_over", _at_least_zero, "seconds of 0 or more, such as 15"),
     "TIDEGATE_PLAN_HORIZON_SECONDS": ("plan.horizon", _above(0), "seconds above 0, such as 86400"),
-    "TIDEGATE_POOL_SLOTS": ("pool_slots", _slots, "a number from 1 to 500, such as 2"),
     "TIDEGATE_PROMETHEUS_URL": ("prometheus_url", _url, "a URL such as http://prometheus.monitoring:9090"),
     "TIDEGATE_RECORDED_METRICS": ("recorded_metrics", _file, "a file with a recording"),
-    "TIDEGATE_SIGNAL_SLOTS": ("signal_slots", _slots, "a number from 1 to 500, such as 16"),
     "TIDEGATE_STATUS_WRITES_PER_SECOND": ("status_writes_per_second", _above(0), "a number above 0, such as 20"),
-    "TIDEGATE_WRITE_SLOTS": ("write_slots", _slots, "a number from 1 to 500, such as 32"),
 }
 """Variable → (field, how it is read, what would be right), sorted by name."""

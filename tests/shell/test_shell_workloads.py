@@ -1,0 +1,119 @@
+"""Changes of workloads: those of a status alone are told apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from test_shell_store import scaling_policy
+
+from tidegate.api.parse import parse_policy
+from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.server import running
+from tidegate.planning.model import Ref
+from tidegate.shell import workloads
+from tidegate.shell.tasks import TaskGroup
+from tidegate.shell.workloads import HPA, WorkloadWatch, spec_of
+from tidegate.targets.client import KubeClient
+from tidegate.targets.discovery import Discovery
+
+Json = dict[str, Any]
+DEPLOYMENT = ("apps/v1", "Deployment")
+ORDER = Ref(*DEPLOYMENT, "shop", "order")
+SCALER = Ref(*HPA, "shop", "order")
+
+
+def deployment(replicas: int = 2) -> Json:
+    labels = {"app": "order"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": "order", "namespace": "shop"}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def autoscaler(**changes: Any) -> Json:
+    spec = {"minReplicas": 2, "maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "order"}}
+    return {"metadata": {"name": "order", "namespace": "shop", "uid": "h"}, "spec": {**spec, **changes}}
+
+
+def test_of_an_autoscaler_bounds_and_aim_count_and_its_status_and_metrics_do_not() -> None:
+    before = spec_of(HPA, autoscaler())
+    busy = {**autoscaler(metrics=[{"type": "Resource"}]), "status": {"currentReplicas": 7}}
+    busy["metadata"] = {**busy["metadata"], "resourceVersion": "77", "annotations": {"a": "b"}}
+    assert spec_of(HPA, busy) == before
+    aim = {"kind": "Deployment", "name": "cart"}
+    for change in ({"minReplicas": 3}, {"maxReplicas": 8}, {"scaleTargetRef": aim}):
+        assert spec_of(HPA, autoscaler(**change)) != before
+
+
+def test_what_has_no_generation_always_counts_as_changed() -> None:
+    assert spec_of(("odd.example/v1", "Thing"), {"metadata": {"name": "x"}}) is None
+
+
+@dataclass
+class Stage:
+    cluster: EmbeddedCluster
+    group: TaskGroup
+    watch: WorkloadWatch
+    told: list[tuple[Ref, bool]] = field(default_factory=list)
+
+    def know(self) -> None:
+        self.watch.know([parse_policy(scaling_policy())], [])
+
+
+async def until(holds: Callable[[], object]) -> None:
+    while not holds():  # noqa: ASYNC110  the test's own limit ends it
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    cluster = EmbeddedCluster()
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    loop = asyncio.get_running_loop()
+    group = TaskGroup(clock=loop.time, later=loop.call_later, on_restart=lambda name: None)
+    async with running(cluster) as url:
+        client = await KubeClient.connect(url=url)
+        made = Stage(cluster, group, None)  # type: ignore[arg-type]
+        made.watch = WorkloadWatch(
+            client,
+            Discovery(client),
+            None,
+            group=group,
+            on_change=lambda ref, spec: made.told.append((ref, spec)),
+            on_watch=lambda name, age: None,
+        )
+        yield made
+        await group.stop()
+        await client.close()
+
+
+async def test_a_change_of_the_spec_is_told_as_one_and_a_change_of_the_status_is_not(stage: Stage) -> None:
+    stage.cluster.create(deployment())
+    stage.know()
+    await until(lambda: stage.told and stage.told[0] == (ORDER, True))  # seen for the first time
+    stage.told.clear()
+    stage.cluster.patch("apps/v1", "Deployment", "order", {"spec": {"replicas": 3}}, namespace="shop")
+    await until(lambda: (ORDER, True) in stage.told)
+    await until(lambda: (ORDER, False) in stage.told)  # its pods start
+
+
+async def test_a_kind_that_was_not_served_is_looked_for_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "ASKED_AGAIN", 0.0)
+    found, asked = stage.watch._discovery.find, 0
+
+    async def find(api_version: str, kind: str) -> Any:
+        nonlocal asked
+        asked += 1
+        return None if asked <= 2 else await found(api_version, kind)  # the first try of both kinds
+
+    monkeypatch.setattr(stage.watch._discovery, "find", find)
+    stage.cluster.create(deployment())
+    stage.know()
+    await until(lambda: asked == 2)
+    assert not stage.told
+    stage.know()
+    await until(lambda: stage.told)
