@@ -226,7 +226,7 @@ class Api:
             raise LaterError(f"GET {path}: later")
         return copy.deepcopy(self.lists[what])
 
-    async def pages(self, path: str, params: object = None) -> AsyncGenerator[Json, None]:
+    async def pages(self, path: str, size: int, params: object = None) -> AsyncGenerator[Json, None]:
         yield {"items": copy.deepcopy(self.lists[path.rpartition("/")[2]])}
 
 

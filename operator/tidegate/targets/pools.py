@@ -28,6 +28,8 @@ RULES = (Rule("", ("nodes", "pods"), ("list",), Where.CLUSTER), *jobs.RULES)
 _ENDED = ("Succeeded", "Failed")
 ON_NODES = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 """Field selector of the pods that count."""
+PAGE = 250
+"""Pods, or nodes, of one page: about 20 ms to parse."""
 _HASH = "pod-template-hash"
 """Label by which the ReplicaSet of a Deployment tells its pods: the end of its own name."""
 
@@ -95,7 +97,7 @@ class KubePools:
 
     async def _pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[list[Json]]:
         """A list in pages, of which none is kept; after each of them others get their turn."""
-        async for page in self._client.pages(path, params=params):
+        async for page in self._client.pages(path, size=PAGE, params=params):
             yield maps(page.get("items"))
             await asyncio.sleep(0)
 
