@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench crds rbac docs format constraints venv \
+        test-policies test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench faults crds rbac docs format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -99,6 +99,9 @@ test-cluster-ground: .venv-stacks/.up-to-date ## The ground on that server: ever
 bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \
 	  $(BIN)/python bench/plan_scale.py --events $$events --workloads 500 $(ARGS) || exit 1; done
+
+faults: $(STAMP) ## Fault runs: the operator through random faults, judged; ARGS="--runs 200 --seed 1"
+	@$(BIN)/python tests/faults/run.py $(ARGS)
 
 crds: $(STAMP) ## Generate the CustomResourceDefinitions anew
 	$(BIN)/tidegate crds --write $(CRDS)

@@ -2,8 +2,10 @@
 
     python bench/plan_scale.py --events 60000 --workloads 500 [--output json]
 
-Prints seconds without parsing, seconds of parsing, peak memory of the process, and milliseconds for one changed event,
-beside the goals. Events are spread over the day with a rush in the evening, policies hold five workloads each.
+Prints, beside the goals: seconds without parsing, seconds of parsing, peak memory of the process; and of a plan after
+one changed event the milliseconds until the sums are up, the milliseconds in which all targets are decided, and the
+longest slice of any plan, the first included. All are CPU time of the process: a busy machine changes none of them by
+much. Events are spread over the day with a rush in the evening, policies hold five workloads each.
 """
 
 from __future__ import annotations
@@ -24,13 +26,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
 from tidegate.api.parse import parse_live_event, parse_policy
+from tidegate.planning.decision import Plan
 from tidegate.planning.model import Announcement, Key, Observed, Policy
-from tidegate.planning.plan import Planner
+from tidegate.planning.plan import Planner, Planning
 from tidegate.planning.world import World
 
 DAY = 86_400.0
 NOW = 1_794_240_000.0
-GOALS = {"seconds": 2.0, "parse_seconds": 6.0, "peak_rss_mib": 600.0, "one_changed_ms": 5.0}
+GOALS = {"seconds": 3.0, "parse_seconds": 6.0, "peak_rss_mib": 600.0, "longest_slice_ms": 20.0}
+SUMS_GOALS = {500: 5.0, 2000: 8.0}
+DECIDED_GOALS = {500: 100.0}
+"""Milliseconds, by number of workloads."""
+SLICE = 25
+"""Targets that are decided before the event loop may do something else."""
 HOURS = [1] * 8 + [2] * 10 + [6] * 5 + [3]
 
 
@@ -107,33 +115,54 @@ def measure(events: int, workloads: int) -> dict[str, float]:
     """One run; seconds, MiB and milliseconds."""
     policies: dict[Key, Policy] = {p.key: p for p in map(parse_policy, raw_policies(workloads))}
     raw = list(raw_events(events, len(policies)))
-    begin = time.perf_counter()
+    begin = time.process_time()
     announcements = parse(iter(raw))
-    parse_seconds = time.perf_counter() - begin
+    parse_seconds = time.process_time() - begin
     del raw  # the operator keeps no raw objects either
     gc.freeze()  # as the operator does after its first list
     observed = {(p.key, t.name): Observed(level=2, ready=2, desired=2) for p in policies.values() for t in p.targets}
     world = World(policies, announcements, observed)
     planner = Planner(world.settings)
-    begin = time.perf_counter()
-    plan = planner.plan(world, NOW)
-    seconds = time.perf_counter() - begin
-    changes = []
+    begin = time.process_time()
+    _, first = drive(planner.begin(world, NOW))
+    seconds = time.process_time() - begin
+    sums, decided, slices = [], [], first
     for number in range(0, events, max(1, events // 50)):
         key = Key(f"shop-{number % len(policies)}", f"show-{number}")
         old = announcements[key]
         announcements[key] = replace(old, expected=tuple((s, v * 1.5) for s, v in old.expected))
-        begin = time.perf_counter()
-        plan = planner.plan(world, NOW + 1, changed=frozenset([key]))
-        changes.append((time.perf_counter() - begin) * 1000)
-    assert len(plan.targets) == workloads
+        begin = time.process_time()
+        planning = planner.begin(world, NOW + 1 + number / events, changed=frozenset([key]))
+        sums.append((time.process_time() - begin) * 1000)
+        plan, steps = drive(planning)
+        decided.append(sum(steps))
+        slices += steps
+        assert len(plan.targets) == workloads
     return {
         "seconds": round(seconds, 3),
         "parse_seconds": round(parse_seconds, 3),
         "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "one_changed_ms": round(statistics.median(changes), 2),
-        "one_changed_worst_ms": round(max(changes), 2),
+        "sums_ms": round(statistics.median(sums), 2),
+        "sums_worst_ms": round(max(sums), 2),
+        "decided_ms": round(statistics.median(decided), 1),
+        "decided_worst_ms": round(max(decided), 1),
+        "longest_slice_ms": round(max(slices), 1),
     }
+
+
+def drive(planning: Planning) -> tuple[Plan, list[float]]:
+    """The plan, and the milliseconds of each of its slices."""
+    slices, done = [], False
+    while not done:
+        begin = time.process_time()
+        done = planning.step(SLICE)
+        slices.append((time.process_time() - begin) * 1000)
+        if planning.rebuilt:
+            gc.freeze()  # sums that are made from nothing stay for hours: looking through them again and again costs
+    begin = time.process_time()
+    plan = planning.plan
+    slices.append((time.process_time() - begin) * 1000)
+    return plan, slices
 
 
 def main() -> None:
@@ -146,8 +175,9 @@ def main() -> None:
     if args.output == "json":
         print(json.dumps(figures))
         return
+    goals = {**GOALS, "sums_ms": SUMS_GOALS.get(args.workloads), "decided_ms": DECIDED_GOALS.get(args.workloads)}
     for name, value in figures.items():
-        goal = f"   goal < {GOALS[name]:g}" if name in GOALS else ""
+        goal = f"   goal < {goals[name]:g}" if goals.get(name) is not None else ""
         print(f"{name:22} {value:10}{goal}")
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from tidegate.planning.model import Key, Observed, Reading, Ref
+from tidegate.planning.model import Announcement, Identity, Key, Observed, Policy, Reading, Ref
+from tidegate.planning.override import Override
 from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Notice, Pool, Promised
 
 Json = dict[str, Any]
@@ -72,6 +74,15 @@ class Manager:
     subresource: str = ""
 
 
+class FieldId(NamedTuple):
+    """One field of one object, by whichever served version it is written: what a loan is a loan of."""
+
+    object: Identity
+    uid: str
+    field: str
+    subresource: str
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a target's level is written: one integer field of one object."""
@@ -83,6 +94,11 @@ class Place:
     """JSON pointer in the written document: ``/spec/minReplicas`` or ``/spec/replicas``."""
     subresource: str = ""
     """``scale`` when the write goes through it."""
+
+    @property
+    def id(self) -> FieldId:
+        """The field, whichever version of the object is named."""
+        return FieldId(self.ref.identity, self.uid, self.field, self.subresource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +164,15 @@ class Pools(Protocol):
     async def see(self, pool: Pool) -> PoolSight:
         """Look at a pool. A member that could not be looked at is there with ``seen=False`` or left out; an error is
         for a pool of which nothing can be said.
+        """
+
+
+class Solver(Protocol):
+    """Makes timetables of pools, wherever there is time for it."""
+
+    async def solve(self, inputs: TimetableInputs) -> Timetabled:
+        """``planning.shift.plan.timetable`` of these inputs: equal inputs give equal answers. UnavailableError when it
+        was given up without an answer.
         """
 
 
@@ -284,14 +309,17 @@ class Store(Protocol):
     def synced(self) -> bool:
         """True when every first list is complete. Nothing may be returned or released before."""
 
-    def policies(self) -> Mapping[Key, Any]:
-        """Policies by key (``planning.model.Policy``)."""
+    def policies(self) -> Mapping[Key, Policy]:
+        """Policies by key: a snapshot."""
 
-    def announcements(self) -> Mapping[Key, Any]:
-        """Announcements by key (``planning.model.Announcement``)."""
+    def announcements(self) -> Mapping[Key, Announcement]:
+        """Announcements by key: the live mapping, which moves between two turns of the event loop."""
 
-    def take_changes(self) -> frozenset[Key]:
-        """Keys of announcements that changed since the last call."""
+    def changes(self) -> frozenset[Key]:
+        """Keys of announcements that changed and were not acknowledged."""
+
+    def acknowledge(self, changes: frozenset[Key]) -> None:
+        """These changes are planned: a change that came since is told again."""
 
     def stopped(self) -> bool:
         """The durable stop is set."""
@@ -299,11 +327,11 @@ class Store(Protocol):
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""
 
-    def pools(self) -> Mapping[str, Any]:
-        """Pools by name (``planning.shift.model.Pool``)."""
+    def pools(self) -> Mapping[str, Pool]:
+        """Pools by name: a snapshot."""
 
     def unusable_pools(self) -> frozenset[str]:
         """Pools that are there but cannot be understood, and were never understood by this process."""
 
-    def overrides(self) -> tuple[Any, ...]:
-        """Every override (``planning.override.Override``), also those that are over."""
+    def overrides(self) -> tuple[Override, ...]:
+        """Every override, also those that are over."""

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from worlds import NS
 
-from tidegate.control.apply import Applier
-from tidegate.control.gather import Gatherer
-from tidegate.control.ledger import Ledger
 from tidegate.control.loop import Beat, Loop, LoopSettings
 from tidegate.planning.model import (
     MANAGER,
@@ -28,7 +25,7 @@ from tidegate.planning.model import (
 )
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
-from tidegate.ports import ConflictError, Held, Loan, Manager, NotFoundError, Place, Sight, UnavailableError
+from tidegate.ports import ConflictError, Held, Loan, Manager, NotFoundError, Place, Pools, Sight, UnavailableError
 
 
 class Killed(BaseException):
@@ -118,8 +115,7 @@ class FakeCluster:
         thing.advance(self.clock.now())
         if thing.trouble is not None:
             return Sight(Observed(level=thing.level, ready=thing.ready, trouble=thing.trouble), None)
-        seen = Observed(level=thing.level, ready=thing.ready, desired=thing.level, maximum=thing.maximum)
-        return Sight(seen, self.place(ref.name), self._held(thing))
+        return Sight(self._observed(thing), self.place(ref.name), self._held(thing))
 
     async def examine(self, ref: Ref) -> Sight:
         self.examined.append((self.clock.now(), ref.name))
@@ -137,21 +133,28 @@ class FakeCluster:
         return self._held(self._thing(place))
 
     async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        if self._thing(place).level != believed:
+            self._swap(place, believed, wanted)
+        self.faults.step(lambda: self._swap(place, believed, wanted))
+
+    def _swap(self, place: Place, believed: int, wanted: int) -> None:
         thing = self._thing(place)
         if thing.level != believed:
             raise ConflictError(f"{place.ref} is {thing.level}, not {believed}", manager=thing.manager)
-
-        def write() -> None:
-            self.level_writes.append((self.clock.now(), place.ref.name, believed, wanted))
-            thing.write(wanted, MANAGER, self.clock.now())
-
-        self.faults.step(write)
+        self.level_writes.append((self.clock.now(), place.ref.name, believed, wanted))
+        thing.write(wanted, MANAGER, self.clock.now())
 
     async def hand_back(self, place: Place, manager: Manager | None) -> None:
         thing = self._thing(place)
         if thing.manager not in (MANAGER, manager.name if manager else None):
+            self._hand_back(place, manager)
+        self.faults.step(lambda: self._hand_back(place, manager))
+
+    def _hand_back(self, place: Place, manager: Manager | None) -> None:
+        thing = self._thing(place)
+        if thing.manager not in (MANAGER, manager.name if manager else None):
             raise ConflictError("somebody else has it", manager=thing.manager)
-        self.faults.step(lambda: setattr(thing, "manager", manager.name if manager else None))
+        thing.manager = manager.name if manager else None
 
     # ---- ports.LoanBook
     async def list(self) -> Sequence[Loan]:
@@ -163,6 +166,9 @@ class FakeCluster:
 
     async def remove(self, loan: Loan) -> None:
         self.faults.step(lambda: self.loans.pop(loan.key, None) and None)
+
+    def _observed(self, thing: Thing) -> Observed:
+        return Observed(level=thing.level, ready=thing.ready, desired=thing.level, maximum=thing.maximum)
 
     def _held(self, thing: Thing) -> Held:
         return Held(thing.level, Manager(thing.manager, "Apply") if thing.manager else None)
@@ -180,7 +186,7 @@ class FakeStore:
 
     policy_map: dict[Key, Policy]
     events: dict[Key, Announcement]
-    changes: set[Key] = field(default_factory=set)
+    changed: set[Key] = field(default_factory=set)
     is_stopped: bool = False
     broken: frozenset[Key] = frozenset()
     synced: bool = True
@@ -195,15 +201,17 @@ class FakeStore:
 
     def put(self, event: Announcement) -> None:
         self.events[event.key] = event
-        self.changes.add(event.key)
+        self.changed.add(event.key)
 
     def delete(self, key: Key) -> None:
         del self.events[key]
-        self.changes.add(key)
+        self.changed.add(key)
 
-    def take_changes(self) -> frozenset[Key]:
-        taken, self.changes = frozenset(self.changes), set()
-        return taken
+    def changes(self) -> frozenset[Key]:
+        return frozenset(self.changed)
+
+    def acknowledge(self, changes: frozenset[Key]) -> None:
+        self.changed -= changes
 
     def stopped(self) -> bool:
         return self.is_stopped
@@ -244,19 +252,35 @@ def key_of(place: Place) -> Key:
     return Key(place.ref.namespace, f"{place.ref.name}-{place.uid}")
 
 
+@dataclass
+class Sink:
+    """Events, as they were told."""
+
+    told: list[tuple[Ref, str, str]] = field(default_factory=list)
+
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+        self.told.append((subject, reason, message))
+
+
 def operator(
-    cluster: FakeCluster, store: FakeStore, *, leader: Leader | None = None, metrics: NoMetrics | None = None
+    cluster: FakeCluster,
+    store: FakeStore,
+    *,
+    leader: Leader | None = None,
+    metrics: NoMetrics | None = None,
+    pools: Pools | None = None,
 ) -> Loop:
     """A fresh operator process: nothing but the cluster is remembered."""
-    leading = leader or Leader()
-    ledger = Ledger(cluster, cluster, cluster.clock, leading, key_of)
     return Loop(
         clock=cluster.clock,
         store=store,
-        gatherer=Gatherer(cluster, metrics or NoMetrics(), ledger, idle_seconds=60.0),
-        ledger=ledger,
-        leadership=leading,
-        applier=Applier(cluster, ledger, cluster.clock),
+        targets=cluster,
+        metrics=metrics or NoMetrics(),
+        book=cluster,
+        key_of=key_of,
+        leadership=leader or Leader(),
+        events=Sink(),
+        pools=pools,
         settings=LoopSettings(),
         plan_settings=PlanSettings(fail_over=0.0, reaction=0.0, creation_rate=1000.0),
     )
@@ -265,13 +289,13 @@ def operator(
 async def run_until(
     loop: Loop, clock: HandClock, until: float, *, each: Callable[[Beat], None] = lambda b: None
 ) -> None:
-    """Beat as ``Loop.run`` would, on the hand clock."""
+    """Turn as the process would, on the hand clock."""
     while clock.at < until:
-        beat = await loop.beat()
+        before = loop.fills
+        beat = await loop.turn()
         assert beat is not None
         each(beat)
         due = clock.at + 15.0
-        if beat.plan.next_at is not None:
-            due = min(due, beat.plan.next_at)
-        clock.at = min(max(due, clock.at + 0.1), until) if not loop.wake.is_set() else clock.at + 0.1
-        loop.wake.clear()
+        if beat.next_at is not None:
+            due = min(due, beat.next_at)
+        clock.at = min(max(due, clock.at + 0.1), until) if not beat.applied and loop.fills == before else clock.at + 0.1

@@ -66,7 +66,7 @@ async def test_what_blocks_is_in_the_verdict_while_it_lasts() -> None:
     assert blocked, said
     assert T0 <= blocked[0] <= T0 + 20.0, "starting takes 30 s at most"
     thing.evidence, thing.ready = (), 10
-    beat = await loop.beat()
+    beat = await loop.turn()
     assert beat is not None
     assert beat.plan.verdicts[SHOW].outcome is Outcome.READY
 
@@ -90,7 +90,7 @@ async def test_a_conflict_names_the_manager_and_the_object_that_holds_the_field(
     beat = None
     for _ in range(8):
         cluster.things["order"].write(2, "argocd", cluster.clock.now())
-        beat = await loop.beat()
+        beat = await loop.turn()
         cluster.clock.at += 1.0
     assert beat is not None
     verdict = beat.plan.verdicts[SHOW]

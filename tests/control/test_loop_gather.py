@@ -7,9 +7,9 @@ from dataclasses import replace
 from fakes import FakeCluster, FakeStore, HandClock, NoMetrics, Thing, operator, run_until
 from worlds import CORE, T0, event, policy, signal, target
 
+from tidegate.control.loop import Beat
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.planning.model import Freshness, Measured, Reading, Ref
-from tidegate.planning.reasons import Reason
 
 KEY = (CORE, "order")
 ORDER = Ref("apps/v1", "Deployment", "shop", "order")
@@ -27,7 +27,7 @@ async def test_a_target_far_from_any_step_is_looked_at_now_and_then_only() -> No
     cluster, store = scene(start=T0 + 50_000.0)
     loop = operator(cluster, store)
     looks: list[float] = []
-    await run_until(loop, cluster.clock, T0, each=lambda b: looks.append(loop.gatherer.sights[KEY].at))
+    await run_until(loop, cluster.clock, T0, each=lambda b: looks.append(loop.looker.sights[KEY].at))
     assert len(looks) >= 20
     assert len(set(looks)) <= 6
 
@@ -35,12 +35,12 @@ async def test_a_target_far_from_any_step_is_looked_at_now_and_then_only() -> No
 async def test_a_target_that_a_watch_reports_is_looked_at_in_the_next_beat() -> None:
     cluster, store = scene(start=T0 + 50_000.0)
     loop = operator(cluster, store)
-    await loop.beat()
+    await loop.turn()
     cluster.clock.at += 1.0
     loop.touch(ORDER)
-    beat = await loop.beat()
+    beat = await loop.turn()
     assert beat is not None
-    assert loop.gatherer.sights[KEY].at == cluster.clock.at
+    assert loop.looker.sights[KEY].at == cluster.clock.at
 
 
 async def test_a_target_that_cannot_be_read_keeps_its_last_known_level() -> None:
@@ -48,10 +48,13 @@ async def test_a_target_that_cannot_be_read_keeps_its_last_known_level() -> None
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0 + 60.0)
     cluster.unreadable.add("order")
-    beat = await loop.beat()
-    assert beat is not None
-    plan = beat.plan.targets[KEY]
-    assert (plan.reason, plan.level, plan.current) == (Reason.UNREADABLE, 10, 10)
+    beats: list[Beat] = []
+    await run_until(loop, cluster.clock, T0 + 120.0, each=beats.append)
+    plan = beats[-1].plan.targets[KEY]
+    assert (plan.level, plan.current) == (10, 10)
+    seen = beats[-1].world.observed[KEY]
+    assert not seen.seen
+    assert "does not answer" in seen.note
     cluster.unreadable.clear()
     await run_until(loop, cluster.clock, T0 + 1500.0)
     assert (cluster.things["order"].level, cluster.loans) == (2, {})
@@ -63,7 +66,8 @@ async def test_a_bad_answer_keeps_the_last_good_value_and_its_age() -> None:
     loop = operator(cluster, store, metrics=metrics)
     await run_until(loop, cluster.clock, T0 + 10.0)
     metrics.answers.clear()
-    beat = await loop.beat()
+    cluster.clock.at += 5.0
+    beat = await loop.turn()
     assert beat is not None
     reading = beat.world.readings[CORE, "orders"]
     assert (reading.freshness, reading.value, reading.since) == (Freshness.UNREACHABLE, 700.0, T0 - 20.0)
@@ -74,16 +78,16 @@ async def test_a_signal_that_was_never_read_is_blind_since_it_was_first_asked_fo
     cluster, store = scene(signals=(signal(),))
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0 - 200.0)
-    first = loop.gatherer.readings[CORE, "orders"].since
+    first = loop.reader.readings[CORE, "orders"].since
     await run_until(loop, cluster.clock, T0 + 100.0)
-    assert loop.gatherer.readings[CORE, "orders"].since == first
+    assert loop.reader.readings[CORE, "orders"].since == first
 
 
 async def test_signals_of_a_policy_that_is_hours_from_its_event_are_not_read() -> None:
     cluster, store = scene(start=T0 + 50_000.0, signals=(signal(),))
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0)
-    assert loop.gatherer.readings == {}
+    assert loop.reader.readings == {}
 
 
 async def test_measured_demand_above_the_plan_is_written_at_the_next_beat() -> None:
@@ -91,8 +95,8 @@ async def test_measured_demand_above_the_plan_is_written_at_the_next_beat() -> N
     cluster, store = scene(signals=(signal(),))
     loop = operator(cluster, store, metrics=metrics)
     await run_until(loop, cluster.clock, T0 + 60.0)
-    metrics.answers["sum(orders)"] = Reading(Freshness.FRESH, 2500.0, cluster.clock.at)
-    await loop.beat()
+    metrics.answers["sum(orders)"] = Reading(Freshness.FRESH, 2500.0, cluster.clock.at + 30.0)
+    await run_until(loop, cluster.clock, T0 + 91.0)
     assert cluster.things["order"].level == 25
 
 

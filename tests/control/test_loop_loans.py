@@ -124,7 +124,7 @@ async def test_a_reapplied_original_is_overruled_at_once_and_returned_in_the_end
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0 + 60.0)
     cluster.things["order"].write(2, "helm", cluster.clock.now())
-    await loop.beat()
+    await loop.turn()
     assert cluster.things["order"].level == 10
     await run_until(loop, cluster.clock, T0 + 1200.0)
     returned(cluster)
@@ -136,7 +136,7 @@ async def test_a_tool_that_insists_wins_after_five_times_and_is_named() -> None:
     await run_until(loop, cluster.clock, T0 + 60.0)
     for _ in range(8):
         cluster.things["order"].write(2, "argocd", cluster.clock.now())
-        beat = await loop.beat()
+        beat = await loop.turn()
         cluster.clock.at += 1.0
     assert beat is not None
     seen = beat.plan.targets[CORE, "order"]
@@ -151,7 +151,7 @@ async def test_a_users_own_new_value_becomes_the_original() -> None:
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0 + 60.0)
     cluster.things["order"].write(5, "kubectl-edit", cluster.clock.now())
-    await loop.beat()
+    await loop.turn()
     assert cluster.things["order"].level == 10, "max(ours, theirs) while the loan runs"
     await run_until(loop, cluster.clock, T0 + 1200.0)
     returned(cluster, original=5, manager="kubectl-edit")
@@ -187,7 +187,7 @@ async def test_without_the_lease_nothing_is_written() -> None:
     assert cluster.level_writes == []
     assert cluster.loans == {}
     leader.leads, leader.epoch = True, 2
-    await loop.beat()
+    await loop.turn()
     assert cluster.things["order"].level == 10
 
 
@@ -198,7 +198,7 @@ async def test_the_durable_stop_is_obeyed_and_lifted() -> None:
     await run_until(loop, cluster.clock, T0)
     assert cluster.level_writes == []
     store.is_stopped = False
-    await loop.beat()
+    await loop.turn()
     assert cluster.things["order"].level == 10
 
 

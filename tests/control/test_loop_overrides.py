@@ -42,7 +42,7 @@ async def test_a_boost_multiplies_before_the_policys_max() -> None:
     store.override_list = [said(OverrideAction.BOOST, until=T0 + 300.0, percent=50)]
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0)
-    beat = await loop.beat()
+    beat = await loop.turn()
     assert beat is not None
     trail = [(j.reason, j.level) for j in beat.plan.targets[CORE, "order"].trail]
     assert (Reason.OVERRIDE_BOOST, 15) in trail
@@ -55,7 +55,7 @@ async def test_a_boost_says_by_whom_and_why() -> None:
     store.override_list = [said(OverrideAction.BOOST, until=T0 + 300.0, percent=30)]
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0 - 5.0)
-    beat = await loop.beat()
+    beat = await loop.turn()
     assert beat is not None
     message = next(j.message for j in beat.plan.targets[CORE, "order"].trail if j.reason is Reason.OVERRIDE_BOOST)
     assert message == "10 units x 130 % = 13: Override at-2358 by oncall@shop.example (viewers 1.4x plan)"
@@ -67,13 +67,13 @@ async def test_an_override_is_told_with_the_number_as_long_as_it_is_in_force() -
     store.override_list = [said(OverrideAction.BOOST, until=T0 + 300.0, percent=50)]
     loop = operator(cluster, store)
     await run_until(loop, cluster.clock, T0 + 60.0)
-    beat = await loop.beat()
+    beat = await loop.turn()
     assert beat is not None
     assert beat.plan.targets[CORE, "order"].overridden == (
         "Boost 50 % until 2026-11-09T16:05:00Z by oncall@shop.example: viewers 1.4x plan (Override at-2358)",
     )
     await run_until(loop, cluster.clock, T0 + 301.0)
-    beat = await loop.beat()
+    beat = await loop.turn()
     assert beat is not None
     assert beat.plan.targets[CORE, "order"].overridden == ()
 

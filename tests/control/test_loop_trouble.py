@@ -65,7 +65,7 @@ async def test_after_a_conflict_the_next_step_is_tried_at_its_time() -> None:
     await run_until(loop, cluster.clock, T0 + 10.0)
     for _ in range(8):
         cluster.things["order"].write(2, "argocd", cluster.clock.now())
-        await loop.beat()
+        await loop.turn()
         cluster.clock.at += 1.0
     assert cluster.things["order"].level == 2
     await run_until(loop, cluster.clock, T0 + 300.0)
@@ -125,7 +125,7 @@ async def test_a_quiet_hour_at_the_policys_min_is_a_few_hundred_beats() -> None:
 async def test_a_need_below_min_is_foreseen() -> None:
     cluster, store = scene()
     store.policy_map[CORE] = policy(target(minimum=30))
-    beat = await operator(cluster, store).beat()
+    beat = await operator(cluster, store).turn()
     assert beat is not None
     plan = beat.plan.targets[KEY]
     assert plan.next_level == 30

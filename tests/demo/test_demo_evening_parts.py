@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.chart import Box, Chart, Line, draw
 from tidegate.demo.evening import demand as evening
 from tidegate.demo.evening.notes import returned
@@ -37,6 +36,7 @@ from tidegate.demo.timeline import sentence
 from tidegate.demo.workloads import BENEATH
 from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.baselines import run_autoscaler
 from tidegate.simulation.score import score
 

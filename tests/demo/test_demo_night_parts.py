@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.night import demand as night
 from tidegate.demo.night.notes import notes
 from tidegate.demo.night.picture import picture
@@ -31,6 +30,7 @@ from tidegate.demo.prometheus import answering
 from tidegate.demo.recording import Decision
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.planning.model import Freshness
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.lanes import Held, LaneTrack
 from tidegate.simulation.score import Run, Track, Tracker
 

@@ -8,11 +8,12 @@ from worlds import CORE, T0, event, policy, target
 
 from tidegate.planning.decision import Action, Outcome, Plan
 from tidegate.planning.model import Key, Mode, Observed, Ref
-from tidegate.planning.plan import make_plan
+from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
 from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool
+from tidegate.planning.whole import plan_whole
 from tidegate.planning.world import PoolWorld, World
 
 UNIT = Resources(1000, 1024)
@@ -34,6 +35,11 @@ def seen(*, cores: int = 20, jobs: int = 10) -> PoolSeen:
     return PoolSeen(UNIT.times(cores), occupancy, members)
 
 
+def whole(world: World, now: float) -> Plan:
+    """The plan with its timetables."""
+    return plan_whole(Planner(world.settings), world, now)[1]
+
+
 def planned(
     now: float,
     *,
@@ -49,7 +55,7 @@ def planned(
     there = observed or Observed(level=2, ready=2, desired=2, unit=UNIT)
     worlds = {POOL: PoolWorld(on or pool(), cluster or seen())}
     show = event(level=level)
-    return make_plan(World({CORE: core}, {show.key: show}, {KEY: there}, pools=worlds), now)
+    return whole(World({CORE: core}, {show.key: show}, {KEY: there}, pools=worlds), now)
 
 
 def test_a_floor_rises_only_as_far_as_machines_are_seen_free() -> None:
@@ -79,13 +85,13 @@ def test_what_time_alone_brings_is_late_and_what_never_comes_is_blocked() -> Non
     assert str(never.object) == "CapacityPool/hangzhou-a"
 
 
-def test_a_pool_that_does_not_exist_blocks_and_takes_no_floor_away() -> None:
+def test_a_pool_that_does_not_exist_blocks_and_raises_nothing() -> None:
     core = policy(target(lane="trading"), pool="nowhere")
     show = event(level=1500.0)
     there = Observed(level=2, ready=2, desired=2, unit=UNIT)
     plan = make_plan(World({CORE: core}, {show.key: show}, {KEY: there}), T0 - 10.0)
     assert plan.verdicts[show.key].reason is Reason.POOL_MISSING
-    assert plan.targets[KEY].level == 15
+    assert plan.targets[KEY].level == 2
 
 
 def test_a_target_whose_size_nobody_knows_says_so() -> None:
@@ -131,7 +137,7 @@ def test_a_policy_that_names_a_lane_of_somebody_elses_members_moves_none_of_them
     show = event(level=1500.0)
     there = Observed(level=2, ready=2, desired=2, unit=UNIT)
     world = World({CORE: core}, {show.key: show}, {KEY: there}, pools={POOL: PoolWorld(pool(), seen())})
-    plan = make_plan(world, T0 - 10.0)
+    plan = whole(world, T0 - 10.0)
     assert plan.pools[POOL].plan.lendings == {}
     assert plan.targets[KEY].level == 2
 

@@ -6,14 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from pools import NS, cores, facts, job, lane, loader, need, pool
+from pools import CORE, NS, cores, facts, job, lane, loader, need, pool
 
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
-from tidegate.planning.shift.milp import Program
+from tidegate.planning.shift.milp import Effort, Program
 from tidegate.planning.shift.model import Drain, LaneUse, Mark, Pool, Promised, Work
 from tidegate.planning.shift.outcome import PoolPlan, Refusal
-from tidegate.planning.shift.plan import plan_pool
+from tidegate.planning.shift.plan import MEMBERS_MOST, NEEDS_MOST, plan_pool
 
 T0 = 1_794_240_000.0
 """2026-11-09T16:00:00Z."""
@@ -159,21 +159,21 @@ def test_a_shrunken_pool_refuses_only_what_it_cannot_carry() -> None:
 
 def test_a_solved_program_prints_nothing() -> None:
     code = (
-        "from tidegate.planning.shift.milp import Program\n"
-        "program = Program()\n"
+        "from tidegate.planning.shift.milp import Effort, Program\n"
+        "program = Program(Effort(1e9))\n"
         "x = program.variable(0, 5, cost=-1.0)\n"
         "program.row([(x, 2.0)], most=7.0)\n"
-        "assert program.solve(seconds=5.0).values[0] == 3.0\n"
+        "assert program.solve(gap=1e-6, nodes=10).values[0] == 3.0\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_a_program_without_an_answer_has_none() -> None:
-    program = Program()
+    program = Program(Effort(1e9))
     x = program.variable(0, 5)
     program.row([(x, 1.0)], least=6.0)
-    assert program.solve(seconds=5.0) is None
+    assert program.solve(gap=1e-6, nodes=10) is None
 
 
 def test_work_that_is_made_safe_now_and_then_loses_no_more_than_that_by_a_stop_hours_ahead() -> None:
@@ -187,3 +187,22 @@ def test_work_that_is_made_safe_now_and_then_loses_no_more_than_that_by_a_stop_h
     plan = plan_pool(quick(), replace(seen, members=(known,)), [asked], T0)
     assert plan.refusals == ()
     assert plan.granted("trading", T0 + 7200) == cores(1)
+
+
+def test_a_pool_with_more_work_than_is_planned_stops_none_of_it_and_names_the_bound() -> None:
+    works = loader(units=MEMBERS_MOST + 1)
+    seen = facts(cores(MEMBERS_MOST + 3), works)
+    plan = plan_pool(pool(), seen, [need("t", T0 + 3600.0, T0 + 7200.0, cores(5))], T0)
+    assert plan.lendings == {}
+    assert [step.amount for grant in plan.grants for step in grant.steps] == [cores(2)]
+    (refusal,) = plan.refusals
+    assert refusal.reason is Reason.POOL_TOO_LARGE
+    assert "The pool has 5001 pieces of work; of more than 5000 none is stopped." in refusal.message
+
+
+def test_of_more_needs_than_are_planned_those_that_begin_first_are_and_the_rest_says_so() -> None:
+    asked = [need(f"t{n}", T0 + n, T0 + 7200.0, CORE) for n in range(NEEDS_MOST + 2)]
+    plan = plan_pool(pool(), facts(cores(2000)), asked, T0)
+    assert {g.owner for g in plan.grants} == {n.owner for n in asked[:NEEDS_MOST]}
+    assert [r.reason for r in plan.refusals] == [Reason.POOL_TOO_LARGE] * 2
+    assert "has 1002 needs; the first 1000 are planned" in plan.refusals[0].message

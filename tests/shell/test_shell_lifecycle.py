@@ -231,11 +231,11 @@ async def test_a_loop_that_does_not_end_keeps_the_lease_for_its_duration(
 
     begun = asyncio.Event()
 
-    async def hangs(_loop: object) -> None:
+    async def hangs(_driver: object) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(type(runtime._works.loop), "beat", hangs)
+    monkeypatch.setattr("tidegate.shell.driver.Driver._decide", hangs)
     runtime._works.wake()
     await begun.wait()
     await runtime.stop()

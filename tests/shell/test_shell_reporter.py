@@ -63,7 +63,7 @@ def told(*verdicts: Verdict) -> Wall:
     for verdict in verdicts:
         plan = Plan(T0 - 600.0, {}, {SHOW: verdict}, (), None)
         world = World({}, store.announcements())
-        reporter.report(Beat(T0 - 600.0, world, plan, (), (), True, 0))
+        reporter.report(Beat(T0 - 600.0, world, plan, (), (), True, 0, None))
     return wall
 
 

@@ -10,8 +10,8 @@ import pytest
 from test_shell_reporter import READY, T0, Noon, Wall
 from test_shell_store import CORE, live_event, scaling_policy
 
-from tidegate.control.apply import Applied
 from tidegate.control.loop import Beat
+from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Plan
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.reasons import Reason
@@ -51,7 +51,7 @@ def stage(events: int) -> tuple[Showing, Board, WatchedStore, OwnMetrics]:
 
 def beat(store: WatchedStore, events: int, *applied: Applied) -> Beat:
     plan = Plan(T0 - 600.0, {}, {show(at): READY for at in range(events)}, (), None)
-    return Beat(T0 - 600.0, World({}, store.announcements()), plan, applied, (), True, 0)
+    return Beat(T0 - 600.0, World({}, store.announcements()), plan, applied, (), True, 0, None)
 
 
 async def test_others_get_their_turn_between_any_two_objects_and_may_change_the_store(

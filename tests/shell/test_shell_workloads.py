@@ -19,6 +19,7 @@ from tidegate.shell.tasks import TaskGroup
 from tidegate.shell.workloads import HPA, WorkloadWatch, spec_of
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery
+from tidegate.targets.shelf import Shelf
 
 Json = dict[str, Any]
 DEPLOYMENT = ("apps/v1", "Deployment")
@@ -85,6 +86,7 @@ async def stage() -> AsyncIterator[Stage]:
             group=group,
             on_change=lambda ref, spec: made.told.append((ref, spec)),
             on_watch=lambda name, age: None,
+            shelf=Shelf(age=lambda kind, scope: made.watch.age(kind, scope), now=lambda: 0.0),
         )
         yield made
         await group.stop()

@@ -14,11 +14,8 @@ from typing import Any
 from tidegate.api.crd import all_crds
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.api.walltime import to_rfc3339
-from tidegate.control.apply import Applied, Applier
-from tidegate.control.gather import Gatherer
-from tidegate.control.ledger import Ledger
 from tidegate.control.loop import Beat, Loop, LoopSettings
-from tidegate.control.pools import PoolKeeper
+from tidegate.control.wishes import Applied
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.server import Running, start
 from tidegate.metrics.recorded import RecordedSource
@@ -277,26 +274,25 @@ class Stage:
         if deaths is not None:
             deaths.around(client)
         targets = KubeTargets(client, lifetime=0.0)
-        book = KubeLoanBook(client, to_object=loan_to_object, from_object=loan_from_object)
-        ledger = Ledger(targets, book, self.clock, leading, loan_key)
-        metrics = RecordedSource({})
         loop = Loop(
             clock=self.clock,
             store=self.store,
-            gatherer=Gatherer(targets, metrics, ledger, idle_seconds=60.0),
-            ledger=ledger,
+            targets=targets,
+            metrics=RecordedSource({}),
+            book=KubeLoanBook(client, to_object=loan_to_object, from_object=loan_from_object),
+            key_of=loan_key,
             leadership=leading,
-            applier=Applier(targets, ledger, self.clock),
-            pools=PoolKeeper(KubePools(client, targets, now=self.clock.now), metrics, ledger, self.clock, self),
+            events=self,
+            pools=KubePools(client, targets, now=self.clock.now),
             settings=LoopSettings(),
             plan_settings=PlanSettings(fail_over=5.0, reaction=3.0, creation_rate=100.0),
         )
         return loop, client
 
     async def play(self, loop: Loop, until: float, *, step: float = 5.0) -> None:
-        """Let time pass with one operator, a beat each step."""
+        """Let time pass with one operator, a turn each step."""
         while self.clock.at < until:
-            beat = await loop.beat()
+            beat = await loop.turn()
             if beat is not None:
                 self.applied.extend(beat.applied)
                 self.beats.append(beat)

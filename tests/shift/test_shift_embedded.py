@@ -175,12 +175,12 @@ async def test_a_change_of_leader_makes_no_difference(stage: Stage, at: float) -
     first, client = await stage.operator(leader=old)
     await stage.play(first, start + at, step=10.0)
     second, other = await stage.operator()
-    await second.beat()
-    await first.beat()  # it does not know yet
+    await second.turn()
+    await first.turn()  # it does not know yet
     old.leads = False
     for _ in range(3):
-        await first.beat()
-        await second.beat()
+        await first.turn()
+        await second.turn()
     await stage.play(second, start + LENGTH + 420.0, step=10.0)
     await client.close()
     await other.close()

@@ -27,6 +27,7 @@ def explain(
     from tidegate.cli.world import instant, load
     from tidegate.planning.explain import shares
     from tidegate.planning.plan import Planner
+    from tidegate.planning.whole import plan_whole
 
     now = instant(at, default=time.time())
     given = load(files, namespace, now)
@@ -43,7 +44,7 @@ def explain(
         raise typer.Exit(1)
     chosen, spec = found[0]
     planner = Planner(given.world.settings)
-    decided = planner.plan(given.world, now).targets[chosen.key, spec.name]
+    decided = plan_whole(planner, given.world, now)[1].targets[chosen.key, spec.name]
     asked = shares(planner.book, chosen, spec, now)
     told: dict[str, Any] = {
         "at": _utc(now),

@@ -111,9 +111,9 @@ class _Person:
 
 async def _release(*, now: bool, namespace: list[str] | None, operator_namespace: str) -> dict[str, Any]:
     from tidegate.api.loan import loan_from_object, loan_to_object
-    from tidegate.control.clock import RealClock
     from tidegate.control.ledger import Ledger
-    from tidegate.ports import Loan, TidegateError, UnreadableLoan
+    from tidegate.ports import Loan, TidegateError
+    from tidegate.shell.clock import RealClock
     from tidegate.targets.client import KubeClient
     from tidegate.targets.loans import KubeLoanBook, loan_key
     from tidegate.targets.registry import KubeTargets
@@ -121,28 +121,26 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
     client = await KubeClient.connect()
     try:
         book = KubeLoanBook(client, namespace or None, to_object=loan_to_object, from_object=loan_from_object)
-        listed = await book.list()
-        loans = [loan for loan in listed if isinstance(loan, Loan)]
+        loans = [loan for loan in await book.list() if isinstance(loan, Loan)]
         live = [str(loan.place.ref) for loan in loans if loan.until > time.time()]
         if live and not now:
             return {"refused": True, "live": live, "returned": [], "failed": {}}
         await _stop(client, operator_namespace)
         if loans:
-            await asyncio.sleep(OBEY)
-            listed = await book.list()
-            loans = [loan for loan in listed if isinstance(loan, Loan)]
+            await asyncio.sleep(OBEY)  # writes that were under way have ended by then, and are among the loans
+            loans = [loan for loan in await book.list() if isinstance(loan, Loan)]
         epoch = max((loan.epoch for loan in loans), default=0)
         ledger = Ledger(KubeTargets(client), book, RealClock(), _Person(epoch), loan_key)
-        ledger.loans = {loan.key: loan for loan in loans}
+        await ledger.load()
         returned, failed = [], {}
-        for loan in loans:
+        for loan in list(ledger.loans.values()):
             name = f"{loan.key.namespace}/{loan.place.ref} {loan.place.field} to {loan.original}"
             try:
                 await ledger.give_back(loan)
                 returned.append(name)
             except TidegateError as error:
                 failed[name] = str(error)
-        failed |= {str(loan.key): loan.note for loan in listed if isinstance(loan, UnreadableLoan)}
+        failed |= {str(one.key): one.note for one in ledger.unreadable.values()}
         return {"refused": False, "live": live, "returned": returned, "failed": failed}
     finally:
         await client.close()

@@ -74,7 +74,7 @@ def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
 
 async def _read(namespace: str | None, now: float) -> Given:
     from tidegate.api.loan import loan_from_object, loan_to_object
-    from tidegate.control.ledger import state_of
+    from tidegate.control.drift import state_of
     from tidegate.targets.client import KubeClient
     from tidegate.targets.loans import KubeLoanBook
     from tidegate.targets.registry import KubeTargets
@@ -97,7 +97,7 @@ async def _read(namespace: str | None, now: float) -> Given:
             client, [namespace] if namespace else None, to_object=loan_to_object, from_object=loan_from_object
         )
         listed = [loan for loan in await book.list() if isinstance(loan, Loan)]
-        loans = {(loan.policy, loan.target): state_of(loan) for loan in listed}
+        loans = {(loan.policy, loan.target): state_of(loan, now) for loan in listed}
         targets, observed = KubeTargets(client), {}
         for key, policy in given.world.policies.items():
             for target in policy.targets:

@@ -8,79 +8,62 @@ and of a return:
 
     compare-and-swap to the original  ->  ownership handed back  ->  read back  ->  Loan removed
 
-A value that is neither the original nor ours is somebody's new intent and becomes the original. The original itself
-coming back means that a tool re-applied it: it is overruled a few times (``ASSERTIONS``), then left alone and said.
+What was seen of a field counts only if it was asked after our last write of that field was read back: older knowledge
+settles nothing (``is_current``). A write without an answer may have happened, so that after it the field is unknown
+until somebody has asked anew.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
-from tidegate.planning.model import MANAGER, Key, LoanState
+from tidegate.control.drift import (
+    Drift,
+    Terms,
+    aiming,
+    dated,
+    drift,
+    learned,
+    manager_name,
+    on_terms,
+    other_than_us,
+)
+from tidegate.planning.model import Key
 from tidegate.ports import (
     Clock,
     ConflictError,
-    HandOverNote,
+    FieldId,
     Held,
     Leadership,
     Loan,
     LoanBook,
-    Manager,
     NotFoundError,
     Place,
     RefusedError,
     Targets,
     UnavailableError,
+    UnreadableLoan,
 )
-
-ASSERTIONS = 5
-"""Times that a re-applied original is overruled within ``ASSERTION_WINDOW``."""
-ASSERTION_WINDOW = 600.0
-"""Seconds."""
-WRITE_WITHIN = 4.0
-"""Real seconds for one write, retries included."""
-WANTED_BY_MOST = 16
-"""Names that a loan lists; the rest is counted."""
-
-
-class Drift(Enum):
-    """What became of a borrowed field since we last looked."""
-
-    OURS = "Ours"
-    REAPPLIED = "Reapplied"
-    NEW_INTENT = "NewIntent"
 
 
 class NotLeadingError(UnavailableError):
-    """We may not write now: the Lease was not renewed in time."""
+    """We may not write now: the Lease was not renewed in time, or another has led since."""
+
+
+class UnreadableLoanError(RefusedError):
+    """The field's Loan is there and cannot be understood: its original would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a loan is for, beside its level."""
+class Known:
+    """A field as we last read it back after a write."""
 
-    policy: Key
-    target: str
-    until: float
-    wanted_by: tuple[str, ...]
-    hand_over: HandOverNote | None = None
-
-
-def state_of(loan: Loan) -> LoanState:
-    """The part of a loan that the planner needs."""
-    return LoanState(loan.original, loan.highest, loan.stepped_at, loan.started_at)
-
-
-def drift(loan: Loan, held: Held) -> Drift:
-    """Tell our own value from a re-applied original and from somebody's new intent."""
-    if held.value in (loan.verified, loan.pending):
-        return Drift.OURS
-    return Drift.REAPPLIED if held.value == loan.original else Drift.NEW_INTENT
+    held: Held
+    asked: int
+    """When that was asked, in the ledger's own order."""
 
 
 @dataclass(slots=True)
@@ -92,171 +75,302 @@ class Ledger:
     clock: Clock
     leadership: Leadership
     key_of: Callable[[Place], Key]
-    """The one name of the loan of a field."""
-    loans: dict[Key, Loan] = field(default_factory=dict)
+    """The name of a new loan of a field."""
+    loans: dict[FieldId, Loan] = field(default_factory=dict)
+    """As we believe them to be."""
+    unreadable: dict[Key, UnreadableLoan] = field(default_factory=dict)
+    surplus: list[Loan] = field(default_factory=list)
+    """Second loans of one field, taken by the names of two of its object's versions: to be removed, and no more."""
     writes: int = 0
     """Level writes made, for the figures."""
-    _asserted: dict[Key, deque[float]] = field(default_factory=dict)
+    epoch: int | None = None
+    """Of the leadership for which the loans were loaded; None: they must be loaded before anything is written."""
+    _stored: dict[FieldId, Loan] = field(default_factory=dict)
+    """As the server surely has them."""
+    _known: dict[FieldId, Known] = field(default_factory=dict)
+    _peaks: dict[FieldId, int] = field(default_factory=dict)
+    """The highest level that a field had since its pool was last looked at: so many pods may still be there."""
+    _unknown_since: dict[FieldId, int] = field(default_factory=dict)
+    """Fields whose last write got no answer, by when that was given up."""
+    _order: int = 0
+    _loaded_at: int = 0
+
+    # ---- order of knowledge
+
+    def tick(self) -> int:
+        """The next number in the order of questions and answers."""
+        self._order += 1
+        return self._order
+
+    def is_current(self, place: Place, *, asked: int, version: int) -> bool:
+        """Whether what was asked then (or bears that version) tells of the field as it is after our last write."""
+        since = max(self._unknown_since.get(place.id, 0), self._loaded_at if place.id in self.loans else 0)
+        if asked <= since and since > 0:  # what a watch brought was never asked for, and is told by its version
+            return False
+        known = self._known.get(place.id)
+        return known is None or asked > known.asked or 0 < known.held.version <= version
+
+    def latest(self, place: Place) -> Held | None:
+        """The field as last read back, if its last write was answered."""
+        known = self._known.get(place.id)
+        return known.held if known is not None and place.id not in self._unknown_since else None
+
+    def peak(self, place: Place, *, asked: int) -> int:
+        """The highest level that a field may have had since its pool was looked at; 0 when that look tells."""
+        known, lost = self._known.get(place.id), self._unknown_since.get(place.id, 0)
+        if asked > max(known.asked if known is not None else 0, lost):
+            self._peaks.pop(place.id, None)
+        return self._peaks.get(place.id, 0)
+
+    def asked_anew(self, place: Place, asked: int) -> None:
+        """The field was looked at: a write that got no answer before that is no question any more."""
+        if self._unknown_since.get(place.id, math.inf) < asked:
+            del self._unknown_since[place.id]
+
+    def learn(self, place: Place, held: Held) -> Drift | None:
+        """Take in what a field was seen to hold, of current knowledge only; None where nothing is borrowed."""
+        loan = self.loans.get(place.id)
+        if loan is None:
+            return None
+        self.loans[place.id], found = learned(loan, held)
+        return found
+
+    def bound(self, now: float) -> None:
+        """Bound the instants of all loans by now: a clock that was ahead has written some of them."""
+        for one, loan in self.loans.items():
+            if (past := dated(loan, now)) != loan:
+                self.loans[one] = past
+
+    # ---- what there is
 
     async def load(self) -> None:
-        """Read all loans, also those of a former life of the operator."""
-        self.loans = {loan.key: loan for loan in await self.book.list() if isinstance(loan, Loan)}
+        """Read all loans, also those of a former life of the operator. No write may be under way."""
+        epoch, asked = self.leadership.epoch, self.tick()
+        found = await self.book.list()
+        self.unreadable = {one.key: one for one in found if isinstance(one, UnreadableLoan)}
+        loans: dict[FieldId, Loan] = {}
+        self.surplus = []
+        # Of two loans of one field the older one knows the owner's value.
+        for loan in sorted((one for one in found if isinstance(one, Loan)), key=lambda one: (one.started_at, one.key)):
+            if loan.place.id in loans:
+                self.surplus.append(loan)
+                loans[loan.place.id] = _joined(loans[loan.place.id], loan)
+            else:
+                loans[loan.place.id] = loan
+        self.loans, self._stored = loans, dict(loans)
+        self._loaded_at, self.epoch = asked, epoch
+        self._unknown_since.clear()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the loans are those of the leadership that we have now."""
+        return self.epoch is not None and self.epoch == self.leadership.epoch
+
+    def unload(self) -> None:
+        """Read all loans again before anything is written: they may be changed from outside."""
+        self.epoch = None
 
     def of(self, place: Place) -> Loan | None:
         """The loan of a field."""
-        return self.loans.get(self.key_of(place))
+        return self.loans.get(place.id)
 
     def of_target(self, policy: Key, target: str) -> list[Loan]:
         """Loans taken for a target, wherever they lie."""
         return [loan for loan in self.loans.values() if (loan.policy, loan.target) == (policy, target)]
 
-    async def settle(self, loan: Loan, held: Held) -> tuple[Loan, Drift]:
-        """Bring a loan in line with what its field holds, after a crash or somebody's change."""
-        found = drift(loan, held)
-        if found is Drift.NEW_INTENT:
-            loan = await self._save(replace(loan, original=held.value, former=_other(held)))
-        elif found is Drift.OURS and held.value != loan.verified:
-            loan = await self._save(replace(loan, verified=held.value))
-        return loan, found
+    def unreadable_of(self, place: Place) -> UnreadableLoan | None:
+        """The loan of a field that is there and cannot be understood."""
+        if not self.unreadable:
+            return None
+        named = self.unreadable.get(self.key_of(place))
+        alike = (one for one in self.unreadable.values() if one.ref and one.ref.identity == place.ref.identity)
+        return named or next(alike, None)
 
-    def may_assert(self, loan: Loan) -> bool:
-        """Whether a re-applied original may be overruled once more."""
-        recent = self._asserted.get(loan.key, deque())
-        horizon = self.clock.now() - ASSERTION_WINDOW
-        return sum(at > horizon for at in recent) < ASSERTIONS
+    def unsaved(self) -> list[Loan]:
+        """Loans that say more than the server was told."""
+        return [loan for one, loan in self.loans.items() if self._stored.get(one) != loan]
 
-    def forgive(self, key: Key) -> None:
-        """Count assertions of a loan anew: its next step has come."""
-        self._asserted.pop(key, None)
+    # ---- writes
 
-    async def move(self, place: Place, *, held: Held, level: int, wish: Wish) -> Loan:
+    async def move(self, place: Place, *, held: Held, level: int, terms: Terms) -> Loan:
         """Borrow a field, or move a borrowed one: returns the loan with the level verified.
 
-        ConflictError when the field was not as believed; the loan then says what was meant, and nothing was written.
+        ``held`` is what the field is believed to hold. ConflictError when it does not: the loan then says what was
+        meant, and nothing was written.
         """
-        now, known = self.clock.now(), self.of(place)
+        known = self.of(place)
         fresh = known is None
-        loan = self._begun(place, held, level, wish) if known is None else known
-        loan = replace(self._wished(loan, wish), pending=level, highest=max(loan.highest, level), stepped_at=now)
-        asserting = loan.verified == level and held.value == loan.original  # ours was there, and is so no more
-        loan = await self._save(loan)
+        loan = self._begun(place, held, level, terms) if known is None else learned(known, held)[0]
+        loan = await self._save(aiming(loan, level, terms, now=self.clock.now()))
         try:
             await self._swap(place, believed=held.value, wanted=level)
         except (ConflictError, RefusedError):
             if fresh:
                 await self._drop(loan)
             raise
-        if asserting:
-            self._asserted.setdefault(loan.key, deque(maxlen=2 * ASSERTIONS)).append(now)
-        back = await self.targets.held(place)
+        back = await self._read_back(place)
         if back.value != level:
-            raise ConflictError(f"{place.ref} shows {back.value} right after {level} was written", _name(back))
+            raise ConflictError(f"{place.ref} shows {back.value} right after {level} was written", _owner(back))
         return await self._save(replace(loan, verified=level))
 
-    async def record(self, place: Place, *, held: Held, wish: Wish) -> Loan:
+    async def record(self, place: Place, *, held: Held, terms: Terms) -> Loan:
         """Write down what a loan says beside its level; a new one begins with the level that is there."""
-        loan = self.of(place) or self._begun(place, held, held.value, wish)
-        return await self._save(self._wished(loan, wish))
+        known = self.of(place)
+        loan = self._begun(place, held, held.value, terms) if known is None else learned(known, held)[0]
+        return await self._save(on_terms(loan, terms))
 
-    def _begun(self, place: Place, held: Held, level: int, wish: Wish) -> Loan:
-        now = self.clock.now()
-        return Loan(
-            key=self.key_of(place),
-            place=place,
-            policy=wish.policy,
-            target=wish.target,
-            original=held.value,
-            former=_other(held),
-            verified=None,
-            pending=level,
-            highest=level,
-            started_at=now,
-            stepped_at=now,
-            until=wish.until,
-            epoch=self.leadership.epoch,
-        )
-
-    def _wished(self, loan: Loan, wish: Wish) -> Loan:
-        return replace(
-            loan,
-            until=wish.until,
-            policy=wish.policy,
-            target=wish.target,
-            wanted_by=(wish.wanted_by or loan.wanted_by)[:WANTED_BY_MOST],
-            hand_over=wish.hand_over or loan.hand_over,
-        )
+    async def store(self, loan: Loan) -> None:
+        """Write down what was learned of a loan."""
+        await self._save(self.loans.get(loan.place.id, loan))
 
     async def give_back(self, loan: Loan) -> None:
         """Restore the original, hand the field back to its former owner, read back, remove the loan.
 
         A field whose object is gone needs nothing; somebody's newer value is left as it is.
         """
+        place = loan.place
         try:
-            held = await self.targets.held(loan.place)
-            loan, found = await self.settle(loan, held)
-            if found is Drift.OURS and held.value != loan.original:
+            held = await self.look(place)
+            loan, _ = learned(loan, held)
+            if held.value != loan.original:
                 loan = await self._save(replace(loan, pending=loan.original))
-                await self._swap(loan.place, believed=held.value, wanted=loan.original)
-            with suppress(ConflictError):  # the field has another owner by now: there is nothing of ours to hand back
-                await self.targets.hand_back(loan.place, loan.former)
-            back = await self.targets.held(loan.place)
-            if back.value != loan.original and drift(loan, back) is Drift.OURS:
-                raise ConflictError(
-                    f"{loan.place.ref} shows {back.value}, not the original {loan.original}", _name(back)
-                )
+                await self._swap(place, believed=held.value, wanted=loan.original)
+            await self._hand_back(loan)
+            back = await self._read_back(place)
+            if back.value != loan.original and drift(loan, back) is not Drift.NEW_INTENT:
+                raise ConflictError(f"{place.ref} shows {back.value}, not the original {loan.original}", _owner(back))
         except NotFoundError:
             pass  # the object, or that incarnation of it, is gone: there is nothing to restore
         await self._drop(loan)
 
     async def let_go(self, loan: Loan) -> None:
         """End a loan and leave its value: the level lies elsewhere by now, this field is another's to drive."""
-        with suppress(NotFoundError, ConflictError):
-            await self.targets.hand_back(loan.place, loan.former)
+        with suppress(NotFoundError):
+            await self._hand_back(loan)
         await self._drop(loan)
+
+    async def remove_surplus(self, loan: Loan) -> None:
+        """Remove a second loan of one field: what it says stands in the first."""
+        self._demand_leadership()
+        await self.book.remove(loan)
+        self.surplus = [one for one in self.surplus if one.key != loan.key]
+
+    async def look(self, place: Place) -> Held:
+        """The field fresh from the server; settles a write that got no answer."""
+        asked = self.tick()
+        held = await self.targets.held(place)
+        self.asked_anew(place, asked)
+        return held
+
+    # ---- beneath
+
+    def _begun(self, place: Place, held: Held, level: int, terms: Terms) -> Loan:
+        if (bad := self.unreadable_of(place)) is not None:
+            raise UnreadableLoanError(f"Loan {bad.key} is there and cannot be understood: {bad.note}")
+        now = self.clock.now()
+        return Loan(
+            key=self.key_of(place),
+            place=place,
+            policy=terms.policy,
+            target=terms.target,
+            original=held.value,
+            former=other_than_us(held),
+            verified=None,
+            pending=level,
+            highest=level,
+            started_at=now,
+            stepped_at=now,
+            until=terms.until,
+            epoch=self.leadership.epoch,
+        )
 
     async def _swap(self, place: Place, *, believed: int, wanted: int) -> None:
         self._demand_leadership()
         self.writes += 1
-        await self._soon(self.targets.swap(place, believed=believed, wanted=wanted))
+        self._peaks[place.id] = max(self._peaks.get(place.id, 0), believed, wanted)
+        try:
+            await self.targets.swap(place, believed=believed, wanted=wanted)
+        except (RefusedError, NotFoundError):
+            raise
+        except BaseException:  # no answer, so that it may have happened; or the field is not as it was believed
+            self._lost(place)
+            raise
+
+    def _lost(self, place: Place) -> None:
+        """Nothing that was asked before now tells what the field holds."""
+        self._unknown_since[place.id] = self.tick()
+
+    async def _hand_back(self, loan: Loan) -> None:
+        self._demand_leadership()
+        with suppress(ConflictError):  # the field has another owner by now: there is nothing of ours to hand back
+            await self.targets.hand_back(loan.place, loan.former)
+
+    async def _read_back(self, place: Place) -> Held:
+        asked = self.tick()
+        try:
+            held = await self.targets.held(place)
+        except BaseException:  # written, and not read back: unknown until somebody has asked
+            self._lost(place)
+            raise
+        self._known[place.id] = Known(held, asked)
+        self._unknown_since.pop(place.id, None)
+        return held
 
     async def _save(self, loan: Loan) -> Loan:
-        self._demand_leadership()
-        loan = replace(loan, epoch=self.leadership.epoch)
-        await self._soon(self.book.save(loan, fresh=loan.key not in self.loans))
-        self.loans[loan.key] = loan
+        epoch = self._demand_leadership()
+        loan = replace(loan, epoch=epoch)
+        one = loan.place.id
+        before = self.loans.get(one)
+        # Without an answer it may have been written: it is believed to be there before it is sent, and nowhere lost.
+        self.loans[one] = loan
+        try:
+            await self.book.save(loan, fresh=before is None)
+        except (ConflictError, RefusedError) as error:
+            if before is None:
+                del self.loans[one]
+            else:
+                self.loans[one] = before
+            if isinstance(error, ConflictError):
+                self.unload()  # somebody else wrote it: read all of them anew
+            raise
+        if self.epoch == epoch:
+            self._stored[one] = loan
         return loan
 
     async def _drop(self, loan: Loan) -> None:
-        self._demand_leadership()
-        await self._soon(self.book.remove(loan))
-        self.loans.pop(loan.key, None)
-        self._asserted.pop(loan.key, None)
-
-    async def _soon(self, write: Awaitable[None]) -> None:
-        """A write, given up while the Lease is surely still ours: it may be taken 5 s after we may no longer write."""
+        epoch = self._demand_leadership()
         try:
-            async with asyncio.timeout(WRITE_WITHIN):
-                await write
-        except TimeoutError as error:
-            raise UnavailableError(f"no answer to a write within {WRITE_WITHIN:g} s") from error
+            await self.book.remove(loan)
+        except ConflictError:
+            self.unload()
+            raise
+        if self.epoch == epoch:
+            self.loans.pop(loan.place.id, None)
+            self._stored.pop(loan.place.id, None)
 
-    def _demand_leadership(self) -> None:
+    def _demand_leadership(self) -> int:
+        """The epoch for which we write; NotLeadingError when it is over, or its loans are not loaded."""
         if not self.leadership.may_write():
             raise NotLeadingError("the Lease was not renewed within the last 10 s: another leader may be writing")
+        if not self.loaded or self.epoch is None:
+            raise NotLeadingError("leadership has changed since: the loans must be read anew")
+        return self.epoch
 
 
-def wanted_by(names: Iterable[str]) -> tuple[str, ...]:
-    """Who asked, bounded: the first names and a count of the rest."""
-    every = tuple(names)
-    if len(every) <= WANTED_BY_MOST:
-        return every
-    return (*every[: WANTED_BY_MOST - 1], f"and {len(every) - WANTED_BY_MOST + 1} more")
+def _joined(first: Loan, second: Loan) -> Loan:
+    """One loan of two on the same field: the older one's original, and every level that either wrote."""
+    last = max(first, second, key=lambda one: one.stepped_at)
+    levels = (*first.levels, *second.levels, first.original, second.original, first.pending, second.pending)
+    return replace(
+        first,
+        verified=last.verified,
+        pending=last.pending,
+        highest=max(first.highest, second.highest),
+        stepped_at=last.stepped_at,
+        until=max(first.until, second.until),
+        levels=tuple(dict.fromkeys(one for one in levels if one != first.original)),
+    )
 
 
-def _other(held: Held) -> Manager | None:
-    """The field's owner unless it is us: after a crash our own entry must not become the one to hand back to."""
-    return held.manager if held.manager is not None and held.manager.name != MANAGER else None
-
-
-def _name(held: Held) -> str | None:
-    return held.manager.name if held.manager else None
+def _owner(held: Held) -> str | None:
+    return manager_name(held) if held.manager else None

@@ -1,32 +1,55 @@
-"""The loop: one beat gathers, decides, applies, and says what it did; then it sleeps until the next step is due.
+"""The loop: readers fill what is known, a decision takes what is there, writers carry out what it wants.
 
-It wakes at the plan's next instant, at a change that a watch reports, and at the latest after a beat. Everything it
-needs comes through ports; simulated time makes an evening of it pass in a test's second.
+Nothing in a decision waits. ``turn`` runs one round of each reader, the decision and all writes in a stated order, on
+any clock; the process runs the same rounds freely (``shell``). Both end at the same levels.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from tidegate.control.apply import Applied, Applier
-from tidegate.control.gather import Gatherer, TargetKey
+from tidegate.control.conflicts import Conflicts
+from tidegate.control.inline import InlineSolver
 from tidegate.control.ledger import Ledger
-from tidegate.control.pools import PoolKeeper
+from tidegate.control.loaner import LoanLoader
+from tidegate.control.looker import Look, Looker, TargetKey
+from tidegate.control.poollooker import PoolLooker
+from tidegate.control.poolwork import PoolWork, work_signals
+from tidegate.control.reader import Reader, SignalKey
+from tidegate.control.rounds import Round, run_once
+from tidegate.control.settling import Settling
 from tidegate.control.stopwatch import Stopwatch
+from tidegate.control.timetabler import Timetabler
+from tidegate.control.wishes import Applied, Kind, Wish, of_orphans, of_records, of_steps
+from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import Key, Observed, PlanSettings, Policy, Reading, Ref
+from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy, Ref, SignalSpec, Trouble
 from tidegate.planning.plan import Planner
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.world import World
-from tidegate.ports import Clock, Leadership, Loan, Store, TidegateError
+from tidegate.ports import (
+    Clock,
+    EventSink,
+    FieldId,
+    Leadership,
+    Loan,
+    LoanBook,
+    MetricsSource,
+    Place,
+    Pools,
+    Solver,
+    Store,
+    Targets,
+)
 
 log = logging.getLogger("tidegate.loop")
 
-SHORTEST_PAUSE = 0.1
-"""Real seconds between two beats, however many changes a watch reports."""
+SLICE = 50
+"""Targets that are decided before others get their turn: ten milliseconds."""
+ORPHAN_GRACE = 5.0
+"""Seconds for which a loan that nobody speaks for is left alone: replacing a policy deletes it and makes it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +57,7 @@ class LoopSettings:
     """How often the loop looks."""
 
     beat_seconds: float = 15.0
-    """At the latest after this many seconds the loop looks again."""
+    """At the latest after this many seconds the loop decides again, and looks at what is active."""
     idle_seconds: float = 60.0
     """A target far from any step is looked at this often."""
     active_ahead: float = 120.0
@@ -45,7 +68,7 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What one beat saw, decided and did."""
+    """What one decision saw and decided, and what was done since the one before."""
 
     now: float
     world: World
@@ -54,6 +77,8 @@ class Beat:
     loans: tuple[Loan, ...]
     leading: bool
     writes: int
+    next_at: float | None
+    """When time alone makes something due."""
 
 
 @dataclass(slots=True)
@@ -62,106 +87,239 @@ class Loop:
 
     clock: Clock
     store: Store
-    gatherer: Gatherer
-    ledger: Ledger
+    targets: Targets
+    metrics: MetricsSource
+    book: LoanBook
+    key_of: Callable[[Place], Key]
+    """The name of a new loan of a field."""
     leadership: Leadership
-    applier: Applier
-    pools: PoolKeeper | None = None
+    events: EventSink
+    pools: Pools | None = None
     """None: nobody looks at pools (an operator of some namespaces only)."""
+    solver: Solver = field(default_factory=InlineSolver)
     settings: LoopSettings = field(default_factory=LoopSettings)
     plan_settings: PlanSettings = field(default_factory=PlanSettings)
     on_beat: Callable[[Beat], None] = lambda beat: None
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    on_wake: Callable[[], None] = lambda: None
+    """Told whenever there is something new to decide on."""
+    fills: int = 0
+    """Rises with everything that a decision may depend on: who sleeps looks at it before."""
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    last_beat_at: float = 0.0
+    conflicts: Conflicts = field(default_factory=Conflicts)
+    ledger: Ledger = field(init=False)
+    looker: Looker = field(init=False)
+    reader: Reader = field(init=False)
+    loader: LoanLoader = field(init=False)
+    writer: Writer = field(init=False)
+    timetabler: Timetabler = field(init=False)
+    pool_looker: PoolLooker | None = None
+    pool_work: PoolWork | None = None
     _planner: Planner = field(init=False)
+    _settling: Settling = field(init=False)
+    last: Beat | None = None
+    """The last decision."""
     _plan: Plan | None = None
-    _touched: set[Ref] = field(default_factory=set)
-    _changed: frozenset[Key] | None = None
-    _loaded_epoch: int | None = None
+    _done: list[Applied] = field(default_factory=list)
+    _over_since: dict[FieldId, float] = field(default_factory=dict)
+    """Since when nobody speaks for a loan."""
 
     def __post_init__(self) -> None:
+        idle = self.settings.idle_seconds
+        self.ledger = ledger = Ledger(self.targets, self.book, self.clock, self.leadership, self.key_of)
+        self._settling = Settling(ledger, self.conflicts)
+        self.looker = Looker(self.targets, ledger, self.clock, idle, on_news=self.news, on_look=self._seen)
+        self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, on_news=self.news)
+        self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
+        self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self.news)
+        self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
+        if self.pools is not None:
+            self.pool_looker = PoolLooker(self.pools, ledger, self.clock, idle, on_news=self.news)
+            self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events)
         self._planner = Planner(self.plan_settings)
 
-    def touch(self, ref: Ref) -> None:
-        """A watch saw an object change: look at it at once."""
-        self._touched.add(ref)
-        self.wake.set()
+    # ---- what happens
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Beat until told to stop. A beat that fails is logged and tried again; nothing ends the loop but ``stop``."""
-        while not stop.is_set():
-            self.wake.clear()
-            until = self.clock.now() + self.settings.beat_seconds
-            try:
-                beat = await self.beat()
-                if beat is not None and beat.plan.next_at is not None:
-                    # What was due by now has been tried: again in a second, not at once and for ever.
-                    until = min(until, beat.plan.next_at if beat.plan.next_at > beat.now else beat.now + 1.0)
-            except TidegateError as error:
-                log.warning("beat: %s", error)
-            except Exception:
-                log.exception("a beat failed; the loop goes on")
-            await asyncio.sleep(SHORTEST_PAUSE)
-            await self.clock.wait(until, self.wake)
+    def news(self) -> None:
+        """Something changed that a decision may depend on."""
+        self.fills += 1
+        self.on_wake()
 
-    async def beat(self) -> Beat | None:
-        """One round; None while the first lists are not complete."""
+    def touch(self, ref: Ref, *, spec_changed: bool = True) -> None:
+        """A watch saw an object change: look at it at once. Of a status alone only while a start is being measured."""
+        if spec_changed or self.stopwatch.runs_for(self.looker.keys_of(ref)):
+            self.looker.touch(ref)
+
+    def acts(self) -> bool:
+        """Whether anything may be written: we lead, our loans are known, and no durable stop stands."""
+        return self.leadership.may_write() and self.ledger.loaded and not self.store.stopped()
+
+    def _may_load(self) -> bool:
+        return self.writer.idle and self.store.synced and not self.store.stopped()
+
+    @property
+    def readers(self) -> tuple[Round, ...]:
+        """The rounds that fill what is known, in the order of a turn."""
+        pools: tuple[Round, ...] = () if self.pool_looker is None else (self.pool_looker,)
+        return (self.loader, self.looker, self.reader, *pools)
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """All rounds: what the process drives freely."""
+        return (*self.readers, self.timetabler, self.writer)
+
+    def ages(self, now: float) -> dict[str, float]:
+        """Seconds since the oldest knowledge of each kind."""
+        pools = 0.0 if self.pool_looker is None else self.pool_looker.age(now)
+        return {
+            "targets": self.looker.age(now),
+            "signals": self.reader.age(now),
+            "pools": pools,
+            "timetables": self.timetabler.age(now),
+        }
+
+    # ---- one turn
+
+    async def turn(self) -> Beat | None:
+        """Look, read, decide and write once, in this order; None while the first lists are not complete.
+
+        Where a pool is due for a timetable it is made, and decided on once more, before anything is written.
+        """
         if not self.store.synced:
             return None
-        leading = self.leadership.may_write()
-        if leading and self._loaded_epoch != self.leadership.epoch:
-            await self.ledger.load()
-            self._loaded_epoch = self.leadership.epoch
-        if self.store.stopped():
-            self._loaded_epoch = None  # loans are being returned from outside: read them again afterwards
-        now = self.clock.now()
-        policies: Mapping[Key, Policy] = self.store.policies()
-        pools: Mapping[str, Pool] = self.store.pools() if self.pools is not None else {}
-        await self._look(policies, now)
-        if self.pools is not None:
-            await self.pools.look(pools, self._plan)
-        if leading and not self.store.stopped():  # else a loan that was just returned from outside is written again
-            await self.applier.settle(self.gatherer.sights, self._plan)
-            if self.pools is not None:
-                await self.pools.settle()
-        now = self.clock.now()
-        world = self._world(policies, pools)
-        plan = self._planner.plan(world, now, changed=self._take_changes())
-        if self._plan is None:
-            log.info("first plan: %d events, %d targets", len(world.announcements), len(plan.targets))
-        self._plan = plan
-        applied: tuple[Applied, ...] = ()
-        if leading and not world.stopped:
-            applied = await self.applier.apply(
-                world, plan, self._planner.book, self.gatherer.sights, unusable=self.store.unusable()
-            )
-            if self.pools is not None:
-                applied += await self.pools.apply(plan, pools, self.store.unusable_pools())
-        for one in applied:
-            self._after(one)
-        self.last_beat_at = self.clock.now()
-        beat = Beat(now, world, plan, applied, tuple(self.ledger.loans.values()), leading, self.ledger.writes)
+        self.focus()
+        self.looker.hasten()
+        self.reader.hasten()
+        for work in self.readers:
+            await run_once(work, self.clock.now())
+        beat = self.decide()
+        if beat is None:
+            return None
+        if await run_once(self.timetabler, self.clock.now()):
+            beat = self.decide() or beat
+        await run_once(self.writer, self.clock.now())
+        beat = replace(beat, applied=beat.applied + self._taken(), loans=self._loans(), writes=self.ledger.writes)
         self.on_beat(beat)
         return beat
 
-    async def _look(self, policies: Mapping[Key, Policy], now: float) -> None:
-        touched, self._touched = frozenset(self._touched), set()
+    def decide(self) -> Beat | None:
+        """Decide on what is there, in one go; None while the first lists are not complete."""
+        for _ in self.deciding():
+            pass
+        return self.last
+
+    def deciding(self) -> Iterator[None]:
+        """Decide on what is there, and say what is to be written. Yields after every few milliseconds of work, so that
+        others get their turn; ``last`` is the answer afterwards, None while the first lists are not complete.
+        """
+        self.last = None
+        if not self.store.synced:
+            return
+        if self.store.stopped():
+            self.ledger.unload()  # loans are being returned from outside: read them again afterwards
+        now, acting = self.clock.now(), self.acts()
+        policies, pools, announced = self.store.policies(), self._pools(), self.store.announcements()
+        changes = self.store.changes()  # after what they are changes of: what comes in between is told again
+        self.ledger.bound(now)
+        if acting:
+            self._settle(now)
+        world = self._world(policies, pools, announced, now)
+        planning = self._planner.begin(world, now, changed=changes if self._plan is not None else None)
+        while not planning.step(SLICE):
+            yield
+        plan = planning.plan
+        self.store.acknowledge(changes)
+        if self._plan is None:
+            log.info("first plan: %d events, %d targets", len(announced), len(plan.targets))
+        self._plan = plan
+        self.timetabler.want(plan.pools)
+        self.focus()
+        yield
+        if acting:
+            self.writer.post(self._wishes(world, plan, pools, now), now)
+        else:
+            self.writer.withdraw()
+        leading = self.leadership.may_write()
+        self.last = Beat(
+            now, world, plan, self._taken(), self._loans(), leading, self.ledger.writes, self._next_at(now)
+        )
+
+    def focus(self) -> None:
+        """Tell the readers what there is to look at, and what of it matters now."""
+        now, policies, pools = self.clock.now(), self.store.policies(), self._pools()
         near = self._near()
-        await self.gatherer.look(policies, now=now, active=self._active(now) | near, touched=touched, near=near)
-        await self.gatherer.read(policies, now=now, active=self._reading(now))
-        for key, look in self.gatherer.sights.items():
-            done = self.stopwatch.seen(key, ready=look.sight.observed.ready, now=now)
-            if done is not None:
-                log.info("%s/%s: %d units ready %.1f s after the write", key[0], key[1], done.units, done.seconds)
-        self.stopwatch.forget(set(self.gatherer.sights))
+        self.looker.want(policies, active=self._active(now) | near, near=near)
+        signals: dict[SignalKey, SignalSpec] = {(k, s.name): s for k, p in policies.items() for s in p.signals}
+        read = self._reading(now)
+        wanted = {key for key in signals if key[0] in read}
+        for pool in pools.values():
+            for key, member in work_signals(pool):
+                assert member.work is not None  # noqa: S101 - only those are told
+                signals[key] = SignalSpec(member.name, member.work.query, member.work.stale_after)
+                wanted.add(key)
+        self.reader.want(signals, wanted=frozenset(wanted))
+        if self.pool_looker is not None:
+            self.pool_looker.want(pools, busy=frozenset(self._busy_pools(self.pool_looker, pools)))
+        self.stopwatch.forget({(key, t.name) for key, p in policies.items() for t in p.targets})
+
+    # ---- gather
+
+    def _pools(self) -> Mapping[str, Pool]:
+        return self.store.pools() if self.pools is not None else {}
+
+    def _settle(self, now: float) -> None:
+        """Take in what the fields of loans were seen to hold, of knowledge that is newer than our writes."""
+        for key, look in self.looker.sights.items():
+            place, held = look.sight.place, look.sight.held
+            if place is None or held is None or self.writer.is_busy(place.id):
+                continue
+            if not self.ledger.is_current(place, asked=look.asked, version=held.version):
+                continue
+            target = self._plan.targets.get(key) if self._plan is not None else None
+            next_at = target.next_at if target is not None else None
+            self._settling.take_in(place, held, now=now, next_at=next_at)
+        if self.pool_work is not None:
+            self.pool_work.settle(now)
+
+    def _world(
+        self,
+        policies: Mapping[Key, Policy],
+        pools: Mapping[str, Pool],
+        announced: Mapping[Key, Announcement],
+        now: float,
+    ) -> World:
+        readings = self.reader.told(now)
+        worlds = {}
+        if self.pool_work is not None:
+            worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now)
+        return World(
+            policies=policies,
+            announcements=announced,
+            observed=self._observed(now),
+            readings={key: one for key, one in readings.items() if key[0].namespace},
+            measured=self.stopwatch.samples(),
+            settings=self.plan_settings,
+            stopped=self.store.stopped(),
+            pools=worlds,
+            overrides=self.store.overrides(),
+            writes_per_second=self.writer.writes_per_second(),
+            timetables=dict(self.timetabler.timetables),
+        )
+
+    def _observed(self, now: float) -> dict[TargetKey, Observed]:
+        observed = self.looker.observed(now)
+        for key, look in self.looker.sights.items():
+            found = self.conflicts.of(look.sight.place.id, now) if look.sight.place is not None else None
+            if found is not None:
+                observed[key] = replace(
+                    observed[key], trouble=Trouble.MANAGER_CONFLICT, note=found.note, about=found.about
+                )
+        return observed
 
     def _active(self, now: float) -> frozenset[TargetKey]:
         """Targets that hold a loan or have a step due soon."""
-        held = {(loan.policy, loan.target) for loan in self.ledger.loans.values()}
         soon = now + self.settings.active_ahead
         planned = self._plan.targets.items() if self._plan else ()
-        return frozenset(held | {key for key, p in planned if p.next_at is not None and p.next_at <= soon})
+        return frozenset({key for key, p in planned if p.next_at is not None and p.next_at <= soon})
 
     def _near(self) -> frozenset[TargetKey]:
         """Targets that hold a loan, or that an event with a verdict will need: why they are not ready is looked for."""
@@ -181,37 +339,59 @@ class Loop:
         wanted = {key[0] for key, p in planned if p.need > 0 or (p.next_at is not None and p.next_at <= soon)}
         return frozenset(held | wanted)
 
-    def _world(self, policies: Mapping[Key, Policy], pools: Mapping[str, Pool]) -> World:
-        readings: dict[tuple[Key, str], Reading] = dict(self.gatherer.readings)
-        observed: dict[TargetKey, Observed] = self.gatherer.observed()
-        for key, trouble in self.applier.conflicts(self.clock.now()).items():
-            if key in observed:
-                observed[key] = replace(observed[key], trouble=trouble.trouble, note=trouble.note, about=trouble.about)
-        return World(
-            policies=policies,
-            announcements=self.store.announcements(),
-            observed=observed,
-            readings=readings,
-            measured=self.stopwatch.samples(),
-            settings=self.plan_settings,
-            stopped=self.store.stopped(),
-            pools=self.pools.worlds(pools, self._plan) if self.pools is not None else {},
-            overrides=self.store.overrides(),
-        )
+    def _busy_pools(self, looker: PoolLooker, pools: Mapping[str, Pool]) -> Iterator[str]:
+        for name in pools:
+            view = self._plan.pools.get(name) if self._plan is not None else None
+            if looker.loans_of(name) or (view is not None and (view.plan.grants or view.plan.refusals)):
+                yield name
 
-    def _take_changes(self) -> frozenset[Key] | None:
-        """Announcements that changed; None at the first plan, when all are new."""
-        changes = self.store.take_changes()
-        return changes if self._plan is not None else None
+    # ---- apply
+
+    def _wishes(self, world: World, plan: Plan, pools: Mapping[str, Pool], now: float) -> Iterator[Wish]:
+        yield from of_steps(plan, self.looker, self.ledger, now)
+        if self.pool_work is not None:
+            self.pool_work.tell_again(plan)
+            yield from self.pool_work.wishes(plan, pools, self.store.unusable_pools(), now)
+        yield from self._orphans(world, now)
+        yield from of_records(self.ledger, now)
+
+    def _orphans(self, world: World, now: float) -> Iterator[Wish]:
+        """Loans for which nobody has spoken for a while."""
+        over = list(of_orphans(world, self.looker, self.ledger, self.store.unusable(), now))
+        self._over_since = {one.field: min(self._over_since.get(one.field, now), now) for one in over}
+        for wish in over:
+            if now - self._over_since[wish.field] >= ORPHAN_GRACE or wish.kind is Kind.LET_GO:
+                yield wish
+
+    def _next_at(self, now: float) -> float | None:
+        graces = [at + ORPHAN_GRACE for at in self._over_since.values() if at + ORPHAN_GRACE > now]
+        planned = [self._plan.next_at] if self._plan is not None and self._plan.next_at is not None else []
+        return min((*graces, *planned), default=None)
+
+    def _loans(self) -> tuple[Loan, ...]:
+        return tuple(self.ledger.loans.values())
+
+    def _taken(self) -> tuple[Applied, ...]:
+        done, self._done = tuple(self._done), []
+        return done
+
+    def _seen(self, key: TargetKey, look: Look) -> None:
+        """A target was looked at: a running measurement may be complete."""
+        done = self.stopwatch.seen(key, ready=look.sight.observed.ready, now=look.at)
+        if done is not None:
+            log.info("%s/%s: %d units ready %.1f s after the write", key[0], key[1], done.units, done.seconds)
 
     def _after(self, one: Applied) -> None:
-        """After a write: look at the target again in the next beat, and start the stopwatch."""
-        look = self.gatherer.sights.get((one.policy, one.target))
+        """After a write: look at the object again, and start the stopwatch."""
+        self._done.append(one)
+        look = self.looker.sights.get((one.policy, one.target))
         if look is not None and one.error is None:
-            ready = look.sight.observed.ready or 0
             if one.measured:
+                ready = look.sight.observed.ready or 0
                 self.stopwatch.written((one.policy, one.target), level=one.level, ready=ready, now=one.at)
             else:
                 self.stopwatch.ended((one.policy, one.target))
-            look.at = float("-inf")
-            self.wake.set()
+        self.looker.touch(one.ref)
+        if self.pool_looker is not None and not one.policy.namespace:
+            self.pool_looker.hasten(one.policy.name)
+        self.news()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tidegate.planning.model import Key, Measured
@@ -37,6 +38,10 @@ class Stopwatch:
     def ended(self, key: TargetKey) -> None:
         """The level was lowered or returned: what was running measures nothing any more."""
         self._running.pop(key, None)
+
+    def runs_for(self, keys: Iterable[TargetKey]) -> bool:
+        """Whether a start is being measured of any of these."""
+        return any(key in self._running for key in keys)
 
     def seen(self, key: TargetKey, *, ready: int | None, now: float) -> Measured | None:
         """So many units are ready now; gives the measurement that this completes."""

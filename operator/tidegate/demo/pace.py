@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.chart import clock as time_of_day
+from tidegate.shell.clock import ScheduledClock
 
 
 def paced(first: float, speeds: Sequence[tuple[float, float]], speed: float) -> ScheduledClock:

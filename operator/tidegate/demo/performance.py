@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.process import Operator
 from tidegate.demo.stage import Stage
+from tidegate.shell.clock import ScheduledClock
 
 START_PATIENCE = 60.0
 """Real seconds that the operator may take until it has planned everything."""

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.api.crd import all_crds
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.recording import Move, Recording
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.server import start, write_kubeconfig
 from tidegate.embedded.store import DELETED, Change
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.scenario import Scenario
 from tidegate.simulation.score import Run, Tracker
 

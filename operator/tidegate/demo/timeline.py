@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.chart import clock as time_of_day
 from tidegate.demo.recording import Decision, Recording
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.scenario import Scenario
 
 

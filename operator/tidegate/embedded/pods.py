@@ -91,15 +91,16 @@ def _requested(container: Json, resource: str) -> float:
 
 
 def quantity(text: Any) -> float | None:
-    """A Kubernetes quantity (``250m``, ``2``, ``1Gi``) as a number; None for what is none."""
+    """A Kubernetes quantity (``250m``, ``2``, ``1Gi``) as a number; None for what is none, or beyond all numbers."""
     if text is None or isinstance(text, bool):
         return None
     told = str(text).strip()
     digits = told.rstrip("numkKMGTPEi")
     try:
-        return float(digits) * _SUFFIXES[told[len(digits) :]]
+        number = float(digits) * _SUFFIXES[told[len(digits) :]]
     except (ValueError, KeyError):
         return None
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Bucket:
         self._dropped = 0
         self._dropped_revision = 0
         self._log_size = log_size
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}  # woken in the order in which they came
 
     # ---- objects
 
@@ -122,11 +122,11 @@ class Bucket:
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 - a watch ends by time, that is its job
         """Return when something was logged, or after ``timeout`` seconds."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(future)
+        self._waiters[future] = None
         try:
             await asyncio.wait((future,), timeout=timeout)
         finally:
-            self._waiters.discard(future)
+            self._waiters.pop(future, None)
 
     @property
     def _first(self) -> int:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from statistics import NormalDist
 
 import numpy as np
@@ -31,6 +32,11 @@ WATCH = 3600.0
 """Seconds before T-0 from which an event is near: a verdict is given, in time to act."""
 SHIFT = 14_400.0
 """Seconds of one drawer in which events are kept by time."""
+
+SLICE = 250
+"""Announcements that are compared before ``sync`` yields: about as much work as deciding a target."""
+BOOKING = 50
+"""How many comparisons booking one announcement costs."""
 
 Row = tuple[Key, str]
 
@@ -95,26 +101,28 @@ class Book:
     _rough: dict[Row, str] = field(default_factory=dict)
     """Rows to sum anew, with what went wrong when that was last tried."""
 
-    def sync(self, announcements: Mapping[Key, Announcement], changed: frozenset[Key] | None) -> None:
+    def sync(self, announcements: Mapping[Key, Announcement], changed: frozenset[Key] | None) -> Iterator[None]:
         """Bring the book up to the announcements; ``changed`` None compares them all.
 
-        What was left out for a reason that may pass is tried again.
+        Yields now and then. Whoever stops in between has to go on with the same changes, and more, before the book is
+        read. What was left out for a reason that may pass is tried again.
         """
-        # In order, so that events of one policy come together: their sums then stay in the processor's cache.
-        keys: Iterable[Key]
         if changed is None:
-            keys = sorted(announcements.keys() | self.entries.keys() | self.left_out.keys())
+            gone = [key for known in (self.entries, self.left_out) for key in known if key not in announcements]
+            keys = _by_namespace(chain(announcements, gone))
         else:
-            keys = changed
-            if self.left_out:
-                keys = changed | {key for key, one in self.left_out.items() if not one.final}
+            keys = iter(changed | {key for key, one in self.left_out.items() if not one.final})
+        work = 0
         for key in keys:
             new, old = announcements.get(key), self.entries.get(key)
-            if old is not None and (old.announcement is new or old.announcement == new):
-                continue
-            self._replace(key, old, new)
-        if self._rough:
-            self._resum()
+            work += 1
+            if old is None or (old.announcement is not new and old.announcement != new):
+                self._replace(key, old, new)
+                work += BOOKING
+            if work >= SLICE:
+                work = 0
+                yield
+        yield from self._resum()
 
     def row(self, policy: Key, signal: str) -> Sums | None:
         """Sums of a signal, or None when no event has any of it."""
@@ -161,6 +169,8 @@ class Book:
                     for c in contributions(event, occurrence, cell=self.cell)
                     if c.first < self.first + self.size and c.end > self.first
                 )
+        if not parts and event.occurrences:  # whether it can be summed does not depend on how far the book reaches
+            contributions(event, event.occurrences[0], cell=self.cell)
         return Entry(event, tuple(parts), frozenset([part.signal for part in parts]), _shifts(event))
 
     def _put_in(self, key: Key, entry: Entry) -> Failure | None:
@@ -220,7 +230,7 @@ class Book:
         if sums.filled > 1.0:
             self._rough[policy, part.signal] = "it is being summed anew"
 
-    def _resum(self) -> None:
+    def _resum(self) -> Iterator[None]:
         """Sum anew, in the order of their keys, what may have left the range in which sums are exact, and what may be
         half added. What raises stays to be summed, and nobody is told its sums.
         """
@@ -232,6 +242,7 @@ class Book:
             else:
                 self._rough.pop(row, None)
             self.revision[row[0]] = self.revision.get(row[0], 0) + 1
+            yield
 
     def _sum(self, policy: Key, signal: str) -> None:
         sums = self.rows.get((policy, signal))
@@ -252,6 +263,17 @@ def _exact_square(value: float) -> float:
         return math.ceil(value * 16.0) / 16.0
     scale = 2.0 ** (24 - math.frexp(value)[1])
     return math.ceil(value * scale) / scale
+
+
+def _by_namespace(keys: Iterable[Key]) -> Iterator[Key]:
+    """Keys with those of one policy close together, so that their sums stay in the processor's cache.
+
+    Sorting tens of thousands of keys would take ten times as long.
+    """
+    found: dict[str, list[Key]] = {}
+    for key in keys:
+        found.setdefault(key.namespace, []).append(key)
+    return chain.from_iterable(found.values())
 
 
 def _occurrences(event: Announcement) -> tuple[Occurrence, ...]:
@@ -276,8 +298,6 @@ def quantile(sums: Sums, *, q: float, correlation: float, background: float) -> 
     """
     median, deviation, variance = sums.cells
     total: NDArray[np.float64] = median + background
-    if math.isnan(q):
-        raise NotPlannableError("the quantile is no number")
     z = _NORMAL.inv_cdf(q)
     if z > 0.0 and deviation.any():
         total = total + z * np.sqrt((1.0 - correlation) * variance + correlation * deviation * deviation)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.book import Book, Sums, quantile
-from tidegate.planning.isolation import NotPlannableError
 from tidegate.planning.model import Policy, TargetSpec
 
 Units = NDArray[np.int64]
@@ -47,8 +44,6 @@ def need(book: Book, policy: Policy, target: TargetSpec) -> Units | None:
         total = quantile(row, q=policy.quantile, correlation=policy.correlation, background=background)
         np.maximum(most, total / capacity, out=most)
         busy |= row.cells[0] > 0.0
-    if not math.isfinite(float(most.max())):
-        raise NotPlannableError(f"{target.name}: its background is no number")
     units = np.ceil(np.minimum(most * (1.0 + target.headroom), _MOST) * _ROUNDING)
     units[~busy] = 0.0
     return units.astype(np.int64)

@@ -6,6 +6,7 @@ need cannot be worked out has a sentence in its place, adds nothing to the queue
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,8 +61,8 @@ class Curves:
     def __getitem__(self, key: TargetKey) -> Curve:
         return self._curves[key]
 
-    def sync(self, roster: Roster) -> None:
-        """Bring the curves up to the book and to the policies."""
+    def sync(self, roster: Roster) -> Iterator[None]:
+        """Bring the curves up to the book and to the policies; yields after each target that had to be looked at."""
         if roster is not self._roster:
             for gone in self._curves.keys() - roster.driven.keys():
                 self._put(gone, None)
@@ -76,6 +77,7 @@ class Curves:
             for target in policy.targets:
                 if (key, target.name) in roster.driven:
                     self._bring_up((key, target.name), policy, target)
+                    yield
             self._seen[key] = revision, policy
 
     def lag(self, now: float, settings: PlanSettings, writes_per_second: float) -> Lag:

@@ -9,6 +9,7 @@ from enum import Enum
 from tidegate.planning.leadtime import Lead
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.reasons import Reason
+from tidegate.planning.shift.inputs import TimetableInputs
 from tidegate.planning.shift.model import PoolFacts
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.step import PoolStep
@@ -141,10 +142,20 @@ class Verdict:
 class PoolView:
     """What was decided for a pool."""
 
-    facts: PoolFacts
+    inputs: TimetableInputs
+    """What a timetable of it is made from now."""
     plan: PoolPlan
     step: PoolStep
     next_at: float | None
+    timetable_of: float | None
+    """The instant that the timetable was made for which this rests on; None: there is none."""
+    due: bool
+    """A timetable has to be made: there is none, it was made from something else, or it is not kept any longer."""
+
+    @property
+    def facts(self) -> PoolFacts:
+        """The pool as observed."""
+        return self.inputs.facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from tidegate.planning.decision import Action, Step
 from tidegate.planning.model import Key, LoanState, Observed
 from tidegate.planning.plan import Planner
+from tidegate.planning.whole import plan_whole
 from tidegate.planning.world import World
 
 SHORTEST = 1.0
@@ -29,7 +30,7 @@ def foresee(world: World, now: float, until: float, *, most: int = 2000) -> tupl
     """Steps from ``now`` to ``until``, at most ``most`` of them, in order of time."""
     planner, steps, at = Planner(world.settings), list[Foreseen](), now
     while at < until and len(steps) < most:
-        plan = planner.plan(world, at)
+        world, plan = plan_whole(planner, world, at)
         if plan.steps:
             steps.extend(Foreseen(at, step) for step in plan.steps)
             world = replace(world, observed=_after(world, plan.steps, at))

@@ -1,7 +1,7 @@
-"""A plan in the making: decided target by target, so that whoever drives it can do something else in between.
+"""A plan in the making: every target decided, one after the other, and the verdicts on their events.
 
-Everything that a target's decision rests on (the world, the sums, what the pools say) was brought up before the first
-target is decided and does not change until the last one is. One target or event that raises leaves the others decided.
+All that a decision rests on (the world, the sums, what the pools say) stands before the first target is decided and
+does not change until the last one is. One target or event that raises leaves the others decided.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
-from tidegate.planning.pools import PoolOutcome, PoolPlanner, PoolTarget
+from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster, TargetKey
 from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
@@ -32,8 +32,8 @@ VERDICTS = 20
 
 
 @dataclass(slots=True)
-class Planning:
-    """One plan, made in slices: ``step`` until it says that all is decided, then read ``plan``."""
+class Making:
+    """One plan: ``ask_pools``, then go through ``decide_all``, then read ``plan``."""
 
     world: World
     now: float
@@ -42,7 +42,7 @@ class Planning:
     roster: Roster
     lag: Lag
     askers: Askers
-    pools: PoolOutcome = field(default_factory=PoolOutcome)
+    pools: PoolOutcome = field(default_factory=lambda: PoolOutcome({}, {}, {}))
     _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
     """By the policy that they name."""
     _left_out: dict[Key, str] = field(default_factory=dict)
@@ -50,12 +50,8 @@ class Planning:
     _plans: dict[TargetKey, TargetPlan] = field(default_factory=dict)
     _verdicts: dict[Key, Verdict] = field(default_factory=dict)
     _steps: list[tuple[int, Step]] = field(default_factory=list)
-    _work: Iterator[None] = field(init=False)
-    _complete: bool = False
-    _superseded: bool = False
 
     def __post_init__(self) -> None:
-        self._work = self._decide_all()
         for override in self.world.overrides:
             named = Key(override.key.namespace, override.policy)
             self._overrides[named] = (*self._overrides.get(named, ()), override)
@@ -65,34 +61,18 @@ class Planning:
                 policy = Key(key.namespace, one.announcement.policy)
                 self._left_out[policy] = f"LiveEvent {key.name} cannot be planned: {one.message}"
 
-    def step(self, count: int) -> bool:
-        """Decide up to ``count`` more targets, at least one; whether all is decided now."""
-        if self._superseded:
-            raise RuntimeError("another plan was begun on the same sums: this one cannot be completed")
-        if not self._complete:
-            done = sum(1 for _ in islice(self._work, max(count, 1)))
-            self._complete = done < max(count, 1)
-        return self._complete
-
-    @property
     def plan(self) -> Plan:
         """All that was decided."""
-        if not self._complete:
-            raise RuntimeError("not all targets are decided yet: step() says when they are")
         self._steps.sort(key=lambda one: (one[0], one[1].policy, one[1].target))
         times = (*(p.next_at for p in self._plans.values()), *(v.next_at for v in self.pools.views.values()))
         upcoming = [at for at in times if at is not None]
         steps = tuple([step for _, step in self._steps])
         return Plan(self.now, self._plans, self._verdicts, steps, min(upcoming, default=None), self.pools.views)
 
-    def supersede(self) -> None:
-        """The sums are about to move: what is not decided by now cannot be decided any more."""
-        self._superseded = not self._complete
-
-    def ask_pools(self, planner: PoolPlanner) -> None:
+    def ask_pools(self) -> None:
         """Plan the pools, for the targets on them. What raises in one pool leaves the others planned."""
         asking = list(self._asking())
-        outcome = attempt(lambda: planner.of(self.world, asking, self.now))
+        outcome = attempt(lambda: pools_of(self.world, asking, self.now))
         if isinstance(outcome, Failure):
             names = sorted(self.world.pools.keys() | {one.policy.pool for one in asking if one.policy.pool})
             alone = [self._ask_pool(name, [one for one in asking if one.policy.pool == name]) for name in names]
@@ -106,11 +86,12 @@ class Planning:
     def _ask_pool(self, name: str, asking: list[PoolTarget]) -> PoolOutcome:
         """Plan one pool by itself; while it cannot be planned, its targets may have no more than they have."""
         pools = {name: self.world.pools[name]} if name in self.world.pools else {}
-        outcome = attempt(lambda: PoolPlanner().of(replace(self.world, pools=pools), asking, self.now))
+        outcome = attempt(lambda: pools_of(replace(self.world, pools=pools), asking, self.now))
         if not isinstance(outcome, Failure):
             return outcome
         message = f"pool {name}: {outcome.message}"
-        return PoolOutcome(limits={one.key: PoolLimit(one.rest, Reason.CANNOT_BE_PLANNED, message) for one in asking})
+        limits = {one.key: PoolLimit(one.rest, Reason.CANNOT_BE_PLANNED, message) for one in asking}
+        return PoolOutcome({}, limits, {})
 
     def _asking(self) -> Iterator[PoolTarget]:
         for key, target in self.roster.driven.items():
@@ -154,7 +135,7 @@ class Planning:
         samples = self.world.measured.get((policy.key, target.name), ())
         return start_time(samples, target.lead, q=policy.quantile, rate=self.world.settings.creation_rate)
 
-    def _decide_all(self) -> Iterator[None]:
+    def decide_all(self) -> Iterator[None]:
         """Everything that is to be decided, in a fixed order; yields after each target and as much work on verdicts."""
         for policy in self.roster.policies.values():
             for target in policy.targets:
@@ -193,7 +174,7 @@ class Planning:
         winner, observed = self.roster.winners.get(key), self.world.observed.get(key, Observed())
         if winner is not None:
             return not_ours(policy, target, winner)
-        why = self.roster.unusable.get(policy.key) or self.curves.failed.get(key)
+        why = self.roster.unusable.get(key) or self.curves.failed.get(key)
         if why is not None:
             return not_planned(policy, target, observed, why)
         start = self._start(policy, target)

@@ -8,16 +8,16 @@ test holds them together).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from tidegate.planning.book import Book
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Plan
 from tidegate.planning.explain import Askers
-from tidegate.planning.making import Planning, frozen
+from tidegate.planning.making import Making, frozen
 from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetSpec
-from tidegate.planning.pools import PoolPlanner
 from tidegate.planning.roster import Roster, roster_of
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import World
@@ -26,8 +26,49 @@ BACK = 7200.0
 """Seconds of the past that the book keeps: holds and ends of events are looked up there."""
 SLACK = 7200.0
 """Seconds that the book reaches beyond the horizon, so that it is rebuilt every two hours and not at every beat."""
-SLICE = 1000
-"""Targets that ``plan`` decides at a time; it does nothing in between."""
+FEW = 256
+"""Changed announcements that are booked at once when a plan begins. Judgment: some 10 ms."""
+WHOLE = 1_000_000
+"""Targets that ``plan`` decides at a time."""
+
+
+@dataclass(slots=True)
+class Planning:
+    """One plan, made in slices: ``step`` until it says that all is decided, then read ``plan``."""
+
+    rebuilt: bool
+    """The sums are made from nothing: tens of thousands of new objects that will stay."""
+    _work: Iterator[None] = field(init=False)
+    _making: Making | None = None
+    """Once the sums are up."""
+    _complete: bool = False
+    _superseded: bool = False
+
+    def step(self, count: int) -> bool:
+        """Decide up to ``count`` more targets, at least one, or do as much of the sums; whether all is decided now."""
+        if self._superseded:
+            raise RuntimeError("another plan was begun on the same sums: this one cannot be completed")
+        if not self._complete:
+            done = sum(1 for _ in islice(self._work, max(count, 1)))
+            self._complete = done < max(count, 1)
+        return self._complete
+
+    @property
+    def plan(self) -> Plan:
+        """All that was decided."""
+        if self._making is None or not self._complete:
+            raise RuntimeError("not all targets are decided yet: step() says when they are")
+        return self._making.plan()
+
+    def bring_up(self) -> Making:
+        """Bring the sums up, all at once."""
+        while self._making is None:
+            self.step(1)
+        return self._making
+
+    def supersede(self) -> None:
+        """The sums are about to move: what is not decided by now cannot be decided any more."""
+        self._superseded = not self._complete
 
 
 @dataclass(slots=True)
@@ -39,11 +80,12 @@ class Planner:
 
     settings: PlanSettings = field(default_factory=PlanSettings)
     _curves: Curves | None = None
-    """With the book on which they are: what failed while it was built is not kept."""
+    """The sums of the last plan, with the book that they are made from."""
+    _building: Curves | None = None
+    """Those that will follow; nobody reads them before they are complete."""
     _roster: Roster | None = None
     _owed: frozenset[Key] | None = frozenset()
     """Announcements that may have changed since the book was last brought up; None: any of them."""
-    _pools: PoolPlanner = field(default_factory=PoolPlanner)
     _askers: Askers = field(default_factory=Askers)
     _begun: Planning | None = None
 
@@ -54,32 +96,36 @@ class Planner:
         be another object each time; its values are compared by identity first.
         """
         planning = self.begin(world, now, changed=changed)
-        while not planning.step(SLICE):
+        while not planning.step(WHOLE):
             pass
         return planning.plan
 
     def begin(self, world: World, now: float, *, changed: frozenset[Key] | None = None) -> Planning:
-        """Bring the sums up and plan the pools, at once; deciding the targets is left to whoever drives the answer.
+        """Begin a plan that is made in slices.
 
-        ``changed`` is forgotten only when the sums are up: after a call that raised, the next one makes up for it.
+        Sums are brought up at once where it is known what changed. Where they have to be made from nothing, or
+        everything is compared, that is done in slices too. ``changed`` is forgotten only when the sums are up: what a
+        plan took that raised, or was never completed, is made up for by the next.
         """
         if world.settings != self.settings:
             self.__init__(world.settings)  # type: ignore[misc]
         if self._begun is not None:
             self._begun.supersede()
         self._owed = None if changed is None or self._owed is None else self._owed | changed
-        own = frozen(world)
+        own, announcements = frozen(world), world.announcements
         if self._roster is None or not self._roster.of(own.policies):
             self._roster = roster_of(own.policies)
-        curves = self._bring_up(world.announcements, self._roster, now)
-        lag = curves.lag(now, self.settings, world.writes_per_second)
-        self._begun = planning = Planning(own, now, curves.book, curves, self._roster, lag, self._askers)
-        planning.ask_pools(self._pools)
+        curves, owed = self._sums(now)
+        at_once = owed is not None and len(owed) <= FEW
+        self._begun = planning = Planning(rebuilt=curves is self._building)
+        planning._work = self._make(planning, own, announcements if at_once else dict(announcements), curves, owed, now)
+        if at_once:
+            planning.bring_up()
         return planning
 
     def timeline(self, world: World, policy: Policy, target: TargetSpec, now: float) -> Timeline | None:
         """A target's need and lead over time, for explaining and for looking ahead; None without any need."""
-        return self.begin(world, now).timeline(policy, target)
+        return self.begin(world, now).bring_up().timeline(policy, target)
 
     @property
     def book(self) -> Book:
@@ -88,17 +134,41 @@ class Planner:
             raise RuntimeError("plan() has not been called yet")
         return self._curves.book
 
-    def _bring_up(self, announcements: Mapping[Key, Announcement], roster: Roster, now: float) -> Curves:
-        """The sums as of now: those of the last plan with what changed, or new ones when their time is over."""
-        curves, changed = self._curves, self._owed
-        if curves is None or not _reaches(curves.book, now, back=roster.reach, ahead=self.settings.horizon):
-            curves, changed = Curves(_book(self.settings, now, roster.reach)), None
-        curves.book.sync(announcements, changed)
+    def _sums(self, now: float) -> tuple[Curves, frozenset[Key] | None]:
+        """The sums to bring up, and by which changes: those of the last plan, or new ones when their time is over."""
+        assert self._roster is not None  # noqa: S101 - begin() has made it
+        reach, ahead = self._roster.reach, self.settings.horizon
+        if self._curves is not None and _reaches(self._curves.book, now, back=reach, ahead=ahead):
+            return self._curves, self._owed
+        if self._building is None or not _reaches(self._building.book, now, back=reach, ahead=ahead):
+            self._building = Curves(_book(self.settings, now, reach))
+        return self._building, None
+
+    def _make(
+        self,
+        planning: Planning,
+        world: World,
+        announcements: Mapping[Key, Announcement],
+        curves: Curves,
+        owed: frozenset[Key] | None,
+        now: float,
+    ) -> Iterator[None]:
+        """All the work of a plan: the sums, the pools, the decisions."""
+        roster = self._roster
+        assert roster is not None  # noqa: S101 - begin() has made it
+        try:
+            yield from curves.book.sync(announcements, owed)
+            yield from curves.sync(roster)
+        except Exception:
+            self._building = None  # what failed while it was built is never believed
+            raise
+        if curves is self._building:
+            self._curves, self._building, self._askers = curves, None, Askers()
         self._owed = frozenset()
-        curves.sync(roster)
-        if curves is not self._curves:
-            self._curves, self._askers = curves, Askers()
-        return curves
+        lag = curves.lag(now, self.settings, world.writes_per_second)
+        planning._making = making = Making(world, now, curves.book, curves, roster, lag, self._askers)
+        making.ask_pools()
+        yield from making.decide_all()
 
 
 def make_plan(world: World, now: float) -> Plan:

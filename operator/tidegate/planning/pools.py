@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
 from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, TargetSpec
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
-from tidegate.planning.shift.facts import Holder, Standing, facts_of
+from tidegate.planning.shift.facts import Holder, PoolSeen, Standing, facts_of
 from tidegate.planning.shift.handover import State
-from tidegate.planning.shift.model import Need, PoolFacts, amount_at
+from tidegate.planning.shift.inputs import Timetabled, TimetableInputs, due
+from tidegate.planning.shift.model import Need, amount_at
 from tidegate.planning.shift.needs import LEAVING, levels_of, needs_of
 from tidegate.planning.shift.outcome import PoolPlan
-from tidegate.planning.shift.plan import plan_pool
+from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import step
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import PoolWorld, World
 
 TargetKey = tuple[Key, str]
 
-KEEP = 30.0
-"""Seconds for which a pool's timetable is kept while what it was made from stands. Judgment: the loop's two beats."""
 WATCHING = 3.0
 """Seconds until a hand-over that waits for machines is looked at again."""
 WAY_BACK = 45.0
@@ -70,76 +69,78 @@ class PoolTarget:
 class PoolOutcome:
     """What the pools make of the targets on them."""
 
-    views: Mapping[str, PoolView] = field(default_factory=dict)
-    limits: Mapping[TargetKey, PoolLimit] = field(default_factory=dict)
-    refusals: Mapping[TargetKey, tuple[PoolRefusal, ...]] = field(default_factory=dict)
+    views: dict[str, PoolView]
+    limits: dict[TargetKey, PoolLimit]
+    refusals: dict[TargetKey, tuple[PoolRefusal, ...]]
 
 
-@dataclass(slots=True)
-class _Made:
-    at: float
-    inputs: object
-    plan: PoolPlan
+def pools_of(world: World, targets: Iterable[PoolTarget], now: float) -> PoolOutcome:
+    """What all pools make of the targets on them, with the timetables that the world has: nothing is solved here.
+
+    ``targets`` are those whose policy names a pool and that name a lane.
+    """
+    by_pool: dict[str, list[PoolTarget]] = defaultdict(list)
+    for target in targets:
+        if target.policy.pool is not None:
+            by_pool[target.policy.pool].append(target)
+    outcome = PoolOutcome({}, {}, {})
+    for name, asking in by_pool.items():
+        one = world.pools.get(name)
+        if one is None:
+            message = f"CapacityPool {name} does not exist or cannot be used"
+            _nothing_new(outcome, name, asking, Reason.POOL_MISSING, message, world.settings, now)
+        elif one.seen is None:
+            _nothing_new(outcome, name, asking, Reason.POOL_UNSEEN, _unseen(one), world.settings, now)
+    for name, one in world.pools.items():
+        if one.seen is not None:
+            _planned(outcome, one, one.seen, by_pool[name], world, now)
+    return outcome
 
 
-@dataclass(slots=True)
-class PoolPlanner:
-    """Plans pools again and again; a timetable is kept while what it was made from stands."""
-
-    _made: dict[str, _Made] = field(default_factory=dict)
-
-    def of(self, world: World, targets: Iterable[PoolTarget], now: float) -> PoolOutcome:
-        """Plan all pools. ``targets`` are those whose policy names a pool and that name a lane."""
-        by_pool: dict[str, list[PoolTarget]] = defaultdict(list)
-        for target in targets:
-            if target.policy.pool is not None:
-                by_pool[target.policy.pool].append(target)
-        views: dict[str, PoolView] = {}
-        limits: dict[TargetKey, PoolLimit] = {}
-        refusals: dict[TargetKey, tuple[PoolRefusal, ...]] = {}
-        for name, asking in by_pool.items():
-            if name not in world.pools:
-                refusals.update(_missing(name, asking, now, world.settings))
-        for name, one in world.pools.items():
-            if one.seen is None:
-                continue
-            view, needs = self._view(one, by_pool[name], world.settings, now)
-            views[name] = view
-            for target in by_pool[name]:
-                refusals[target.key] = _refusals(name, target, view.plan, needs, now, world.settings)
-                if (limit := _limit(target, view, needs, refusals[target.key])) is not None:
-                    limits[target.key] = limit
-        for gone in self._made.keys() - views.keys():
-            del self._made[gone]
-        return PoolOutcome(views, limits, refusals)
-
-    def _view(
-        self, one: PoolWorld, targets: list[PoolTarget], settings: PlanSettings, now: float
-    ) -> tuple[PoolView, list[Need]]:
-        acting = [t for t in targets if t.policy.mode is Mode.ENFORCE and t.unit is not None]
-        needs = [need for target in acting for need in _needs(target, settings, now)]
-        assert one.seen is not None  # noqa: S101 - the caller has looked
-        facts = facts_of(one.pool, one.seen, map(_standing, acting), one.marks, one.remaining)
-        plan = self._plan(one, facts, needs, now)
-        todo = step(one.pool, facts, plan, now)
-        waiting = any(h.state in _WAITING for h in todo.hand_overs)
-        times = [t for t in (todo.next_at, now + WATCHING if waiting else None) if t is not None]
-        return PoolView(facts, plan, todo, min(times, default=None)), needs
-
-    def _plan(self, one: PoolWorld, facts: PoolFacts, needs: list[Need], now: float) -> PoolPlan:
-        inputs = (one.pool, _at_rest(facts), needs)
-        made = self._made.get(one.pool.name)
-        if made is not None and made.at <= now < made.at + KEEP and made.inputs == inputs:
-            return made.plan
-        plan = plan_pool(one.pool, facts, needs, now, promises=one.promises, slack=WAY_BACK)
-        self._made[one.pool.name] = _Made(now, inputs, plan)
-        return plan
+def with_timetables(
+    world: World, views: Mapping[str, PoolView], make: Callable[[TimetableInputs], Timetabled]
+) -> World:
+    """The world with a timetable for each pool that is due for one, and none of pools that are gone."""
+    made = {name: one for name, one in world.timetables.items() if name in views}
+    for name, view in views.items():
+        if due(view.inputs, made.get(name)):
+            made[name] = make(view.inputs)
+    return replace(world, timetables=made)
 
 
-def _at_rest(facts: PoolFacts) -> PoolFacts:
-    """The facts without what pods hold just now: that moves with every pod, and the step looks at it each time."""
-    lanes = {name: replace(use, used=NOTHING) for name, use in facts.lanes.items()}
-    return replace(facts, lanes=lanes, members=tuple(replace(m, used=NOTHING) for m in facts.members))
+def _planned(
+    outcome: PoolOutcome, one: PoolWorld, seen: PoolSeen, targets: list[PoolTarget], world: World, now: float
+) -> None:
+    view, needs = _view(one, seen, targets, world, now)
+    outcome.views[one.pool.name] = view
+    for target in targets:
+        refusals = _refusals(one.pool.name, target, view.plan, needs, now, world.settings)
+        outcome.refusals[target.key] = refusals
+        if (limit := _limit(target, view, needs, refusals)) is not None:
+            outcome.limits[target.key] = limit
+
+
+def _view(
+    one: PoolWorld, seen: PoolSeen, targets: list[PoolTarget], world: World, now: float
+) -> tuple[PoolView, list[Need]]:
+    acting = [t for t in targets if t.policy.mode is Mode.ENFORCE and t.unit is not None]
+    needs = [need for target in acting for need in _needs(target, world.settings, now)]
+    facts = facts_of(one.pool, seen, map(_standing, acting), one.marks, one.remaining)
+    if one.stale:
+        facts = replace(facts, current=False, members=tuple(replace(m, seen=False) for m in facts.members))
+    inputs = TimetableInputs(one.pool, facts, tuple(needs), one.promises, now, WAY_BACK)
+    standing = world.timetables.get(one.pool.name)
+    plan = present(inputs, standing)
+    todo = step(one.pool, facts, plan, now)
+    waiting = any(h.state in _WAITING for h in todo.hand_overs)
+    times = [t for t in (todo.next_at, now + WATCHING if waiting else None) if t is not None]
+    made_for = standing.made_for if standing is not None else None
+    return PoolView(inputs, plan, todo, min(times, default=None), made_for, due(inputs, standing)), needs
+
+
+def _unseen(one: PoolWorld) -> str:
+    name = one.pool.name
+    return f"CapacityPool {name} cannot be looked at: {one.note}" if one.note else f"{name} has not been looked at yet"
 
 
 def _needs(target: PoolTarget, settings: PlanSettings, now: float) -> tuple[Need, ...]:
@@ -169,12 +170,20 @@ def _standing(target: PoolTarget) -> Standing:
     )
 
 
-def _missing(
-    pool: str, targets: Iterable[PoolTarget], now: float, settings: PlanSettings
-) -> Iterable[tuple[TargetKey, tuple[PoolRefusal, ...]]]:
-    message = f"CapacityPool {pool} does not exist or cannot be used"
+def _nothing_new(
+    outcome: PoolOutcome,
+    pool: str,
+    targets: Iterable[PoolTarget],
+    reason: Reason,
+    message: str,
+    settings: PlanSettings,
+    now: float,
+) -> None:
+    """Let nothing new in on a pool of which nothing is known. What was let in before stands."""
     for target in targets:
-        yield target.key, (PoolRefusal(pool, now, now + settings.horizon, Reason.POOL_MISSING, message),)
+        outcome.refusals[target.key] = (PoolRefusal(pool, now, now + settings.horizon, reason, message),)
+        if target.policy.mode is Mode.ENFORCE:
+            outcome.limits[target.key] = PoolLimit(target.rest, reason, message)
 
 
 def _refusals(
@@ -203,13 +212,17 @@ def _limit(
     target: PoolTarget, view: PoolView, needs: Iterable[Need], refusals: Iterable[PoolRefusal]
 ) -> PoolLimit | None:
     """Units that the target may have now; None where the pool says nothing about it."""
-    if target.unit is None or target.policy.mode is not Mode.ENFORCE:
+    if target.policy.mode is not Mode.ENFORCE:
         return None
+    if target.unit is None:  # nobody knows how much of the pool it would take
+        return PoolLimit(target.rest, Reason.UNIT_UNKNOWN, SENTENCES[Reason.UNIT_UNKNOWN])
     mine = [need.key for need in needs if need.owner == target.owner]
     if not mine:
         return None
     allowed = [view.step.balance.allowed.get(key, NOTHING) for key in mine]
     units = target.rest + sum(target.unit.units_in(amount) for amount in allowed if not amount.nothing)
+    if not view.inputs.facts.current:
+        return PoolLimit(units, Reason.POOL_UNSEEN, SENTENCES[Reason.POOL_UNSEEN])
     cut = _cut(target, view, needs) if any(r.reason is Reason.GIVE_BACK_PROMISE for r in refusals) else None
     for refusal in refusals:
         if refusal.start <= view.plan.now:

@@ -56,6 +56,9 @@ class Reason(Enum):
     POOL_TOO_SMALL = "PoolTooSmall"
     POOL_MISSING = "PoolMissing"
     POOL_LIMIT = "PoolLimit"
+    POOL_UNSEEN = "PoolUnseen"
+    POOL_UNPLANNED = "PoolUnplanned"
+    POOL_TOO_LARGE = "PoolTooLarge"
     LANE_GUARANTEE = "LaneGuarantee"
     LANE_UNKNOWN = "LaneUnknown"
     OTHER_PROMISES = "OtherPromises"
@@ -132,6 +135,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.POOL_TOO_SMALL: "The pool would be too small even if all work that may stop were stopped.",
     Reason.POOL_MISSING: "The policy's poolRef names a CapacityPool that does not exist or cannot be used.",
     Reason.POOL_LIMIT: "More is needed than the pool has free now; the rest follows as machines are seen free.",
+    Reason.POOL_UNSEEN: "The pool cannot be looked at, so nothing new is let in on it.",
+    Reason.POOL_UNPLANNED: "No timetable of the pool knows this need yet; it gets what is free and promised to nobody.",
+    Reason.POOL_TOO_LARGE: "The pool has more work or needs than are planned at a time; this need gets what is free.",
     Reason.LANE_GUARANTEE: "What is missing could only come from another lane's guarantee.",
     Reason.LANE_UNKNOWN: "The pool has no lane of that name.",
     Reason.OTHER_PROMISES: "What is missing is promised to needs that were granted before.",

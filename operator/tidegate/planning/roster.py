@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +30,8 @@ class Roster:
     """Of the others the target that drives their workload instead."""
     reach: float
     """Seconds of the past in which the end of a need still counts for somebody."""
-    unusable: Mapping[Key, str]
-    """Policies that cannot be planned, and why; none of their targets is driven, and none loses its workload."""
+    unusable: Mapping[TargetKey, str]
+    """Targets that cannot be planned, and why: not driven, but none of them loses its workload to another."""
 
     def of(self, policies: Mapping[Key, Policy]) -> bool:
         """Whether it was made from these very policies."""
@@ -48,21 +49,37 @@ def roster_of(policies: Mapping[Key, Policy]) -> Roster:
         for target in policy.targets:
             owner.setdefault(target.ref.identity, (policy.key, target.name))
     every = {(key, t.name): t for key in sorted(policies) for t in policies[key].targets}
-    longest, unusable = 0.0, dict[Key, str]()
-    for key, policy in policies.items():
-        reach = attempt(partial(_reach, policy))
-        if isinstance(reach, Failure):
-            unusable[key] = reach.message
-        else:
-            longest = max(longest, reach)
+    longest, unusable = 0.0, dict[TargetKey, str]()
+    for policy in policies.values():
+        for target in policy.targets:
+            reach = attempt(partial(_reach, policy, target))
+            if isinstance(reach, Failure):
+                unusable[policy.key, target.name] = reach.message
+            else:
+                longest = max(longest, reach)
     winners = {key: owner[t.ref.identity] for key, t in every.items() if owner[t.ref.identity] != key}
-    driven = {key: t for key, t in every.items() if key not in winners and key[0] not in unusable}
+    driven = {key: t for key, t in every.items() if key not in winners and key not in unusable}
     return Roster({key: policies[key] for key in sorted(policies)}, driven, winners, longest, unusable)
 
 
-def _reach(policy: Policy) -> float:
-    """Hold and longest stage shift of a policy."""
-    reaches = [policy.release.hold, *(policy.release.hold + stage_shift(policy, t) for t in policy.targets)]
-    if not all(0.0 <= reach <= LONGEST_REACH for reach in reaches):
+def _reach(policy: Policy, target: TargetSpec) -> float:
+    """Seconds of the past in which the end of a need still counts for a target, once all its numbers are checked.
+
+    The API lets no others in; whether a target can be planned must not depend on the events that there are.
+    """
+    reach = policy.release.hold + stage_shift(policy, target)
+    if not 0.0 <= reach <= LONGEST_REACH:
         raise NotPlannableError(f"hold and settle times together reach back further than {LONGEST_REACH:g} s")
-    return max(reaches)
+    numbers = {
+        "quantile": (policy.quantile, 0.0 < policy.quantile < 1.0),
+        "correlation": (policy.correlation, 0.0 <= policy.correlation <= 1.0),
+        "release step": (policy.release.step_per_minute, 0.0 < policy.release.step_per_minute < math.inf),
+        "headroom": (target.headroom, 0.0 <= target.headroom < math.inf),
+        "lead time": (target.lead.seconds, 0.0 <= target.lead.seconds + target.lead.machine_seconds < math.inf),
+        **{f"capacity for {signal}": (value, 0.0 < value < math.inf) for signal, value in target.capacity},
+        **{f"background of {signal}": (value, 0.0 <= value < math.inf) for signal, value in target.background},
+    }
+    for name, (value, sound) in numbers.items():
+        if not sound:
+            raise NotPlannableError(f"{name} {value} is not plannable")
+    return reach

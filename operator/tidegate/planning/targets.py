@@ -159,8 +159,10 @@ def step_of(plan: TargetPlan, wanted_by: tuple[str, ...] = ()) -> Step | None:
 
 def release_step(observed: Observed, release: Release, *, now: float) -> tuple[Action, int]:
     """The next move of a loan that no policy speaks for any more: gently down to the original, then return it."""
-    if observed.loan is None or observed.level is None or not observed.seen:
+    if observed.loan is None or observed.level is None:
         return Action.NOTHING, 0
+    if not observed.seen:
+        return Action.NOTHING, observed.level
     rest, current = observed.loan.original, observed.level
     if current <= rest:
         return Action.RETURN, rest

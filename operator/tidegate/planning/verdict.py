@@ -38,6 +38,8 @@ _NOT_FROM_SIGHT = {Reason.STOPPED, Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLAN
 """The blocking reasons that do not rest on what was seen of the target."""
 _WAITING = {Reason.NOTICE_TOO_SHORT, Reason.MINIMUM_RUN}
 """What a pool refuses that time alone brings."""
+_UNKNOWN = {Reason.POOL_UNSEEN, Reason.POOL_UNPLANNED}
+"""What a pool cannot tell yet."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
 
 
@@ -156,6 +158,9 @@ def _of_target(case: Case, start: float) -> Verdict:
             return Verdict(
                 Outcome.BLOCKED, found.reason, message, start, target=name, object=found.object, field=found.field
             )
+    unknown = next((r for r in _refused(case) if r.reason in _UNKNOWN), None)
+    if unknown is not None:
+        return Verdict(Outcome.UNKNOWN, unknown.reason, f"{name}: {unknown.message}", start, target=name)
     waiting = max(_refused(case), key=lambda r: r.earliest or 0.0, default=None)
     if waiting is not None and waiting.earliest is not None:
         ready_at = waiting.earliest + plan.lead.seconds
@@ -229,7 +234,7 @@ def under_a_quota(case: Case) -> Evidence | None:
 
 def in_the_pool(case: Case) -> Evidence | None:
     """The pool does not carry the need, and will not in time for any of it."""
-    found = next((r for r in _refused(case) if not _only_late(r, case)), None)
+    found = next((r for r in _refused(case) if r.reason not in _UNKNOWN and not _only_late(r, case)), None)
     if found is None:
         return None
     return Evidence(found.reason, Ref(OURS, "CapacityPool", "", found.pool), "spec.lanes", found.message)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from tidegate.planning.model import Announcement, Key, Measured, Observed, PlanSettings, Policy, Reading, Ref
 from tidegate.planning.override import Override
 from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.model import Mark, Pool
 from tidegate.planning.shift.outcome import Promise
 
@@ -22,6 +23,8 @@ class PoolWorld:
     pool: Pool
     seen: PoolSeen | None = None
     """None: it could not be looked at yet."""
+    stale: bool = False
+    """It was seen too long ago: nothing new is let in, nothing is stopped or started again."""
     marks: Mapping[Ref, Mark] = field(default_factory=dict)
     """What is stored of hand-overs, by member."""
     remaining: Mapping[str, float | None] = field(default_factory=dict)
@@ -52,6 +55,8 @@ class World:
     """The durable stop is set: nothing is borrowed and nothing is moved."""
     pools: Mapping[str, PoolWorld] = field(default_factory=dict)
     """Pools by name."""
+    timetables: Mapping[str, Timetabled] = field(default_factory=dict)
+    """The last timetable of each pool, by its name. Where one is missing, needs get what is free."""
     overrides: tuple[Override, ...] = ()
     writes_per_second: float = 100.0
     """Levels that our own process can finish writing a second, as measured by the loop. When more rise at one instant,

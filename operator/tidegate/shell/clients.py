@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.shell.settings import Settings
-from tidegate.targets.client import KubeClient, Limits
+from tidegate.targets.client import LOOKS, KubeClient, Limits
 from tidegate.targets.discovery import Discovery
 
 CONNECTED = 30.0
@@ -45,7 +45,7 @@ class Clients:
             return cls(
                 watches=await one(Limits()),
                 # Twice the slots: a gate lets as many again begin while half of them hang.
-                looks=await one(Limits(parallel=2 * settings.look_slots)),
+                looks=await one(replace(LOOKS, parallel=2 * settings.look_slots)),
                 writes=await one(Limits(parallel=2 * settings.write_slots)),
                 pools=await one(Limits()),
                 status=status,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from tidegate.control.apply import Applied
 from tidegate.control.loop import Beat
+from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
 from tidegate.planning.model import Key, PlanSettings, Ref
@@ -171,6 +171,8 @@ class Reporter:
         return [StatusPatch("LiveEvent", key, status)]
 
     def _say(self, one: Applied) -> None:
+        if not one.told and one.error is None:
+            return
         if not one.policy.namespace:
             self._say_of_pool(one)
             return

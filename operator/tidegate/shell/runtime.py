@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tidegate.control.clock import RealClock, ScheduledClock
 from tidegate.control.loop import Beat
 from tidegate.ports import Clock
 from tidegate.shell.clients import Clients
+from tidegate.shell.clock import RealClock, ScheduledClock
+from tidegate.shell.driver import Driver
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.gates import Gate
 from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, FewKinds
@@ -74,6 +76,7 @@ class Runtime:
         self.gates: list[Gate] = []
         self.probes: Probes | None = None
         self.few: FewKinds | None = None
+        self.workloads: WorkloadWatch | None = None
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
         self._waits_for = "the start"
@@ -130,7 +133,9 @@ class Runtime:
         await self._retry(few.list_first)
         self.few = few
         sink = KubeEventSink(clients.status, clients.status_discovery, instance=settings.identity, now=self.clock.now)
-        works = self._works = build_works(settings, self.clock, self.store, clients, leader, sink, self._beaten)
+        works = self._works = build_works(
+            settings, self.clock, self.store, clients, leader, sink, self._beaten, self._watch_age
+        )
         reporter = Reporter(self.store, publisher, sink, self.clock, cell=settings.plan.cell)
         self._lead(leader)
         self._show(works, clients, reporter, publisher, sink)
@@ -192,17 +197,18 @@ class Runtime:
     def _show(
         self, works: Works, clients: Clients, reporter: Reporter, publisher: StatusPublisher, sink: KubeEventSink
     ) -> None:
-        self.workloads = WorkloadWatch(
+        self.workloads = workloads = WorkloadWatch(
             clients.watches,
             works.targets.discovery,
             self.settings.namespaces,
             group=self.group,
             on_change=works.moved,
             on_watch=self.metrics.watch_age,
+            shelf=works.shelf,
         )
 
         def know(beat: Beat) -> None:
-            self.workloads.know(beat.world.policies.values(), works.places())
+            workloads.know(beat.world.policies.values(), works.places())
 
         self.showing = Showing(reporter, self.metrics, on_beat=know)
 
@@ -252,7 +258,12 @@ class Runtime:
         for gate in self.gates:
             self.group.keep(f"gate {gate.name}", gate.run)
         self._opened.add("loop", end_loop, patience=LOOP_ENDS)
-        self.group.keep("loop", lambda: works.loop.run(self._stop))
+        driver = Driver(works.loop, self.clock, beat_seconds=self.settings.beat_seconds, wake_gates=self._wake_gates)
+        self.group.keep("loop", lambda: driver.run(self._stop))
+
+    def _wake_gates(self) -> None:
+        for gate in self.gates:
+            gate.wake()
 
     def _tell_of(self, works: Works, leader: LeaseLeader, publisher: StatusPublisher, clients: Clients) -> None:
         """What probes and metrics are asked for."""
@@ -271,6 +282,9 @@ class Runtime:
         self.metrics.troubled_tasks(self.group.trouble)
 
     # ---- what happens
+
+    def _watch_age(self, kind: tuple[str, str], scope: str) -> float:
+        return self.workloads.age(kind, scope) if self.workloads is not None else math.inf
 
     def _led(self, leading: bool) -> None:
         log.info("leading" if leading else "not leading")

@@ -107,12 +107,6 @@ class WatchedStore:
         """A plan knows these changes. What changed again since ``changes`` was asked is told again."""
         self._offered -= keys
 
-    def take_changes(self) -> frozenset[Key]:
-        """Announcements that changed since the last call."""
-        taken = self.changes()
-        self.acknowledge(taken)
-        return taken
-
     def stopped(self) -> bool:
         """The durable stop is set."""
         return self._stopped

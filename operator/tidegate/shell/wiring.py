@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.api.loan import loan_from_object, loan_to_object
-from tidegate.control.apply import Applier
-from tidegate.control.gather import Gatherer
-from tidegate.control.ledger import Ledger
 from tidegate.control.loop import Beat, Loop, LoopSettings
-from tidegate.control.pools import PoolKeeper
-from tidegate.control.rounds import Round
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness, Reading, Ref
@@ -21,11 +16,13 @@ from tidegate.ports import Clock, EventSink, Leadership, MetricsSource, Place
 from tidegate.shell.clients import Clients
 from tidegate.shell.gates import Gate, GateSettings
 from tidegate.shell.settings import Settings
+from tidegate.shell.solver import ProcessSolver
 from tidegate.shell.store import WatchedStore
 from tidegate.shell.tasks import TaskGroup
 from tidegate.targets.loans import KubeLoanBook, loan_key
 from tidegate.targets.pools import KubePools
 from tidegate.targets.registry import KubeTargets
+from tidegate.targets.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +31,28 @@ class Works:
 
     loop: Loop
     targets: KubeTargets
+    shelf: Shelf
     source: MetricsSource
+    solver: ProcessSolver
     clock: Clock
-    rounds: Mapping[str, Round]
-    """What gates drive, by the names of ``gate_settings``."""
     settings: Settings
 
     def wake(self) -> None:
-        """Something changed that a beat should see."""
-        self.loop.wake.set()
+        """Something changed that a decision should see."""
+        self.loop.news()
 
     def moved(self, ref: Ref, spec_changed: bool) -> None:
         """A watch saw an object change. A change of its status alone wakes nobody: it is seen when it is due."""
         self.targets.forget(ref.namespace)
-        if spec_changed:
-            self.loop.touch(ref)
+        self.loop.touch(ref, spec_changed=spec_changed)
 
     def places(self) -> Iterable[Place | None]:
         """Where the levels of all known targets lie."""
-        return [look.sight.place for look in self.loop.gatherer.sights.values()]
+        return [look.sight.place for look in self.loop.looker.sights.values()]
 
     def ages(self) -> Mapping[str, float]:
         """Seconds of the oldest knowledge of each kind that there is."""
-        now = self.clock.now()
-        looks = [now - look.at for look in self.loop.gatherer.sights.values() if look.at > 0]
-        return {"targets": max(looks)} if looks else {}
+        return self.loop.ages(self.clock.now())
 
     def gates(self, group: TaskGroup, on_end: Callable[[str, str], None]) -> list[Gate]:
         """A gate for each round."""
@@ -67,13 +61,11 @@ class Works:
             return group.once(name, job)
 
         sizes = gate_settings(self.settings)
-        return [
-            Gate(round_, sizes[name], clock=self.clock, spawn=spawn, on_end=on_end)
-            for name, round_ in self.rounds.items()
-        ]
+        return [Gate(work, sizes[work.name], clock=self.clock, spawn=spawn, on_end=on_end) for work in self.loop.rounds]
 
     async def close(self) -> None:
-        """Close the metrics source."""
+        """Close the metrics source, and end the process that makes timetables."""
+        await self.solver.close()
         close = getattr(self.source, "close", None)
         if close is not None:
             await close()
@@ -87,37 +79,42 @@ def build_works(
     leader: Leadership,
     sink: EventSink,
     on_beat: Callable[[Beat], None],
+    watch_age: Callable[[tuple[str, str], str], float],
 ) -> Works:
-    """All of it; nothing runs yet."""
-    looking, writing = KubeTargets(clients.looks), KubeTargets(clients.writes)
+    """All of it; nothing runs yet. ``watch_age`` tells how old the watch of a kind in a scope is, as ``Shelf`` asks."""
+    shelf = Shelf(age=watch_age, now=clock.now)
+    targets = KubeTargets(clients.looks, clients.writes, shelf=shelf)
+    source, solver = _source(settings), ProcessSolver()
     book = KubeLoanBook(clients.writes, settings.namespaces, to_object=loan_to_object, from_object=loan_from_object)
-    ledger = Ledger(writing, book, clock, leader, loan_key)
-    source = _source(settings)
-    pools = KubePools(clients.pools, KubeTargets(clients.pools), now=clock.now)
-    idle = 4 * settings.beat_seconds
     loop = Loop(
         clock=clock,
         store=store,
-        gatherer=Gatherer(looking, source, ledger, idle_seconds=idle),
-        ledger=ledger,
+        targets=targets,
+        metrics=source,
+        book=book,
+        key_of=loan_key,
         leadership=leader,
-        applier=Applier(writing, ledger, clock),
+        events=sink,
         # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
-        pools=None if settings.namespaces else PoolKeeper(pools, source, ledger, clock, sink, idle),
-        settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=idle),
+        pools=None if settings.namespaces else KubePools(clients.pools, KubeTargets(clients.pools), now=clock.now),
+        solver=solver,
+        settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=4 * settings.beat_seconds),
         plan_settings=settings.plan,
         on_beat=on_beat,
     )
-    return Works(loop, looking, source, clock, {}, settings)
+    loop.writer.slots = settings.write_slots
+    return Works(loop, targets, shelf, source, solver, clock, settings)
 
 
 def gate_settings(settings: Settings) -> Mapping[str, GateSettings]:
     """How much of each kind of work runs at a time, and for how long at the most."""
     return {
+        "loans": GateSettings(1, patience=60.0, slow_after=60.0),
         "looks": GateSettings(settings.look_slots, patience=20.0),
         "signals": GateSettings(settings.signal_slots, patience=15.0),
         "writes": GateSettings(settings.write_slots, patience=20.0),
         # A look at ten thousand pods takes seconds where nothing is wrong.
+        "timetables": GateSettings(settings.pool_slots, patience=300.0, slow_after=60.0),
         "pools": GateSettings(settings.pool_slots, patience=60.0, slow_after=20.0),
     }
 

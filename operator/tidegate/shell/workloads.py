@@ -20,6 +20,7 @@ from tidegate.shell.informer import Informer
 from tidegate.shell.tasks import TaskGroup
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery
+from tidegate.targets.shelf import Shelf
 
 log = logging.getLogger("tidegate.workloads")
 
@@ -42,9 +43,10 @@ class WorkloadWatch:
         group: TaskGroup,
         on_change: Callable[[Ref, bool], None],
         on_watch: Callable[[str, Callable[[], float]], None],
+        shelf: Shelf,
     ) -> None:
         """``on_change`` is told which object changed, and whether more than its status did. ``on_watch`` is told the
-        name and the age of each watch that begins.
+        name and the age of each watch that begins. The ``shelf`` keeps what they show.
         """
         self._client = client
         self._discovery = discovery
@@ -52,6 +54,8 @@ class WorkloadWatch:
         self._group = group
         self._on_change = on_change
         self._on_watch = on_watch
+        self._shelf = shelf
+        self._informers: dict[tuple[Kind, str], Informer] = {}
         self._known: set[Ref] = set()
         self._specs: dict[Ref, object] = {}
         """What stands for the spec of each known object, as last seen."""
@@ -85,13 +89,22 @@ class WorkloadWatch:
                 self._client,
                 resource.path(scope),
                 on_object=lambda what, obj: self._seen(kind, what, obj),
-                on_sync=lambda: None,
+                on_sync=lambda scope=scope: self._shelf.synced(kind, scope),  # type: ignore[misc]
             )
+            self._informers[kind, scope] = informer
             name = f"{resource.plural} {kind[0]} {scope}".strip()
             self._on_watch(name, informer.age_seconds)
             self._group.keep(f"watch {name}", informer.run)
 
+    def age(self, kind: Kind, scope: str) -> float:
+        """Seconds since a kind's watch gave its last sign of life; infinite while it is not watching."""
+        informer = self._informers.get((kind, scope))
+        if informer is None or not informer.synced or informer.trouble:
+            return math.inf
+        return informer.age_seconds()
+
     def _seen(self, kind: Kind, what: str, obj: Json) -> None:
+        self._shelf.seen(kind, what, obj)
         metadata = obj["metadata"]
         ref = Ref(*kind, metadata.get("namespace", ""), metadata["name"])
         if ref in self._known:

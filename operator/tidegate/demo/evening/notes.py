@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.chart import clock as time_of_day
 from tidegate.demo.evening import demand as evening
 from tidegate.demo.evening.objects import (
@@ -16,6 +15,7 @@ from tidegate.demo.evening.objects import (
 from tidegate.demo.pace import speeds_in_words
 from tidegate.demo.recording import Recording
 from tidegate.demo.workloads import BENEATH, DOWN_PERCENT_PER_MINUTE, HPA_BENEATH_PERCENT
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.baselines import METRIC_NOTE, run_autoscaler
 from tidegate.simulation.scenario import Scenario
 from tidegate.simulation.score import score

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.evening import demand as evening
 from tidegate.demo.evening.notes import notes
 from tidegate.demo.evening.objects import CREATION_RATE
@@ -22,6 +21,7 @@ from tidegate.demo.objects import NAMESPACE, query
 from tidegate.demo.outcome import Outcome
 from tidegate.demo.pace import length, paced, speeds_in_words
 from tidegate.demo.performance import performing, watch
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.baselines import run_autoscaler
 
 SPEEDS: tuple[tuple[float, float], ...] = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.evening.objects import CREATION_RATE, announced, objects_before
 from tidegate.demo.objects import NAMESPACE
 from tidegate.demo.stage import Stage
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.scenario import Scenario
 
 

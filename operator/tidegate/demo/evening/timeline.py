@@ -6,9 +6,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.recording import Recording
 from tidegate.demo.timeline import Timeline, sentence
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.physics import WorkloadView
 from tidegate.simulation.scenario import Scenario
 

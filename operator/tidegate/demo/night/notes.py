@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.chart import clock as time_of_day
 from tidegate.demo.night import demand as night
 from tidegate.demo.night.objects import (
@@ -16,6 +15,7 @@ from tidegate.demo.night.objects import (
 from tidegate.demo.night.recording import NightRecording
 from tidegate.demo.night.result import HOURS, NightResult
 from tidegate.demo.pace import speeds_in_words
+from tidegate.shell.clock import ScheduledClock
 
 
 def returned(result: NightResult) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.night import demand as night
 from tidegate.demo.night.notes import notes, returned
 from tidegate.demo.night.objects import CREATION_RATE
@@ -20,6 +19,7 @@ from tidegate.demo.night.timeline import NightTimeline
 from tidegate.demo.outcome import Outcome
 from tidegate.demo.pace import length, paced, speeds_in_words
 from tidegate.demo.performance import performing, watch
+from tidegate.shell.clock import ScheduledClock
 
 SPEEDS: tuple[tuple[float, float], ...] = (
     (night.FIRST, 400.0),

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from tidegate.api.walltime import from_rfc3339
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.night import demand as night
 from tidegate.demo.night.objects import (
     CREATION_RATE,
@@ -30,6 +29,7 @@ from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.podphysics import PodPhysics
 from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.store import DELETED, Change
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.lanes import Held
 from tidegate.simulation.physics import WorkloadView
 from tidegate.simulation.scenario import Scenario

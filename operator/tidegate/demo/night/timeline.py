@@ -8,7 +8,6 @@ from collections.abc import Callable
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from tidegate.control.clock import ScheduledClock
 from tidegate.demo.night.recording import NightRecording
 from tidegate.demo.night.story import (
     DATA_MARK,
@@ -21,6 +20,7 @@ from tidegate.demo.night.story import (
     shown_bars,
 )
 from tidegate.demo.timeline import Timeline, sentence
+from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.scenario import Scenario
 
 BARS, LINES = 18, 6

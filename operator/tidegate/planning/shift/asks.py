@@ -5,6 +5,7 @@ its place, then who begins first.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from tidegate.planning.resources import Resources, total
 from tidegate.planning.shift.model import Lane, Need, NeedStep, Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import Promise
+from tidegate.planning.shift.steps import append
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def _split(
     ordered = sorted(needs, key=lambda n: (n.start, n.key))
     for promised in (True, False):
         for need in ordered:
-            for start, end in pairwise(cuts):
+            first, last = bisect_left(cuts, max(now, need.start)), bisect_left(cuts, need.end)
+            for start, end in pairwise(cuts[first : last + 1]):
                 whole = amount_at(need.steps, start)
                 before = _promised(whole, start, kept.get(need.owner, ()))
                 amount = before if promised else whole - before
@@ -106,13 +109,3 @@ def _split(
         for guaranteed, promised in product((True, False), repeat=2):
             if steps := parts[need.key, guaranteed, promised]:
                 yield Ask(need, guaranteed, promised, tuple(steps))
-
-
-def append(steps: list[NeedStep], step: NeedStep) -> None:
-    """Add a step to a run of steps; one that only goes on lengthens the last."""
-    if step.amount.nothing:
-        return
-    if steps and steps[-1].end == step.start and steps[-1].amount == step.amount:
-        steps[-1] = NeedStep(steps[-1].start, step.end, step.amount)
-    else:
-        steps.append(step)

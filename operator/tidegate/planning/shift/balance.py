@@ -50,6 +50,8 @@ def balance(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> Balance
     names = sorted({lane.name for lane in pool.lanes} | set(facts.lanes) | {m.lane for m in facts.members})
     members = {name: total(m.claim for m in facts.of_lane(name)) for name in names}
     spare = facts.capacity - total(facts.use(name).claim for name in names) - total(members.values())
+    if not facts.current:  # what was free then may be taken by now
+        spare = spare.least(NOTHING)
     room = spare - facts.reserve
     asked = {name: dict(facts.use(name).asked) for name in names}
     allowed: dict[str, Resources] = {}

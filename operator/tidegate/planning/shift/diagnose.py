@@ -45,6 +45,17 @@ def over_cap(ask: Ask, pool: Pool, step: NeedStep, taken: Resources, cap: Resour
     return Refusal(need.key, need.lane, Reason.NAMESPACE_CAP, message, name, step.start, wanted, cap)
 
 
+def too_many(need: Need, pool: Pool, many: int, most: int) -> Refusal:
+    """More needs than are planned together."""
+    message = f"{pool.name} has {many} needs; the first {most} are planned, and this begins at {rfc3339(need.start)}"
+    return Refusal(need.key, need.lane, Reason.POOL_TOO_LARGE, message, at=need.start, sure=False)
+
+
+def too_much_work(many: int, most: int) -> str:
+    """More pieces of work than are planned."""
+    return f"The pool has {many} pieces of work; of more than {most} none is stopped."
+
+
 def short(
     ask: Ask,
     pool: Pool,
@@ -55,6 +66,7 @@ def short(
     available: Resources,
     earliest: float | None,
     sure: bool,
+    note: str,
 ) -> Refusal:
     """Machines are missing at an instant."""
     name = binding(needed, available)
@@ -64,6 +76,8 @@ def short(
     )
     if earliest is not None:
         message += f" Served in full from {rfc3339(earliest)}."
+    if note:
+        message += f" {note}"
     if not sure:
         message += " (The search was cut short: there may be a way.)"
     return Refusal(ask.need.key, ask.need.lane, reason, message, name, at, needed, available, earliest, sure)

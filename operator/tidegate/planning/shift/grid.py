@@ -18,8 +18,12 @@ from tidegate.planning.shift.asks import Ask
 from tidegate.planning.shift.model import NeedStep, Work
 from tidegate.planning.shift.pieces import Stock
 
-MOST = 48
+SPANS_MOST = 48
 """Spans of a timetable. Judgment: what more of them cost, ``bench/shift_scale.py`` tells."""
+SPANS_LEAST = 12
+"""Spans of a timetable with many stocks. Judgment: fewer serve too little."""
+EDGES_MOST = 256
+"""Instants that are looked at before they are joined. Above that the ends of needs are rounded outwards."""
 STEPS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
 """Seconds between the instants that are added where the place of one piece may have to be taken by another."""
 PIECE_TIMES_MOST = 16
@@ -27,11 +31,12 @@ PIECE_TIMES_MOST = 16
 
 
 def instants(
-    asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work], now: float, *, turns: bool
+    asks: Sequence[Ask], stocks: Iterable[Stock], works: Iterable[Work], now: float, *, turns: bool, most: int
 ) -> tuple[float, ...]:
     """Now, the end of all needs, and between them the instants at which something may change.
 
     ``turns``: also instants at which one piece may take another's place, as promises and deadlines may ask for.
+    ``most``: spans that there may be.
     """
     end = max(step.end for ask in asks for step in ask.steps)
     edges = {t for ask in asks for step in ask.steps for t in (step.start, step.end) if now < t < end}
@@ -46,10 +51,10 @@ def instants(
     inside = sorted(t for t in pieces if now < t < end)
     every = max(1, -(-len(inside) // PIECE_TIMES_MOST))
     fixed |= set(inside[every - 1 :: every]) | set(inside[-1:])
-    times = edges | {t for t in fixed | forced if now < t < end} | {now, end}
+    times = _rounded(edges, now, end) | {t for t in fixed | forced if now < t < end} | {now, end}
     if forced and turns:
-        times |= _between(times, now, end)
-    return _fewer(sorted(times), [ask.steps for ask in asks])
+        times |= _between(times, now, end, most)
+    return _fewer(sorted(times), [ask.steps for ask in asks], most)
 
 
 def amounts(steps: Iterable[NeedStep], times: Sequence[float]) -> tuple[Resources, ...]:
@@ -62,27 +67,36 @@ def amounts(steps: Iterable[NeedStep], times: Sequence[float]) -> tuple[Resource
     return tuple(most)
 
 
-def _between(times: set[float], now: float, end: float) -> set[float]:
+def _between(times: set[float], now: float, end: float, most: int) -> set[float]:
     """Even steps from now on, the smallest that leave few enough spans. Deadlines and promises can make one piece take
     another's place at any instant; without them nothing has to change between the instants that are known.
     """
     for step in STEPS:
-        if (end - now) / step <= MOST:
+        if (end - now) / step <= most:
             even = {now + step * k for k in range(1, math.ceil((end - now) / step))}
-            if len(times | even) - 1 <= MOST:
+            if len(times | even) - 1 <= most:
                 return even
     return set()
 
 
-def _fewer(times: list[float], asked: Sequence[Sequence[NeedStep]]) -> tuple[float, ...]:
+def _rounded(edges: set[float], now: float, end: float) -> set[float]:
+    """Ends of needs on the finest grid that leaves few enough of them. A need then counts for whole spans of it."""
+    for step in (0.0, *STEPS):
+        kept = {math.floor((t - now) / step) * step + now for t in edges} if step else edges
+        if len(kept) <= EDGES_MOST:
+            break
+    return {t for t in kept if now < t < end}
+
+
+def _fewer(times: list[float], asked: Sequence[Sequence[NeedStep]], most: int) -> tuple[float, ...]:
     """Join neighbours where that adds the least to what is asked for, until there are few enough."""
-    if len(times) - 1 <= MOST:
+    if len(times) - 1 <= most:
         return tuple(times)
     loads = [np.array([(r.cpu, r.memory) for r in amounts(steps, times)], dtype=np.float64) for steps in asked]
     table = np.stack(loads)  # ask, span, resource
     table /= np.maximum(table.sum(axis=0).max(axis=0), 1.0)
     lengths = np.diff(np.array(times))
-    while len(lengths) > MOST:
+    while len(lengths) > most:
         at = int(_added(table, lengths).argmin())
         table[:, at] = np.maximum(table[:, at], table[:, at + 1])
         table = np.delete(table, at + 1, axis=1)

@@ -195,12 +195,14 @@ def _differs(fresh: Mark, mark: Mark) -> bool:
 
 
 def _level(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float, *, room: Resources, spare: Resources) -> int:
-    """The level that may be asked for now."""
+    """The level that may be asked for now. Work that cannot be seen is neither stopped nor started."""
+    if not member.seen:
+        return mark.asked
     if aim.wanted < mark.asked:
         lowest = max(aim.wanted, _released(member, mark, lane, now))
         most = member.unit.units_in(spare)
         return max(lowest, mark.asked - most) if lowest < mark.asked else mark.asked
-    if aim.wanted > mark.asked and member.seen and _free(member, mark):
+    if aim.wanted > mark.asked and _free(member, mark):
         return min(aim.wanted, mark.asked + member.unit.units_in(room))
     return mark.asked
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tidegate.planning.model import Ref
 from tidegate.planning.shift.model import NeedStep
 from tidegate.planning.shift.outcome import Lending
-from tidegate.planning.shift.pieces import Piece, Stock
-from tidegate.planning.shift.timetable import EPSILON, Counts, Problem, Timetable
+from tidegate.planning.shift.pieces import EPSILON, Piece, Stock
+from tidegate.planning.shift.timetable import Counts, Problem, Timetable
 
 REACTION = 5.0
 """Seconds that a stop is planned before its last moment: the loop needs a moment, and a stop that comes late makes the

@@ -281,6 +281,8 @@ class PoolFacts:
     """What of the capacity may lie in gaps on single machines that are too small for a borrower's pod: no need is
     granted it, and whoever returns may have it.
     """
+    current: bool = True
+    """False: the pool could not be looked at in time. Nothing new is let in, nothing is stopped or started again."""
 
     def use(self, lane: str) -> LaneUse:
         """A lane's use; nothing when nothing was seen."""

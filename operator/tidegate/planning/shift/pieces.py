@@ -13,6 +13,8 @@ from tidegate.planning.model import Ref
 from tidegate.planning.resources import NAMES, Resources
 from tidegate.planning.shift.model import Lane, Member, MemberKind, Pool, PoolFacts
 
+EPSILON = 1e-6
+"""Seconds by which equal instants may differ."""
 OVERDUE = 1.0
 """Seconds after now at which machines are expected that should have been seen free before: they are late, and said to
 be, at each plan anew."""
@@ -66,6 +68,16 @@ class Stock:
     so that it is promised back as a whole.
     """
 
+    @property
+    def running(self) -> list[Piece]:
+        """What is not out."""
+        return [piece for piece in self.pieces if not piece.out]
+
+    def draining(self, times: Sequence[float]) -> list[int]:
+        """How many of the pieces that are out still hold their machines at each instant."""
+        late = [piece.free_at for piece in self.pieces if piece.out and piece.free_at > times[0]]
+        return [sum(free_at > at + EPSILON for free_at in late) for at in times]
+
 
 def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -> list[Stock]:
     """All pieces of a pool, in a fixed order. ``slack``: seconds that a return may take, and is planned sooner."""
@@ -84,10 +96,15 @@ def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -
     stocks = []
     for (name, size, work, saved, every, apart), pieces in found.items():
         pieces = [replace(piece, due=piece.return_by - slack) for piece in pieces]
-        pieces.sort(key=lambda p: (not p.out, not p.told, p.loss, p.ref, -p.index))
+        pieces.sort(key=in_order)
         by = whole_by.get(apart, math.inf)
         stocks.append(Stock(lanes[name], size, work, saved, every, tuple(pieces), by))
     return sorted(stocks, key=_place)
+
+
+def in_order(piece: Piece) -> tuple[bool, bool, float, Ref, int]:
+    """Sort key: pieces in the order in which they are stopped."""
+    return not piece.out, not piece.told, piece.loss, piece.ref, -piece.index
 
 
 def _place(stock: Stock) -> tuple[str, int, int, str, float, float, Ref]:

@@ -9,26 +9,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.resources import NAMES, NOTHING, Resources, total
+from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift import diagnose
-from tidegate.planning.shift.asks import Ask, append, asks_of
-from tidegate.planning.shift.grid import amounts, instants
+from tidegate.planning.shift.asks import Ask, asks_of
+from tidegate.planning.shift.bounded import Solver, beside, ever
+from tidegate.planning.shift.grid import EDGES_MOST, SPANS_LEAST, SPANS_MOST, amounts, instants
+from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.lendings import lendings_of
-from tidegate.planning.shift.milp import OutOfTimeError
+from tidegate.planning.shift.merge import fewer
 from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
-from tidegate.planning.shift.pieces import stocks_of
-from tidegate.planning.shift.timetable import EVERY, Problem, Rule, Timetable, solve
+from tidegate.planning.shift.pieces import Stock, stocks_of
+from tidegate.planning.shift.steps import append, cuts_of, sums
+from tidegate.planning.shift.timetable import EVERY, KINDS, Problem, Rule, Timetable
 
-SECONDS = 5.0
-"""Most real seconds for one timetable; then the best that was found counts. Judgment: a beat is 15 s."""
+COLUMNS_MOST = 9000
+"""Whole columns of a program. A larger one gets fewer spans. ``bench/shift_scale.py`` prints what they cost."""
+SERVING_MOST, EXPLAINING_MOST = 6e6, 2e6
+"""Effort of all programs that are solved for one timetable (``milp.Effort``): to serve needs, and to explain refusals.
+What comes after that gets what is free beside the timetable."""
+MEMBERS_MOST, NEEDS_MOST = 5000, 1000
+"""Pieces of work, and needs, of a pool that is planned. With more work none is stopped; of more needs the last ones are
+refused. Both are said in words. ``bench/shift_scale.py`` prints what they cost."""
 TOLERANCE = 1e-5
 """Unserved shares below this are none."""
+
+
+def timetable(inputs: TimetableInputs) -> Timetabled:
+    """The timetable of a pool: expensive, and a function of its inputs alone."""
+    plan = plan_pool(inputs.pool, inputs.facts, inputs.needs, inputs.now, promises=inputs.promises, slack=inputs.slack)
+    return Timetabled(inputs.digest, inputs.now, inputs.needs, plan)
 
 
 def plan_pool(
@@ -46,11 +61,28 @@ def plan_pool(
     are over are ignored. The order of needs, members and promises does not matter. ``slack``: seconds that a return may
     take; what is promised back is planned back so much sooner.
     """
+    promised = tuple(promises)
     planning = _Planning(pool, facts, now, slack)
-    allowed = planning.allowed(need for need in needs if need.end > now)
-    asks = planning.capped(asks_of(pool, facts, allowed, promises, now))
+    allowed = planning.counted(planning.allowed(need for need in needs if need.end > now), promised)
+    asks = planning.capped(asks_of(pool, facts, allowed, promised, now))
     lendings = planning.serve(asks) if asks else {}
     return PoolPlan(now, pool.name, tuple(planning.grants), tuple(planning.refusals), lendings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """An ask that is not served in full."""
+
+    ask: Ask
+    loads: Sequence[Resources]
+    """What those before it in line have."""
+    wish: Sequence[Resources]
+    granted: Sequence[Resources]
+    alone: Sequence[Resources]
+    """What other parts of the same need have."""
+    sure: bool
+    planned: bool
+    """False: the work that one timetable may cost was used up before its turn came."""
 
 
 class _Planning:
@@ -58,9 +90,21 @@ class _Planning:
 
     def __init__(self, pool: Pool, facts: PoolFacts, now: float, slack: float) -> None:
         self.pool, self.facts, self.now = pool, facts, now
-        self.stocks = tuple(stocks_of(pool, facts, now, slack=slack))
+        self.units = sum(member.original for member in facts.members)
+        self.too_large = self.units > MEMBERS_MOST
+        whole = [] if self.too_large else stocks_of(pool, facts, now, slack=slack)
+        self.stocks = fewer(whole)
+        self.all_work = not self.too_large and _pieces(self.stocks) == _pieces(whole)
+        self.bases = {lane.name: base_of(lane, facts) for lane in pool.lanes}
+        self.free = facts.capacity - facts.reserve - total(self.bases.values())
+        """What is free when nothing is lent and nothing is needed."""
         self.grants: list[Grant] = []
         self.refusals: list[Refusal] = []
+        self.serving = Solver(SERVING_MOST)
+        self.explaining = Solver(EXPLAINING_MOST)
+        self.served: Timetable | None = None
+        """A timetable that serves all grants so far."""
+        self.cuts: list[_Cut] = []
 
     # ---- who may ask
 
@@ -76,6 +120,15 @@ class _Planning:
             else:
                 kept.append(need)
         return kept
+
+    def counted(self, needs: Sequence[Need], promises: Sequence[Promise]) -> list[Need]:
+        """No more needs than are planned: who was promised, then who begins first."""
+        if len(needs) <= NEEDS_MOST:
+            return list(needs)
+        owners = {promise.owner for promise in promises}
+        ordered = sorted(needs, key=lambda n: (n.owner not in owners, n.start, n.key))
+        self.refusals += [diagnose.too_many(need, self.pool, len(needs), NEEDS_MOST) for need in ordered[NEEDS_MOST:]]
+        return ordered[:NEEDS_MOST]
 
     def capped(self, asks: Sequence[Ask]) -> list[Ask]:
         """Asks cut to what their lane lets one namespace have, in their order."""
@@ -99,22 +152,25 @@ class _Planning:
 
     def serve(self, asks: Sequence[Ask]) -> dict[Ref, tuple[Lending, ...]]:
         """Grant all, or one after the other; the lendings that this takes."""
-        problem, profiles, loads = self._problem(asks, turns=False)
-        if all(load.fits(problem.free) for load in loads):
+        steps = [step for ask in asks for step in ask.steps]
+        if all(load.fits(self.free) for load in sums(steps, cuts_of(steps, self.now))):
             self.grants = [_grant(ask, ask.steps) for ask in asks]
             return {}
+        problem, profiles, loads = self._problem(asks, turns=False)
         # First without taking turns: whoever is out stays out for its need, and nothing moves without need.
-        timetable = _solve(problem, loads) if _ever(problem, loads) else None
+        timetable = self.serving.cheapest(problem, loads)
         if timetable is None:
             problem, profiles, loads = self._problem(asks, turns=True)
-            timetable = _solve(problem, loads) if _ever(problem, loads) else None
+            timetable = self.serving.cheapest(problem, loads)
         if timetable is not None:
             self.grants = [_grant(ask, ask.steps) for ask in asks]
         else:
             lined = list(zip(asks, profiles, strict=True))
-            loads, any_that_serves = self._in_line(problem, lined, [NOTHING] * problem.spans)
-            timetable = _solve(problem, loads) or any_that_serves
-        if timetable is None:  # the time was over before anything was found, and nothing is granted
+            loads = self._in_line(problem, lined, [NOTHING] * problem.spans)
+            # The last program is paid for by what was kept to explain refusals: the work that stops has to be cheap.
+            timetable = self.explaining.cheapest(problem, loads) or self.served
+            self.refusals += [self._refusal(problem, cut) for cut in self.cuts]
+        if timetable is None:  # nothing was found that stops work: what is granted is free anyway
             return {}
         return lendings_of(problem, timetable, [(g.owner, g.steps) for g in self.grants])
 
@@ -123,114 +179,95 @@ class _Planning:
     ) -> tuple[Problem, list[tuple[Resources, ...]], Sequence[Resources]]:
         """(what a timetable is made out of, what each ask takes of its spans, all asks together)."""
         facts = self.facts
-        times = instants(asks, self.stocks, facts.works.values(), self.now, turns=turns)
-        bases = {lane.name: base_of(lane, facts) for lane in self.pool.lanes}
-        limits = {lane.name: (bases[lane.name] - floor_of(lane, facts)).positive for lane in self.pool.lanes}
-        free = facts.capacity - facts.reserve - total(bases.values())
-        problem = Problem(times, self.stocks, free, limits, facts.works)
+        most = EDGES_MOST
+        if self.stocks:
+            most = max(SPANS_LEAST, min(SPANS_MOST, COLUMNS_MOST // (KINDS * len(self.stocks)) - 1))
+        times = instants(asks, self.stocks, facts.works.values(), self.now, turns=turns, most=most)
+        limits = {lane.name: (self.bases[lane.name] - floor_of(lane, facts)).positive for lane in self.pool.lanes}
+        problem = Problem(times, self.stocks, self.free, limits, facts.works)
         profiles = [amounts(ask.steps, times) for ask in asks]
         return problem, profiles, [total(profile[k] for profile in profiles) for k in range(problem.spans)]
 
     def _in_line(
         self, problem: Problem, asks: Sequence[tuple[Ask, Sequence[Resources]]], loads: Sequence[Resources]
-    ) -> tuple[Sequence[Resources], Timetable | None]:
-        """Serve asks in line, beside loads: (all loads then, a timetable that serves them).
+    ) -> Sequence[Resources]:
+        """Serve asks in line, beside loads; all loads then.
 
-        As one after the other, but by halves: those that all can be served are not looked at one by one.
+        Same result as serving asks one at a time, by bisection: only a half that cannot be served whole is split.
         """
         both = [total([have, *(wish[k] for _, wish in asks)]) for k, have in enumerate(loads)]
-        found, sure = _served(problem, both)
+        found, sure = self.serving.some(problem, both)
         if found is not None:
+            self.served = found
             self.grants += [_grant(ask, ask.steps) for ask, _ in asks]
-            return both, found
+            return both
         if len(asks) == 1:
             return self._in_part(problem, *asks[0], loads, sure=sure)
         half = len(asks) // 2
-        loads, first = self._in_line(problem, asks[:half], loads)
-        loads, second = self._in_line(problem, asks[half:], loads)
-        return loads, second or first
+        return self._in_line(problem, asks[half:], self._in_line(problem, asks[:half], loads))
 
     def _in_part(
         self, problem: Problem, ask: Ask, wish: Sequence[Resources], loads: Sequence[Resources], *, sure: bool
-    ) -> tuple[Sequence[Resources], Timetable | None]:
-        """Serve as much of one ask as there is, and refuse it with the rule that stands against the rest."""
-        found = _solve(problem, loads, wish)
-        shares = found.unserved if found is not None else (1.0,) * problem.spans
-        granted = tuple(_part(amount, 1.0 - share) for amount, share in zip(wish, shares, strict=True))
-        if granted != tuple(wish):
-            self.refusals.append(self._refusal(problem, ask, loads, wish, granted, sure=sure))
+    ) -> Sequence[Resources]:
+        """Serve as much of one ask as there is, and note what has to be refused."""
+        found, told = self.serving.part(problem, loads, wish)
+        if found is not None:
+            self.served = found
+            granted = [_part(amount, 1.0 - share) for amount, share in zip(wish, found.unserved, strict=True)]
+        elif told:
+            granted = [NOTHING] * problem.spans
+        else:
+            free = beside(problem, self.served, loads)
+            granted = [amount.part_in(most) for amount, most in zip(wish, free, strict=True)]
+        if granted != list(wish):
+            own = [amounts(g.steps, problem.times) for g in self.grants if g.key == ask.need.key]
+            alone = [total(part[k] for part in own) for k in range(problem.spans)]
+            planned = told or not self.serving.spent
+            self.cuts.append(_Cut(ask, loads, wish, granted, alone, sure=sure and told, planned=planned))
         if steps := _within(ask.steps, problem.times, granted):
             self.grants.append(_grant(ask, steps))
-        return _both(loads, granted), found
+        return _both(loads, granted)
 
-    def _refusal(
-        self,
-        problem: Problem,
-        ask: Ask,
-        loads: Sequence[Resources],
-        wish: Sequence[Resources],
-        granted: Sequence[Resources],
-        *,
-        sure: bool,
-    ) -> Refusal:
-        short = [k for k in range(problem.spans) if granted[k] != wish[k]]
-        reason = self._cause(problem, ask, loads, wish)
-        last = max(k for k in range(problem.spans) if not wish[k].nothing)
-        earliest = problem.times[short[-1] + 1] if short[-1] < last else None
+    def _refusal(self, problem: Problem, cut: _Cut) -> Refusal:
+        """Refuse what was cut, with the rule that stands against the rest."""
+        short = [k for k in range(problem.spans) if cut.granted[k] != cut.wish[k]]
+        last = max(k for k in range(problem.spans) if not cut.wish[k].nothing)
         first = short[0]
         return diagnose.short(
-            ask, self.pool, reason,
-            at=problem.times[first], needed=loads[first] + wish[first], available=loads[first] + granted[first],
-            earliest=earliest, sure=sure,
+            cut.ask, self.pool, self._cause(problem, cut),
+            at=problem.times[first], needed=cut.loads[first] + cut.wish[first],
+            available=cut.loads[first] + cut.granted[first],
+            earliest=problem.times[short[-1] + 1] if short[-1] < last else None, sure=cut.sure,
+            note=diagnose.too_much_work(self.units, MEMBERS_MOST) if self.too_large else "",
         )  # fmt: skip
 
-    def _cause(self, problem: Problem, ask: Ask, loads: Sequence[Resources], wish: Sequence[Resources]) -> Reason:
+    def _cause(self, problem: Problem, cut: _Cut) -> Reason:
         """The rule that stands against a need, or that there is nothing to be had at all. What the same need has in
         other parts is no other's promise.
         """
 
         def served(before: Sequence[Resources], rules: Rule) -> bool:
-            return _served(problem, _both(before, wish), rules=rules)[0] is not None
+            return self.explaining.some(problem, _both(before, cut.wish), rules=rules)[0] is not None
 
-        own = [amounts(g.steps, problem.times) for g in self.grants if g.key == ask.need.key]
-        alone = [total(part[k] for part in own) for k in range(problem.spans)]
-        if not _ever(problem, _both(alone, wish)):
+        if not cut.planned or not self.all_work:
+            return Reason.POOL_TOO_LARGE
+        if not ever(problem, _both(cut.alone, cut.wish)):
             return Reason.POOL_TOO_SMALL
-        if not _ever(problem, _both(loads, wish)) or (alone != list(loads) and served(alone, EVERY)):
+        if not ever(problem, _both(cut.loads, cut.wish)) or (cut.alone != list(cut.loads) and served(cut.alone, EVERY)):
             return Reason.OTHER_PROMISES
         for rule, reason in diagnose.CAUSES:
-            if served(loads, EVERY & ~rule):
+            if served(cut.loads, EVERY & ~rule):
                 return reason
         return Reason.SEVERAL_LIMITS
+
+
+def _pieces(stocks: Iterable[Stock]) -> int:
+    return sum(len(stock.pieces) for stock in stocks)
 
 
 def _both(loads: Sequence[Resources], more: Sequence[Resources]) -> list[Resources]:
     """Sums, span by span."""
     return [one + other for one, other in zip(loads, more, strict=True)]
-
-
-def _ever(problem: Problem, loads: Sequence[Resources]) -> bool:
-    """Whether loads fit in once everything that may stop has stopped, whatever the rules say."""
-    most = problem.free + total(stock.size.times(len(stock.pieces)) for stock in problem.stocks)
-    return all(load.of(n) <= max(0, most.of(n)) for load in loads for n in NAMES)
-
-
-def _solve(problem: Problem, loads: Sequence[Resources], soft: Sequence[Resources] | None = None) -> Timetable | None:
-    """The timetable; None when there is none, or none was found in time."""
-    try:
-        return solve(problem, loads, soft, seconds=SECONDS)
-    except OutOfTimeError:
-        return None
-
-
-def _served(problem: Problem, loads: Sequence[Resources], *, rules: Rule = EVERY) -> tuple[Timetable | None, bool]:
-    """(any timetable that serves the loads, whether it is sure that there is none when there is none)."""
-    if not _ever(problem, loads):
-        return None, True
-    try:
-        return solve(problem, loads, rules=rules, cheapest=False, seconds=SECONDS), True
-    except OutOfTimeError:
-        return None, False
 
 
 def _grant(ask: Ask, steps: tuple[NeedStep, ...]) -> Grant:

@@ -7,6 +7,7 @@ room is not there; what is started first is what is promised first.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tidegate.planning.resources import NOTHING, Resources, total
@@ -60,7 +61,7 @@ def step(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> PoolStep:
         lendings = plan.lendings.get(member.ref, ())
         if lane is None or (member.mark is None and not lendings):
             continue
-        hand_over, mine = advance(member, lane, lendings, now, room=room, spare=spare[lane.name])
+        hand_over, mine = advance(member, lane, lendings, now, room=room, spare=_may_lose(member, facts, spare))
         moved = hand_over.asked - member.asked
         room = room - member.unit.times(max(0, moved))
         spare[lane.name] = spare[lane.name] + member.unit.times(moved)
@@ -97,6 +98,12 @@ def _spare(pool: Pool, facts: PoolFacts, name: str) -> Resources:
         return NOTHING
     kept = facts.use(name).standing + total(m.unit.times(m.asked) for m in facts.of_lane(name))
     return kept - floor_of(lane, facts)
+
+
+def _may_lose(member: Member, facts: PoolFacts, spare: Mapping[str, Resources]) -> Resources:
+    """What its lane may lose; nothing of work of which nobody can tell by now how much is left."""
+    work = facts.works.get(member.work)
+    return NOTHING if work is not None and work.remaining is None else spare[member.lane]
 
 
 def _next_at(pool: Pool, facts: PoolFacts, plan: PoolPlan, hand_overs: list[HandOver], now: float) -> float | None:

@@ -8,18 +8,21 @@ none, exactly on the grid of ``Problem.times``.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from itertools import pairwise
 
-from tidegate.planning.resources import NAMES, Resources
-from tidegate.planning.shift.milp import Program, Solution
-from tidegate.planning.shift.model import Work
-from tidegate.planning.shift.pieces import Piece, Stock
+import numpy as np
 
-EPSILON = 1e-6
-"""Seconds by which equal instants may differ."""
+from tidegate.planning.resources import NAMES, Resources
+from tidegate.planning.shift.milp import Effort, Program, Solution
+from tidegate.planning.shift.model import Work
+from tidegate.planning.shift.pieces import EPSILON, Piece, Stock
+from tidegate.planning.shift.search import NODES_MOST, search
+
 IDLE_COST = 1.0
 """Cost of a second that a unit is out, in seconds of work lost: a machine that waits for the next need does nothing
 meanwhile. So work comes back between two needs, unless the gap is shorter than what a second stop costs."""
@@ -29,9 +32,15 @@ COST_GAP = 0.03
 """Share by which a timetable may cost more than the cheapest, of what is not the same in all. Judgment."""
 PART_GAP = 0.02
 """Share by which what is refused may be more than it has to be, where a need is served in part. Judgment."""
+COSTS_MOST = 16
+"""Different costs of a stop that are told apart in a stock. Judgment: they only choose between alike pieces."""
 NODES = 5
-"""Most nodes of the search for a cheap timetable, or for a good part. Whether there is one at all is searched to the
-end."""
+"""Most nodes of the search for a cheap timetable, or for a good part. Whether there is one at all is searched
+longer (``search.NODES_MOST``)."""
+
+
+KINDS = 3
+"""Counts of a stock at an instant: pieces out, stops, returns."""
 
 
 class Rule(Flag):
@@ -67,6 +76,11 @@ class Problem:
         """Spans of time between the instants."""
         return len(self.times) - 1
 
+    @property
+    def columns(self) -> int:
+        """Whole columns of the program that this makes: what its solution costs is told by them."""
+        return KINDS * len(self.stocks) * len(self.times)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -96,28 +110,29 @@ def solve(
     *,
     rules: Rule = EVERY,
     cheapest: bool = True,
-    seconds: float,
+    effort: Effort,
 ) -> Timetable | None:
     """The timetable that serves ``loads`` (by span) in full and, of ``soft``, as much as can be.
 
     Without ``soft`` it is the one that costs least work, or with ``cheapest=False`` the first that is found. None when
-    there is none; ``OutOfTimeError`` when there was no time to tell.
+    there is none; ``OutOfWorkError`` when the bounded search ended before it could tell.
     """
-    return _Solving(problem, rules, costly=cheapest and soft is None).solve(loads, soft, seconds)
+    return _Solving(problem, rules, effort, costly=cheapest and soft is None).solve(loads, soft)
 
 
 class _Solving:
     """One program, built rule by rule."""
 
-    def __init__(self, problem: Problem, rules: Rule, *, costly: bool) -> None:
-        self.problem, self.rules, self.costly, self.program = problem, rules, costly, Program()
+    def __init__(self, problem: Problem, rules: Rule, effort: Effort, *, costly: bool) -> None:
+        self.problem, self.rules, self.costly, self.program = problem, rules, costly, Program(effort)
+        self.scales = {name: _scale(problem.stocks, name) for name in NAMES}
         self.out: list[list[int]] = []
         self.stops: list[list[int]] = []
         self.returns: list[list[int]] = []
         self.draining: list[list[int]] = []
         """By stock and instant: pieces that still hold their machines after a stop before now."""
 
-    def solve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None, seconds: float) -> Timetable | None:
+    def solve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None) -> Timetable | None:
         for stock in self.problem.stocks:
             self._variables(stock)
         for number, stock in enumerate(self.problem.stocks):
@@ -133,8 +148,12 @@ class _Solving:
                 self._deadline(name, work)
         shares = self._serve(loads, soft)
         best = self.costly or soft is not None
-        found = self.program.solve(
-            seconds=seconds, gap=COST_GAP if soft is None else PART_GAP, **({"nodes": NODES} if best else {})
+        found = search(
+            self.program,
+            [np.array(block) for block in zip(self.out, self.stops, self.returns, strict=True)],
+            gap=COST_GAP if soft is None else PART_GAP,
+            nodes=NODES if best else NODES_MOST,
+            cheap=best,
         )
         return self._timetable(found, shares) if found is not None else None
 
@@ -168,7 +187,7 @@ class _Solving:
         times, many = self.problem.times, len(stock.pieces)
         whole = Rule.WHOLE_UNITS in self.rules
         notice = Rule.NOTICE in self.rules
-        draining = [sum(p.out and notice and p.free_at > t + EPSILON for p in stock.pieces) for t in times]
+        draining = stock.draining(times) if notice else [0] * len(times)
         last = len(times) - 1
         work = self.problem.works.get(stock.work)
         stuck = work is not None and work.remaining is None and Rule.KNOWN_WORK in self.rules
@@ -190,10 +209,10 @@ class _Solving:
         times, many = self.problem.times, len(stock.pieces)
         out, stops, returns = self.out[number], self.stops[number], self.returns[number]
         before = sum(p.out for p in stock.pieces)
-        free_from, rest = self._free_from(stock), self._rest(stock)
+        free_from, rest = sorted(self._free_from(stock)), self._rest(stock)
         for k, at in enumerate(times):
             flow = [(out[k], 1.0), (stops[k], -1.0), (returns[k], 1.0)]
-            young = sum(t > at + EPSILON for t in free_from)
+            young = len(free_from) - bisect_right(free_from, at + EPSILON)
             resting = [(returns[m], 1.0) for m in range(k) if at - times[m] < rest - EPSILON]
             running = [(stops[k], 1.0), *resting]
             if k == 0:
@@ -241,7 +260,7 @@ class _Solving:
         for lane, limit in self.problem.limits.items():
             mine = [(n, s) for n, s in enumerate(self.problem.stocks) if s.lane.name == lane]
             for name in NAMES:
-                scale = _scale(self.problem.stocks, name)
+                scale = self.scales[name]
                 for k in range(self.problem.spans):
                     still = sum(s.size.of(name) * self.draining[n][k] for n, s in mine)
                     terms = [(one, s.size.of(name) / scale) for n, s in mine for one in self._away(n, s, k)]
@@ -306,7 +325,7 @@ class _Solving:
                 wanted = loads[k].of(name) + wish.of(name)
                 if wanted <= 0:
                     continue
-                scale = _scale(self.problem.stocks, name)
+                scale = self.scales[name]
                 terms = [(self.out[n][k], s.size.of(name) / scale) for n, s in enumerate(self.problem.stocks)]
                 lack = min(0, self.problem.free.of(name)) if loads[k].of(name) <= 0 else 0
                 if share is not None:
@@ -335,10 +354,8 @@ class _Solving:
         """First stops take what loses least; later ones lose what was done since the return."""
         weight, drain = self._weight(stock), stock.lane.drain
         chosen = []
-        for piece in stock.pieces:
-            if not piece.out:
-                cost = drain.seconds + piece.loss + (0.0 if piece.told else STOP_COST)
-                chosen.append(self.program.variable(0.0, 1.0, cost=weight * cost, whole=False))
+        for cost, count in _few(drain.seconds + p.loss + (0.0 if p.told else STOP_COST) for p in stock.running):
+            chosen.append(self.program.variable(0.0, float(count), cost=weight * cost, whole=False))
         again = weight * (2 * drain.seconds + STOP_COST + drain.minimum_run)
         chosen.append(self.program.variable(0.0, math.inf, cost=again, whole=False))
         stops = [(one, 1.0) for one in self.stops[number]]
@@ -346,7 +363,7 @@ class _Solving:
 
     def _weight(self, stock: Stock) -> float:
         """What a second of one piece counts, seen from the smallest piece."""
-        return max(stock.size.of(name) / _scale(self.problem.stocks, name) for name in NAMES)
+        return max(stock.size.of(name) / self.scales[name] for name in NAMES)
 
     def _timetable(self, found: Solution, shares: Sequence[int | None]) -> Timetable:
         def counts(columns: Sequence[int]) -> tuple[int, ...]:
@@ -360,6 +377,16 @@ class _Solving:
             tuple(0.0 if share is None else float(found.values[share]) for share in shares),
             found.proven,
         )
+
+
+def _few(costs: Iterable[float]) -> Iterable[tuple[float, int]]:
+    """(cost, how many pieces have it); of many different ones neighbours are taken together, at their mean."""
+    counted = sorted(Counter(costs).items())
+    each = max(1, -(-len(counted) // COSTS_MOST))
+    for first in range(0, len(counted), each):
+        group = counted[first : first + each]
+        many = sum(count for _, count in group)
+        yield sum(cost * count for cost, count in group) / many, many
 
 
 def _scale(stocks: Sequence[Stock], name: str) -> float:

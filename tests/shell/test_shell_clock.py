@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.control.clock import RealClock, ScheduledClock
+from tidegate.shell.clock import RealClock, ScheduledClock
 
 EVENING = ScheduledClock(real_start=1000.0, sim_start=0.0, segments=((0.0, 400.0), (4000.0, 20.0), (4200.0, 100.0)))
 

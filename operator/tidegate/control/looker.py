@@ -1,0 +1,249 @@
+"""Look at the targets, as often as it matters and no more. A round: it fills sights, the decision takes what is there.
+
+A sight is dated by when it was asked for, never by when the answer came. One that is older than its bound counts as
+not seen: the level may rise on it, nothing falls on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.control.drift import state_of
+from tidegate.control.ledger import Ledger
+from tidegate.control.rounds import Backoff, Job
+from tidegate.planning.model import Identity, Key, Observed, Policy, Ref, TargetSpec, Trouble
+from tidegate.ports import Clock, Held, Sight, Targets, TidegateError
+
+TargetKey = tuple[Key, str]
+
+log = logging.getLogger("tidegate.looker")
+
+ACTIVE_BOUND = 30.0
+"""Seconds after which a sight of an active target counts as not seen."""
+IDLE_INTERVALS = 2.0
+"""Intervals after which a sight of an idle target counts as not seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was last seen of a target."""
+
+    sight: Sight
+    asked: int
+    """When it was asked for, in the ledger's order; 0 when a watch brought it."""
+    at: float
+    """The instant it tells of: when it was asked for, or the watch's last sign of life."""
+    note: str = ""
+    """Why later looks brought nothing; empty when this is the last one."""
+
+
+@dataclass(slots=True)
+class Looker:
+    """Keeps the last sight of every target. See ``rounds.Round``."""
+
+    targets: Targets
+    ledger: Ledger
+    clock: Clock
+    idle_seconds: float
+    """A target far from any step is looked at this often; a watch that reports it makes that sooner."""
+    active_seconds: float = 15.0
+    """The same for a target that holds a loan or has a step due soon."""
+    on_news: Callable[[], None] = lambda: None
+    """Told when something was seen that a decision may depend on."""
+    on_look: Callable[[TargetKey, Look], None] = lambda key, look: None
+    """Told of each target that was seen."""
+    sights: dict[TargetKey, Look] = field(default_factory=dict)
+    _specs: dict[TargetKey, TargetSpec] = field(default_factory=dict)
+    _keys: dict[Identity, set[TargetKey]] = field(default_factory=dict)
+    _active: frozenset[TargetKey] = frozenset()
+    _near: frozenset[TargetKey] = frozenset()
+    _touched: dict[TargetKey, float] = field(default_factory=dict)
+    _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=30.0))
+
+    @property
+    def name(self) -> str:
+        """See ``rounds.Round``."""
+        return "looks"
+
+    def want(self, policies: Mapping[Key, Policy], *, active: frozenset[TargetKey], near: frozenset[TargetKey]) -> None:
+        """Which targets there are, which are looked at often, and of which it is found out why units are missing."""
+        specs = {(key, t.name): t for key, p in policies.items() for t in p.targets}
+        changed = {key for key, spec in specs.items() if key not in self._specs or self._specs[key].ref != spec.ref}
+        for gone in (self.sights.keys() - specs.keys()) | (changed & self.sights.keys()):
+            del self.sights[gone]
+        self._backoff.keep(specs.keys())
+        self._touched = {key: at for key, at in self._touched.items() if key in specs}
+        self._specs, self._active, self._near = specs, active, near
+        self._keys = {}
+        for key in specs:
+            for one in self._objects(key):
+                self._keys.setdefault(one, set()).add(key)
+
+    def keys_of(self, ref: Ref) -> Collection[TargetKey]:
+        """The targets whose level lies in an object, or that are that object."""
+        return self._keys.get(ref.identity, ())
+
+    def touch(self, ref: Ref) -> None:
+        """A watch saw an object change, or we wrote it: look at its targets at once."""
+        for key in self.keys_of(ref):
+            self._touched.setdefault(key, self.clock.now())
+
+    def hasten(self) -> None:
+        """Look at every active target in the next round, however short a time ago it was looked at."""
+        for key in self._active:
+            self._touched.setdefault(key, self.clock.now())
+
+    # ---- rounds.Round
+
+    def due(self, now: float) -> Sequence[Job]:
+        """See ``rounds.Round``."""
+        found = []
+        for key in self._specs:
+            at = self._due_at(key, now)
+            if at <= now:
+                found.append(Job(key, key[0].namespace, at, self._backoff.suspects(key)))
+        return found
+
+    def next_at(self, now: float) -> float | None:
+        """See ``rounds.Round``."""
+        return min((at for key in self._specs if (at := self._due_at(key, now)) > now), default=None)
+
+    async def do(self, job: Job) -> None:
+        """Look at one target."""
+        key: TargetKey = job.key  # type: ignore[assignment]
+        spec = self._specs.get(key)
+        if spec is None:
+            return
+        self._touched.pop(key, None)
+        at, asked = self.clock.now(), self.ledger.tick()
+        self._backoff.failed(key, at)  # held against it until it has answered
+        sight = await self._see(spec, closely=key in self._near)
+        if self._specs.get(key) is not spec and getattr(self._specs.get(key), "ref", None) != spec.ref:
+            return  # it names another object by now
+        self._fill(key, sight, asked, at)
+
+    def _fill(self, key: TargetKey, sight: Sight, asked: int, at: float) -> None:
+        before = self.sights.get(key)
+        if sight.observed.trouble is Trouble.UNREADABLE:
+            if before is not None and before.sight.observed.trouble is not Trouble.UNREADABLE:
+                fresh = replace(before, note=sight.observed.note)  # unknown is not zero: what was seen last stands
+            else:
+                fresh = Look(sight, asked, at)
+        else:
+            self._backoff.well(key)
+            if sight.watched_at is not None:
+                asked, at = 0, min(sight.watched_at, at)
+            fresh = Look(sight, asked, at)
+            if sight.place is not None:
+                self.ledger.asked_anew(sight.place, asked)
+        if before is not None and _older(fresh, before):
+            return  # a slow answer that a later question, or a watch that our own look, has overtaken
+        self.sights[key] = fresh
+        self._index(key, sight)
+        self.on_look(key, fresh)
+        if before is None or _news(before) != _news(fresh):
+            self.on_news()
+
+    # ---- what the decision takes
+
+    def observed(self, now: float) -> dict[TargetKey, Observed]:
+        """What the core is told about each target, loans included."""
+        return {key: self._told(key, look, now) for key, look in self.sights.items()}
+
+    def age(self, now: float) -> float:
+        """Age of the oldest sight in shares of its bound, times the bound of an active one: seconds for a metric."""
+        shares = (max(0.0, now - look.at) / self._bound(key) for key, look in self.sights.items())
+        return max(shares, default=0.0) * ACTIVE_BOUND
+
+    def believed(self, key: TargetKey) -> Held | None:
+        """What a target's field is believed to hold, for a compare-and-swap; None when nobody can tell."""
+        look = self.sights.get(key)
+        if look is None or look.sight.place is None or look.sight.held is None:
+            return None
+        place, held = look.sight.place, look.sight.held
+        if self.ledger.is_current(place, asked=look.asked, version=held.version):
+            return held
+        return self.ledger.latest(place)
+
+    def is_seen(self, key: TargetKey, now: float) -> bool:
+        """Whether what was last seen of a target is young enough that something may fall on it."""
+        look = self.sights.get(key)
+        return look is not None and now - look.at <= self._bound(key)
+
+    def _told(self, key: TargetKey, look: Look, now: float) -> Observed:
+        sight, seen = look.sight, look.sight.observed
+        loan = self.ledger.of(sight.place) if sight.place else None
+        if sight.place is not None:
+            bad = self.ledger.unreadable_of(sight.place)
+            if bad is not None and loan is None:
+                note = f"Loan {bad.key} cannot be understood: {bad.note}"
+                return replace(seen, trouble=Trouble.UNREADABLE, note=note)
+            if not self.ledger.is_current(
+                sight.place, asked=look.asked, version=sight.held.version if sight.held else 0
+            ):
+                latest = self.ledger.latest(sight.place)
+                if latest is None:
+                    seen = replace(seen, seen=False, note="its last write got no answer; it is looked at again")
+                else:
+                    seen = replace(seen, level=latest.value)
+        if loan is None and seen.trouble is not None:
+            loan = next(iter(self.ledger.of_target(*key)), None)
+        if not self.is_seen(key, now):
+            seen = replace(
+                seen, seen=False, note=f"not seen for {max(0.0, now - look.at):.0f} s: {look.note}".rstrip(": ")
+            )
+        elif look.note and seen.seen:
+            seen = replace(seen, note=look.note)
+        return replace(seen, loan=state_of(loan, now)) if loan else seen
+
+    # ---- beneath
+
+    def _due_at(self, key: TargetKey, now: float) -> float:
+        if self._backoff.suspects(key):
+            return self._backoff.until(key, now)
+        look = self.sights.get(key)
+        if look is None:
+            return -math.inf
+        if look.at > now:  # the clock was stepped back: an age counts from here
+            look = self.sights[key] = replace(look, at=now)
+        every = self.active_seconds if key in self._active else self.idle_seconds
+        return min(look.at + every, self._touched.get(key, math.inf))
+
+    def _bound(self, key: TargetKey) -> float:
+        return ACTIVE_BOUND if key in self._active else IDLE_INTERVALS * self.idle_seconds
+
+    def _objects(self, key: TargetKey) -> Iterable[Identity]:
+        yield self._specs[key].ref.identity
+        look = self.sights.get(key)
+        if look is not None and look.sight.place is not None:
+            yield look.sight.place.ref.identity
+
+    def _index(self, key: TargetKey, sight: Sight) -> None:
+        if sight.place is not None:
+            self._keys.setdefault(sight.place.ref.identity, set()).add(key)
+
+    async def _see(self, spec: TargetSpec, *, closely: bool) -> Sight:
+        try:
+            return await (self.targets.examine(spec.ref) if closely else self.targets.see(spec.ref))
+        except TidegateError as error:
+            return Sight(Observed(trouble=Trouble.UNREADABLE, note=str(error)), None)
+        except Exception as error:
+            log.exception("%s could not be looked at", spec.ref)  # one broken target does not stop the rest
+            return Sight(Observed(trouble=Trouble.UNREADABLE, note=repr(error)), None)
+
+
+def _older(fresh: Look, before: Look) -> bool:
+    if fresh.asked and before.asked:
+        return fresh.asked < before.asked
+    version = fresh.sight.held.version if fresh.sight.held is not None else 0
+    known = before.sight.held.version if before.sight.held is not None else 0
+    return fresh.sight.place == before.sight.place and 0 < version < known
+
+
+def _news(look: Look) -> object:
+    """What of a look may change a level: a status that moves with each pod that starts wakes nobody."""
+    seen, held = look.sight.observed, look.sight.held
+    return seen.level, seen.maximum, seen.trouble, look.sight.place, held.value if held else None, seen.unit

@@ -1,0 +1,261 @@
+"""Pools between looking and writing: what the core is told of each, and what its steps ask to be written.
+
+All that is remembered of a hand-over stands in Loans, written before each write; a new leader goes on from them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from tidegate.control.drift import Terms
+from tidegate.control.looker import Looker
+from tidegate.control.poollooker import PoolLook, PoolLooker
+from tidegate.control.reader import SignalKey
+from tidegate.control.settling import Settling
+from tidegate.control.wishes import Applied, Kind, Wish
+from tidegate.planning.decision import Action, Plan
+from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
+from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import Resources
+from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
+from tidegate.planning.shift.handover import Act, Do
+from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
+from tidegate.planning.world import PoolWorld
+from tidegate.ports import EventSink, HandOverNote, Held, Loan, Place
+
+log = logging.getLogger("tidegate.pools")
+
+_ACTIONS = {Do.NOTIFY: Action.NOTHING, Do.STOP: Action.LOWER, Do.RESUME: Action.RAISE, Do.CLOSE: Action.RETURN}
+
+
+@dataclass(slots=True)
+class PoolWork:
+    """Tells the core of pools, and turns its acts into wishes."""
+
+    looker: PoolLooker
+    targets: Looker
+    settling: Settling
+    events: EventSink
+    _told: set[tuple[Ref, int]] = field(default_factory=set)
+    """Work and level of the notices that this life has told, or is about to."""
+    _telling: set[tuple[Ref, int]] = field(default_factory=set)
+
+    # ---- what the decision takes
+
+    def settle(self, now: float) -> None:
+        """Take in what the fields of loans were seen to hold."""
+        for name, look in self.looker.looks.items():
+            for loan in self.looker.loans_of(name):
+                at = look.of(loan)
+                if at is not None and self.looker.is_current(look, loan):
+                    self.settling.take_in(loan.place, at[1], now=now)
+
+    def worlds(
+        self,
+        pools: Mapping[str, Pool],
+        policies: Mapping[Key, Policy],
+        readings: Mapping[SignalKey, Reading],
+        plan: Plan | None,
+        now: float,
+    ) -> dict[str, PoolWorld]:
+        """What the core is told of each pool."""
+        found = {}
+        for name, pool in pools.items():
+            before = plan.pools.get(name) if plan is not None else None
+            look = self.looker.looks.get(name)
+            found[name] = PoolWorld(
+                pool=self.looker.drains.applied(pool),
+                seen=None if look is None else self._as_seen(pool, look, policies, now),
+                stale=self.looker.is_old(name, now),
+                marks={ref: mark_of(loan) for ref, loan in self._by_member(name, look).items()},
+                remaining=_remaining(pool, readings),
+                promises=before.plan.promises if before is not None else (),
+                note=look.note if look is not None else self.looker.notes.get(name, ""),
+            )
+        return found
+
+    def _by_member(self, pool: str, look: PoolLook | None) -> dict[Ref, Loan]:
+        """Loans of a pool's work, by the name that the pool's look has for it."""
+        at = ((loan, look.of(loan) if look is not None else None) for loan in self.looker.loans_of(pool))
+        return {one[0].ref if one is not None else loan.place.ref: loan for loan, one in at}
+
+    def _as_seen(self, pool: Pool, look: PoolLook, policies: Mapping[Key, Policy], now: float) -> PoolSeen:
+        """What was seen, less what may have changed since: nothing counts as gone that was not seen gone."""
+        seen = look.sight.seen
+        loans = self._by_member(pool.name, look)
+        members = tuple(self._member(one, loans.get(one.ref), look, now) for one in seen.members)
+        occupancy = dict(seen.occupancy)
+        for holder, amount in self._may_be_there(pool, look, policies, members):
+            there = occupancy.get(holder, Occupancy(amount, 0.0))
+            occupancy[holder] = replace(there, used=there.used.most(amount))
+        return replace(seen, members=members, occupancy=occupancy)
+
+    def _member(self, one: MemberSeen, loan: Loan | None, look: PoolLook, now: float) -> MemberSeen:
+        if loan is None:
+            return one
+        left_alone = self.settling.conflicts.of(loan.place.id, now) is not None
+        if not self.looker.is_current(look, loan):
+            latest = self.settling.ledger.latest(loan.place)
+            level = one.level if latest is None else latest.value
+            return replace(one, level=level, seen=one.seen and latest is not None and not left_alone)
+        return replace(one, seen=one.seen and not left_alone)
+
+    def _may_be_there(
+        self, pool: Pool, look: PoolLook, policies: Mapping[Key, Policy], members: Iterable[MemberSeen]
+    ) -> Iterator[tuple[Holder, Resources]]:
+        """What workloads whose level we wrote since a look may hold on machines: their highest level since."""
+        for member in members:
+            at = look.sight.places.get(member.ref)
+            peak = self.settling.ledger.peak(at[0], asked=look.asked) if at is not None else 0
+            if peak:
+                yield Holder(member.ref.namespace, member.ref.kind, member.ref.name), member.unit.times(peak)
+        for policy in policies.values():
+            if policy.pool != pool.name:
+                continue
+            for target in policy.targets:
+                peak, unit = self._peak(policy, target, look)
+                if peak and unit is not None and target.lane is not None:
+                    yield Holder(target.ref.namespace, target.ref.kind, target.ref.name), unit.times(peak)
+
+    def _peak(self, policy: Policy, target: TargetSpec, look: PoolLook) -> tuple[int, Resources | None]:
+        sight = self.targets.sights.get((policy.key, target.name))
+        if sight is None or sight.sight.place is None:
+            return 0, None
+        unit = target.unit if target.unit is not None else sight.sight.observed.unit
+        return self.settling.ledger.peak(sight.sight.place, asked=look.asked), unit
+
+    # ---- what is to be written
+
+    def wishes(self, plan: Plan, pools: Mapping[str, Pool], unusable: frozenset[str], now: float) -> Iterator[Wish]:
+        """What is due of the work, then the return of what no pool speaks for any more."""
+        for name, view in plan.pools.items():
+            look = self.looker.looks.get(name)
+            for act in view.step.acts:
+                at = look.sight.places.get(act.ref) if look is not None else None
+                if at is not None and (wish := self._of_act(name, act, at[0], look, at[1], now)) is not None:
+                    yield wish
+        for loan in self._orphans(plan, pools, unusable, now):
+            said = Applied(
+                loan.policy, loan.target, loan.place.ref, Action.RETURN, loan.pending, loan.original, now,
+                Reason.RETURNED, "no pool speaks for this work any more",
+            )  # fmt: skip
+            yield Wish(Kind.RETURN, loan.place.id, loan.place.ref.namespace, said, loan=loan)
+
+    def _of_act(self, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float) -> Wish | None:
+        loan = self.settling.ledger.of(place)
+        if self.settling.conflicts.of(place.id, now) is not None or look is None:
+            return None
+        if not self.settling.ledger.is_current(place, asked=look.asked, version=held.version):
+            latest = self.settling.ledger.latest(place)
+            if latest is None:
+                return None
+            held = latest
+        said, one, tenant = _said(pool, act, now), place.id, place.ref.namespace
+        if act.do is Do.CLOSE:
+            return Wish(Kind.RETURN, one, tenant, said, loan=loan) if loan is not None else None
+        mark = act.mark
+        note = HandOverNote(pool, act.lane, mark.notices, mark.stops, mark.free_by, mark.until, mark.promises)
+        until = mark.return_by if math.isfinite(mark.return_by) else mark.until
+        terms = Terms(Key("", pool), act.lane, until, mark.needs, note)
+        if act.do in (Do.STOP, Do.RESUME):
+            return Wish(Kind.MOVE, one, tenant, said, place=place, held=held, level=act.level, terms=terms)
+        notice = ""
+        if act.do is Do.NOTIFY:
+            self._told.add((act.ref, mark.notices[-1].level))
+            self._telling.add((act.ref, mark.notices[-1].level))
+            notice = _notice(pool, act.lane, mark.notices[-1], mark.original)
+        return Wish(Kind.RECORD, one, tenant, said, place=place, held=held, terms=terms, notice=notice)
+
+    def tell_again(self, plan: Plan) -> None:
+        """Tell notices that stand and that this life has not told: the one before may have died over them."""
+        standing = {
+            (loan.place.ref, notice.level): (loan, notice)
+            for loan in self.settling.ledger.loans.values()
+            if loan.hand_over is not None and loan.hand_over.pool in plan.pools
+            for notice in loan.hand_over.notices
+        }
+        self._told &= standing.keys() | self._telling
+        self._telling = set()
+        for one, (loan, notice) in standing.items():
+            if one not in self._told and loan.hand_over is not None:
+                self._told.add(one)
+                message = _notice(loan.hand_over.pool, loan.hand_over.lane, notice, loan.original)
+                self.events.emit(one[0], reason=Reason.NOTICE_GIVEN.value, message=message)
+
+    def _orphans(self, plan: Plan, pools: Mapping[str, Pool], unusable: Iterable[str], now: float) -> Iterator[Loan]:
+        """Loans of pools that are gone, and of work that is no member of its pool any more."""
+        for loan in self.settling.ledger.loans.values():
+            if loan.hand_over is None or loan.hand_over.pool in unusable:
+                continue
+            name = loan.hand_over.pool
+            if name not in pools:
+                yield loan
+            elif name in plan.pools and not self.looker.is_old(name, now):
+                look = self.looker.looks.get(name)
+                if look is not None and look.of(loan) is None:
+                    yield loan
+
+
+def _said(pool: str, act: Act, now: float) -> Applied:
+    return Applied(
+        policy=Key("", pool),
+        target=act.lane,
+        ref=act.ref,
+        action=_ACTIONS.get(act.do, Action.NOTHING),
+        before=act.before,
+        level=act.level,
+        at=now,
+        reason=act.reason,
+        message=act.message,
+        told=act.do is not Do.RECORD,
+    )
+
+
+def _notice(pool: str, lane: str, notice: Notice, original: int) -> str:
+    return f"will go from {original} to {notice.level} for a peak (CapacityPool {pool}, lane {lane})"
+
+
+def _remaining(pool: Pool, readings: Mapping[SignalKey, Reading]) -> dict[str, float | None]:
+    """Unit-seconds of work left, by member name; one that cannot be read is unknown, never none."""
+    return {
+        member.name: member.work.given
+        if member.work.query is None
+        else _left(readings.get((Key("", pool.name), member.name)))
+        for lane in pool.lanes
+        for member in lane.members
+        if member.work is not None
+    }
+
+
+def _left(one: Reading | None) -> float | None:
+    good = one is not None and one.freshness is Freshness.FRESH and one.value is not None and math.isfinite(one.value)
+    return max(0.0, one.value) if good and one is not None and one.value is not None else None
+
+
+def work_signals(pool: Pool) -> Iterator[tuple[SignalKey, MemberRef]]:
+    """Members whose remaining work is measured, by the key under which it is read."""
+    for lane in pool.lanes:
+        for member in lane.members:
+            if member.work is not None and member.work.query is not None:
+                yield (Key("", pool.name), member.name), member
+
+
+def mark_of(loan: Loan) -> Mark:
+    """What a loan says of a hand-over."""
+    note = loan.hand_over
+    assert note is not None  # noqa: S101 - only loans of pools are asked
+    moved = loan.verified is not None or loan.pending != loan.original
+    return Mark(
+        original=loan.original,
+        asked=loan.pending,
+        asked_at=loan.stepped_at if moved else 0.0,
+        notices=note.notices,
+        stops=note.stops,
+        free_by=note.free_by,
+        until=note.until,
+        promises=note.promises,
+        needs=loan.wanted_by,
+    )

@@ -1,0 +1,134 @@
+"""Read the signals of policies that are active, and what work is left on pools.
+
+A round: it fills readings, the decision takes what is there.
+
+What became of a question is a ``Reading``, never a zero. A reading is as old as its sample: yesterday's is stale today,
+whether anybody has asked since or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.control.rounds import Backoff, Job
+from tidegate.planning.model import Freshness, Key, Reading, SignalSpec
+from tidegate.ports import Clock, MetricsSource
+
+SignalKey = tuple[Key, str]
+"""(policy, signal), or (pool, member) for the work that is left; a pool's key has no namespace."""
+
+SHORTEST_INTERVAL = 5.0
+"""Seconds between two questions for one signal, however often the loop wakes."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """Keeps the last reading of every signal. See ``rounds.Round``."""
+
+    metrics: MetricsSource
+    clock: Clock
+    every_seconds: float = 15.0
+    """A signal that is wanted is read this often."""
+    on_news: Callable[[], None] = lambda: None
+    """Told when a value or its freshness changed."""
+    readings: dict[SignalKey, Reading] = field(default_factory=dict)
+    """As answered; ``told`` gives them as old as they are."""
+    _specs: dict[SignalKey, SignalSpec] = field(default_factory=dict)
+    _wanted: frozenset[SignalKey] = frozenset()
+    _asked_at: dict[SignalKey, float] = field(default_factory=dict)
+    _hasty: set[SignalKey] = field(default_factory=set)
+    _backoff: Backoff = field(default_factory=lambda: Backoff(first=5.0, longest=30.0))
+
+    @property
+    def name(self) -> str:
+        """See ``rounds.Round``."""
+        return "signals"
+
+    def want(self, signals: Mapping[SignalKey, SignalSpec], *, wanted: frozenset[SignalKey]) -> None:
+        """Which signals there are, and which of them are read now."""
+        asked = {key: spec for key, spec in signals.items() if spec.query}
+        changed = {k for k in self._specs.keys() & asked.keys() if self._specs[k].query != asked[k].query}
+        for gone in ((self._asked_at.keys() | self.readings.keys()) - asked.keys()) | changed:
+            self.readings.pop(gone, None)
+            self._asked_at.pop(gone, None)
+            self._backoff.well(gone)
+        self._specs, self._wanted = asked, wanted & asked.keys()
+
+    def hasten(self) -> None:
+        """Read every signal that is wanted in the next round, if it was not asked for just now."""
+        self._hasty = set(self._wanted)
+
+    # ---- rounds.Round
+
+    def due(self, now: float) -> Sequence[Job]:
+        """See ``rounds.Round``."""
+        jobs = ((key, self._due_at(key, now)) for key in sorted(self._wanted))
+        return [
+            Job(key, key[0].namespace or key[0].name, at, self._backoff.suspects(key)) for key, at in jobs if at <= now
+        ]
+
+    def next_at(self, now: float) -> float | None:
+        """See ``rounds.Round``."""
+        return min((at for key in self._wanted if (at := self._due_at(key, now)) > now), default=None)
+
+    async def do(self, job: Job) -> None:
+        """Read one signal."""
+        key: SignalKey = job.key  # type: ignore[assignment]
+        spec = self._specs.get(key)
+        if spec is None or spec.query is None:
+            return
+        self._hasty.discard(key)
+        now = self._asked_at[key] = self.clock.now()
+        self._backoff.failed(key, now)  # held against it until it has answered
+        try:
+            answer = await self.metrics.read(spec.query, now=now, stale_after=spec.stale_after)
+        except Exception as error:  # noqa: BLE001 - whatever a source stumbles over is no answer
+            answer = Reading(Freshness.UNREACHABLE, None, now, repr(error))
+        if answer.freshness is not Freshness.UNREACHABLE:
+            self._backoff.well(key)
+        if key not in self._specs or self._specs[key].query != spec.query:
+            return
+        before = self.readings.get(key)
+        fresh = self.readings[key] = _remembered(answer, before, now)
+        if before is None or (before.freshness, before.value) != (fresh.freshness, fresh.value):
+            self.on_news()
+
+    # ---- what the decision takes
+
+    def told(self, now: float) -> dict[SignalKey, Reading]:
+        """The last word on every signal, as old as it is now."""
+        return {key: _aged(one, self._specs[key], now) for key, one in self.readings.items() if key in self._specs}
+
+    def age(self, now: float) -> float:
+        """Seconds since the oldest of the wanted signals was asked for; 0 when none is wanted."""
+        wanted = (self._asked_at.get(key) for key in self._wanted)
+        return max((now - at for at in wanted if at is not None), default=0.0)
+
+    def _due_at(self, key: SignalKey, now: float) -> float:
+        asked = self._asked_at.get(key)
+        if asked is None:
+            return -math.inf
+        asked = min(asked, now)
+        every = min(self.every_seconds, max(self._specs[key].stale_after / 2, SHORTEST_INTERVAL))
+        every = SHORTEST_INTERVAL if key in self._hasty else every
+        again = self._backoff.until(key, now) if self._backoff.suspects(key) else -math.inf
+        return max(asked + every, again)
+
+
+def _remembered(answer: Reading, before: Reading | None, now: float) -> Reading:
+    """A bad answer keeps the last good value and its age; a sample from the future is of now."""
+    answer = replace(answer, since=min(answer.since, now))
+    if answer.freshness in (Freshness.FRESH, Freshness.STALE):
+        return answer
+    if before is not None:
+        return replace(answer, value=before.value, since=min(before.since, now))
+    return replace(answer, value=None, since=now)
+
+
+def _aged(one: Reading, spec: SignalSpec, now: float) -> Reading:
+    if one.freshness is Freshness.FRESH and now - one.since > spec.stale_after:
+        note = f"last read {now - one.since:.0f} s ago, stale after {spec.stale_after:g} s"
+        return replace(one, freshness=Freshness.STALE, note=note)
+    return one

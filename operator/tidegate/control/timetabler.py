@@ -1,0 +1,80 @@
+"""Make the timetables of pools beside the loop.
+
+A round: a plan takes the last timetable there is, and waits for none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tidegate.control.rounds import Backoff, Job
+from tidegate.planning.decision import PoolView
+from tidegate.planning.shift.inputs import Timetabled
+from tidegate.ports import Clock, Solver
+
+log = logging.getLogger("tidegate.timetables")
+
+
+@dataclass(slots=True)
+class Timetabler:
+    """Keeps the last timetable of every pool. See ``rounds.Round``."""
+
+    solver: Solver
+    clock: Clock
+    on_news: Callable[[], None] = lambda: None
+    timetables: dict[str, Timetabled] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    """Why a pool's last timetable could not be made."""
+    _views: Mapping[str, PoolView] = field(default_factory=dict)
+    _backoff: Backoff = field(default_factory=lambda: Backoff(first=5.0, longest=60.0))
+
+    @property
+    def name(self) -> str:
+        """See ``rounds.Round``."""
+        return "timetables"
+
+    def want(self, views: Mapping[str, PoolView]) -> None:
+        """What was decided for each pool, and from what a timetable would be made now."""
+        for gone in self.timetables.keys() - views.keys():
+            del self.timetables[gone]
+        self.notes = {name: note for name, note in self.notes.items() if name in views}
+        self._backoff.keep(views.keys())
+        self._views = views
+
+    # ---- rounds.Round
+
+    def due(self, now: float) -> Sequence[Job]:
+        """See ``rounds.Round``."""
+        names = (name for name, view in self._views.items() if view.due and self._backoff.until(name, now) <= now)
+        return [Job(name, name, self._views[name].inputs.now, self._backoff.suspects(name)) for name in names]
+
+    def next_at(self, now: float) -> float | None:
+        """See ``rounds.Round``."""
+        dues = (name for name, view in self._views.items() if view.due)
+        return min((at for name in dues if (at := self._backoff.until(name, now)) > now), default=None)
+
+    async def do(self, job: Job) -> None:
+        """Make one timetable of what the last decision saw."""
+        name = str(job.key)
+        view = self._views.get(name)
+        if view is None:
+            return
+        self._backoff.failed(name, self.clock.now())  # held against it until it has answered
+        try:
+            made = await self.solver.solve(view.inputs)
+        except Exception as error:  # noqa: BLE001 - whatever ends a solver, the last timetable stands
+            self.notes[name] = f"its timetable could not be made: {error}"
+            log.warning("pool %s: %s", name, self.notes[name])
+            return
+        self._backoff.well(name)
+        self.notes.pop(name, None)
+        if name in self._views:
+            self.timetables[name] = made
+            self.on_news()
+
+    def age(self, now: float) -> float:
+        """Seconds since the oldest timetable that is not good any more was made; 0 when all are good."""
+        old = (self.timetables[name].made_for for name, v in self._views.items() if v.due and name in self.timetables)
+        return max((max(0.0, now - at) for at in old), default=0.0)

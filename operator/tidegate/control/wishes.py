@@ -1,0 +1,213 @@
+"""From what was decided to what is to be written: one wish a field. Pure.
+
+A wish says on which knowledge it rests; the writer carries it out, or drops it when the field has moved since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from tidegate.control.drift import Terms, state_of, wanted_by
+from tidegate.control.ledger import Ledger
+from tidegate.control.looker import Look, Looker, TargetKey
+from tidegate.planning.decision import Action, Plan, Step
+from tidegate.planning.model import Key, Observed, Ref, Release, Trouble
+from tidegate.planning.reasons import Reason
+from tidegate.planning.targets import release_step
+from tidegate.planning.world import World
+from tidegate.ports import FieldId, Held, Loan, Place
+
+ORPHAN_RELEASE = Release(hold=0.0, step_per_minute=0.2)
+"""How a loan comes down whose policy is gone: the API's default step."""
+_LASTING = {Trouble.SCALING_DISABLED, Trouble.FOREIGN_OWNER, Trouble.NOT_SCALABLE}
+"""Troubles that do not pass by themselves."""
+
+
+class Kind(Enum):
+    """What a wish is for."""
+
+    MOVE = "Move"
+    """Move the level."""
+    RETURN = "Return"
+    """Restore the original and end the loan."""
+    LEAD_BACK = "LeadBack"
+    """A loan that nobody speaks for: look, and take one gentle step back."""
+    LET_GO = "LetGo"
+    """End the loan and leave the level."""
+    RECORD = "Record"
+    """Write down what the loan says beside its level."""
+    STORE = "Store"
+    """Write down what was learned of the loan."""
+    REMOVE = "Remove"
+    """Remove a second loan of one field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One write, or one that failed."""
+
+    policy: Key
+    target: str
+    ref: Ref
+    action: Action
+    before: int
+    level: int
+    at: float
+    reason: Reason
+    message: str
+    error: str | None = None
+    measured: bool = False
+    """The write raised a level: how long it takes until ready is worth knowing."""
+    told: bool = True
+    """False: it is nothing that people want to hear of, unless it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One field as it should be."""
+
+    kind: Kind
+    field: FieldId
+    tenant: str
+    """The namespace of the object that holds the field."""
+    said: Applied
+    """What is told once it is done."""
+    place: Place | None = None
+    held: Held | None = None
+    """What the field is believed to hold."""
+    level: int = 0
+    terms: Terms | None = None
+    loan: Loan | None = None
+    notice: str = ""
+    """What the work is told before its mark is stored; empty: nothing."""
+
+    @property
+    def upwards(self) -> bool:
+        """What raises a level goes before what lowers one."""
+        return self.kind is Kind.MOVE and self.held is not None and self.level > self.held.value
+
+
+def of_steps(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Iterator[Wish]:
+    """The steps of a plan, in its order; none of a field of which nobody can tell what it holds."""
+    for step in plan.steps:
+        look = looker.sights.get((step.policy, step.target))
+        held = looker.believed((step.policy, step.target))
+        if look is None or look.sight.place is None or held is None:
+            continue
+        place, target = look.sight.place, plan.targets[step.policy, step.target]
+        terms = Terms(step.policy, step.target, target.until or now, wanted_by(step.wanted_by))
+        said = _of_step(step, now)
+        if step.action is Action.RETURN:
+            if (loan := ledger.of(place)) is not None:
+                yield Wish(Kind.RETURN, place.id, place.ref.namespace, said, place=place, loan=loan)
+        else:
+            yield Wish(
+                Kind.MOVE, place.id, place.ref.namespace, said, place=place, held=held, level=step.level, terms=terms
+            )
+
+
+def _of_step(step: Step, now: float) -> Applied:
+    return Applied(
+        step.policy,
+        step.target,
+        step.ref,
+        step.action,
+        step.before,
+        step.level,
+        now,
+        step.reason,
+        step.message,
+        measured=step.action is Action.RAISE,
+    )
+
+
+def of_orphans(world: World, looker: Looker, ledger: Ledger, unusable: frozenset[Key], now: float) -> Iterator[Wish]:
+    """Loans that no target speaks for any more, led back gently; those of a policy that cannot be understood stay.
+
+    A loan belongs to whichever target's level lies in its field, whatever policy and name once took it: a target
+    that was renamed, or moved to another policy, takes its loan along.
+    """
+    sights = looker.sights
+    driven = {look.sight.place.id for look in sights.values() if look.sight.place}
+    known = {(key, t.name) for key, policy in world.policies.items() for t in policy.targets}
+    unseen = {key[0].namespace for key in known if _unseen(sights.get(key))}
+    elsewhere = _behind_a_scaler(world, sights)
+    for one, loan in ledger.loans.items():
+        if loan.hand_over is not None or one in driven or loan.policy in unusable:
+            continue
+        if not _is_over(loan, known, unseen, looker, now):
+            continue
+        said = _of_orphan(loan, now)
+        if loan.place.ref.identity in elsewhere:
+            yield Wish(Kind.LET_GO, one, one.object.namespace, replace(said, told=False), loan=loan)
+        elif _falls(loan, now):
+            yield Wish(Kind.LEAD_BACK, one, one.object.namespace, said, loan=loan)
+
+
+def of_records(ledger: Ledger, now: float) -> Iterator[Wish]:
+    """What was learned of loans and is not written down; loans that are one too many."""
+    for loan in ledger.unsaved():
+        said = replace(_of_orphan(loan, now), told=False, action=Action.NOTHING, message="what was learned is stored")
+        yield Wish(Kind.STORE, loan.place.id, loan.place.ref.namespace, said, loan=loan)
+    for loan in ledger.surplus:
+        said = replace(_of_orphan(loan, now), told=False, action=Action.NOTHING, message="a second loan is removed")
+        another = loan.place.id._replace(field=f"{loan.place.field} as {loan.key.name}")
+        yield Wish(Kind.REMOVE, another, loan.place.ref.namespace, said, loan=loan)
+
+
+def next_orphan_step(loan: Loan, level: int, now: float) -> tuple[Action, int]:
+    """The next move of a loan that nobody speaks for, from the level that its field holds."""
+    return release_step(Observed(level=level, loan=state_of(loan, now)), ORPHAN_RELEASE, now=now)
+
+
+def _falls(loan: Loan, now: float) -> bool:
+    level = loan.verified if loan.verified is not None else loan.pending
+    return next_orphan_step(loan, level, now)[0] is not Action.NOTHING
+
+
+def _of_orphan(loan: Loan, now: float) -> Applied:
+    return Applied(
+        loan.policy,
+        loan.target,
+        loan.place.ref,
+        Action.RETURN,
+        loan.pending,
+        loan.original,
+        now,
+        Reason.LOAN_ENDED,
+        "no policy asks for this loan any more",
+    )
+
+
+def _is_over(loan: Loan, known: set[TargetKey], unseen: set[str], looker: Looker, now: float) -> bool:
+    """Whether a loan in whose field no target's level lies may be led back."""
+    key = (loan.policy, loan.target)
+    if key not in known:
+        return loan.place.ref.namespace not in unseen  # a target nobody could look at yet may be its new name
+    look = looker.sights.get(key)
+    if look is None or not looker.is_seen(key, now):
+        return False
+    if look.sight.place is not None:
+        return True  # the level lies elsewhere by now: another autoscaler, another uid
+    # Nothing may be borrowed here any more; what was borrowed ends when it was meant to.
+    trouble = look.sight.observed.trouble
+    return trouble is Trouble.MISSING or (trouble in _LASTING and now > loan.until)
+
+
+def _unseen(look: Look | None) -> bool:
+    if look is None:
+        return True
+    return look.sight.place is None and look.sight.observed.trouble in (Trouble.UNREADABLE, Trouble.FORBIDDEN)
+
+
+def _behind_a_scaler(world: World, sights: Mapping[TargetKey, Look]) -> set[object]:
+    """Workloads whose level lies in an autoscaler's field."""
+    refs = {(key, t.name): t.ref for key, policy in world.policies.items() for t in policy.targets}
+    places = {key: look.sight.place for key, look in sights.items() if key in refs}
+    return {
+        refs[key].identity
+        for key, place in places.items()
+        if place is not None and place.ref.identity != refs[key].identity
+    }

@@ -1,0 +1,213 @@
+"""Mailboxes: one a field, where the last wish wins and at most one write is under way. A round.
+
+There is no queue: each decision replaces every wish that is not under way, so that nothing is written which the last
+decision did not want. Only the time for which a field has been waiting is kept, for fairness.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.control.conflicts import Conflicts
+from tidegate.control.drift import Drift, Terms, drift
+from tidegate.control.ledger import Ledger
+from tidegate.control.rounds import Backoff, Job
+from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
+from tidegate.planning.decision import Action
+from tidegate.planning.reasons import Reason
+from tidegate.ports import Clock, ConflictError, EventSink, FieldId, Loan, NotFoundError, TidegateError
+
+log = logging.getLogger("tidegate.writer")
+
+DOWN_LATER = 5.0
+"""Seconds that what lowers a level stands behind what raises one. Judgment."""
+SLOTS = 32
+"""Writes under way at a time. Judgment: an API server's fair share for one client, and 2,000 floors in 20 s at 300 ms
+a write."""
+SAMPLES = 0.1
+"""Weight of the last write in the running mean of what one takes."""
+
+
+@dataclass(slots=True)
+class Writer:
+    """Carries out wishes through the ledger. See ``rounds.Round``."""
+
+    ledger: Ledger
+    clock: Clock
+    conflicts: Conflicts
+    events: EventSink
+    may_begin: Callable[[], bool]
+    """Whether writes may begin: we lead, the loans are loaded, and no durable stop stands."""
+    on_done: Callable[[Applied], None] = lambda applied: None
+    slots: int = SLOTS
+    _wishes: dict[FieldId, Wish] = field(default_factory=dict)
+    _since: dict[FieldId, float] = field(default_factory=dict)
+    _busy: set[FieldId] = field(default_factory=set)
+    _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=15.0))
+    _seconds: float = 0.1
+    """What one write takes, as a running mean."""
+
+    @property
+    def name(self) -> str:
+        """See ``rounds.Round``."""
+        return "writes"
+
+    @property
+    def idle(self) -> bool:
+        """No write is under way."""
+        return not self._busy
+
+    def is_busy(self, one: FieldId) -> bool:
+        """Whether a write of a field is under way: what is known of it is about to change."""
+        return one in self._busy
+
+    def post(self, wishes: Iterable[Wish], now: float) -> None:
+        """Replace all wishes. The first one of a field counts; one whose field is being written waits for the next."""
+        self._wishes = {}
+        for wish in wishes:
+            if wish.field not in self._busy:
+                self._wishes.setdefault(wish.field, wish)
+        self._since = {one: min(self._since.get(one, now), now) for one in self._wishes}
+        self._backoff.expire(now)
+
+    def withdraw(self) -> None:
+        """Nothing more is to be written; what is under way ends by itself."""
+        self._wishes = {}
+
+    def writes_per_second(self) -> float:
+        """Level writes that can be done a second, rounded down to a power of two: plans do not change for little."""
+        rate = self.slots / max(self._seconds, 1e-3)
+        return float(min(1024.0, 2.0 ** math.floor(math.log2(max(rate, 1.0)))))
+
+    # ---- rounds.Round
+
+    def due(self, now: float) -> Sequence[Job]:
+        """See ``rounds.Round``."""
+        if not self.may_begin():
+            return []
+        found = []
+        for one, wish in self._wishes.items():
+            if self._backoff.until(one, now) > now:
+                continue
+            due_at = self._since.get(one, now) + (0.0 if wish.upwards else DOWN_LATER)
+            found.append(Job(one, wish.tenant, due_at, self._backoff.suspects(one)))
+        return found
+
+    def next_at(self, now: float) -> float | None:
+        """See ``rounds.Round``."""
+        return min((at for one in self._wishes if (at := self._backoff.until(one, now)) > now), default=None)
+
+    async def do(self, job: Job) -> None:
+        """Carry out the wish of a field."""
+        one: FieldId = job.key  # type: ignore[assignment]
+        wish = self._wishes.pop(one, None)
+        if wish is None or wish.field in self._busy or not self.may_begin():
+            return
+        self._busy.add(wish.field)
+        begun = self.clock.now()
+        self._backoff.failed(wish.field, begun)  # held against it until it has ended well
+        try:
+            applied = await self._tried(wish)
+        finally:
+            self._busy.discard(wish.field)
+        if applied is None:
+            self._backoff.well(wish.field)
+            return
+        if applied.error is None:
+            self._backoff.well(wish.field)
+            self._since.pop(wish.field, None)
+            took = self.clock.now() - begun
+            self._seconds += SAMPLES * (max(took, 0.0) - self._seconds)
+        self.on_done(replace(applied, at=self.clock.now()))
+
+    # ---- beneath
+
+    async def _tried(self, wish: Wish) -> Applied | None:
+        try:
+            return await self._carry_out(wish)
+        except NotFoundError:
+            return replace(wish.said, error=f"{wish.said.ref} is gone")
+        except ConflictError as error:
+            by = f" ({error.manager})" if error.manager else ""
+            return replace(wish.said, error=f"{error}{by}; read again at the next beat")
+        except TidegateError as error:
+            return replace(wish.said, error=str(error))
+        except Exception as error:
+            log.exception("%s: a write failed", wish.said.ref)  # one broken object does not stop the rest
+            return replace(wish.said, error=repr(error))
+
+    async def _carry_out(self, wish: Wish) -> Applied | None:
+        said, loan = wish.said, wish.loan
+        if wish.kind is Kind.MOVE:
+            await self._move(wish)
+        elif wish.kind is Kind.RECORD:
+            await self._record(wish)
+        elif loan is None:
+            return None
+        elif wish.kind is Kind.RETURN:
+            await self.ledger.give_back(self.ledger.loans.get(loan.place.id, loan))
+            self.conflicts.forget(wish.field)
+        elif wish.kind is Kind.LEAD_BACK:
+            return await self._lead_back(wish)
+        elif wish.kind is Kind.LET_GO:
+            await self.ledger.let_go(loan)
+            log.info("loan %s: the level lies elsewhere by now; the field is left as it is", loan.key)
+        elif wish.kind is Kind.STORE:
+            await self.ledger.store(loan)
+        elif wish.kind is Kind.REMOVE:
+            await self.ledger.remove_surplus(loan)
+        return said
+
+    async def _move(self, wish: Wish) -> None:
+        if wish.place is None or wish.held is None or wish.terms is None:
+            return
+        loan = self.ledger.of(wish.place)
+        overruled = loan is not None and loan.verified == wish.level and drift(loan, wish.held) is Drift.REAPPLIED
+        await self.ledger.move(wish.place, held=wish.held, level=wish.level, terms=wish.terms)
+        if overruled:  # ours was there, and was so no more
+            self.conflicts.asserted(wish.field, self.clock.now())
+
+    async def _record(self, wish: Wish) -> None:
+        if wish.place is None or wish.held is None or wish.terms is None:
+            return
+        terms = wish.terms
+        if wish.notice:  # told before it is stored: who dies in between tells it again, in full time
+            self.events.emit(wish.said.ref, reason=Reason.NOTICE_GIVEN.value, message=wish.notice)
+            terms = _told_now(terms, self.clock.now())
+        await self.ledger.record(wish.place, held=wish.held, terms=terms)
+
+    async def _lead_back(self, wish: Wish) -> Applied | None:
+        """Look at the field of a loan that nobody speaks for, and take the next gentle step."""
+        assert wish.loan is not None  # noqa: S101 - the caller has looked
+        loan = self.ledger.loans.get(wish.field, wish.loan)
+        try:
+            held = await self.ledger.look(loan.place)
+        except NotFoundError:
+            await self.ledger.give_back(loan)
+            return replace(wish.said, before=0, level=loan.original)
+        self.ledger.learn(loan.place, held)
+        loan = self.ledger.loans.get(wish.field, loan)
+        action, level = next_orphan_step(loan, held.value, self.clock.now())
+        if action is Action.NOTHING:
+            return None
+        if action is Action.RETURN:
+            await self.ledger.give_back(loan)
+        else:
+            await self.ledger.move(loan.place, held=held, level=level, terms=_same_terms(loan))
+        return replace(wish.said, action=action, before=held.value, level=level)
+
+
+def _same_terms(loan: Loan) -> Terms:
+    return Terms(loan.policy, loan.target, loan.until, ())
+
+
+def _told_now(terms: Terms, now: float) -> Terms:
+    """Terms whose last notice was given just now: its time counts from when the work was told."""
+    note = terms.hand_over
+    if note is None or not note.notices:
+        return terms
+    notices = (*note.notices[:-1], note.notices[-1]._replace(at=now))
+    return replace(terms, hand_over=replace(note, notices=notices))
