@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift.handover import Act, Do
+from tidegate.planning.shift.inputs import Timetabled, TimetableInputs, due
 from tidegate.planning.shift.model import (
     Drain,
     Lane,
@@ -26,7 +27,8 @@ from tidegate.planning.shift.model import (
     floor_of,
 )
 from tidegate.planning.shift.outcome import PoolPlan, Promise
-from tidegate.planning.shift.plan import plan_pool
+from tidegate.planning.shift.plan import timetable
+from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import PoolStep, step
 
 NS = "shop"
@@ -88,6 +90,37 @@ class Running:
         return self.member.unit.times(self.member.level + sum(n for at, n in self.leaving if at > now))
 
 
+@dataclass
+class LateSolver:
+    """Makes a timetable of what it was asked, some time later or never."""
+
+    delays: list[float] = field(default_factory=list)
+    """Seconds until each answer, one question after the other; at once when there are none left."""
+    guard: float = 180.0
+    """Seconds after which a question is given up."""
+    standing: Timetabled | None = None
+    question: TimetableInputs | None = None
+    ends_at: float = -math.inf
+    """When the question under way is answered or given up."""
+    answered: bool = True
+
+    def turn(self, inputs: TimetableInputs, now: float) -> Timetabled | None:
+        """The last timetable there is. A new one is asked for when it is due and nothing is under way."""
+        self._take(now)
+        if self.question is None and due(inputs, self.standing):
+            delay = self.delays.pop(0) if self.delays else 0.0
+            self.question, self.answered = inputs, delay <= self.guard
+            self.ends_at = now + min(delay, self.guard)
+            self._take(now)
+        return self.standing
+
+    def _take(self, now: float) -> None:
+        if self.question is not None and now >= self.ends_at:
+            if self.answered:
+                self.standing = timetable(self.question)
+            self.question = None
+
+
 class Stop(NamedTuple):
     """A stop as it was written."""
 
@@ -123,6 +156,7 @@ class ObedientPool:
     stops: list[Stop] = field(default_factory=list)
     promises: tuple[Promise, ...] = ()
     """As the pool's status shows them."""
+    solver: LateSolver = field(default_factory=LateSolver)
     ends: tuple[float, ...] = ()
     """When grants end or fall: the borrower's pods are told before."""
     survives: Callable[[], bool] = lambda: True
@@ -153,7 +187,8 @@ class ObedientPool:
         self.lanes_of |= {n.owner: n.lane for n in self.needs}
         seen = self.facts(now)
         live = tuple(n for n in self.needs if n.end > now)
-        plan = plan_pool(self.pool, seen, live, now, promises=self.promises)
+        inputs = TimetableInputs(self.pool, seen, live, self.promises, now, 0.0)
+        plan = present(inputs, self.solver.turn(inputs, now))
         self._written()
         self.promises = plan.promises
         self.ends = tuple(s.end for g in plan.grants for s in g.steps)
@@ -165,7 +200,7 @@ class ObedientPool:
         times = [at for work in self.running.values() for at, _ in work.leaving]
         times += [at for going in self.going.values() for at, _ in going]
         times += [end - self.leaves_after for end in self.ends]
-        times += [at for at, _ in self.upsets]
+        times += [at for at, _ in self.upsets] + [self.solver.ends_at]
         return min((at for at in times if at > now), default=now + 3600.0)
 
     def used(self, now: float) -> Resources:
