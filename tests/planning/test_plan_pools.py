@@ -7,11 +7,12 @@ from dataclasses import replace
 from worlds import CORE, T0, event, policy, target
 
 from tidegate.planning.decision import Action, Outcome, Plan
-from tidegate.planning.model import Key, Mode, Observed, Ref
+from tidegate.planning.model import Key, LoanState, Mode, Observed, PlanSettings, Ref
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
+from tidegate.planning.shift.handover import Do
 from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool
 from tidegate.planning.whole import plan_whole
 from tidegate.planning.world import PoolWorld, World
@@ -103,6 +104,54 @@ def test_what_only_observes_stops_no_work() -> None:
     plan = planned(T0 - 10.0, mode=Mode.OBSERVE)
     assert plan.pools[POOL].plan.lendings == {}
     assert plan.targets[KEY].action is Action.NOTHING
+
+
+# ---- a pool of which nobody knows anything, or nobody has planned yet
+
+
+def on(one: PoolWorld, *, held: int | None = None) -> Plan:
+    """The plan of an event that is on, for a target that stands at two, or was let in with ``held``."""
+    core = policy(target(lane="trading"), pool=POOL)
+    show = event(level=1500.0)
+    loan = LoanState(2, held, T0 - 60.0, T0 - 60.0) if held else None
+    there = Observed(level=held or 2, ready=2, desired=2, unit=UNIT, loan=loan)
+    return make_plan(World({CORE: core}, {show.key: show}, {KEY: there}, pools={POOL: one}), T0 + 60.0)
+
+
+def test_on_a_pool_that_was_not_looked_at_yet_nothing_rises_and_nobody_can_tell_whether_the_event_is_carried() -> None:
+    plan = on(PoolWorld(pool()))
+    mine, verdict = plan.targets[KEY], plan.verdicts[Key("shop", "show")]
+    assert (mine.action, mine.level) == (Action.NOTHING, 2)
+    assert Reason.POOL_UNSEEN in {judgement.reason for judgement in mine.trail}
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNKNOWN, Reason.POOL_UNSEEN)
+    assert "has not been looked at yet" in verdict.message
+    dark = on(PoolWorld(pool(), note="nodes: no answer")).verdicts[Key("shop", "show")]
+    assert "cannot be looked at: nodes: no answer" in dark.message
+
+
+def test_on_a_pool_that_is_out_of_sight_what_was_let_in_stays_and_nothing_new_is_let_in() -> None:
+    assert on(PoolWorld(pool(), stale=True), held=6).targets[KEY].level == 6
+    old = on(PoolWorld(pool(), seen(), stale=True), held=6).targets[KEY]
+    assert (old.level, old.reason) == (6, Reason.POOL_UNSEEN)
+    assert on(PoolWorld(pool(), seen())).targets[KEY].level == 10, "it rises where the pool is in sight"
+
+
+def test_on_a_pool_that_is_out_of_sight_no_work_is_stopped_or_started() -> None:
+    planner, core, show = Planner(PlanSettings()), policy(target(lane="trading"), pool=POOL), event(level=1500.0)
+    there = {KEY: Observed(level=2, ready=2, desired=2, unit=UNIT)}
+    world = World({CORE: core}, {show.key: show}, there, pools={POOL: PoolWorld(pool(), seen())})
+    world, whole_plan = plan_whole(planner, world, T0 - 600.0)
+    first = min(one.notify_at for ones in whole_plan.pools[POOL].plan.lendings.values() for one in ones)
+    assert planner.plan(world, first + 1.0).pools[POOL].step.acts
+    dark = replace(world, pools={POOL: PoolWorld(pool(), seen(), stale=True)})
+    assert {a.do for a in planner.plan(dark, T0).pools[POOL].step.acts} <= {Do.NOTIFY}
+
+
+def test_before_its_timetable_is_there_a_target_rises_into_what_is_free_and_the_verdict_is_open() -> None:
+    plan = on(PoolWorld(pool(), seen()))
+    assert plan.pools[POOL].due
+    assert plan.targets[KEY].level == 10
+    assert plan.verdicts[Key("shop", "show")].reason is Reason.POOL_UNPLANNED
 
 
 # ---- attacks

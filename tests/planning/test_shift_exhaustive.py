@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pools import NS, job, lane, loader, pool
@@ -40,6 +41,7 @@ MALL = "mall"
 
 Small = tuple[Pool, PoolFacts, tuple[Need, ...], tuple[Promise, ...]]
 
+pytestmark = pytest.mark.timeout(600)  # of a machine that is busy with other things
 hunting = settings(
     max_examples=int(os.environ.get("TIDEGATE_HUNT", "120")),
     derandomize="TIDEGATE_HUNT" not in os.environ,  # the gate looks at the same ones each time, a hunt at new ones

@@ -31,12 +31,16 @@ class Solution:
     """No answer is cheaper by more than the gap; False: the search ended first."""
 
 
+EACH = 1000
+"""Effort of any program, beside its columns."""
+
+
 @dataclass(slots=True)
 class Effort:
     """What may still be solved, counted by the sizes of programs and not by a clock.
 
-    A unit is about a microsecond of the machine on which ``bench/shift_scale.py`` was run first: 14 for a column of a
-    relaxation; of a search 2 for a column, and 50 and 0.7 for a whole one that is free and for each pair of them.
+    A unit is about a microsecond of the machine on which ``bench/shift_scale.py`` was run first: 1,000 for any program; 14
+    for a column of a relaxation; of a search 2 for a column, 50 for a whole one that is free, 0.7 for its square.
     """
 
     left: float
@@ -48,11 +52,11 @@ class Effort:
 
     def relaxation(self, columns: int) -> None:
         """Pay for a relaxation."""
-        self.left -= 14 * columns
+        self.left -= EACH + 14 * columns
 
     def search(self, columns: int, free: int) -> None:
         """Pay for a search with so many free whole columns."""
-        self.left -= 2 * columns + 50 * free + 0.7 * free * free
+        self.left -= EACH + 2 * columns + 50 * free + 0.7 * free * free
 
 
 class OutOfWorkError(Exception):
@@ -123,6 +127,9 @@ class Program:
         return self._run({"mip_rel_gap": gap, "mip_max_nodes": nodes}, bounds)
 
     def _run(self, options: Mapping[str, float], bounds: Bounds) -> Solution | None:
+        if not self._costs:  # which HiGHS calls an empty model, whatever its rows say
+            kept = all(least <= FEASIBLE and most >= -FEASIBLE for least, most in self._rows)
+            return Solution(np.empty(0), 0.0, proven=True) if kept else None
         # Not ``highspy.Highs``: its constructor prints a banner before any option can forbid it.
         solver = highspy._Highs()  # type: ignore[attr-defined]
         for name, value in (

@@ -22,6 +22,10 @@ from tidegate.planning.shift.model import Lane, Member, Need, NeedStep, PoolFact
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Refusal
 from tidegate.planning.shift.steps import ahead, cuts_of, met, sums, without
 
+SOON = 600.0
+"""Seconds ahead from which a need that no timetable knows is given what is free. Judgment: a timetable takes seconds,
+and the writes and starts of a floor less than this."""
+
 
 def present(inputs: TimetableInputs, standing: Timetabled | None) -> PoolPlan:
     """The plan of a pool at the instant of its inputs. Equal arguments give equal plans."""
@@ -122,15 +126,15 @@ class _Present:
 
     def _admit(self, unknown: Sequence[_Unknown], lendings: Mapping[Ref, Sequence[Lending]]) -> None:
         """Grant what is free and promised to nobody, those first that have it already."""
+        now = self.inputs.now
+        soon = [one for one in unknown if one.soon(now)]
         steps = [step for grant in self.grants for step in grant.steps]
-        instants = cuts_of([*steps, *(step for one in unknown for step in one.steps)], self.inputs.now)
-        instants = sorted({*instants, *(t for t in _moves(lendings) if t > self.inputs.now)})
+        instants = cuts_of([*steps, *(step for one in soon for step in one.steps)], now)
+        instants = sorted({*instants, *(t for t in _moves(lendings) if t > now)})
         free = _Free(self.inputs, instants, self.grants, lendings)
         for one in unknown:
             lane = self.inputs.pool.lane(one.need.lane)
-            if lane is None:
-                continue
-            kept = free.take(one, lane)
+            kept = free.take(one, lane) if one.soon(now) and lane is not None else ()
             if kept:
                 self.grants.append(Grant(one.need.key, one.need.lane, one.need.namespace, False, kept))
             if short := without(one.steps, kept):
@@ -145,6 +149,10 @@ class _Unknown:
     steps: tuple[NeedStep, ...]
     held: Resources
     """What of it was let in before."""
+
+    def soon(self, now: float) -> bool:
+        """It may have what is free already; of others it is only said that they are not planned yet."""
+        return self.steps[0].start <= now + SOON
 
 
 class _Free:
