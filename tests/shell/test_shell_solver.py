@@ -43,6 +43,22 @@ async def test_a_process_gives_the_timetable_that_the_pure_call_gives() -> None:
         await solver.close()
 
 
+async def test_two_processes_at_once_give_equal_timetables_whatever_their_hashes_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    solvers = []
+    try:
+        for seed in ("1", "2"):
+            monkeypatch.setenv("PYTHONHASHSEED", seed)
+            solvers.append(ProcessSolver())
+            await solvers[-1].solve(inputs())  # each is started with its own
+        one, other = await asyncio.gather(*(solver.solve(inputs(cores=3)) for solver in solvers))
+        assert one.result == other.result
+    finally:
+        for solver in solvers:
+            await solver.close()
+
+
 @pytest.fixture
 def stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A worker that never answers."""

@@ -69,7 +69,16 @@ def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
     given = from_files(files, now) if files else from_cluster(namespace, now)
     for problem in given.problems:
         typer.echo(f"left out: {problem}", err=True)
-    return given
+    return replace(given, world=_without_pools(given.world))
+
+
+def _without_pools(world: World) -> World:
+    """The world without poolRefs: no pool is looked at here, and on one that was not looked at nothing would rise."""
+    named = sorted({policy.pool for policy in world.policies.values() if policy.pool is not None})
+    if not named:
+        return world
+    typer.echo(f"not looked at: CapacityPool {', '.join(named)}; it is taken to have room for all", err=True)
+    return replace(world, policies={key: replace(policy, pool=None) for key, policy in world.policies.items()})
 
 
 async def _read(namespace: str | None, now: float) -> Given:

@@ -39,8 +39,9 @@ EACH = 1000
 class Effort:
     """What may still be solved, counted by the sizes of programs and not by a clock.
 
-    A unit is about a microsecond of the machine on which ``bench/shift_scale.py`` was run first: 1,000 for any program; 14
-    for a column of a relaxation; of a search 2 for a column, 50 for a whole one that is free, 0.7 for its square.
+    A unit is about a microsecond of the machine on which ``bench/shift_scale.py`` was run first. A program costs 1,000,
+    and 14 for each column of a relaxation; or, of a search, 2 for each column, 50 for each whole one that is free, and
+    0.7 times the square of their number.
     """
 
     left: float
