@@ -104,15 +104,16 @@ class LateSolver:
     """When the question under way is answered or given up."""
     answered: bool = True
 
-    def turn(self, inputs: TimetableInputs, now: float) -> Timetabled | None:
-        """The last timetable there is. A new one is asked for when it is due and nothing is under way."""
+    def turn(self, inputs: TimetableInputs, now: float) -> TimetableInputs:
+        """The inputs with the last timetable. A new one is asked for when it is due and nothing is under way."""
         self._take(now)
-        if self.question is None and due(inputs, self.standing):
+        inputs = replace(inputs, standing=self.standing)
+        if self.question is None and due(inputs):
             delay = self.delays.pop(0) if self.delays else 0.0
             self.question, self.answered = inputs, delay <= self.guard
             self.ends_at = now + min(delay, self.guard)
             self._take(now)
-        return self.standing
+        return replace(inputs, standing=self.standing)
 
     def _take(self, now: float) -> None:
         if self.question is not None and now >= self.ends_at:
@@ -187,8 +188,7 @@ class ObedientPool:
         self.lanes_of |= {n.owner: n.lane for n in self.needs}
         seen = self.facts(now)
         live = tuple(n for n in self.needs if n.end > now)
-        inputs = TimetableInputs(self.pool, seen, live, self.promises, now, 0.0)
-        plan = present(inputs, self.solver.turn(inputs, now))
+        plan = present(self.solver.turn(TimetableInputs(self.pool, seen, live, self.promises, now, 0.0), now))
         self._written()
         self.promises = plan.promises
         self.ends = tuple(s.end for g in plan.grants for s in g.steps)

@@ -103,7 +103,7 @@ def with_timetables(
     """The world with a timetable for each pool that is due for one, and none of pools that are gone."""
     made = {name: one for name, one in world.timetables.items() if name in views}
     for name, view in views.items():
-        if due(view.inputs, made.get(name)):
+        if view.due:
             made[name] = make(view.inputs)
     return replace(world, timetables=made)
 
@@ -128,14 +128,14 @@ def _view(
     facts = facts_of(one.pool, seen, map(_standing, acting), one.marks, one.remaining)
     if one.stale:
         facts = replace(facts, current=False, members=tuple(replace(m, seen=False) for m in facts.members))
-    inputs = TimetableInputs(one.pool, facts, tuple(needs), one.promises, now, WAY_BACK)
     standing = world.timetables.get(one.pool.name)
-    plan = present(inputs, standing)
+    inputs = TimetableInputs(one.pool, facts, tuple(needs), one.promises, now, WAY_BACK, standing)
+    plan = present(inputs)
     todo = step(one.pool, facts, plan, now)
     waiting = any(h.state in _WAITING for h in todo.hand_overs)
     times = [t for t in (todo.next_at, now + WATCHING if waiting else None) if t is not None]
     made_for = standing.made_for if standing is not None else None
-    return PoolView(inputs, plan, todo, min(times, default=None), made_for, due(inputs, standing)), needs
+    return PoolView(inputs, plan, todo, min(times, default=None), made_for, due(inputs)), needs
 
 
 def _unseen(one: PoolWorld) -> str:

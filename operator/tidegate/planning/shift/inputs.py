@@ -24,25 +24,6 @@ what was last seen of a pool counts as unseen."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimetableInputs:
-    """All that the timetable of one pool is made from."""
-
-    pool: Pool
-    facts: PoolFacts
-    needs: tuple[Need, ...]
-    promises: tuple[Promise, ...]
-    """Of the last plan: who was granted first keeps its place."""
-    now: float
-    slack: float
-    """Seconds that a return may take; what is promised back is planned back so much sooner."""
-    digest: str = field(init=False)
-    """Of all this, as far as it changes what would be planned."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", _digest(self))
-
-
-@dataclass(frozen=True, slots=True)
 class Timetabled:
     """A timetable, and what it was made from."""
 
@@ -61,10 +42,32 @@ class Timetabled:
         return hashlib.sha256(repr(decided).encode()).hexdigest()
 
 
-def due(inputs: TimetableInputs, standing: Timetabled | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class TimetableInputs:
+    """All that the timetable of one pool is made from."""
+
+    pool: Pool
+    facts: PoolFacts
+    needs: tuple[Need, ...]
+    promises: tuple[Promise, ...]
+    """Of the last plan: who was granted first keeps its place."""
+    now: float
+    slack: float
+    """Seconds that a return may take; what is promised back is planned back so much sooner."""
+    standing: Timetabled | None = None
+    """The last timetable; None: there is none."""
+    digest: str = field(init=False)
+    """Of all this but the last timetable, as far as it changes what would be planned."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", _digest(self))
+
+
+def due(inputs: TimetableInputs) -> bool:
     """Whether a timetable has to be made: there is something to plan, and what there is was made from something else or
     is no longer kept.
     """
+    standing = inputs.standing
     if standing is None:
         return bool(inputs.needs)
     if not inputs.needs and not standing.plan.grants and not standing.plan.lendings:

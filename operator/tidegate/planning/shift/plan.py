@@ -25,7 +25,8 @@ from tidegate.planning.shift.merge import fewer
 from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import Stock, stocks_of
-from tidegate.planning.shift.steps import append, cuts_of, sums
+from tidegate.planning.shift.present import present
+from tidegate.planning.shift.steps import ahead, append, cuts_of, sums, without
 from tidegate.planning.shift.timetable import EVERY, KINDS, Problem, Rule, Timetable
 
 COLUMNS_MOST = 9000
@@ -41,9 +42,27 @@ TOLERANCE = 1e-5
 
 
 def timetable(inputs: TimetableInputs) -> Timetabled:
-    """The timetable of a pool: expensive, and a function of its inputs alone."""
-    plan = plan_pool(inputs.pool, inputs.facts, inputs.needs, inputs.now, promises=inputs.promises, slack=inputs.slack)
-    return Timetabled(inputs.digest, inputs.now, inputs.needs, plan)
+    """The timetable of a pool: expensive, and a function of its inputs alone.
+
+    Of a pool that is not planned exactly, a new search may find less than the last one. While nothing has changed, what
+    was granted then is kept.
+    """
+    now, last = inputs.now, inputs.standing
+    plan = plan_pool(inputs.pool, inputs.facts, inputs.needs, now, promises=inputs.promises, slack=inputs.slack)
+    if last is not None and last.digest == inputs.digest and _loses(plan, last.plan, now):
+        plan = present(inputs)
+    return Timetabled(inputs.digest, now, inputs.needs, plan)
+
+
+def _loses(plan: PoolPlan, last: PoolPlan, now: float) -> bool:
+    """Whether anybody has less than by the last plan."""
+    had: dict[str, list[NeedStep]] = defaultdict(list)
+    for grant in last.grants:
+        had[grant.owner] += ahead(grant.steps, now)
+    has: dict[str, list[NeedStep]] = defaultdict(list)
+    for grant in plan.grants:
+        has[grant.owner] += grant.steps
+    return any(without(tuple(steps), tuple(has[owner])) for owner, steps in had.items())
 
 
 def plan_pool(
@@ -193,7 +212,8 @@ class _Planning:
     ) -> Sequence[Resources]:
         """Serve asks in line, beside loads; all loads then.
 
-        Same result as serving asks one at a time, by bisection: only a half that cannot be served whole is split.
+        Same result as serving asks one at a time, by bisection: only a half that cannot be served whole is split. What
+        was promised before is tried as one, so that keeping it costs little.
         """
         both = [total([have, *(wish[k] for _, wish in asks)]) for k, have in enumerate(loads)]
         found, sure = self.serving.some(problem, both)
@@ -203,7 +223,7 @@ class _Planning:
             return both
         if len(asks) == 1:
             return self._in_part(problem, *asks[0], loads, sure=sure)
-        half = len(asks) // 2
+        half = _split(asks)
         return self._in_line(problem, asks[half:], self._in_line(problem, asks[:half], loads))
 
     def _in_part(
@@ -259,6 +279,12 @@ class _Planning:
             if served(cut.loads, EVERY & ~rule):
                 return reason
         return Reason.SEVERAL_LIMITS
+
+
+def _split(asks: Sequence[tuple[Ask, Sequence[Resources]]]) -> int:
+    """Where asks in line are split: where what is guaranteed, or promised, ends; else in the middle."""
+    kinds = [(ask.guaranteed, ask.promised) for ask, _ in asks]
+    return next((n for n in range(1, len(kinds)) if kinds[n] != kinds[0]), len(kinds) // 2)
 
 
 def _pieces(stocks: Iterable[Stock]) -> int:

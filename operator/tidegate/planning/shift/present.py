@@ -27,9 +27,9 @@ SOON = 600.0
 and the writes and starts of a floor less than this."""
 
 
-def present(inputs: TimetableInputs, standing: Timetabled | None) -> PoolPlan:
+def present(inputs: TimetableInputs) -> PoolPlan:
     """The plan of a pool at the instant of its inputs. Equal arguments give equal plans."""
-    return _Present(inputs, standing).plan()
+    return _Present(inputs, inputs.standing).plan()
 
 
 @dataclass(slots=True)
