@@ -27,7 +27,9 @@ class Timetabler:
     timetables: dict[str, Timetabled] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     """Why a pool's last timetable could not be made."""
-    _views: Mapping[str, PoolView] = field(default_factory=dict)
+    _views: dict[str, PoolView] = field(default_factory=dict)
+    """Pools that are due for a timetable, as the last decision saw them; each is asked for once."""
+    _pools: frozenset[str] = frozenset()
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=5.0, longest=60.0))
 
     @property
@@ -37,28 +39,28 @@ class Timetabler:
 
     def want(self, views: Mapping[str, PoolView]) -> None:
         """What was decided for each pool, and from what a timetable would be made now."""
+        self._pools = frozenset(views)
         for gone in self.timetables.keys() - views.keys():
             del self.timetables[gone]
         self.notes = {name: note for name, note in self.notes.items() if name in views}
         self._backoff.keep(views.keys())
-        self._views = views
+        self._views = {name: view for name, view in views.items() if view.due}
 
     # ---- rounds.Round
 
     def due(self, now: float) -> Sequence[Job]:
         """See ``rounds.Round``."""
-        names = (name for name, view in self._views.items() if view.due and self._backoff.until(name, now) <= now)
+        names = (name for name in self._views if self._backoff.until(name, now) <= now)
         return [Job(name, name, self._views[name].inputs.now, self._backoff.suspects(name)) for name in names]
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
-        dues = (name for name, view in self._views.items() if view.due)
-        return min((at for name in dues if (at := self._backoff.until(name, now)) > now), default=None)
+        return min((at for name in self._views if (at := self._backoff.until(name, now)) > now), default=None)
 
     async def do(self, job: Job) -> None:
         """Make one timetable of what the last decision saw."""
         name = str(job.key)
-        view = self._views.get(name)
+        view = self._views.pop(name, None)
         if view is None:
             return
         self._backoff.failed(name, self.clock.now())  # held against it until it has answered
@@ -70,11 +72,11 @@ class Timetabler:
             return
         self._backoff.well(name)
         self.notes.pop(name, None)
-        if name in self._views:
+        if name in self._pools:
             self.timetables[name] = made
             self.on_news()
 
     def age(self, now: float) -> float:
         """Seconds since the oldest timetable that is not good any more was made; 0 when all are good."""
-        old = (self.timetables[name].made_for for name, v in self._views.items() if v.due and name in self.timetables)
+        old = (self.timetables[name].made_for for name in self._views if name in self.timetables)
         return max((max(0.0, now - at) for at in old), default=0.0)
