@@ -268,6 +268,18 @@ def _stop(chance: Random, scene: Scene) -> Told:
     }
 
 
+def _lists(chance: Random, scene: Scene) -> Told:
+    """Machines, pods or work cannot be listed: a pool that cannot be looked at."""
+    return {
+        "kind": "requests",
+        "at": _when(chance, scene),
+        "lasting": chance.uniform(20.0, 250.0),
+        "deeds": ("list",),
+        "plural": chance.choice(("nodes", "pods", "jobs") if scene.pool else ("pods", "horizontalpodautoscalers")),
+        "how": chance.choice(("hang", "500", "403", "lost")),
+    }
+
+
 def _statuses(chance: Random, scene: Scene) -> Told:
     """No status can be written."""
     return {
@@ -296,5 +308,6 @@ _KINDS: tuple[tuple[Draw, int], ...] = (
     (_metrics, 2),
     (_stop, 1),
     (_statuses, 4),
+    (_lists, 2),
 )
 """With how often each is drawn. Judgment."""

@@ -33,6 +33,8 @@ CONFLICT = (5, 600.0)
 """So often within so many seconds a field may be set back until it is left to whoever does."""
 OBEYED = 15.0
 """Seconds until a durable stop is obeyed."""
+WRITTEN = 15.0
+"""Seconds that a borrowed field may be without a Loan: the time of one beat, to notice that somebody took it away."""
 PATIENCE = 3.0
 """Seconds that a level may be short without any excuse: the judge looks once a second."""
 STARTS_WITHIN = 60.0
@@ -72,6 +74,8 @@ class Field:
     copied: bool = False
     """Somebody brought a level of ours back."""
     low_since: float | None = None
+    unwritten_since: float | None = None
+    """Since when it is borrowed and no Loan says so."""
     spoilt: tuple[float, float] | None = None
     """While somebody has made its Loan unreadable."""
 
@@ -267,7 +271,21 @@ class Judge:
             one.low_since = now if one.low_since is None else one.low_since
             if now - one.low_since > PATIENCE:
                 self.find(self._short_kind("below-need", one), str(one), f"{one.value}, {needed} are needed")
+        if round(now) % 5 == 0:
+            self._look_for_loans(now)
         self._look_for_a_leader(now)
+
+    def _look_for_loans(self, now: float) -> None:
+        """What is borrowed has to stand in a Loan all the time: who leads next knows it from there alone."""
+        loans = self._loans()
+        for one in self.fields.values():
+            borrowed = one.value in one.ours and one.value != one.intent and one.spoilt is None
+            if not borrowed or any(self._is_of(spec, one) for spec in loans):
+                one.unwritten_since = None
+                continue
+            one.unwritten_since = now if one.unwritten_since is None else one.unwritten_since
+            if now - one.unwritten_since >= WRITTEN:
+                self.find("borrowed-without-loan", str(one), f"{one.value} is ours, {one.intent} the owner's")
 
     def _look_for_a_leader(self, now: float) -> None:
         alive = [life for life in self.lives() if not life.dead]

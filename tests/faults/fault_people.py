@@ -282,6 +282,9 @@ class People:
         document["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = ODD
         cluster = self._stage.cluster
         cluster.create(document)
+        if self._scene.pool:
+            await self._odd_job(fault, number)
+            return
         cluster.create(policy_object("tenant", odd.policy, (odd,), measured=False))
         show = Show("tenant", odd.policy, f"odd-{number}", float(round(self._stage.since() + 60.0)), 60.0, 300)
         cluster.create(show_object(show))
@@ -290,6 +293,15 @@ class People:
         await asyncio.sleep(120.0)
         cluster.delete(API, "ScalingPolicy", odd.policy, namespace="tenant")
         cluster.delete("apps/v1", "Deployment", odd.name, namespace="tenant")
+
+    async def _odd_job(self, fault: Fault, number: int) -> None:
+        """The same as work of the pool."""
+        odd = Workload("warehouse", "", f"odd-{number}", "Job", False, 1, 1, 1, 1, 2.0, lender=True)
+        document = workload_object(odd)
+        document["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = ODD
+        self._stage.cluster.create(document)
+        await asyncio.sleep(fault.lasting)
+        self._stage.cluster.delete("batch/v1", "Job", odd.name, namespace="warehouse")
 
     async def _spoil_loan(self, fault: Fault, number: int) -> None:
         """Somebody edits a Loan into something that cannot be read, and mends it later."""

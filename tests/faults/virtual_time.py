@@ -22,6 +22,10 @@ SPIN_MOST = 100_000
 """Rounds of the event loop at one instant after which it counts as spinning."""
 
 
+CPU_ASKED = 1000
+"""Leaps between two looks at the processor's own clock: each may cost milliseconds."""
+
+
 class Spinning(BaseException):
     """The event loop goes round and round, and time does not pass: nothing may catch this."""
 
@@ -48,7 +52,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         leaps = _Leaps()
         leaps.loop = self
         self._at = 1000.0
-        self._rounds = 0
+        self._rounds = self._leaps = 0
         self._cpu_end = time.process_time() + cpu_most
         super().__init__(leaps)
 
@@ -66,7 +70,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 raise Spinning(f"{SPIN_MOST} rounds of the event loop at {self._at:.3f}")
             return
         self._rounds = 0
-        if time.process_time() > self._cpu_end:
+        self._leaps += 1
+        if self._leaps % CPU_ASKED == 0 and time.process_time() > self._cpu_end:
             raise OutOfTime(f"the processor time of this run is used up at {self._at:.1f}")
         due = self._scheduled[0].when() if self._scheduled else 0.0  # type: ignore[attr-defined]
         self._at = max(self._at + timeout, due)
