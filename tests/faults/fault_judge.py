@@ -219,6 +219,7 @@ class Judge:
             self._room(one, before, value)
         needed = self.needed(one, now)
         unsure = late or bool(self._unsure(one))
+        unsure = unsure or (bool(one.workload.lane) and self._lending_was_disturbed(now))
         if value < before and value < needed and not unsure:
             self.find(
                 self._short_kind("lowered-below-need", one), str(one), f"{before} to {value}, {needed} are needed"
@@ -285,7 +286,8 @@ class Judge:
                 continue
             one.unwritten_since = now if one.unwritten_since is None else one.unwritten_since
             if now - one.unwritten_since >= WRITTEN:
-                self.find("borrowed-without-loan", str(one), f"{one.value} is ours, {one.intent} the owner's")
+                kind = "copy-taken-for-intent" if one.copied else "borrowed-without-loan"
+                self.find(kind, str(one), f"{one.value} is ours and in no Loan, {one.intent} is the owner's")
 
     def _look_for_a_leader(self, now: float) -> None:
         alive = [life for life in self.lives() if not life.dead]
@@ -356,7 +358,8 @@ class Judge:
         """What a pool lends takes minutes: notice, drain, room. Whatever happened meanwhile may have held it up."""
         edits = [at for key, at in self.edited.items() if key[0] == "shop"]
         foreign = [field.foreign_at for field in self.fields.values() if field.workload.takes]
-        if now - max([self.held_since, *edits, *foreign]) < LENDING:
+        lifted = self.stopped[1] if self.stopped is not None else -math.inf
+        if now - max([self.held_since, lifted, *edits, *foreign]) < LENDING:
             return True
         return self._hit_lately(lambda ask: ask.deed != "status", within=LENDING)
 

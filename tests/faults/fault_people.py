@@ -156,7 +156,7 @@ class People:
             old = sorted(one.ours - {one.value, one.intent})
             return (old[0], "copy") if lent and old else (None, "")
         value = args["value"]
-        return (None, "") if value in one.ours or value == one.intent else (value, "new")
+        return (None, "") if value in one.ever or value == one.intent else (value, "new")
 
     def _set(self, one: Workload, value: int, manager: str) -> None:
         cluster = self._stage.cluster
@@ -277,14 +277,14 @@ class People:
 
     async def _template(self, fault: Fault, number: int) -> None:
         """A tenant's own workload with a pod template that asks for more CPU than there are numbers."""
+        if self._scene.pool:
+            await self._odd_job(fault, number)
+            return
         odd = Workload("tenant", f"mine-{number}", f"odd-{number}", "Deployment", False, 1, 100, 1, 5, 5.0)
         document = workload_object(odd)
         document["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"] = ODD
         cluster = self._stage.cluster
         cluster.create(document)
-        if self._scene.pool:
-            await self._odd_job(fault, number)
-            return
         cluster.create(policy_object("tenant", odd.policy, (odd,), measured=False))
         show = Show("tenant", odd.policy, f"odd-{number}", float(round(self._stage.since() + 60.0)), 60.0, 300)
         cluster.create(show_object(show))
