@@ -330,9 +330,10 @@ class People:
 
     async def _odd_loan(self, fault: Fault, number: int) -> None:
         """A Loan that nobody of ours wrote: for something that does not exist, and that may not be deleted."""
-        self._stage.cluster.create(odd_loan(f"odd-{number}"))
+        odd = odd_loan(number)
+        self._stage.cluster.create(odd)
         await asyncio.sleep(fault.lasting)
-        self._edit_loan(f"odd-{number}", "tenant", {"metadata": {"finalizers": None}})
+        self._edit_loan(odd["metadata"]["name"], "tenant", {"metadata": {"finalizers": None}})
 
     def _any_loan(self, number: int) -> Json | None:
         loans = self._stage.cluster.list(API, "Loan")

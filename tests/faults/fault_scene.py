@@ -10,6 +10,9 @@ from random import Random
 from typing import Any
 
 from tidegate.api.walltime import to_rfc3339
+from tidegate.planning.model import Ref
+from tidegate.ports import Place
+from tidegate.targets.loans import loan_name
 
 Json = dict[str, Any]
 
@@ -337,14 +340,22 @@ def show_object(show: Show) -> Json:
     }
 
 
-def odd_loan(name: str) -> Json:
-    """A Loan that nobody of ours wrote, of something that does not exist, and that may not be deleted."""
+def odd_loan(number: int) -> Json:
+    """A Loan that nobody of ours wrote, of something that does not exist, and that may not be deleted. It bears the
+    name that a loan of its field has: any other is not obeyed.
+    """
     long_ago = "2026-01-01T00:00:00Z"
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "tenant", "name": "nothing", "uid": "nobody"}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "tenant", "name": "nothing"}
+    target["uid"] = f"nobody-{number}"
+    ref = Ref("apps/v1", "Deployment", "tenant", "nothing")
     return {
         "apiVersion": API,
         "kind": "Loan",
-        "metadata": {"name": name, "namespace": "tenant", "finalizers": ["example.org/mine"]},
+        "metadata": {
+            "name": loan_name(Place(ref, target["uid"], "/spec/replicas", "scale")),
+            "namespace": "tenant",
+            "finalizers": ["example.org/mine"],
+        },
         "spec": {
             "target": target,
             "field": "/spec/replicas",
