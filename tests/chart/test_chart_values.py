@@ -129,11 +129,7 @@ NOT_VALUES = {
     "TIDEGATE_API_URL": "a server without credentials: for the embedded one",
     "TIDEGATE_CLOCK_SCHEDULE": "for demonstrations",
     "TIDEGATE_IDENTITY": "the pod's name is the default",
-    "TIDEGATE_LOOK_SLOTS": "its default is right for an API server of any size",
-    "TIDEGATE_POOL_SLOTS": "as the look slots",
     "TIDEGATE_RECORDED_METRICS": "for demonstrations",
-    "TIDEGATE_SIGNAL_SLOTS": "as the look slots",
-    "TIDEGATE_WRITE_SLOTS": "as the look slots",
 }
 """Settings that extraEnv can still set, and why they are no values."""
 

@@ -51,6 +51,8 @@ class Looker:
     """A target far from any step is looked at this often; a watch that reports it makes that sooner."""
     active_seconds: float = 15.0
     """The same for a target that holds a loan or has a step due soon."""
+    speed: float = 1.0
+    """See ``loop.LoopSettings``."""
     on_news: Callable[[], None] = lambda: None
     """Told when something was seen that a decision may depend on."""
     on_look: Callable[[TargetKey, Look], None] = lambda key, look: None
@@ -213,7 +215,8 @@ class Looker:
         return min(look.at + every, self._touched.get(key, math.inf))
 
     def _bound(self, key: TargetKey) -> float:
-        return ACTIVE_BOUND if key in self._active else IDLE_INTERVALS * self.idle_seconds
+        bound = ACTIVE_BOUND if key in self._active else IDLE_INTERVALS * self.idle_seconds
+        return bound * self.speed
 
     def _objects(self, key: TargetKey) -> Iterable[Identity]:
         yield self._specs[key].ref.identity

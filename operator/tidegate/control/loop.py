@@ -65,6 +65,11 @@ class LoopSettings:
     read_ahead: float = 3600.0
     """Signals of a policy are read from this many seconds before its next step: in time to say that they are blind."""
 
+    speed: float = 1.0
+    """Seconds of the loop's clock that pass in a real one. Requests take real time: where a demonstration hurries,
+    knowledge may be older by as much.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -127,13 +132,14 @@ class Loop:
         idle = self.settings.idle_seconds
         self.ledger = ledger = Ledger(self.targets, self.book, self.clock, self.leadership, self.key_of)
         self._settling = Settling(ledger, self.conflicts)
-        self.looker = Looker(self.targets, ledger, self.clock, idle, on_news=self.news, on_look=self._seen)
-        self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, on_news=self.news)
+        speed = self.settings.speed
+        self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
+        self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
         self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
         self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self.news)
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
         if self.pools is not None:
-            self.pool_looker = PoolLooker(self.pools, ledger, self.clock, idle, on_news=self.news)
+            self.pool_looker = PoolLooker(self.pools, ledger, self.clock, idle, speed=speed, on_news=self.news)
             self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events)
         self._planner = Planner(self.plan_settings)
 

@@ -57,6 +57,8 @@ class PoolLooker:
     clock: Clock
     idle_seconds: float = 60.0
     """A pool on which nothing is lent or planned is looked at this often."""
+    speed: float = 1.0
+    """See ``loop.LoopSettings``."""
     on_news: Callable[[], None] = lambda: None
     looks: dict[str, PoolLook] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -166,7 +168,7 @@ class PoolLooker:
     def is_old(self, name: str, now: float) -> bool:
         """Whether a pool was not seen for so long that nothing new is let in."""
         look = self.looks.get(name)
-        return look is None or now - look.at > OLD
+        return look is None or now - look.at > OLD * self.speed
 
     def age(self, now: float) -> float:
         """Seconds since the pool that was seen least lately was asked for."""

@@ -31,6 +31,8 @@ class Reader:
     clock: Clock
     every_seconds: float = 15.0
     """A signal that is wanted is read this often."""
+    speed: float = 1.0
+    """See ``loop.LoopSettings``."""
     on_news: Callable[[], None] = lambda: None
     """Told when a value or its freshness changed."""
     readings: dict[SignalKey, Reading] = field(default_factory=dict)
@@ -99,7 +101,18 @@ class Reader:
 
     def told(self, now: float) -> dict[SignalKey, Reading]:
         """The last word on every signal, as old as it is now."""
-        return {key: _aged(one, self._specs[key], now) for key, one in self.readings.items() if key in self._specs}
+        return {
+            key: _aged(one, self._specs[key], now - self._waited(key, now))
+            for key, one in self.readings.items()
+            if key in self._specs
+        }
+
+    def _waited(self, key: SignalKey, now: float) -> float:
+        """Seconds since a signal was asked for, as far as they pass because a clock is hurried and not because nobody
+        asked.
+        """
+        asked = self._asked_at.get(key, now)
+        return max(0.0, now - asked) * (1.0 - 1.0 / self.speed)
 
     def age(self, now: float) -> float:
         """Seconds since the oldest of the wanted signals was asked for; 0 when none is wanted."""

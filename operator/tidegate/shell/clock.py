@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from tidegate.ports import Clock
+
 LONGEST_NAP = 5.0
 """Seconds of real time after which a waiter looks at the clock again, so that a stepped machine clock is noticed."""
 
@@ -149,6 +151,11 @@ class ScheduledClock:
 
     def _segment(self, sim: float) -> int:
         return max(0, bisect_right(self.segments, sim, key=lambda segment: segment[0]) - 1)
+
+
+def fastest(clock: Clock) -> float:
+    """Seconds of a clock that pass in a real one at the most; never less than 1."""
+    return max([1.0, *(speed for _, speed in clock.segments)]) if isinstance(clock, ScheduledClock) else 1.0
 
 
 async def _wait(

@@ -14,6 +14,7 @@ from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness, Reading, Ref
 from tidegate.ports import Clock, EventSink, Leadership, MetricsSource, Place
 from tidegate.shell.clients import Clients
+from tidegate.shell.clock import fastest
 from tidegate.shell.gates import Gate, GateSettings
 from tidegate.shell.settings import Settings
 from tidegate.shell.solver import ProcessSolver
@@ -98,7 +99,9 @@ def build_works(
         # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
         pools=None if settings.namespaces else KubePools(clients.pools, KubeTargets(clients.pools), now=clock.now),
         solver=solver,
-        settings=LoopSettings(beat_seconds=settings.beat_seconds, idle_seconds=4 * settings.beat_seconds),
+        settings=LoopSettings(
+            beat_seconds=settings.beat_seconds, idle_seconds=4 * settings.beat_seconds, speed=fastest(clock)
+        ),
         plan_settings=settings.plan,
         on_beat=on_beat,
     )
