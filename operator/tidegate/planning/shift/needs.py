@@ -111,6 +111,8 @@ def _stepped_down(written: NDArray[np.int64], share: float) -> NDArray[np.int64]
     made = written.tolist()
     highest = 0
     for cell in range(1, len(made)):
+        if made[cell] == made[cell - 1] == 0:  # nearly all of a day: nothing is written there, and nothing falls
+            continue
         highest = max(highest, made[cell], made[cell - 1]) if made[cell - 1] > 0 else made[cell]
         made[cell] = max(made[cell], made[cell - 1] - max(1, math.floor(share * highest)))
     return np.array(made, dtype=np.int64)
