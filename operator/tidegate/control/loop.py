@@ -107,6 +107,8 @@ class Loop:
     on_beat: Callable[[Beat], None] = lambda beat: None
     on_wake: Callable[[], None] = lambda: None
     """Told whenever there is something new to decide on."""
+    on_rebuild: Callable[[], None] = lambda: None
+    """Told between the slices in which all sums are made anew: much that stays was made."""
     fills: int = 0
     """Rises with everything that a decision may depend on: who sleeps looks at it before."""
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
@@ -231,6 +233,8 @@ class Loop:
         world = self._world(policies, pools, announced, now)
         planning = self._planner.begin(world, now, changed=changes if self._plan is not None else None)
         while not planning.step(SLICE):
+            if planning.rebuilt:
+                self.on_rebuild()
             yield
         plan = planning.plan
         self.store.acknowledge(changes)

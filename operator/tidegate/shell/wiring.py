@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,8 @@ def build_works(
         ),
         plan_settings=settings.plan,
         on_beat=on_beat,
+        # What the sums hold stays for hours: each look of the collector through all of it holds the loop up.
+        on_rebuild=gc.freeze,
     )
     loop.writer.slots = settings.write_slots
     return Works(loop, targets, shelf, source, solver, clock, settings)
