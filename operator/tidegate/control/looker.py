@@ -14,10 +14,8 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.drift import state_of
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
-from tidegate.planning.model import Identity, Key, Observed, Policy, Ref, TargetSpec, Trouble
+from tidegate.planning.model import Identity, Key, Observed, Policy, Ref, TargetKey, TargetSpec, Trouble
 from tidegate.ports import Clock, Held, Sight, Targets, TidegateError
-
-TargetKey = tuple[Key, str]
 
 log = logging.getLogger("tidegate.looker")
 

@@ -14,7 +14,7 @@ from tidegate.control.conflicts import Conflicts
 from tidegate.control.inline import InlineSolver
 from tidegate.control.ledger import Ledger
 from tidegate.control.loaner import LoanLoader
-from tidegate.control.looker import Look, Looker, TargetKey
+from tidegate.control.looker import Look, Looker
 from tidegate.control.poollooker import PoolLooker
 from tidegate.control.poolwork import PoolWork, work_signals
 from tidegate.control.reader import Reader, SignalKey
@@ -25,7 +25,17 @@ from tidegate.control.timetabler import Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish, of_orphans, of_records, of_steps
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy, Ref, SignalSpec, Trouble
+from tidegate.planning.model import (
+    Announcement,
+    Key,
+    Observed,
+    PlanSettings,
+    Policy,
+    Ref,
+    SignalSpec,
+    TargetKey,
+    Trouble,
+)
 from tidegate.planning.plan import Planner
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.world import World

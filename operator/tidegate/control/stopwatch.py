@@ -6,12 +6,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tidegate.planning.model import Key, Measured
+from tidegate.planning.model import Measured, TargetKey
 
 KEPT = 200
 """Measurements kept per target."""
-
-TargetKey = tuple[Key, str]
 
 
 @dataclass(slots=True)

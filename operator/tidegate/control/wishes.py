@@ -11,9 +11,9 @@ from enum import Enum
 
 from tidegate.control.drift import Terms, state_of, wanted_by
 from tidegate.control.ledger import Ledger
-from tidegate.control.looker import Look, Looker, TargetKey
+from tidegate.control.looker import Look, Looker
 from tidegate.planning.decision import Action, Plan, Step
-from tidegate.planning.model import Key, Observed, Ref, Release, Trouble
+from tidegate.planning.model import Key, Observed, Ref, Release, TargetKey, Trouble
 from tidegate.planning.reasons import Reason
 from tidegate.planning.targets import release_step
 from tidegate.planning.world import World

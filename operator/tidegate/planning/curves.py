@@ -16,8 +16,8 @@ from tidegate.planning.book import Book
 from tidegate.planning.capacity import Units, need, versions
 from tidegate.planning.isolation import attempt
 from tidegate.planning.leadtime import Lag, creation_lag, shared_lag, writing_lag
-from tidegate.planning.model import Key, PlanSettings, Policy, TargetSpec
-from tidegate.planning.roster import Roster, TargetKey
+from tidegate.planning.model import Key, PlanSettings, Policy, TargetKey, TargetSpec
+from tidegate.planning.roster import Roster
 from tidegate.planning.timeline import stage_shift
 
 SLOWEST_WRITES = 0.1

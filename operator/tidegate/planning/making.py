@@ -18,11 +18,11 @@ from tidegate.planning.decision import Action, Plan, PoolLimit, Step, TargetPlan
 from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
-from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, TargetSpec
+from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
-from tidegate.planning.roster import Roster, TargetKey
+from tidegate.planning.roster import Roster
 from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
 from tidegate.planning.timeline import Timeline, timeline
 from tidegate.planning.world import World

@@ -31,6 +31,10 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+TargetKey = tuple[Key, str]
+"""A target: its policy, and its name there."""
+
+
 class Identity(NamedTuple):
     """Which object of the cluster it is, whichever of its served versions somebody names it by."""
 

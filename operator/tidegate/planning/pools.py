@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
 from tidegate.planning.guardrails import RELEASE_INTERVAL
-from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, TargetSpec
+from tidegate.planning.model import Mode, Observed, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.facts import Holder, PoolSeen, Standing, facts_of
@@ -25,8 +25,6 @@ from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import step
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import PoolWorld, World
-
-TargetKey = tuple[Key, str]
 
 WATCHING = 3.0
 """Seconds until a hand-over that waits for machines is looked at again."""

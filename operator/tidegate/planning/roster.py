@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
-from tidegate.planning.model import Identity, Key, Mode, Policy, TargetSpec
+from tidegate.planning.model import Identity, Key, Mode, Policy, TargetKey, TargetSpec
 from tidegate.planning.timeline import stage_shift
-
-TargetKey = tuple[Key, str]
 
 LONGEST_REACH = 7 * 86_400.0
 """Seconds of the past that a policy's hold and settle times may reach back together. Judgment: the API allows a day
