@@ -265,7 +265,7 @@ def assembled(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         mock.patch.object(runtime, "LeaseLeader", _Lease),
         mock.patch.object(runtime, "Probes", _Probes),
         mock.patch.object(wiring, "_source", _source),
-        mock.patch.object(wiring, "ProcessSolver", _Solver),
+        mock.patch.object(wiring, "Solvers", _Solver),
         mock.patch.object(Stillness, "measure_for_ever", _no_measure),
         mock.patch("gc.freeze"),
     ):

@@ -16,7 +16,7 @@ from tidegate.planning.resources import Resources
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Lane, Member, MemberKind, Need, NeedStep, Pool, PoolFacts
 from tidegate.ports import UnavailableError
-from tidegate.shell.solver import ProcessSolver
+from tidegate.shell.solver import ProcessSolver, Solvers
 
 NOW = 1_794_240_000.0
 CORE = Resources(1000, 1024)
@@ -107,3 +107,17 @@ async def test_who_stops_waiting_leaves_no_answer_for_the_next_question(stuck: s
         assert await solver.solve(inputs()) == await InlineSolver().solve(inputs())
     finally:
         await solver.close()
+
+
+async def test_a_pool_that_is_hard_to_plan_leaves_the_others_a_process(stuck: str) -> None:
+    solvers = Solvers((ProcessSolver(guard=60.0, worker=stuck), ProcessSolver()))
+    try:
+        hard = asyncio.create_task(solvers.solve(inputs()))
+        await asyncio.sleep(0)
+        assert await solvers.solve(inputs(cores=3)) == await InlineSolver().solve(inputs(cores=3))
+        assert not hard.done()
+        hard.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hard
+    finally:
+        await solvers.close()

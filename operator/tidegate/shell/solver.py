@@ -37,9 +37,17 @@ class ProcessSolver:
     """The module that the process runs."""
     _process: asyncio.subprocess.Process | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asked: int = 0
 
     async def solve(self, inputs: TimetableInputs) -> Timetabled:
         """The timetable of a pool; ``UnavailableError`` when the process died or took too long."""
+        self._asked += 1
+        try:
+            return await self._solved(inputs)
+        finally:
+            self._asked -= 1
+
+    async def _solved(self, inputs: TimetableInputs) -> Timetabled:
         name = inputs.pool.name
         message = await asyncio.to_thread(pickle.dumps, inputs)
         async with self._turn:
@@ -58,6 +66,11 @@ class ProcessSolver:
         if isinstance(made, Exception):
             raise UnavailableError(f"{name}: no timetable: {made!r}") from made
         return cast("Timetabled", made)
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody waits for a timetable of this process."""
+        return self._asked > 0
 
     async def close(self) -> None:
         """End the process; a solution that is under way fails."""
@@ -91,3 +104,21 @@ class ProcessSolver:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+@dataclass(slots=True)
+class Solvers:
+    """A few processes that make timetables: a pool that is hard to plan leaves the others one. Each starts with its
+    first question.
+    """
+
+    workers: tuple[ProcessSolver, ...] = field(default_factory=lambda: (ProcessSolver(), ProcessSolver()))
+
+    async def solve(self, inputs: TimetableInputs) -> Timetabled:
+        """See ``ProcessSolver.solve``; by the first process that has nothing to do, else by the one that is asked."""
+        idle = (one for one in self.workers if not one.is_busy)
+        return await next(idle, self.workers[0]).solve(inputs)
+
+    async def close(self) -> None:
+        """End all processes."""
+        await asyncio.gather(*(one.close() for one in self.workers))

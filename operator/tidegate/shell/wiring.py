@@ -18,7 +18,7 @@ from tidegate.shell.clients import Clients
 from tidegate.shell.clock import fastest
 from tidegate.shell.gates import Gate, GateSettings
 from tidegate.shell.settings import Settings
-from tidegate.shell.solver import ProcessSolver
+from tidegate.shell.solver import Solvers
 from tidegate.shell.store import WatchedStore
 from tidegate.shell.tasks import TaskGroup
 from tidegate.targets.loans import KubeLoanBook, loan_key
@@ -35,7 +35,7 @@ class Works:
     targets: KubeTargets
     shelf: Shelf
     source: MetricsSource
-    solver: ProcessSolver
+    solver: Solvers
     clock: Clock
     settings: Settings
 
@@ -86,7 +86,7 @@ def build_works(
     """All of it; nothing runs yet. ``watch_age`` tells how old the watch of a kind in a scope is, as ``Shelf`` asks."""
     shelf = Shelf(age=watch_age, now=clock.now)
     targets = KubeTargets(clients.looks, clients.writes, shelf=shelf)
-    source, solver = _source(settings), ProcessSolver()
+    source, solver = _source(settings), Solvers()
     book = KubeLoanBook(clients.writes, settings.namespaces, to_object=loan_to_object, from_object=loan_from_object)
     loop = Loop(
         clock=clock,
