@@ -1,0 +1,337 @@
+"""What the operator does under load: events that fall due, a storm of floors, idleness, and a cold start.
+
+    python bench/load.py [--only cold,storm,idle] [--events 60000] [--output json]
+
+``cold``: a start over so many events with 500 loans to take; then, while these are held, floors that fall due and
+events that are edited and are due at once, each timed to its write; then a second start over what the first one left,
+which may write no status anew. ``storm``: so many floors due at one instant behind a server that takes 10 ms a request.
+``idle``: minutes in which nothing happens and nothing may be written but the Lease.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from plan_scale import raw_events
+from whole import (
+    GROUP,
+    Figure,
+    Operator,
+    deployment,
+    empty_cluster,
+    live_event,
+    local_time,
+    policy,
+    quantile,
+    served,
+    show,
+    until,
+    until_quiet,
+)
+
+from tidegate.api.walltime import from_rfc3339
+from tidegate.embedded.cluster import AuditEntry, EmbeddedCluster
+
+SHOPS = 100
+EACH = 5
+LEAD = 30
+STATUS = {"liveevents/status", "scalingpolicies/status"}
+
+
+def shops(events: int, *, shops_on: int, more: Iterable[str] = ()) -> EmbeddedCluster:
+    """A hundred policies of five workloads each, some with a show that is on; all other events begin in 3 to 20 hours,
+    so that none of them means anything new for a while.
+    """
+    names = [f"shop-{number}" for number in range(SHOPS)]
+    cluster = empty_cluster([*names, *more])
+    now, dice = time.time(), random.Random(7)
+    for number, namespace in enumerate(names):
+        targets = [f"w{index}" for index in range(EACH)]
+        for target in targets:
+            cluster.create(deployment(namespace, target))
+        cluster.create(policy(namespace, targets))
+        if number < shops_on:
+            cluster.create(live_event(namespace, "on", now - 600, orders=50, seconds=12 * 3600))
+    for event in raw_events(events - shops_on, SHOPS, now=now):
+        event["spec"]["schedule"] |= {"startTime": local_time(now + dice.uniform(3, 20) * 3600), "timeZone": "UTC"}
+        event["spec"]["expected"] = {"orders": dice.randint(1, 40)}
+        event["spec"].pop("moments")
+        cluster.create(event)
+    return cluster
+
+
+def levels(cluster: EmbeddedCluster, since: float, prefix: str = "") -> list[AuditEntry]:
+    """Writes of levels that were taken."""
+    return [
+        entry
+        for entry in cluster.audit
+        if entry.time >= since
+        and entry.resource == "deployments/scale"
+        and entry.is_write
+        and entry.code < 300
+        and entry.namespace.startswith(prefix)
+    ]
+
+
+def loans(cluster: EmbeddedCluster) -> int:
+    """Loans that there are."""
+    return len(cluster.store.bucket(("tidegate.dev", "loans")))
+
+
+async def planned(operator: Operator) -> float:
+    """Seconds from the operator's start to its first plan."""
+    await operator.until_logged(r"first plan: (\d+) events")
+    return time.time() - operator.begun
+
+
+# ---- a cold start, and events that fall due
+
+
+async def cold(args: argparse.Namespace, folder: Path) -> list[Figure]:
+    """Two starts over many events; between them floors that fall due."""
+    probes = [f"probe-{number}" for number in range(args.probes)]
+    cluster = shops(args.events, shops_on=SHOPS, more=probes)
+    for namespace in probes:
+        cluster.create(deployment(namespace, "w0"))
+        cluster.create(policy(namespace, ["w0"]))
+    settings = {"STATUS_WRITES_PER_SECOND": str(args.status_rate)}
+    async with served(cluster) as url:
+        operator = Operator(url, folder, nice=args.nice, **settings)
+        try:
+            first = await planned(operator)
+            start = operator.spent()
+            await until(lambda: loans(cluster) >= SHOPS * EACH, patience=600)
+            held, taken = loans(cluster), time.time() - operator.begun
+            before = operator.spent()
+            by_clock = await fall_due(cluster, probes[: len(probes) // 2])
+            by_edit = await told(cluster, probes[len(probes) // 2 :])
+            used = operator.spent().since(before)
+            shown = await all_shown(cluster, patience=args.status_seconds)
+            peak, complaints = operator.peak_mib(), operator.complaints()
+        finally:
+            operator.end()
+        begun = time.time()
+        operator = Operator(url, folder, nice=args.nice, **settings)
+        try:
+            second = await planned(operator)
+            await until_quiet(cluster, seconds=20, patience=60)
+            later = status_writes(cluster, since=begun)
+            second_peak, complaints = operator.peak_mib(), complaints + operator.complaints()
+        finally:
+            operator.end()
+    return [
+        Figure("first start: to the first plan", first, "s", "< 15"),
+        Figure("first start: processor time until then", start.cpu, "s"),
+        Figure("first start: ready to run, without a processor", start.waited, "s"),
+        Figure("first start: until all loans are taken", taken, "s"),
+        Figure("loans held", held),
+        *timed("due by the clock to its write", by_clock),
+        *timed("edited and due at once to its write", by_edit),
+        Figure("meanwhile: wall time", used.wall, "s"),
+        Figure("meanwhile: processor time of the operator", used.cpu, "s"),
+        Figure("meanwhile: ready to run, without a processor", used.waited, "s"),
+        Figure("first start: objects whose status was written", len(shown)),
+        Figure("first start: peak memory", peak, "MiB"),
+        Figure("second start: to the first plan", second, "s", "< 15"),
+        Figure("second start: statuses written that were shown before", len(later & shown), "", "0"),
+        Figure("second start: statuses written that were not", len(later - shown)),
+        Figure("second start: peak memory", second_peak, "MiB"),
+        Figure("errors in the log", complaints, "", "0"),
+    ]
+
+
+def timed(name: str, seconds: Sequence[float]) -> list[Figure]:
+    """How long something took, of all times that it happened."""
+    return [
+        Figure(f"{name}: times", len(seconds)),
+        Figure(f"{name}: p50", quantile(seconds, 0.5), "s"),
+        Figure(f"{name}: p99", quantile(seconds, 0.99), "s", "< 1"),
+    ]
+
+
+async def fall_due(cluster: EmbeddedCluster, namespaces: Sequence[str]) -> list[float]:
+    """Seconds from the instant at which the operator said that a floor would move to its write. A cell of the grid is
+    15 s long, so the shows begin that far apart.
+    """
+    now = time.time()
+    for number, namespace in enumerate(namespaces):
+        cluster.create(live_event(namespace, "show", now + 150 + 5 * number, orders=100, seconds=3600))
+    due: dict[str, float] = {}
+
+    def done() -> bool:
+        for namespace in namespaces:
+            seen = cluster.get(GROUP, "ScalingPolicy", "core", namespace=namespace)
+            step = ((seen or {}).get("status") or {}).get("nextStepTime")
+            if step is not None and from_rfc3339(step) > time.time():
+                due.setdefault(namespace, from_rfc3339(step))
+        return len({entry.namespace for entry in levels(cluster, now, "probe-")}) >= len(namespaces)
+
+    await until(done, patience=240 + 5 * len(namespaces), every=1.0)
+    written = first_writes(cluster, now)
+    return [written[one] - due[one] for one in namespaces if one in due and one in written]
+
+
+async def told(cluster: EmbeddedCluster, namespaces: Sequence[str]) -> list[float]:
+    """Seconds from an event's creation, whose show is on already, to the write of its floor."""
+    took = []
+    for namespace in namespaces:
+        begun = time.time()
+        cluster.create(live_event(namespace, "now", begun - 60, orders=100, seconds=3600))
+        await until(lambda: namespace in first_writes(cluster, begun), patience=60, every=0.5)  # noqa: B023
+        if (at := first_writes(cluster, begun).get(namespace)) is not None:
+            took.append(at - begun)
+        await asyncio.sleep(1.0)
+    return took
+
+
+def first_writes(cluster: EmbeddedCluster, since: float) -> dict[str, float]:
+    """When the first level of each namespace was written."""
+    first: dict[str, float] = {}
+    for entry in levels(cluster, since):
+        first.setdefault(entry.namespace, entry.time)
+    return first
+
+
+def status_writes(cluster: EmbeddedCluster, *, since: float) -> set[tuple[str, str, str]]:
+    """Objects whose status was written."""
+    return {
+        (entry.resource, entry.namespace, entry.name)
+        for entry in cluster.audit
+        if entry.time >= since and entry.resource in STATUS and entry.is_write
+    }
+
+
+async def all_shown(cluster: EmbeddedCluster, *, patience: float) -> set[tuple[str, str, str]]:
+    """Wait for the statuses of a first start, but not for ever; what was written."""
+    await until_quiet(cluster, seconds=20, patience=patience)
+    return status_writes(cluster, since=0.0)
+
+
+# ---- all floors at one instant
+
+
+async def storm(args: argparse.Namespace, folder: Path) -> list[Figure]:
+    """Floors of many policies, all due at one instant, behind a server that takes its time."""
+    names = [f"storm-{number}" for number in range((args.floors + 15) // 16)]
+    cluster = empty_cluster(names)
+    for number, namespace in enumerate(names):
+        targets = [f"w{index}" for index in range(min(16, args.floors - 16 * number))]
+        for target in targets:
+            cluster.create(deployment(namespace, target, start_seconds=LEAD - 5))
+        cluster.create(policy(namespace, targets, lead=LEAD))
+    async with served(cluster, latency=args.request_ms / 1000) as url:
+        operator = Operator(url, folder, nice=args.nice)
+        try:
+            await planned(operator)
+            start = time.time() + args.ahead
+            for namespace in names:
+                cluster.create(live_event(namespace, "show", start, orders=50))
+            await until(lambda: bool(levels(cluster, 0.0)), patience=args.ahead + 60)
+            requests, before = sum(cluster.requests.values()), operator.spent()
+            parts = lead_parts(cluster, names[0])
+            await until(lambda: time.time() >= start, patience=args.ahead, every=0.05)
+            ready = sum(ready_units(cluster, name) >= 5 for name in every(cluster))
+            await until(lambda: len(levels(cluster, 0.0)) >= args.floors, patience=180)
+            used = operator.spent().since(before)
+            requests = sum(cluster.requests.values()) - requests
+            peak, complaints = operator.peak_mib(), operator.complaints()
+        finally:
+            operator.end()
+    written = sorted(entry.time - start for entry in levels(cluster, 0.0))
+    took = written[-1] - written[0]
+    return [
+        Figure("floors written", len(written)),
+        Figure("first write, after T-0", written[0], "s"),
+        Figure("last write, after T-0", written[-1], "s", "< 0"),
+        Figure("from the first write to the last", took, "s"),
+        *(Figure(f"lead, as told: {name}", seconds, "s") for name, seconds in parts.items()),
+        Figure("workloads whose units were all ready at T-0", ready),
+        Figure("requests in a second", requests / used.wall),
+        Figure("processor time of the operator", used.cpu, "s"),
+        Figure("of wall time", used.wall, "s"),
+        Figure("ready to run, without a processor", used.waited, "s"),
+        Figure("peak memory", peak, "MiB"),
+        Figure("errors in the log", complaints, "", "0"),
+    ]
+
+
+def lead_parts(cluster: EmbeddedCluster, namespace: str) -> dict[str, float]:
+    """What the lead time of a policy's first target is made of, by its status."""
+    status = (cluster.get(GROUP, "ScalingPolicy", "core", namespace=namespace) or {}).get("status") or {}
+    first = (status.get("targets") or [{}])[0]
+    parts = {**first.get("leadTimeParts", {}), "whole": first.get("leadTimeSeconds", 0)}
+    return {name: float(seconds) for name, seconds in parts.items() if name != "measured"}
+
+
+def every(cluster: EmbeddedCluster) -> list[tuple[str, str]]:
+    """All Deployments."""
+    return [(item.namespace, item.name) for item in cluster.store.bucket(("apps", "deployments")).items()]
+
+
+def ready_units(cluster: EmbeddedCluster, name: tuple[str, str]) -> int:
+    """Ready pods of a Deployment."""
+    found = cluster.get("apps/v1", "Deployment", name[1], namespace=name[0]) or {}
+    return int((found.get("status") or {}).get("readyReplicas", 0))
+
+
+# ---- nothing at all
+
+
+async def idle(args: argparse.Namespace, folder: Path) -> list[Figure]:
+    """Minutes in which nothing happens; some workloads have loans."""
+    cluster = shops(args.idle_events, shops_on=SHOPS // 10)
+    async with served(cluster) as url:
+        operator = Operator(url, folder, nice=args.nice, STATUS_WRITES_PER_SECOND=str(args.status_rate))
+        try:
+            await planned(operator)
+            quiet = await until_quiet(cluster, seconds=30, patience=args.status_seconds)
+            seen, begun, before = cluster.writes_seen(), time.time(), operator.spent()
+            await asyncio.sleep(60 * args.idle_minutes)
+            used = operator.spent().since(before)
+            written = [e for e in cluster.audit if e.time >= begun and e.is_write and e.resource != "leases"]
+            for entry in written[:5]:
+                print(entry)
+            return [
+                Figure("events", args.idle_events),
+                Figure("loans held", loans(cluster)),
+                Figure("written before it was quiet", seen),
+                Figure("it became quiet", quiet, "", "1"),
+                Figure("writes but the Lease", len(written), "", "0"),
+                Figure("minutes", used.wall / 60),
+                Figure("share of a core", used.cpu / used.wall),
+                Figure("peak memory", operator.peak_mib(), "MiB"),
+                Figure("errors in the log", operator.complaints(), "", "0"),
+            ]
+        finally:
+            operator.end()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="cold,storm,idle", help="which of the three, separated by commas")
+    parser.add_argument("--events", type=int, default=60_000, help="of the cold start")
+    parser.add_argument("--probes", type=int, default=100, help="floors timed, half by the clock, half by an edit")
+    parser.add_argument("--status-rate", type=float, default=20.0, help="status writes in a second, at the most")
+    parser.add_argument("--status-seconds", type=float, default=3600.0, help="patience with the first statuses")
+    parser.add_argument("--floors", type=int, default=2000)
+    parser.add_argument("--request-ms", type=float, default=10.0)
+    parser.add_argument("--ahead", type=float, default=240.0, help="seconds from the first plan to the storm's T-0")
+    parser.add_argument("--idle-events", type=int, default=3000)
+    parser.add_argument("--idle-minutes", type=float, default=2.0)
+    parser.add_argument("--nice", type=int, default=0, help="niceness of the operator: below 0 where others are busy")
+    parser.add_argument("--output", choices=["text", "json"], default="text")
+    args = parser.parse_args()
+    runs = {"cold": cold, "storm": storm, "idle": idle}
+    for name in args.only.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            show(asyncio.run(runs[name](args, Path(folder))), output=args.output, title=name)
+
+
+if __name__ == "__main__":
+    main()
