@@ -394,4 +394,4 @@ def _way_down(
     if fall is None or fall <= facts.now:
         return []
     after = max(_bounded(facts.target, line.due_at(fall)), rest, level - step)
-    return [(fall, min(after, level))]
+    return [(fall, after)] if after < level else []

@@ -119,12 +119,19 @@ class Timeline:
         return most
 
     def next_fall(self, now: float, level: int) -> float | None:
-        """When the hold of what keeps a level ends: the first instant at which a smaller need is the largest due."""
+        """When the hold of what keeps a level ends: the first instant at which a smaller need is the largest due. None
+        when nothing keeps it, or what does goes on for longer than is known.
+        """
         low = self.column(now - self.hold - self.shift)
-        kept = np.flatnonzero(self.units[low : self.column(now + self.longest_lead) + 1] >= level)
-        if not len(kept):
+        kept = low + np.flatnonzero(self.units[low:] >= level)
+        if not len(kept) or kept[0] > self.column(now + self.longest_lead):
             return None
-        return float((low + int(kept[-1]) + 1 + self.first) * self.cell + self.hold + self.shift)
+        falls = (kept + 1 + self.first) * self.cell + self.hold + self.shift
+        due = self.due_times(low, len(self.units))[kept - low]
+        free = np.flatnonzero(due[1:] > falls[:-1])
+        if len(free):
+            return float(falls[free[0]])
+        return float(falls[-1]) if kept[-1] < len(self.units) - 1 else None
 
     def end_of_need(self, now: float, above: int, until: float) -> float | None:
         """When the current (or next) stretch of need above a level ends; None without one."""
