@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench faults crds rbac docs format constraints venv \
+        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench faults crds rbac docs format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -78,6 +78,14 @@ test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
 	$(POLICIES)/mypy --cache-dir .mypy_cache/policies policies/pack/__main__.py
 	env -u KUBECONFIG $(POLICIES)/pytest -q $(ARGS) tests/policies
+
+# The version before the loop took what is there: its Loans, its CRDs, its code.
+test-upgrade: OLD := a846aa5
+test-upgrade: $(STAMP) ## This version over the Loans of the one before in mid-event, and back (needs its commit)
+	@if git cat-file -e $(OLD)^{commit} 2>/dev/null; then \
+	  tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && git archive $(OLD) operator | tar -x -C "$$tree" && \
+	  env -u KUBECONFIG TIDEGATE_TEST_OLD_TREE="$$tree/operator" $(BIN)/pytest -q $(ARGS) tests/upgrade; \
+	else echo "make $@: skipped, this clone does not hold commit $(OLD) (a shallow one: git fetch --unshallow)" >&2; fi
 
 test-cluster: $(STAMP) ## Tests against the API server that KUBECONFIG points to (they write to it)
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
