@@ -25,7 +25,8 @@ import aiohttp
 from aiohttp import web
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "operator"), str(ROOT / "bench")]
+sys.path.insert(0, str(ROOT / "bench"))
+sys.path.insert(0, str(ROOT / "operator"))
 
 from tidegate.api.crd import all_crds
 from tidegate.embedded.cluster import EmbeddedCluster

@@ -15,6 +15,8 @@ from tidegate.planning.model import Announcement, Freshness, Key, LoanState, Obs
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.world import World
 
+pytestmark = pytest.mark.timeout(300)  # a loaded machine fails no test
+
 KEY = (CORE, "order")
 
 
