@@ -24,14 +24,15 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "bench"))
-sys.path.insert(0, str(ROOT / "operator"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
 from tidegate.api.crd import all_crds
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.routes import application
 from tidegate.embedded.server import write_kubeconfig
+
+ROOT = Path(__file__).resolve().parents[1]
 
 Json = dict[str, Any]
 TICKS = os.sysconf("SC_CLK_TCK")
