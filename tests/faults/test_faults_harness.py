@@ -192,7 +192,7 @@ NEW_VALUE: dict[str, Any] = {
 }  # fmt: skip
 
 
-OWN = {"wrote-without-loan", "ownership-kept"}
+OWN = {"wrote-without-loan", "borrowed-without-loan", "ownership-kept"}
 """What every one of them does wrong: they know no Loans, and no managedFields."""
 STOP = Fault(1, "stop", 440.0, 200.0, {"how": "set"})
 NEW = Fault(1, "foreign", 320.0, 5.0, NEW_VALUE)
