@@ -1,0 +1,408 @@
+"""The parts of the loop one by one: who is asked how often, what is believed how long, who writes when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from fakes import FakeCluster, FakeStore, HandClock, Leader, Sink, Thing, key_of, operator, run_until
+from worlds import CORE, NS, T0, event, policy, target
+
+from tidegate.control.conflicts import ASSERTIONS, WINDOW, Conflicts
+from tidegate.control.drift import Terms
+from tidegate.control.ledger import Ledger
+from tidegate.control.loaner import LoanLoader
+from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
+from tidegate.control.loop import ORPHAN_GRACE
+from tidegate.control.poollooker import LOOK_AGAIN, OLD, PoolLooker
+from tidegate.control.poolwork import PoolWork
+from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen
+from tidegate.control.settling import Settling
+from tidegate.control.timetabler import Timetabler
+from tidegate.control.wishes import Applied, Kind, Wish
+from tidegate.control.writer import Writer
+from tidegate.planning.decision import Action, PoolView
+from tidegate.planning.model import Key, Ref
+from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import Resources
+from tidegate.planning.shift.facts import Holder, MemberSeen, PoolSeen
+from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
+from tidegate.planning.shift.model import Lane, MemberKind, Pool, PoolFacts
+from tidegate.planning.shift.plan import timetable
+from tidegate.planning.shift.step import step
+from tidegate.ports import HandOverNote, Held, Place, PoolSight, UnavailableError, UnreadableLoan
+
+UNIT = Resources(1000, 1024)
+LANES = (Lane("trading", 40, frozenset({NS})), Lane("data", 5))
+POOL = Pool("p", LANES, node_selector=(("pool", "p"),))
+ORDER = (CORE, "order")
+
+
+def place(name: str = "order") -> Place:
+    return Place(Ref("apps/v1", "Deployment", NS, name), "u1", "/spec/replicas", "scale")
+
+
+def terms() -> Terms:
+    return Terms(Key("", "p"), "data", T0 + 600.0, (), HandOverNote("p", "data", until=T0 + 600.0))
+
+
+@dataclass
+class Machines:
+    """A pool of so many units, with one workload as its member; answers until it does not."""
+
+    cluster: FakeCluster
+    units: int = 30
+    answers: bool = True
+    asked: int = 0
+
+    async def see(self, pool: Pool) -> PoolSight:
+        self.asked += 1
+        if not self.answers:
+            raise UnavailableError("nodes: no answer")
+        thing = self.cluster.things["order"]
+        ref, held = place().ref, Held(thing.level, None)
+        member = MemberSeen(ref, "data", "order", MemberKind.SCALE, UNIT, thing.level)
+        return PoolSight(PoolSeen(UNIT.times(self.units), {}, (member,)), {ref: (place(), held)})
+
+
+@dataclass
+class Site:
+    """A pool, its ledger and whoever looks at it."""
+
+    cluster: FakeCluster = field(default_factory=lambda: FakeCluster(HandClock(T0), {"order": Thing(level=10)}))
+    leader: Leader = field(default_factory=Leader)
+
+    def __post_init__(self) -> None:
+        self.clock = self.cluster.clock
+        self.ledger = Ledger(self.cluster, self.cluster, self.clock, self.leader, key_of)
+        self.machines = Machines(self.cluster)
+        self.looker = PoolLooker(self.machines, self.ledger, self.clock)
+        self.conflicts = Conflicts()
+        targets = Looker(self.cluster, self.ledger, self.clock, 60.0)
+        self.work = PoolWork(self.looker, targets, Settling(self.ledger, self.conflicts), Sink())
+        self.looker.want({"p": POOL}, busy=frozenset({"p"}))
+
+    async def look(self) -> None:
+        await self.looker.do(Job("p", "p", self.clock.at))
+
+    def seen(self) -> PoolSeen:
+        world = self.work.worlds({"p": POOL}, {}, {}, None, self.clock.at)["p"]
+        assert world.seen is not None
+        return world.seen
+
+    async def lend(self, level: int) -> None:
+        """The member is told to go down to a level."""
+        held = Held(self.cluster.things["order"].level, None)
+        await self.ledger.move(place(), held=held, level=level, terms=terms())
+
+
+@pytest.fixture
+async def site() -> Site:
+    made = Site()
+    await made.ledger.load()
+    return made
+
+
+# ---- looks at pools
+
+
+async def test_what_was_written_since_a_look_claims_nothing_as_free(site: Site) -> None:
+    """The look was asked before the write, whenever its answer comes: as many units as ever may still be there."""
+    await site.look()
+    await site.lend(4)
+    holder = Holder(NS, "Deployment", "order")
+    assert site.seen().occupancy[holder].used == UNIT.times(10)
+    await site.look()
+    assert holder not in site.seen().occupancy, "asked after it: the look tells"
+
+
+async def test_what_was_raised_and_lowered_between_two_looks_counts_at_its_highest(site: Site) -> None:
+    await site.look()
+    await site.lend(14)
+    await site.lend(3)
+    assert site.seen().occupancy[Holder(NS, "Deployment", "order")].used == UNIT.times(14)
+
+
+async def test_a_write_without_an_answer_makes_its_member_unseen_until_the_next_look(site: Site) -> None:
+    await site.look()
+    real = site.cluster.held
+
+    async def lost(_: Place) -> Held:
+        raise UnavailableError("no answer")
+
+    site.cluster.held = lost  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError):
+        await site.lend(4)
+    site.cluster.held = real  # type: ignore[method-assign]
+    (member,) = site.seen().members
+    assert not member.seen
+    await site.look()
+    (member,) = site.seen().members
+    assert (member.seen, member.level) == (True, 4)
+
+
+async def test_a_member_whose_field_is_left_to_somebody_else_counts_as_unseen(site: Site) -> None:
+    await site.lend(4)
+    await site.look()
+    assert [one.seen for one in site.seen().members] == [True]
+    site.conflicts.give_way(place().id, "argocd keeps setting it", about=place().ref, now=T0)
+    assert [one.seen for one in site.seen().members] == [False]
+    site.clock.at += WINDOW + 1.0
+    assert [one.seen for one in site.seen().members] == [True]
+
+
+async def test_a_pool_that_does_not_answer_keeps_what_was_seen_and_grows_old_and_is_asked_less_often(
+    site: Site,
+) -> None:
+    await site.look()
+    site.machines.answers = False
+    asked = []
+    while site.clock.at < T0 + OLD:
+        site.clock.at += 1.0
+        site.looker.hasten("p")
+        for job in site.looker.due(site.clock.at):
+            await site.looker.do(job)
+            asked.append(site.clock.at - T0)
+    assert len(asked) < OLD / LOOK_AGAIN / 4, "however much somebody wants it at once"
+    assert site.looker.looks["p"].sight.seen.allocatable == UNIT.times(30)
+    assert site.looker.looks["p"].note == "nodes: no answer"
+    assert not site.looker.is_old("p", T0 + OLD)
+    assert site.looker.is_old("p", T0 + OLD + 1.0)
+
+
+# ---- timetables
+
+
+@dataclass
+class Counting:
+    """Solves at once, or fails; counts."""
+
+    asked: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    async def solve(self, inputs: TimetableInputs) -> Timetabled:
+        self.asked.append(inputs.pool.name)
+        if self.fails:
+            raise MemoryError("too large")
+        return timetable(inputs)
+
+
+def view(name: str = "p", *, now: float = T0, is_due: bool = True) -> PoolView:
+    pool = replace(POOL, name=name)
+    inputs = TimetableInputs(pool, PoolFacts(UNIT.times(30), {}, ()), (), (), now, 0.0)
+    plan = timetable(inputs).plan
+    return PoolView(inputs, plan, step(pool, inputs.facts, plan, now), None, None, is_due)
+
+
+async def pursue(work: Timetabler, now: float) -> None:
+    for job in work.due(now):
+        await work.do(job)
+
+
+async def test_a_timetable_is_asked_for_once_a_decision_and_only_where_one_is_due() -> None:
+    solver = Counting()
+    work = Timetabler(solver, HandClock(T0))
+    work.want({"p": view(), "q": view("q", is_due=False)})
+    for _ in range(3):
+        await pursue(work, T0)
+    assert solver.asked == ["p"]
+    work.want({"p": view()})
+    await pursue(work, T0)
+    assert solver.asked == ["p", "p"]
+
+
+async def test_a_solver_that_fails_leaves_the_last_timetable_says_why_and_is_asked_again_with_pauses() -> None:
+    solver, clock = Counting(), HandClock(T0)
+    work = Timetabler(solver, clock)
+    work.want({"p": view()})
+    await pursue(work, T0)
+    last, solver.fails = work.timetables["p"], True
+    for _ in range(120):
+        clock.at += 1.0
+        work.want({"p": view(now=clock.at)})
+        await pursue(work, clock.at)
+    assert work.timetables["p"] is last
+    assert "too large" in work.notes["p"]
+    assert 3 <= len(solver.asked) < 10
+    solver.fails = False
+    clock.at += 60.0
+    await pursue(work, clock.at)
+    assert work.notes == {}
+    assert work.timetables["p"] is not last
+
+
+async def test_a_pool_that_went_while_its_timetable_was_made_has_none() -> None:
+    work = Timetabler(Counting(), HandClock(T0))
+    work.want({"p": view()})
+    (job,) = work.due(T0)
+    work._pools = frozenset()
+    await work.do(job)
+    assert work.timetables == {}
+
+
+# ---- writes
+
+
+def wish(name: str = "order", level: int = 10, held: int = 2) -> Wish:
+    said = Applied(CORE, name, place(name).ref, Action.RAISE, held, level, T0, Reason.EVENT_DEMAND, "")
+    what = Terms(CORE, name, T0 + 600.0, ())
+    return Wish(Kind.MOVE, place(name).id, NS, said, place=place(name), held=Held(held, None), level=level, terms=what)
+
+
+def writer_of(site: Site) -> Writer:
+    return Writer(site.ledger, site.clock, site.conflicts, Sink(), lambda: True)
+
+
+async def test_the_last_wish_of_a_field_wins_and_it_has_waited_since_the_first(site: Site) -> None:
+    site.cluster.things["order"] = Thing()
+    writer = writer_of(site)
+    writer.post([wish(level=10)], T0)
+    writer.post([wish(level=20)], T0 + 5.0)
+    (job,) = writer.due(T0 + 5.0)
+    assert job.due_at == T0
+    await writer.do(job)
+    await writer.do(job)
+    assert site.cluster.level_writes == [(T0, "order", 2, 20)]
+
+
+async def test_what_is_not_wanted_any_more_is_not_written(site: Site) -> None:
+    writer = writer_of(site)
+    writer.post([wish()], T0)
+    (job,) = writer.due(T0)
+    writer.post([], T0)
+    await writer.do(job)
+    assert site.cluster.level_writes == []
+
+
+def test_what_raises_goes_before_what_lowers(site: Site) -> None:
+    writer = writer_of(site)
+    writer.post([wish("down", level=2, held=10), wish("up")], T0)
+    jobs = {job.key: job for job in writer.due(T0)}
+    assert jobs[place("up").id].due_at < jobs[place("down").id].due_at
+
+
+@pytest.mark.parametrize(("seconds", "want"), [(1e-9, 1024.0), (0.1, 256.0), (0.11, 256.0), (0.3, 64.0), (60.0, 1.0)])
+def test_the_writes_of_a_second_are_rounded_down_so_that_plans_do_not_flicker(
+    site: Site, seconds: float, want: float
+) -> None:
+    writer = writer_of(site)
+    writer._seconds = seconds
+    assert writer.writes_per_second() == want
+
+
+async def test_a_tool_that_reapplies_is_overruled_five_times_and_then_left_alone(site: Site) -> None:
+    """Whatever its field is for: counted where the write is made."""
+    site.cluster.things["order"] = Thing()
+    writer = writer_of(site)
+    for _ in range(ASSERTIONS + 1):
+        assert site.conflicts.may_assert(place().id, site.clock.at)
+        site.cluster.things["order"].write(2, "argocd", site.clock.at)
+        writer.post([wish()], site.clock.at)
+        for job in writer.due(site.clock.at):
+            await writer.do(job)
+        site.clock.at += 20.0
+    assert not site.conflicts.may_assert(place().id, site.clock.at)
+    site.clock.at += WINDOW
+    assert site.conflicts.may_assert(place().id, site.clock.at)
+
+
+# ---- loans
+
+
+async def test_loans_are_not_read_while_a_write_is_under_way_or_another_gives_them_back(site: Site) -> None:
+    idle = False
+    loader = LoanLoader(site.ledger, site.clock, site.leader, lambda: idle)
+    site.ledger.unload()
+    assert loader.due(T0) == []
+    idle = True
+    assert [job.key for job in loader.due(T0)] == ["loans"]
+    site.leader.leads = False
+    assert loader.due(T0) == []
+
+
+async def test_the_loop_reads_no_loans_while_a_write_of_its_own_is_under_way_or_a_stop_stands() -> None:
+    cluster = FakeCluster(HandClock(T0), {"order": Thing()})
+    store = FakeStore({}, {})
+    loop = operator(cluster, store)
+    assert len(loop.loader.due(T0)) == 1
+    loop.writer._busy.add(place().id)
+    assert loop.loader.due(T0) == []
+    loop.writer._busy.clear()
+    store.is_stopped = True
+    assert loop.loader.due(T0) == []
+
+
+async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site: Site) -> None:
+    """Also where its name differs: it tells which object it is of."""
+    for bad in (UnreadableLoan(key_of(place()), "torn"), UnreadableLoan(Key(NS, "old-name"), "torn", place().ref)):
+        site.ledger.unreadable = {bad.key: bad}
+        with pytest.raises(Exception, match="cannot be understood: torn"):
+            await site.lend(4)
+    assert (site.cluster.loans, site.cluster.level_writes) == ({}, [])
+
+
+async def test_a_loan_that_nobody_speaks_for_is_left_alone_for_its_grace_and_then_led_back() -> None:
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 200.0)
+    level = cluster.things["order"].level
+    del store.policy_map[CORE]
+    await loop.turn()
+    gone = cluster.clock.at
+    while cluster.clock.at < gone + ORPHAN_GRACE - 0.5:
+        cluster.clock.at += 0.5
+        await loop.turn()
+        assert cluster.things["order"].level == level
+    await run_until(loop, cluster.clock, gone + 1800.0)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+# ---- age and order
+
+
+async def test_a_sight_is_believed_for_its_bound_and_no_longer(site: Site) -> None:
+    for active, bound in ((frozenset({ORDER}), ACTIVE_BOUND), (frozenset(), IDLE_INTERVALS * 60.0)):
+        looker = Looker(site.cluster, site.ledger, site.clock, 60.0)
+        looker.want({CORE: policy(target())}, active=active, near=frozenset())
+        begun = site.clock.at
+        await looker.do(Job(ORDER, NS, begun))
+        assert looker.observed(begun + bound)[ORDER].seen
+        assert not looker.observed(begun + bound + 1.0)[ORDER].seen
+
+
+async def test_a_sight_that_was_asked_before_a_write_was_read_back_is_not_believed(site: Site) -> None:
+    asked = site.ledger.tick()
+    await site.lend(4)
+    assert not site.ledger.is_current(place(), asked=asked, version=0)
+    assert site.ledger.latest(place()) == Held(4, site.cluster._held(site.cluster.things["order"]).manager)
+    assert site.ledger.is_current(place(), asked=site.ledger.tick(), version=0)
+
+
+# ---- a fair choice
+
+
+def jobs(tenant: str, count: int, *, at: float = 0.0, suspect: bool = False) -> list[Job]:
+    return [Job(f"{tenant}{n}", tenant, at, suspect) for n in range(count)]
+
+
+@pytest.mark.parametrize("slots", [8, 16, 32, 64])
+def test_suspects_that_have_waited_longest_leave_half_the_slots_to_the_healthy(slots: int) -> None:
+    hanging = [job for n in range(40) for job in jobs(f"bad{n}-", 3, at=-1e6, suspect=True)]
+    healthy = [job for n in range(40) for job in jobs(f"good{n}-", 3)]
+    begun = chosen([*hanging, *healthy], (), slots)
+    assert len(begun) == slots
+    assert sum(job.suspect for job in begun) == slots // SUSPECT_SHARE
+
+
+def test_suspects_under_way_count_and_their_slots_are_not_given_to_more_of_them() -> None:
+    running = [Job(f"r{n}", f"t{n}", 0.0, suspect=True) for n in range(8)]
+    begun = chosen([*jobs("bad", 1, at=-1.0, suspect=True), *jobs("good", 1)], running, 16)
+    assert [job.tenant for job in begun] == ["good"]
+
+
+def test_a_tenant_with_ten_thousand_jobs_holds_its_share_and_no_more() -> None:
+    begun = chosen([*jobs("loud", 10_000, at=-1.0), *jobs("quiet", 1)], (), 32)
+    assert [job.tenant for job in begun].count("loud") == 32 // TENANT_SHARE
+    assert begun[-1].tenant == "quiet"
