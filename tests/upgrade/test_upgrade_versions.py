@@ -98,7 +98,6 @@ async def test_a_version_that_changes_while_levels_move_makes_nothing_late_and_r
         came_back(stage, before)
 
 
-@pytest.mark.xfail(strict=True, reason="the older version knows a Loan by the version that its policy names alone")
 async def test_a_downgrade_returns_an_object_that_its_policy_names_by_a_version_that_is_not_preferred(
     old: Path,
 ) -> None:

@@ -91,16 +91,6 @@ class Discovery:
         self._known.pop((resource.api_version, resource.kind), None)
         self._versions.pop(resource.group, None)
 
-    async def preferred(self, resource: Resource) -> Resource:
-        """The same kind in the version that the server prefers: one spelling for all that people may use. Raises
-        UnavailableError and RefusedError.
-        """
-        for version in await self._versions_of(resource.group):
-            found = await self.find(version, resource.kind)
-            if found is not None and found.scale == resource.scale:
-                return found
-        return resource
-
     async def _versions_of(self, group: str) -> tuple[str, ...]:
         """API versions of a group, the preferred one first; the core group has one alone."""
         if not group:

@@ -118,7 +118,7 @@ class KubeTargets:
             return trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
         if not (resource.scale and resource.namespaced):
             return await self._unscalable(resource, ref), None
-        resource = await self.discovery.preferred(resource)  # one place, whichever version its policy names
+        # The policy's own spelling where it is served: older versions know a Loan by it. Places compare by identity.
         ref = Ref(resource.api_version, *ref[1:])
         try:
             workload = await self._workloads.look(resource, ref)
