@@ -156,20 +156,18 @@ def timed(name: str, seconds: Sequence[float]) -> list[Figure]:
 
 
 async def fall_due(cluster: EmbeddedCluster, namespaces: Sequence[str]) -> list[float]:
-    """Seconds from the instant at which the operator said that a floor would move to its write. A cell of the grid is
-    15 s long, so the shows begin that far apart.
-    """
+    """Seconds from the instant at which the operator last said that a floor would move to its write."""
     now = time.time()
     for number, namespace in enumerate(namespaces):
-        cluster.create(live_event(namespace, "show", now + 150 + 5 * number, orders=100, seconds=3600))
+        cluster.create(live_event(namespace, "show", now + 110 + 5 * number, orders=100, seconds=3600))
     due: dict[str, float] = {}
 
     def done() -> bool:
         for namespace in namespaces:
             seen = cluster.get(GROUP, "ScalingPolicy", "core", namespace=namespace)
-            step = ((seen or {}).get("status") or {}).get("nextStepTime")
-            if step is not None and from_rfc3339(step) > time.time():
-                due.setdefault(namespace, from_rfc3339(step))
+            target = (((seen or {}).get("status") or {}).get("targets") or [{}])[0]
+            if target.get("nextStepFloor", 0) > target.get("floor", 0):  # later ones replace it: others need room too
+                due[namespace] = from_rfc3339(target["nextStepTime"])
         return len({entry.namespace for entry in levels(cluster, now, "probe-")}) >= len(namespaces)
 
     await until(done, patience=240 + 5 * len(namespaces), every=1.0)

@@ -24,7 +24,6 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
 from tidegate.api.crd import all_crds
@@ -33,7 +32,6 @@ from tidegate.embedded.routes import application
 from tidegate.embedded.server import write_kubeconfig
 
 ROOT = Path(__file__).resolve().parents[1]
-
 Json = dict[str, Any]
 TICKS = os.sysconf("SC_CLK_TCK")
 GROUP = "tidegate.dev/v1alpha1"
