@@ -43,8 +43,8 @@ def test_a_pod_may_do_next_to_nothing_on_its_machine(kind: str, name: str, tmp_p
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert container["resources"]["requests"]["memory"] == "128Mi"
-    assert container["resources"]["limits"] == {"memory": "256Mi"}
+    assert container["resources"]["requests"]["memory"] == "256Mi"
+    assert container["resources"]["limits"] == {"memory": "768Mi"}
 
 
 def test_nobody_gets_a_token_unasked(tmp_path: Path) -> None:
