@@ -15,7 +15,7 @@ from tidegate.control.loaner import LoanLoader
 from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
 from tidegate.control.poollooker import LOOK_AGAIN, OLD, PoolLooker
 from tidegate.control.poolwork import PoolWork
-from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen
+from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen, run_once
 from tidegate.control.settling import Settling
 from tidegate.control.timetabler import Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish
@@ -294,7 +294,7 @@ def test_what_raises_goes_before_what_lowers(site: Site) -> None:
     assert jobs[place("up").id].due_at < jobs[place("down").id].due_at
 
 
-@pytest.mark.parametrize(("seconds", "want"), [(1e-9, 1024.0), (0.1, 256.0), (0.11, 256.0), (0.3, 64.0), (60.0, 1.0)])
+@pytest.mark.parametrize(("seconds", "want"), [(1e-9, 32.0), (1.0, 32.0), (1.1, 16.0), (3.0, 8.0), (60.0, 1.0)])
 def test_the_writes_of_a_second_are_rounded_down_so_that_plans_do_not_flicker(
     site: Site, seconds: float, want: float
 ) -> None:
@@ -418,3 +418,16 @@ def test_a_tenant_with_ten_thousand_jobs_holds_its_share_and_no_more() -> None:
     begun = chosen([*jobs("loud", 10_000, at=-1.0), *jobs("quiet", 1)], (), 32)
     assert [job.tenant for job in begun].count("loud") == 32 // TENANT_SHARE
     assert begun[-1].tenant == "quiet"
+
+
+async def test_nothing_is_told_before_the_loans_are_read_and_every_target_was_asked_for() -> None:
+    """A process that starts in mid-event would rewrite every status, and take it back a second later."""
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event()
+    loop = operator(cluster, FakeStore({CORE: policy(target())}, {show.key: show}))
+    told = [loop.decide()]
+    await run_once(loop.loader, T0 - 60.0)
+    told.append(loop.decide())
+    await run_once(loop.looker, T0 - 60.0)
+    told.append(loop.decide())
+    assert [beat is not None and beat.leading for beat in told] == [False, False, True]

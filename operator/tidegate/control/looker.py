@@ -82,6 +82,11 @@ class Looker:
             for one in self._objects(key):
                 self._keys.setdefault(one, set()).add(key)
 
+    @property
+    def asked_all(self) -> bool:
+        """Whether a look at each target has come back, well or not."""
+        return self._specs.keys() <= self.sights.keys()
+
     def keys_of(self, ref: Ref) -> Collection[TargetKey]:
         """The targets whose level lies in an object, or that are that object."""
         return self._keys.get(ref.identity, ())

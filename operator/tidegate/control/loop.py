@@ -91,6 +91,7 @@ class Beat:
     applied: tuple[Applied, ...]
     loans: tuple[Loan, ...]
     leading: bool
+    """We lead, and know enough to tell people what is."""
     writes: int
     next_at: float | None
     """When time alone makes something due."""
@@ -137,6 +138,7 @@ class Loop:
     """The last decision."""
     _plan: Plan | None = None
     _done: list[Applied] = field(default_factory=list)
+    _known_once: bool = False
     _over_since: dict[FieldId, float] = field(default_factory=dict)
     """Since when nobody speaks for a loan."""
 
@@ -258,10 +260,18 @@ class Loop:
             self.writer.post(self._wishes(world, plan, pools, now), now)
         else:
             self.writer.withdraw()
-        leading = self.leadership.may_write()
+        leading = self.leadership.may_write() and self._knows()
         self.last = Beat(
             now, world, plan, self._taken(), self._loans(), leading, self.ledger.writes, self._next_at(now)
         )
+
+    def _knows(self) -> bool:
+        """Whether our loans were read and every target was asked for once since the start: what is told before that is
+        of nobody's use, and would be taken back at once.
+        """
+        if not self._known_once:
+            self._known_once = (self.ledger.loaded or self.store.stopped()) and self.looker.asked_all
+        return self._known_once
 
     def focus(self) -> None:
         """Tell the readers what there is to look at, and what of it matters now."""
