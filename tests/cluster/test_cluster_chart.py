@@ -48,8 +48,12 @@ LOGGED = 3.0
 """Seconds until the audit log holds what was asked."""
 
 UNUSED: dict[str, set[Request]] = {
-    FULLNAME: set(),
+    FULLNAME: {
+        # Read when another wrote it in between.
+        ("tidegate.dev", "loans", "get"),
+    },
     f"{FULLNAME}-release": {
+        ("tidegate.dev", "loans", "get"),
         # Holding it is what counts; the verb of no request.
         ("tidegate.dev", "loans", "release"),
         # Read when the level to leave is 0, or when no CRD may be read: a floor of 0 is nobody's.

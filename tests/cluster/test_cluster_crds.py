@@ -26,6 +26,7 @@ from tidegate.planning.model import Key
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.model import Notice, Promised
 from tidegate.ports import HandOverNote
+from tidegate.targets.loans import loan_key
 
 ROOT = Path(__file__).parents[2]
 TABLE = runpy.run_path(str(ROOT / "tests/api/bad_inputs.py"))
@@ -135,9 +136,11 @@ def test_the_server_keeps_a_pools_loan_as_it_was_written(namespace: str) -> None
         until=1e9 + 7200,
         promises=tuple(Promised(1e9 + 9000 + hour, 1) for hour in range(20)),
     )
+    place = replace(loan.place, ref=loan.place.ref._replace(namespace=namespace))
     borrowed = replace(
         loan,
-        key=Key(namespace, "loader"),
+        key=loan_key(place),
+        place=place,
         policy=Key("", note.pool),
         target=note.lane,
         wanted_by=("shop/shop-core/order-service",),

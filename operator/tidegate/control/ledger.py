@@ -231,7 +231,9 @@ class Ledger:
         place = loan.place
         try:
             held = await self.look(place)
-            loan, _ = learned(loan, held)
+            loan, found = learned(loan, held)
+            if found is Drift.NEW_INTENT:
+                loan = await self._save(loan)  # said before it is returned to
             if held.value != loan.original:
                 loan = await self._save(replace(loan, pending=loan.original))
                 await self._swap(place, believed=held.value, wanted=loan.original)

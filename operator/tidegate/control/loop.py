@@ -118,6 +118,8 @@ class Loop:
     on_beat: Callable[[Beat], None] = lambda beat: None
     on_wake: Callable[[], None] = lambda: None
     """Told whenever there is something new to decide on."""
+    on_due: Callable[[], None] = lambda: None
+    """Told when a reader has something to do at once, though no decision said so."""
     on_rebuild: Callable[[], None] = lambda: None
     """Told between the slices in which all sums are made anew: much that stays was made."""
     fills: int = 0
@@ -168,6 +170,7 @@ class Loop:
         """A watch saw an object change: look at it at once. Of a status alone only while a start is being measured."""
         if spec_changed or self.stopwatch.runs_for(self.looker.keys_of(ref)):
             self.looker.touch(ref)
+            self.on_due()
 
     def acts(self) -> bool:
         """Whether anything may be written: we lead, our loans are known, and no durable stop stands."""
@@ -424,4 +427,5 @@ class Loop:
         self.looker.touch(one.ref)
         if self.pool_looker is not None and not one.policy.namespace:
             self.pool_looker.hasten(one.policy.name)
+        self.on_due()
         self.news()

@@ -24,6 +24,8 @@ from tidegate.shell.store import WatchedStore
 log = logging.getLogger("tidegate.decisions")
 
 API_VERSION = "tidegate.dev/v1alpha1"
+SECOND_LOOK = 1.0
+"""Seconds after which what was found is found a second time."""
 SWEEP = 600.0
 """Seconds between two looks at the status of every event."""
 
@@ -43,7 +45,8 @@ class Reporter:
     last: Beat | None = None
     _live: set[Key] = field(default_factory=set)
     _told: dict[Key, Verdict] = field(default_factory=dict)
-    _looked: dict[Key, Verdict] = field(default_factory=dict)
+    _looked: dict[Key, tuple[Verdict, float]] = field(default_factory=dict)
+    """What the last decision found of each event, and since when it is so."""
     _changes_at: dict[Key, float] = field(default_factory=dict)
 
     def report(self, beat: Beat) -> None:
@@ -138,10 +141,10 @@ class Reporter:
         } & self.store.events.keys()
         changed = live ^ self._live
         self._live = live
-        looked, self._looked = self._looked, dict(beat.plan.verdicts)
+        looked = self._seen_before(beat)
         for key, fresh in list(beat.plan.verdicts.items()):
             verdict = settled(self._told.get(key), looked.get(key), fresh)
-            if verdict is not fresh and _news(fresh) != _news(looked.get(key)):
+            if verdict is not fresh and self._looked[key][1] == beat.now:
                 log.info("%s: %s, seen once: %s", key, fresh.outcome.value, fresh.message)
             if verdict is not None and self._told.get(key) != verdict:
                 changed.add(key)
@@ -152,6 +155,20 @@ class Reporter:
             changed.add(gone)
         for key in sorted(changed):
             yield from self._event(key)
+
+    def _seen_before(self, beat: Beat) -> dict[Key, Verdict]:
+        """What earlier looks found, of what has been so for a second: decisions may follow one another at once."""
+        before: dict[Key, Verdict] = {}
+        looked: dict[Key, tuple[Verdict, float]] = {}
+        for key, verdict in beat.plan.verdicts.items():
+            known, since = self._looked.get(key, (None, beat.now))
+            if known is None or (known.outcome, known.reason) != (verdict.outcome, verdict.reason):
+                since = beat.now
+            if known is not None and (since == beat.now or beat.now - since >= SECOND_LOOK):
+                before[key] = known
+            looked[key] = verdict, since
+        self._looked = looked
+        return before
 
     def _event(self, key: Key) -> Iterable[StatusPatch]:
         bad = self.store.invalid.get(("LiveEvent", key))

@@ -258,6 +258,7 @@ class Runtime:
         for gate in self.gates:
             self.group.keep(f"gate {gate.name}", gate.run)
         self._opened.add("loop", end_loop, patience=LOOP_ENDS)
+        works.loop.on_due = self._wake_gates
         driver = Driver(works.loop, self.clock, beat_seconds=self.settings.beat_seconds, wake_gates=self._wake_gates)
         self.group.keep("loop", lambda: driver.run(self._stop))
 
