@@ -40,6 +40,10 @@ class ConflictError(TidegateError):
         """The field manager that stands against us, when the server names it."""
 
 
+class OverwrittenError(ConflictError):
+    """A level was written, and another one stood there when it was read back."""
+
+
 class RefusedError(TidegateError):
     """The other side understood and said no (forbidden, invalid); asking again changes nothing."""
 

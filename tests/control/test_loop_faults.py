@@ -9,8 +9,10 @@ import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Leader, NoMetrics, Thing, key_of, operator, run_until
 from worlds import CORE, NS, T0, event, policy, signal, target
 
+from tidegate.control.conflicts import ASSERTIONS
 from tidegate.control.drift import Drift, drift, learned
 from tidegate.control.loop import Loop
+from tidegate.control.rounds import run_once
 from tidegate.planning.model import MANAGER, Freshness, Key, Reading, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.ports import (
@@ -140,6 +142,54 @@ async def test_a_late_copy_of_our_level_is_overruled_and_the_original_returned()
     cluster.things["order"].write(10, "argocd", cluster.clock.now())
     await run_until(loop, cluster.clock, T0 + 3600.0)
     assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+@dataclass
+class Rivalled(FakeCluster):
+    """A tool brings its own level back the moment after each of our raises: before we read back, or after."""
+
+    at_once: bool = True
+    due: bool = False
+
+    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        await super().swap(place, believed=believed, wanted=wanted)
+        self.due = wanted > 2
+
+    async def held(self, place: Place) -> Held:
+        if self.at_once:
+            self.rival()
+        held = await super().held(place)
+        self.rival()
+        return held
+
+    def rival(self) -> None:
+        if self.due:
+            self.things["order"].write(2, "argocd", self.clock.now())
+        self.due = False
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_whoever_overrules_each_of_our_writes_is_given_way_to_and_named(at_once: bool) -> None:
+    cluster = cluster_of(Rivalled, at_once=at_once)
+    loop, _ = scene(cluster)
+    verdicts = []
+    await run_until(loop, cluster.clock, T0 + 300.0, each=lambda b: verdicts.append(b.plan.targets[KEY]))
+    assert len(cluster.level_writes) in (ASSERTIONS, ASSERTIONS + 1)
+    assert "argocd keeps setting" in verdicts[-1].message
+
+
+async def test_a_level_that_is_overwritten_right_after_our_write_is_news() -> None:
+    cluster = cluster_of(Rivalled, at_once=False)
+    loop, _ = scene(cluster)
+    await run_until(loop, cluster.clock, T0 - 300.0)
+    while not cluster.level_writes:
+        cluster.clock.at += 5.0
+        await loop.turn()
+    assert cluster.things["order"].level == 2, "as it was when we looked last"
+    loop.touch(loop.looker.sights[KEY].sight.place.ref)  # type: ignore[union-attr]
+    fills = loop.fills
+    await run_once(loop.looker, cluster.clock.now())
+    assert loop.fills > fills
 
 
 # ---- what cannot be understood

@@ -41,6 +41,7 @@ from tidegate.ports import (
     Loan,
     LoanBook,
     NotFoundError,
+    OverwrittenError,
     Place,
     RefusedError,
     Targets,
@@ -196,7 +197,7 @@ class Ledger:
         """Borrow a field, or move a borrowed one: returns the loan with the level verified.
 
         ``held`` is what the field is believed to hold. ConflictError when it does not: the loan then says what was
-        meant, and nothing was written.
+        meant, and nothing was written. OverwrittenError when it was written and another level stood there right after.
         """
         known = self.of(place)
         fresh = known is None
@@ -210,7 +211,7 @@ class Ledger:
             raise
         back = await self._read_back(place)
         if back.value != level:
-            raise ConflictError(f"{place.ref} shows {back.value} right after {level} was written", _owner(back))
+            raise OverwrittenError(f"{place.ref} shows {back.value} right after {level} was written", _owner(back))
         return await self._save(replace(loan, verified=level))
 
     async def record(self, place: Place, *, held: Held, terms: Terms) -> Loan:

@@ -131,7 +131,7 @@ class Looker:
         self._fill(key, sight, asked, at)
 
     def _fill(self, key: TargetKey, sight: Sight, asked: int, at: float) -> None:
-        before = self.sights.get(key)
+        before, believed = self.sights.get(key), self.believed(key)
         if sight.observed.trouble is Trouble.UNREADABLE:
             if before is not None and before.sight.observed.trouble is not Trouble.UNREADABLE:
                 fresh = replace(before, note=sight.observed.note)  # unknown is not zero: what was seen last stands
@@ -149,7 +149,7 @@ class Looker:
         self.sights[key] = fresh
         self._index(key, sight)
         self.on_look(key, fresh)
-        if before is None or _news(before) != _news(fresh):
+        if before is None or _news(before, believed) != _news(fresh, self.believed(key)):
             self.on_news()
 
     # ---- what the decision takes
@@ -249,7 +249,11 @@ def _older(fresh: Look, before: Look) -> bool:
     return fresh.sight.place == before.sight.place and 0 < version < known
 
 
-def _news(look: Look) -> object:
-    """What of a look may change a level: a status that moves with each pod that starts wakes nobody."""
-    seen, held = look.sight.observed, look.sight.held
-    return seen.level, seen.maximum, seen.trouble, look.sight.place, held.value if held else None, seen.unit
+def _news(look: Look, believed: Held | None) -> object:
+    """What of a look may change a level: a status that moves with each pod that starts wakes nobody.
+
+    The field counts as it was believed, our own writes included: a level that was overwritten right after we wrote it
+    looks the same before and after, and is news.
+    """
+    seen = look.sight.observed
+    return seen.level, seen.maximum, seen.trouble, look.sight.place, believed.value if believed else None, seen.unit

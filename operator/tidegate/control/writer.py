@@ -18,7 +18,16 @@ from tidegate.control.rounds import Backoff, Job
 from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
 from tidegate.planning.decision import Action
 from tidegate.planning.reasons import Reason
-from tidegate.ports import Clock, ConflictError, EventSink, FieldId, Loan, NotFoundError, TidegateError
+from tidegate.ports import (
+    Clock,
+    ConflictError,
+    EventSink,
+    FieldId,
+    Loan,
+    NotFoundError,
+    OverwrittenError,
+    TidegateError,
+)
 
 log = logging.getLogger("tidegate.writer")
 
@@ -170,7 +179,11 @@ class Writer:
             return
         loan = self.ledger.of(wish.place)
         overruled = loan is not None and loan.verified == wish.level and drift(loan, wish.held) is Drift.REAPPLIED
-        await self.ledger.move(wish.place, held=wish.held, level=wish.level, terms=wish.terms)
+        try:
+            await self.ledger.move(wish.place, held=wish.held, level=wish.level, terms=wish.terms)
+        except OverwrittenError:  # whoever is quicker than our reading back is one of them too
+            self.conflicts.asserted(wish.field, self.clock.now())
+            raise
         if overruled:  # ours was there, and was so no more
             self.conflicts.asserted(wish.field, self.clock.now())
 
