@@ -29,7 +29,7 @@ from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Lane, MemberKind, Pool, PoolFacts
 from tidegate.planning.shift.plan import timetable
 from tidegate.planning.shift.step import step
-from tidegate.ports import HandOverNote, Held, Place, PoolSight, UnavailableError, UnreadableLoan
+from tidegate.ports import HandOverNote, Held, Place, PoolSight, Sight, UnavailableError, UnreadableLoan
 
 UNIT = Resources(1000, 1024)
 LANES = (Lane("trading", 40, frozenset({NS})), Lane("data", 5))
@@ -382,6 +382,78 @@ async def test_a_sight_is_believed_for_its_bound_and_no_longer(site: Site) -> No
         await looker.do(Job(ORDER, NS, begun))
         assert looker.observed(begun + bound)[ORDER].seen
         assert not looker.observed(begun + bound + 1.0)[ORDER].seen
+
+
+@dataclass
+class QuietWatch(FakeCluster):
+    """Answers out of a watch that gave its last sign of life so long ago."""
+
+    silent: float = 0.0
+
+    async def see(self, ref: Ref) -> Sight:
+        return replace(await super().see(ref), watched_at=self.clock.at - self.silent)
+
+
+@pytest.mark.parametrize("silent", [0.0, 14.0, 15.0, 20.0])
+async def test_a_target_that_was_just_looked_at_is_not_due_again_however_quiet_its_watch(silent: float) -> None:
+    site = Site(QuietWatch(HandClock(T0), {"order": Thing()}, silent=silent))
+    looker = Looker(site.cluster, site.ledger, site.clock, 60.0)
+    looker.want({CORE: policy(target())}, active=frozenset({ORDER}), near=frozenset())
+    assert await run_once(looker, T0) == 1
+    assert looker.due(T0 + 1.0) == []
+    again = looker.next_at(T0 + 1.0)
+    assert again is not None
+    assert again - (T0 - silent) < ACTIVE_BOUND, "before what was seen counts as unseen"
+    assert [job.key for job in looker.due(again)] == [ORDER]
+    looker.touch(place().ref)
+    assert [job.key for job in looker.due(T0 + 1.0)] == [ORDER]
+
+
+async def test_what_was_known_before_the_loans_were_read_anew_tells_nothing_of_a_field_that_was_ours(
+    site: Site,
+) -> None:
+    """Somebody returned it in between: its level and its original are what is seen from now on."""
+    await site.lend(4)
+    await site.look()
+    before = site.looker.looks["p"]
+    site.ledger.unload()
+    site.cluster.loans.clear()
+    site.cluster.things["order"].write(10, "helm", site.clock.at)
+    await site.ledger.load()
+    assert site.ledger.latest(place()) is None
+    assert not site.ledger.is_current(place(), asked=before.asked, version=0)
+    await site.look()
+    assert site.ledger.is_current(place(), asked=site.looker.looks["p"].asked, version=0)
+
+
+async def test_what_we_read_back_before_the_loans_were_read_anew_is_no_belief_where_the_loan_stands(site: Site) -> None:
+    await site.lend(4)
+    site.ledger.unload()
+    site.cluster.things["order"].level = 7  # moved by another leader, under the same Loan
+    await site.ledger.load()
+    assert site.ledger.of(place()) is not None
+    assert site.ledger.latest(place()) is None
+
+
+async def test_after_a_release_the_original_is_what_the_release_left() -> None:
+    cluster = FakeCluster(HandClock(T0 - 300.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0)
+    store.is_stopped = True
+    await loop.turn()
+    cluster.loans.clear()
+    cluster.things["order"].write(3, "helm", cluster.clock.at)
+    store.is_stopped = False
+    assert loop.looker.due(cluster.clock.at) == []
+    await run_once(loop.loader, cluster.clock.at)
+    loop.decide()
+    assert loop.writer.due(cluster.clock.at) == [], "nobody knows what the field holds"
+    assert [job.key for job in loop.looker.due(cluster.clock.at)] == [ORDER], "it is asked for at once"
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    assert [loan.original for loan in cluster.loans.values()] == [3]
+    assert cluster.things["order"].level == 10
 
 
 async def test_a_sight_that_was_asked_before_a_write_was_read_back_is_not_believed(site: Site) -> None:

@@ -92,7 +92,8 @@ class Ledger:
     _peaks: dict[FieldId, int] = field(default_factory=dict)
     """The highest level that a field had since its pool was last looked at: so many pods may still be there."""
     _unknown_since: dict[FieldId, int] = field(default_factory=dict)
-    """Fields whose last write got no answer, by when that was given up."""
+    """Fields of which nothing tells that was asked before: their last write got no answer, or others may have written
+    since it did. By when that was found."""
     _order: int = 0
     _loaded_at: int = 0
 
@@ -158,9 +159,12 @@ class Ledger:
                 loans[loan.place.id] = _joined(loans[loan.place.id], loan)
             else:
                 loans[loan.place.id] = loan
+        # Others may have written while we did not hold them: what was read back or seen before tells nothing any more.
+        ours = (self.loans.keys() | self._known.keys() | self._unknown_since.keys()) - loans.keys()
+        self._known.clear()
+        self._unknown_since = dict.fromkeys(ours, asked)
         self.loans, self._stored = loans, dict(loans)
         self._loaded_at, self.epoch = asked, epoch
-        self._unknown_since.clear()
 
     @property
     def loaded(self) -> bool:

@@ -24,6 +24,10 @@ ACTIVE_BOUND = 30.0
 IDLE_INTERVALS = 2.0
 """Intervals after which a sight of an idle target counts as not seen."""
 
+SHORTEST_SHARE = 1 / 3
+"""Of its interval passes between two looks at a target, however old what the first one brought: a watch that is quiet
+brings the same again. With the 20 s for which a quiet watch is believed that stays below ``ACTIVE_BOUND``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -61,6 +65,8 @@ class Looker:
     _active: frozenset[TargetKey] = frozenset()
     _near: frozenset[TargetKey] = frozenset()
     _touched: dict[TargetKey, float] = field(default_factory=dict)
+    _asked_at: dict[TargetKey, float] = field(default_factory=dict)
+    """When each was asked for last."""
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=30.0))
 
     @property
@@ -74,6 +80,8 @@ class Looker:
         changed = {key for key, spec in specs.items() if key not in self._specs or self._specs[key].ref != spec.ref}
         for gone in (self.sights.keys() - specs.keys()) | (changed & self.sights.keys()):
             del self.sights[gone]
+        for gone in (self._asked_at.keys() - specs.keys()) | (changed & self._asked_at.keys()):
+            del self._asked_at[gone]
         self._backoff.keep(specs.keys())
         self._touched = {key: at for key, at in self._touched.items() if key in specs}
         self._specs, self._active, self._near = specs, active, near
@@ -124,6 +132,7 @@ class Looker:
             return
         self._touched.pop(key, None)
         at, asked = self.clock.now(), self.ledger.tick()
+        self._asked_at[key] = at
         self._backoff.failed(key, at)  # held against it until it has answered
         sight = await self._see(spec, closely=key in self._near)
         if self._specs.get(key) is not spec and getattr(self._specs.get(key), "ref", None) != spec.ref:
@@ -214,8 +223,10 @@ class Looker:
             return -math.inf
         if look.at > now:  # the clock was stepped back: an age counts from here
             look = self.sights[key] = replace(look, at=now)
+        asked_at = self._asked_at[key] = min(self._asked_at.get(key, look.at), now)
         every = self.active_seconds if key in self._active else self.idle_seconds
-        return min(look.at + every, self._touched.get(key, math.inf))
+        due_at = max(look.at + every, asked_at + every * SHORTEST_SHARE)
+        return min(due_at, self._touched.get(key, math.inf))
 
     def _bound(self, key: TargetKey) -> float:
         bound = ACTIVE_BOUND if key in self._active else IDLE_INTERVALS * self.idle_seconds

@@ -152,7 +152,7 @@ class Loop:
         self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
         self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
         self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
-        self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self.news)
+        self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self._loaded)
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
         if self.pools is not None:
             self.pool_looker = PoolLooker(self.pools, ledger, self.clock, idle, speed=speed, on_news=self.news)
@@ -165,6 +165,15 @@ class Loop:
         """Something changed that a decision may depend on."""
         self.fills += 1
         self.on_wake()
+
+    def _loaded(self) -> None:
+        """The loans were read: what was seen before tells nothing of their fields."""
+        self.looker.hasten()
+        if self.pool_looker is not None:
+            for name in self._pools():
+                self.pool_looker.hasten(name)
+        self.on_due()
+        self.news()
 
     def touch(self, ref: Ref, *, spec_changed: bool = True) -> None:
         """A watch saw an object change: look at it at once. Of a status alone only while a start is being measured."""
