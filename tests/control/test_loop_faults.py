@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from fakes import FakeCluster, FakeStore, HandClock, Leader, NoMetrics, Thing, key_of, operator, run_until
+from fakes import FakeCluster, FakeStore, Leader, NoMetrics, Thing, operator, run_until
+from scenes import a_loan, cluster_of, scene
 from worlds import CORE, NS, T0, event, policy, signal, target
 
-from tidegate.control.conflicts import ASSERTIONS
-from tidegate.control.drift import Drift, drift, learned
 from tidegate.control.loop import Loop
-from tidegate.control.rounds import run_once
 from tidegate.planning.model import MANAGER, Freshness, Key, Reading, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.ports import (
@@ -29,16 +27,6 @@ from tidegate.ports import (
 
 KEY = (CORE, "order")
 OTHER = Key(NS, "other")
-
-
-def scene(cluster: FakeCluster, **given: object) -> tuple[Loop, FakeStore]:
-    show = event(duration=600.0)
-    store = FakeStore({CORE: policy(target(), hold=30.0, rate=0.4, **given)}, {show.key: show})  # type: ignore[arg-type]
-    return operator(cluster, store), store
-
-
-def cluster_of(kind: type[FakeCluster] = FakeCluster, at: float = T0 - 300.0, **given: object) -> FakeCluster:
-    return kind(HandClock(at), {"order": Thing()}, **given)  # type: ignore[arg-type]
 
 
 def two_policies(cluster: FakeCluster) -> tuple[Loop, FakeStore]:
@@ -110,86 +98,6 @@ async def test_a_value_of_the_users_is_not_overwritten_because_one_save_failed()
     cluster.times = 3
     await run_until(loop, cluster.clock, T0 + 3600.0)
     assert (cluster.things["order"].level, cluster.loans) == (5, {})
-
-
-# ---- levels that come back
-
-
-def a_loan(**given: object) -> Loan:
-    place = Place(Ref("apps/v1", "Deployment", NS, "order"), "u1", "/spec/replicas", "scale")
-    loan = Loan(key_of(place), place, CORE, "order", 2, Manager("helm", "Apply"), 12, 12, 20, T0, T0, T0 + 600.0, 1)
-    return replace(loan, **given)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("manager", ["argocd", "kubectl", "helm"])
-async def test_a_level_of_ours_that_a_late_copy_brings_back_is_no_new_intent(manager: str) -> None:
-    loan = a_loan(levels=(20, 16, 12))
-    assert drift(loan, Held(16, Manager(manager, "Update"))) is Drift.REAPPLIED
-    assert learned(loan, Held(16, Manager(manager, "Update")))[0].original == 2
-    assert drift(loan, Held(17, Manager(manager, "Update"))) is Drift.NEW_INTENT
-
-
-async def test_a_write_of_ours_that_is_applied_late_is_ours() -> None:
-    assert drift(a_loan(levels=(20, 16, 12)), Held(20, Manager(MANAGER, "Update"))) is Drift.OURS
-
-
-async def test_a_late_copy_of_our_level_is_overruled_and_the_original_returned() -> None:
-    cluster = cluster_of()
-    loop, _ = scene(cluster)
-    await run_until(loop, cluster.clock, T0 + 660.0)
-    level = cluster.things["order"].level
-    assert 2 < level < 10, "on its way down"
-    cluster.things["order"].write(10, "argocd", cluster.clock.now())
-    await run_until(loop, cluster.clock, T0 + 3600.0)
-    assert (cluster.things["order"].level, cluster.loans) == (2, {})
-
-
-@dataclass
-class Rivalled(FakeCluster):
-    """A tool brings its own level back the moment after each of our raises: before we read back, or after."""
-
-    at_once: bool = True
-    due: bool = False
-
-    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
-        await super().swap(place, believed=believed, wanted=wanted)
-        self.due = wanted > 2
-
-    async def held(self, place: Place) -> Held:
-        if self.at_once:
-            self.rival()
-        held = await super().held(place)
-        self.rival()
-        return held
-
-    def rival(self) -> None:
-        if self.due:
-            self.things["order"].write(2, "argocd", self.clock.now())
-        self.due = False
-
-
-@pytest.mark.parametrize("at_once", [True, False])
-async def test_whoever_overrules_each_of_our_writes_is_given_way_to_and_named(at_once: bool) -> None:
-    cluster = cluster_of(Rivalled, at_once=at_once)
-    loop, _ = scene(cluster)
-    verdicts = []
-    await run_until(loop, cluster.clock, T0 + 300.0, each=lambda b: verdicts.append(b.plan.targets[KEY]))
-    assert len(cluster.level_writes) in (ASSERTIONS, ASSERTIONS + 1)
-    assert "argocd keeps setting" in verdicts[-1].message
-
-
-async def test_a_level_that_is_overwritten_right_after_our_write_is_news() -> None:
-    cluster = cluster_of(Rivalled, at_once=False)
-    loop, _ = scene(cluster)
-    await run_until(loop, cluster.clock, T0 - 300.0)
-    while not cluster.level_writes:
-        cluster.clock.at += 5.0
-        await loop.turn()
-    assert cluster.things["order"].level == 2, "as it was when we looked last"
-    loop.touch(loop.looker.sights[KEY].sight.place.ref)  # type: ignore[union-attr]
-    fills = loop.fills
-    await run_once(loop.looker, cluster.clock.now())
-    assert loop.fills > fills
 
 
 # ---- what cannot be understood

@@ -5,102 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from fakes import FakeCluster, FakeStore, HandClock, Leader, Sink, Thing, key_of, operator, run_until
-from worlds import CORE, NS, T0, event, policy, target
+from fakes import HandClock, Sink, Thing
+from sites import POOL, UNIT, Site, place, terms
+from worlds import CORE, NS, T0, policy, target
 
-from tidegate.control.conflicts import ASSERTIONS, WINDOW, Conflicts
+from tidegate.control.conflicts import ASSERTIONS, WINDOW
 from tidegate.control.drift import Terms
-from tidegate.control.ledger import Ledger
-from tidegate.control.loaner import LoanLoader
-from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
-from tidegate.control.poollooker import LOOK_AGAIN, OLD, PoolLooker
-from tidegate.control.poolwork import PoolWork
-from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen, run_once
-from tidegate.control.settling import Settling
+from tidegate.control.poollooker import LOOK_AGAIN, OLD
+from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen
 from tidegate.control.timetabler import Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Action, PoolView
-from tidegate.planning.model import Key, Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.resources import Resources
-from tidegate.planning.shift.facts import Holder, MemberSeen, PoolSeen
+from tidegate.planning.shift.facts import Holder
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
-from tidegate.planning.shift.model import Lane, MemberKind, Pool, PoolFacts
+from tidegate.planning.shift.model import PoolFacts
 from tidegate.planning.shift.plan import timetable
 from tidegate.planning.shift.step import step
-from tidegate.ports import HandOverNote, Held, Place, PoolSight, Sight, UnavailableError, UnreadableLoan
-
-UNIT = Resources(1000, 1024)
-LANES = (Lane("trading", 40, frozenset({NS})), Lane("data", 5))
-POOL = Pool("p", LANES, node_selector=(("pool", "p"),))
-ORDER = (CORE, "order")
-
-
-def place(name: str = "order") -> Place:
-    return Place(Ref("apps/v1", "Deployment", NS, name), "u1", "/spec/replicas", "scale")
-
-
-def terms() -> Terms:
-    return Terms(Key("", "p"), "data", T0 + 600.0, (), HandOverNote("p", "data", until=T0 + 600.0))
-
-
-@dataclass
-class Machines:
-    """A pool of so many units, with one workload as its member; answers until it does not."""
-
-    cluster: FakeCluster
-    units: int = 30
-    answers: bool = True
-    asked: int = 0
-
-    async def see(self, pool: Pool) -> PoolSight:
-        self.asked += 1
-        if not self.answers:
-            raise UnavailableError("nodes: no answer")
-        thing = self.cluster.things["order"]
-        ref, held = place().ref, Held(thing.level, None)
-        member = MemberSeen(ref, "data", "order", MemberKind.SCALE, UNIT, thing.level)
-        return PoolSight(PoolSeen(UNIT.times(self.units), {}, (member,)), {ref: (place(), held)})
-
-
-@dataclass
-class Site:
-    """A pool, its ledger and whoever looks at it."""
-
-    cluster: FakeCluster = field(default_factory=lambda: FakeCluster(HandClock(T0), {"order": Thing(level=10)}))
-    leader: Leader = field(default_factory=Leader)
-
-    def __post_init__(self) -> None:
-        self.clock = self.cluster.clock
-        self.ledger = Ledger(self.cluster, self.cluster, self.clock, self.leader, key_of)
-        self.machines = Machines(self.cluster)
-        self.looker = PoolLooker(self.machines, self.ledger, self.clock)
-        self.conflicts = Conflicts()
-        targets = Looker(self.cluster, self.ledger, self.clock, 60.0)
-        self.work = PoolWork(self.looker, targets, Settling(self.ledger, self.conflicts), Sink())
-        self.looker.want({"p": POOL}, busy=frozenset({"p"}))
-
-    async def look(self) -> None:
-        await self.looker.do(Job("p", "p", self.clock.at))
-
-    def seen(self) -> PoolSeen:
-        world = self.work.worlds({"p": POOL}, {}, {}, None, self.clock.at)["p"]
-        assert world.seen is not None
-        return world.seen
-
-    async def lend(self, level: int) -> None:
-        """The member is told to go down to a level."""
-        held = Held(self.cluster.things["order"].level, None)
-        await self.ledger.move(place(), held=held, level=level, terms=terms())
-
-
-@pytest.fixture
-async def site() -> Site:
-    made = Site()
-    await made.ledger.load()
-    return made
-
+from tidegate.ports import Held, Place, UnavailableError
 
 # ---- looks at pools
 
@@ -319,151 +242,6 @@ async def test_a_tool_that_reapplies_is_overruled_five_times_and_then_left_alone
     assert site.conflicts.may_assert(place().id, site.clock.at)
 
 
-# ---- loans
-
-
-async def test_loans_are_not_read_while_a_write_is_under_way_or_another_gives_them_back(site: Site) -> None:
-    idle = False
-    loader = LoanLoader(site.ledger, site.clock, site.leader, lambda: idle)
-    site.ledger.unload()
-    assert loader.due(T0) == []
-    idle = True
-    assert [job.key for job in loader.due(T0)] == ["loans"]
-    site.leader.leads = False
-    assert loader.due(T0) == []
-
-
-async def test_the_loop_reads_no_loans_while_a_write_of_its_own_is_under_way_or_a_stop_stands() -> None:
-    cluster = FakeCluster(HandClock(T0), {"order": Thing()})
-    store = FakeStore({}, {})
-    loop = operator(cluster, store)
-    assert len(loop.loader.due(T0)) == 1
-    loop.writer._busy.add(place().id)
-    assert loop.loader.due(T0) == []
-    loop.writer._busy.clear()
-    store.is_stopped = True
-    assert loop.loader.due(T0) == []
-
-
-async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site: Site) -> None:
-    """Also where its name differs: it tells which object it is of."""
-    for bad in (UnreadableLoan(key_of(place()), "torn"), UnreadableLoan(Key(NS, "old-name"), "torn", place().ref)):
-        site.ledger.unreadable = {bad.key: bad}
-        with pytest.raises(Exception, match="cannot be understood: torn"):
-            await site.lend(4)
-    assert (site.cluster.loans, site.cluster.level_writes) == ({}, [])
-
-
-async def test_a_loan_that_nobody_speaks_for_is_left_alone_for_its_grace_and_then_led_back() -> None:
-    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
-    show = event(duration=600.0)
-    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
-    loop = operator(cluster, store)
-    await run_until(loop, cluster.clock, T0 + 200.0)
-    level = cluster.things["order"].level
-    del store.policy_map[CORE]
-    gone = cluster.clock.at
-    while cluster.clock.at < gone + 4.0:  # a tool that replaces an object needs a second or two
-        await loop.turn()
-        assert cluster.things["order"].level == level
-        cluster.clock.at += 0.5
-    await run_until(loop, cluster.clock, gone + 1800.0)
-    assert (cluster.things["order"].level, cluster.loans) == (2, {})
-
-
-# ---- age and order
-
-
-async def test_a_sight_is_believed_for_its_bound_and_no_longer(site: Site) -> None:
-    for active, bound in ((frozenset({ORDER}), ACTIVE_BOUND), (frozenset(), IDLE_INTERVALS * 60.0)):
-        looker = Looker(site.cluster, site.ledger, site.clock, 60.0)
-        looker.want({CORE: policy(target())}, active=active, near=frozenset())
-        begun = site.clock.at
-        await looker.do(Job(ORDER, NS, begun))
-        assert looker.observed(begun + bound)[ORDER].seen
-        assert not looker.observed(begun + bound + 1.0)[ORDER].seen
-
-
-@dataclass
-class QuietWatch(FakeCluster):
-    """Answers out of a watch that gave its last sign of life so long ago."""
-
-    silent: float = 0.0
-
-    async def see(self, ref: Ref) -> Sight:
-        return replace(await super().see(ref), watched_at=self.clock.at - self.silent)
-
-
-@pytest.mark.parametrize("silent", [0.0, 14.0, 15.0, 20.0])
-async def test_a_target_that_was_just_looked_at_is_not_due_again_however_quiet_its_watch(silent: float) -> None:
-    site = Site(QuietWatch(HandClock(T0), {"order": Thing()}, silent=silent))
-    looker = Looker(site.cluster, site.ledger, site.clock, 60.0)
-    looker.want({CORE: policy(target())}, active=frozenset({ORDER}), near=frozenset())
-    assert await run_once(looker, T0) == 1
-    assert looker.due(T0 + 1.0) == []
-    again = looker.next_at(T0 + 1.0)
-    assert again is not None
-    assert again - (T0 - silent) < ACTIVE_BOUND, "before what was seen counts as unseen"
-    assert [job.key for job in looker.due(again)] == [ORDER]
-    looker.touch(place().ref)
-    assert [job.key for job in looker.due(T0 + 1.0)] == [ORDER]
-
-
-async def test_what_was_known_before_the_loans_were_read_anew_tells_nothing_of_a_field_that_was_ours(
-    site: Site,
-) -> None:
-    """Somebody returned it in between: its level and its original are what is seen from now on."""
-    await site.lend(4)
-    await site.look()
-    before = site.looker.looks["p"]
-    site.ledger.unload()
-    site.cluster.loans.clear()
-    site.cluster.things["order"].write(10, "helm", site.clock.at)
-    await site.ledger.load()
-    assert site.ledger.latest(place()) is None
-    assert not site.ledger.is_current(place(), asked=before.asked, version=0)
-    await site.look()
-    assert site.ledger.is_current(place(), asked=site.looker.looks["p"].asked, version=0)
-
-
-async def test_what_we_read_back_before_the_loans_were_read_anew_is_no_belief_where_the_loan_stands(site: Site) -> None:
-    await site.lend(4)
-    site.ledger.unload()
-    site.cluster.things["order"].level = 7  # moved by another leader, under the same Loan
-    await site.ledger.load()
-    assert site.ledger.of(place()) is not None
-    assert site.ledger.latest(place()) is None
-
-
-async def test_after_a_release_the_original_is_what_the_release_left() -> None:
-    cluster = FakeCluster(HandClock(T0 - 300.0), {"order": Thing()})
-    show = event(duration=600.0)
-    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
-    loop = operator(cluster, store)
-    await run_until(loop, cluster.clock, T0)
-    store.is_stopped = True
-    await loop.turn()
-    cluster.loans.clear()
-    cluster.things["order"].write(3, "helm", cluster.clock.at)
-    store.is_stopped = False
-    assert loop.looker.due(cluster.clock.at) == []
-    await run_once(loop.loader, cluster.clock.at)
-    loop.decide()
-    assert loop.writer.due(cluster.clock.at) == [], "nobody knows what the field holds"
-    assert [job.key for job in loop.looker.due(cluster.clock.at)] == [ORDER], "it is asked for at once"
-    await run_until(loop, cluster.clock, T0 + 60.0)
-    assert [loan.original for loan in cluster.loans.values()] == [3]
-    assert cluster.things["order"].level == 10
-
-
-async def test_a_sight_that_was_asked_before_a_write_was_read_back_is_not_believed(site: Site) -> None:
-    asked = site.ledger.tick()
-    await site.lend(4)
-    assert not site.ledger.is_current(place(), asked=asked, version=0)
-    assert site.ledger.latest(place()) == Held(4, site.cluster._held(site.cluster.things["order"]).manager)
-    assert site.ledger.is_current(place(), asked=site.ledger.tick(), version=0)
-
-
 # ---- a fair choice
 
 
@@ -490,16 +268,3 @@ def test_a_tenant_with_ten_thousand_jobs_holds_its_share_and_no_more() -> None:
     begun = chosen([*jobs("loud", 10_000, at=-1.0), *jobs("quiet", 1)], (), 32)
     assert [job.tenant for job in begun].count("loud") == 32 // TENANT_SHARE
     assert begun[-1].tenant == "quiet"
-
-
-async def test_nothing_is_told_before_the_loans_are_read_and_every_target_was_asked_for() -> None:
-    """A process that starts in mid-event would rewrite every status, and take it back a second later."""
-    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
-    show = event()
-    loop = operator(cluster, FakeStore({CORE: policy(target())}, {show.key: show}))
-    told = [loop.decide()]
-    await run_once(loop.loader, T0 - 60.0)
-    told.append(loop.decide())
-    await run_once(loop.looker, T0 - 60.0)
-    told.append(loop.decide())
-    assert [beat is not None and beat.leading for beat in told] == [False, False, True]

@@ -1,0 +1,93 @@
+"""Levels that come back: a tool's late copy, a rival that overrules each write, a write of ours applied late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from fakes import FakeCluster, run_until
+from scenes import a_loan, cluster_of, scene
+from worlds import CORE, T0
+
+from tidegate.control.conflicts import ASSERTIONS
+from tidegate.control.drift import Drift, drift, learned
+from tidegate.control.rounds import run_once
+from tidegate.planning.model import MANAGER
+from tidegate.ports import (
+    Held,
+    Manager,
+    Place,
+)
+
+KEY = (CORE, "order")
+
+
+@pytest.mark.parametrize("manager", ["argocd", "kubectl", "helm"])
+async def test_a_level_of_ours_that_a_late_copy_brings_back_is_no_new_intent(manager: str) -> None:
+    loan = a_loan(levels=(20, 16, 12))
+    assert drift(loan, Held(16, Manager(manager, "Update"))) is Drift.REAPPLIED
+    assert learned(loan, Held(16, Manager(manager, "Update")))[0].original == 2
+    assert drift(loan, Held(17, Manager(manager, "Update"))) is Drift.NEW_INTENT
+
+
+async def test_a_write_of_ours_that_is_applied_late_is_ours() -> None:
+    assert drift(a_loan(levels=(20, 16, 12)), Held(20, Manager(MANAGER, "Update"))) is Drift.OURS
+
+
+async def test_a_late_copy_of_our_level_is_overruled_and_the_original_returned() -> None:
+    cluster = cluster_of()
+    loop, _ = scene(cluster)
+    await run_until(loop, cluster.clock, T0 + 660.0)
+    level = cluster.things["order"].level
+    assert 2 < level < 10, "on its way down"
+    cluster.things["order"].write(10, "argocd", cluster.clock.now())
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+@dataclass
+class Rivalled(FakeCluster):
+    """A tool brings its own level back the moment after each of our raises: before we read back, or after."""
+
+    at_once: bool = True
+    due: bool = False
+
+    async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+        await super().swap(place, believed=believed, wanted=wanted)
+        self.due = wanted > 2
+
+    async def held(self, place: Place) -> Held:
+        if self.at_once:
+            self.rival()
+        held = await super().held(place)
+        self.rival()
+        return held
+
+    def rival(self) -> None:
+        if self.due:
+            self.things["order"].write(2, "argocd", self.clock.now())
+        self.due = False
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_whoever_overrules_each_of_our_writes_is_given_way_to_and_named(at_once: bool) -> None:
+    cluster = cluster_of(Rivalled, at_once=at_once)
+    loop, _ = scene(cluster)
+    verdicts = []
+    await run_until(loop, cluster.clock, T0 + 300.0, each=lambda b: verdicts.append(b.plan.targets[KEY]))
+    assert len(cluster.level_writes) in (ASSERTIONS, ASSERTIONS + 1)
+    assert "argocd keeps setting" in verdicts[-1].message
+
+
+async def test_a_level_that_is_overwritten_right_after_our_write_is_news() -> None:
+    cluster = cluster_of(Rivalled, at_once=False)
+    loop, _ = scene(cluster)
+    await run_until(loop, cluster.clock, T0 - 300.0)
+    while not cluster.level_writes:
+        cluster.clock.at += 5.0
+        await loop.turn()
+    assert cluster.things["order"].level == 2, "as it was when we looked last"
+    loop.touch(loop.looker.sights[KEY].sight.place.ref)  # type: ignore[union-attr]
+    fills = loop.fills
+    await run_once(loop.looker, cluster.clock.now())
+    assert loop.fills > fills
