@@ -24,6 +24,7 @@ EVENING: list[Promise] = [
     ("lost_first_10min_percent", "<", operator.lt, 1.0),
     ("cost_ratio", "<=", operator.le, 1.3),
     ("ready_before_t0_seconds", ">", operator.gt, 0.0),
+    ("returned", "=", operator.eq, True),
 ]
 """Figure of Tidegate, comparison and bound. The cost is that of a clairvoyant plan of the same hours = 1."""
 

@@ -51,7 +51,7 @@ def result() -> EveningResult:
         for name, target in (("tidegate", 50.0), ("hpa70", 70.0), ("hpa80", 80.0))
     }
     decision = Decision(evening.LINK - 90, "order-service", 19, 403, "EventDemand: announced events need <403> units")
-    return judge(PLAYED, runs, [decision], ["a note & more"])
+    return judge(PLAYED, runs, [decision], ["a note & more"], returned=True)
 
 
 # ---- what is recorded
@@ -141,6 +141,7 @@ def test_the_announced_speeds_cover_the_evening() -> None:
 def test_the_figures_bear_the_agreed_names(result: EveningResult) -> None:
     figures = json.loads(json.dumps(result.to_json()))
     assert list(figures) == ["tidegate", "hpa70", "hpa80"]
+    assert figures["tidegate"].pop("returned") is True
     for row in figures.values():
         assert list(row) == [
             "lost_demand_percent",

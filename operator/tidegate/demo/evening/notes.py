@@ -38,10 +38,19 @@ def notes(scenario: Scenario, clock: ScheduledClock, recording: Recording) -> li
 def returned(scenario: Scenario, recording: Recording) -> str:
     """Whether everything that was borrowed was given back, as the cluster shows it."""
     until = time_of_day(evening.LAST)
-    kept = [s.name for s in scenario.services if recording.floors[s.name] != s.minimum]
-    if kept or recording.loans:
+    if not is_returned(scenario, recording):
+        kept = _kept(scenario, recording)
         return f"Not returned by {until}: floors of {', '.join(kept) or 'none'}; loans left: {len(recording.loans)}."
     return f"By {until} all floors were back at their owners' values, and no loan was left."
+
+
+def is_returned(scenario: Scenario, recording: Recording) -> bool:
+    """Whether every floor is its owner's again and no Loan is left."""
+    return not _kept(scenario, recording) and not recording.loans
+
+
+def _kept(scenario: Scenario, recording: Recording) -> list[str]:
+    return [s.name for s in scenario.services if recording.floors[s.name] != s.minimum]
 
 
 DEMAND_NOTE = (

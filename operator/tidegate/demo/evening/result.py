@@ -28,17 +28,22 @@ class EveningResult:
     decisions: Sequence[Decision]
     notes: Sequence[str]
     """How it was made: clock, metric, rates."""
+    returned: bool
+    """Whether Tidegate gave back everything that it borrowed."""
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """The figures by contestant."""
-        return {name: _figures(self.scores[name]) for name in CONTESTANTS}
+        figures = {name: _figures(self.scores[name]) for name in CONTESTANTS}
+        figures["tidegate"]["returned"] = self.returned
+        return figures
 
 
 def judge(
-    scenario: Scenario, runs: Mapping[str, Run], decisions: Sequence[Decision], notes: Sequence[str]
+    scenario: Scenario, runs: Mapping[str, Run], decisions: Sequence[Decision], notes: Sequence[str], *, returned: bool
 ) -> EveningResult:
     """Score all contestants."""
-    return EveningResult(scenario, runs, {name: score(scenario, run) for name, run in runs.items()}, decisions, notes)
+    scores = {name: score(scenario, run) for name, run in runs.items()}
+    return EveningResult(scenario, runs, scores, decisions, notes, returned)
 
 
 def _figures(found: Score) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tidegate.demo.evening import demand as evening
-from tidegate.demo.evening.notes import notes
+from tidegate.demo.evening.notes import is_returned, notes
 from tidegate.demo.evening.objects import CREATION_RATE
 from tidegate.demo.evening.picture import picture
 from tidegate.demo.evening.report import report
@@ -72,7 +72,8 @@ def play(console: Console, *, speed: float, keep: Path | None) -> Outcome:
         watch(EveningTimeline(console, played, clock, stage.recording), stage, clock, operator, played.last)
     runs = {"tidegate": stage.run_of("tidegate"), **alone}
     said = notes(played, clock, stage.recording)
-    result = judge(played, runs, stage.recording.decisions(), said)
+    recording = stage.recording
+    result = judge(played, runs, recording.decisions(), said, returned=is_returned(played, recording))
     return Outcome(
         result.to_json(),
         page=lambda: report(result),
