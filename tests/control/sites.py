@@ -79,6 +79,10 @@ class Site:
         assert world.seen is not None
         return world.seen
 
+    def held(self) -> Held:
+        """What the member's field holds."""
+        return self.cluster._held(self.cluster.things["order"])
+
     async def lend(self, level: int) -> None:
         """The member is told to go down to a level."""
         held = Held(self.cluster.things["order"].level, None)

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 import pytest
 from fakes import FakeCluster, run_until
 from scenes import a_loan, cluster_of, scene
+from sites import Site, place, terms
 from worlds import CORE, T0
 
 from tidegate.control.conflicts import ASSERTIONS
 from tidegate.control.drift import Drift, drift, learned
+from tidegate.control.ledger import FORMER_SECONDS
 from tidegate.control.rounds import run_once
 from tidegate.planning.model import MANAGER
-from tidegate.ports import (
-    Held,
-    Manager,
-    Place,
-)
+from tidegate.ports import Held, Manager, Place
 
 KEY = (CORE, "order")
 
@@ -43,6 +41,42 @@ async def test_a_late_copy_of_our_level_is_overruled_and_the_original_returned()
     cluster.things["order"].write(10, "argocd", cluster.clock.now())
     await run_until(loop, cluster.clock, T0 + 3600.0)
     assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+@pytest.mark.parametrize(("pause", "original"), [(FORMER_SECONDS / 2, 2), (FORMER_SECONDS + 60.0, 10)])
+async def test_a_late_copy_of_a_level_of_the_loan_before_is_no_new_intent_either(pause: float, original: int) -> None:
+    cluster = cluster_of(at=T0)
+    site = Site(cluster)
+    await site.ledger.load()
+    first = await site.ledger.move(place(), held=Held(2, Manager("helm", "Apply")), level=10, terms=terms())
+    await site.ledger.give_back(first)
+    cluster.clock.at += pause
+    second = await site.ledger.move(place(), held=Held(2, Manager("helm", "Apply")), level=6, terms=terms())
+    assert second.original == 2
+    cluster.things["order"].write(10, "argocd", cluster.clock.now())
+    site.ledger.learn(place(), await site.ledger.look(place()))
+    loan = site.ledger.of(place())
+    assert loan is not None
+    assert loan.original == original
+    await site.ledger.give_back(loan)
+    assert (cluster.things["order"].level, cluster.loans) == (original, {})
+
+
+async def test_the_owners_values_under_the_loan_before_are_intents_still() -> None:
+    """The original of a former loan was never a level of ours; nor is one that was refused, nor what is there now."""
+    cluster = cluster_of(at=T0)
+    site = Site(cluster)
+    await site.ledger.load()
+    thing = cluster.things["order"]
+    await site.ledger.give_back(await site.ledger.move(place(), held=site.held(), level=10, terms=terms()))
+    for value in (10, 5):
+        thing.write(value, "kubectl", cluster.clock.now())
+        loan = await site.ledger.move(place(), held=site.held(), level=12, terms=terms())
+        assert (loan.original, value in loan.levels) == (value, False)
+        thing.write(2, "kubectl", cluster.clock.now())
+        assert site.ledger.learn(place(), await site.ledger.look(place())) is Drift.NEW_INTENT
+        await site.ledger.give_back(site.ledger.loans[place().id])
+    assert (thing.level, cluster.loans) == (2, {})
 
 
 @dataclass

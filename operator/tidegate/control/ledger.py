@@ -49,6 +49,10 @@ from tidegate.ports import (
     UnreadableLoan,
 )
 
+FORMER_SECONDS = 900.0
+"""For so long the levels of a Loan that has ended are no new intent under the next one. Judgment: as old as a copy is
+that a tool still applies."""
+
 
 class NotLeadingError(UnavailableError):
     """We may not write now: the Lease was not renewed in time, or another has led since."""
@@ -94,6 +98,8 @@ class Ledger:
     _unknown_since: dict[FieldId, int] = field(default_factory=dict)
     """Fields of which nothing tells that was asked before: their last write got no answer, or others may have written
     since it did. By when that was found."""
+    _former: dict[FieldId, tuple[float, tuple[int, ...]]] = field(default_factory=dict)
+    """When a field's last loan ended, and the levels that we wrote under it; only those that this process ended."""
     _order: int = 0
     _loaded_at: int = 0
 
@@ -289,7 +295,19 @@ class Ledger:
             stepped_at=now,
             until=terms.until,
             epoch=self.leadership.epoch,
+            levels=self._levels_before(place, held.value),
         )
+
+    def _levels_before(self, place: Place, original: int) -> tuple[int, ...]:
+        """The levels of the field's former loan, which a late copy may still bring back."""
+        ended, levels = self._former.get(place.id, (-math.inf, ()))
+        return tuple(one for one in levels if one != original) if self.clock.now() - ended <= FORMER_SECONDS else ()
+
+    def _ended(self, loan: Loan) -> None:
+        now = self.clock.now()
+        self._former = {one: what for one, what in self._former.items() if now - what[0] <= FORMER_SECONDS}
+        if loan.verified is not None:
+            self._former[loan.place.id] = now, tuple(one for one in loan.levels if one != loan.original)
 
     async def _swap(self, place: Place, *, believed: int, wanted: int) -> None:
         self._demand_leadership()
@@ -351,6 +369,7 @@ class Ledger:
         except ConflictError:
             self.unload()
             raise
+        self._ended(loan)
         if self.epoch == epoch:
             self.loans.pop(loan.place.id, None)
             self._stored.pop(loan.place.id, None)
