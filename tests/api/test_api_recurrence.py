@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from dateutil.rrule import rrulestr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tidegate.api.parse import parse_live_event
 from tidegate.api.parsed import ParsedEvent, describe_occurrence
-from tidegate.api.recurrence import RuleError, local_starts, parse_rule
+from tidegate.api.recurrence import RuleError, parse_rule
 from tidegate.planning.model import Occurrence
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -242,31 +239,3 @@ def test_rules_that_are_not_ours_are_refused_in_words(text: str) -> None:
 
     assert refused.value.wrong
     assert refused.value.right
-
-
-frequencies = st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
-days = st.lists(st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"]), min_size=1, max_size=4, unique=True)
-
-
-@given(
-    freq=frequencies,
-    interval=st.integers(1, 5),
-    count=st.none() | st.integers(1, 40),
-    weekdays=st.none() | days,
-    begin=st.datetimes(datetime(2020, 1, 1), datetime(2027, 1, 1)),
-    after=st.integers(0, 900),
-    length=st.integers(0, 60),
-)
-@settings(deadline=None, max_examples=200)
-def test_a_window_of_a_series_is_what_dateutil_gives_for_the_whole_series(
-    freq: str, interval: int, count: int | None, weekdays: list[str] | None, begin: datetime, after: int, length: int
-) -> None:
-    """The shortcut over past days and weeks changes nothing."""
-    text = f"FREQ={freq};INTERVAL={interval}" + (f";BYDAY={','.join(weekdays)}" if weekdays else "")
-    if count is not None:
-        text += f";COUNT={count}"
-    begin = begin.replace(microsecond=0)
-    since, until = begin + timedelta(days=after), begin + timedelta(days=after + length)
-    want = rrulestr(text, dtstart=begin).between(since, until, inc=True)
-
-    assert list(local_starts(parse_rule(text), begin, NEW_YORK, since=since, until=until)) == want

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from tidegate.api.expansion import first_start, is_start, last_start, local_starts
 from tidegate.api.liveevent import Change, Recurrence, Schedule
 from tidegate.api.parsed import Series
 from tidegate.api.problems import Problem, quoted
-from tidegate.api.recurrence import Rule, RuleError, first_start, local_starts, parse_rule
+from tidegate.api.recurrence import Rule, RuleError, parse_rule
 from tidegate.api.walltime import find_zone, near_zones, to_instant
 from tidegate.planning.model import Occurrence
 
@@ -46,16 +47,17 @@ def check_schedule(schedule: Schedule, problems: list[Problem]) -> Dates | None:
     """The dates of a schedule; None when something is wrong, which is then in ``problems``."""
     zone = check_zone(schedule.time_zone, problems)
     start = parse_local(schedule.start_time, f"{_PATH}.startTime", problems)
-    rule = None if schedule.recurrence is None else _check_rule(schedule.recurrence, start, zone, problems)
-    if zone is None or start is None or (schedule.recurrence is not None and rule is None):
+    found = None if schedule.recurrence is None else _check_rule(schedule.recurrence, start, zone, problems)
+    if zone is None or start is None or (schedule.recurrence is not None and found is None):
         return None
+    rule, last = found or (None, None)
     duration = float(schedule.duration_seconds)
     if rule is None and not schedule.changes:
         return Dates(zone, start, (Occurrence(to_instant(start, zone), duration),), None, ())
     before = len(problems)
     days = [] if schedule.recurrence is None else _excluded_days(schedule.recurrence, problems)
     announced = _announced_starts(schedule, problems)
-    known = _KnownStarts(rule, start, zone, [day for _, _, day in days] + [a.date() for a in announced.values()])
+    known = _KnownStarts(rule, start, last, [day for _, _, day in days] + [a.date() for a in announced.values()])
     excluded = _check_exclude(days, known, problems)
     changed, moved = _check_changes(schedule, announced, zone, known, excluded, problems)
     if len(problems) > before:
@@ -63,7 +65,7 @@ def check_schedule(schedule: Schedule, problems: list[Problem]) -> Dates | None:
     became = tuple(o for o in changed.values() if o is not None)
     if rule is None:
         return Dates(zone, start, became, None, moved)
-    series = Series(rule, start, zone, duration, frozenset(excluded) | frozenset(changed), became)
+    series = Series(rule, start, last, zone, duration, frozenset(excluded) | frozenset(changed), became)
     return Dates(zone, start, (), series, moved)
 
 
@@ -108,42 +110,41 @@ def _bad_zone(name: str, path: str) -> Problem:
 
 def _check_rule(
     recurrence: Recurrence, start: datetime | None, zone: ZoneInfo | None, problems: list[Problem]
-) -> Rule | None:
+) -> tuple[Rule, datetime | None] | None:
+    """The rule, and when the series is over (None: never)."""
     path = f"{_PATH}.recurrence.rrule"
     try:
         rule = parse_rule(recurrence.rrule)
+        if start is None or zone is None:
+            return rule, None
+        if is_start(rule, start, zone):
+            return rule, last_start(rule, start, zone)
     except RuleError as error:
         problems.append(Problem(path, error.wrong, error.right))
         return None
-    if start is None or zone is None:
-        return rule
     first = first_start(rule, start, zone)
-    if first == start:
-        return rule
     if first is None:
         problems.append(
             Problem(path, "never takes place at or after startTime", "check UNTIL and the BY parts against startTime")
         )
     else:
         right = f'start with the first: startTime "{first.isoformat()}" ({first:%A}), or change the rule'
-        problems.append(
-            Problem(
-                f"{_PATH}.startTime", f"{start.date()} ({start:%A}) is not a day of the rule {recurrence.rrule}", right
-            )
-        )
+        wrong = f"{start.date()} ({start:%A}) is not a day of the rule {recurrence.rrule}"
+        problems.append(Problem(f"{_PATH}.startTime", wrong, right))
     return None
 
 
 class _KnownStarts:
     """Local starts of a series around the days that are spoken of: expanded once, however many days there are."""
 
-    def __init__(self, rule: Rule | None, start: datetime, zone: ZoneInfo, days: list[date]) -> None:
+    def __init__(self, rule: Rule | None, start: datetime, last: datetime | None, days: list[date]) -> None:
         self._single = rule is None
         self._starts = [start]
         if rule is not None and days:
             since = datetime.combine(min(days), time.min) - _AROUND
             until = datetime.combine(max(days), time.max) + _AROUND
-            self._starts = list(local_starts(rule, start, zone, since=since, until=until)) or [start]
+            until = until if last is None else min(until, last)
+            self._starts = list(local_starts(rule, start, since=since, until=until)) or [start]
         self._by_day = {known.date(): known for known in self._starts}
 
     def on(self, day: date) -> datetime | None:

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tidegate.api.recurrence import Rule, local_starts
+from tidegate.api.expansion import local_starts
+from tidegate.api.recurrence import Rule
 from tidegate.api.walltime import clock_note, to_instant, to_local, to_rfc3339
 from tidegate.planning.model import Announcement, Key, Occurrence
 
@@ -30,6 +31,8 @@ class Series:
     rule: Rule
     start: datetime
     """Naive local start of the first."""
+    last: datetime | None
+    """No local start is later; None without end. See ``expansion.last_start``."""
     zone: ZoneInfo
     duration: float
     skipped: frozenset[datetime]
@@ -51,9 +54,10 @@ class Series:
         day = timedelta(days=1)
         first = _naive(low - self.duration, self.zone) - day
         last = _naive(high, self.zone) + day
+        last = last if self.last is None else min(last, self.last)
         found = {
             Occurrence(to_instant(local, self.zone), self.duration)
-            for local in local_starts(self.rule, self.start, self.zone, since=max(first, self.start), until=last)
+            for local in local_starts(self.rule, self.start, since=first, until=last)
             if local not in self.skipped
         }
         found.update(self.changed)

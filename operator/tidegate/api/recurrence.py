@@ -1,40 +1,37 @@
-"""Recurrence in wall-clock time: a checked RFC 5545 rule, and the local starts that it gives inside a window.
+"""Recurrence in wall-clock time: a checked RFC 5545 rule.
 
-Expansion is dateutil's; this module only decides which rules are ours (daily or rarer, a bounded count, no part that
-moves the time of day) and that no rule can run without end: every expansion has an upper bound in time.
+Which rules are ours is decided here: daily or rarer, a bounded count, no part that moves the time of day. Which days a
+rule names is ``expansion``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time
+from enum import Enum
 from functools import lru_cache
-from itertools import islice
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
-
-from dateutil import rrule as dateutil_rrule
 
 MAX_COUNT = 366
 MAX_INTERVAL = 366
-FIRST_SEARCH = timedelta(days=9 * 366)
-"""How far after startTime the first occurrence is looked for: 29 February may be eight years away (1896, 1904)."""
+WEEKS_OF_A_MONTH = 5
 
-_Freq = Literal[0, 1, 2, 3]
 
-_FREQUENCIES: dict[str, _Freq] = {
-    "DAILY": dateutil_rrule.DAILY,
-    "WEEKLY": dateutil_rrule.WEEKLY,
-    "MONTHLY": dateutil_rrule.MONTHLY,
-    "YEARLY": dateutil_rrule.YEARLY,
-}
+class Freq(Enum):
+    """How long one period of a rule is."""
+
+    DAILY = "DAILY"
+    WEEKLY = "WEEKLY"
+    MONTHLY = "MONTHLY"
+    YEARLY = "YEARLY"
+
+
 _TOO_OFTEN = {"HOURLY", "MINUTELY", "SECONDLY"}
-_WEEKDAYS = {d: getattr(dateutil_rrule, d) for d in ("MO", "TU", "WE", "TH", "FR", "SA", "SU")}
+_WEEKDAYS = {day: place for place, day in enumerate(("MO", "TU", "WE", "TH", "FR", "SA", "SU"))}
 _NUMBERS = {"BYMONTH": (1, 12), "BYMONTHDAY": (-31, 31), "BYYEARDAY": (-366, 366), "BYWEEKNO": (-53, 53)} | {
     "BYSETPOS": (-366, 366)
 }
 _TIME_OF_DAY = {"BYHOUR", "BYMINUTE", "BYSECOND"}
+_NONE: frozenset[int] = frozenset()
 _KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "WKST", *_NUMBERS)
 
 
@@ -49,37 +46,68 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A parsed recurrence rule, independent of where it starts; shared by all events with the same text."""
+    """A parsed recurrence rule, independent of where it starts; shared by all events with the same text.
 
-    freq: _Freq
-    interval: int
-    count: int | None
-    until: datetime | None
+    A part that is not given is empty. Weekdays count from Monday = 0; places below 0 count from the end.
+    """
+
+    freq: Freq
+    interval: int = 1
+    count: int | None = None
+    until: datetime | None = None
     """Last local start that may be, naive; in UTC when ``until_utc``."""
-    until_utc: bool
-    parts: tuple[tuple[str, Any], ...]
-    """Keyword arguments for dateutil: the BY parts and WKST."""
+    until_utc: bool = False
+    months: frozenset[int] = frozenset()
+    weeks: frozenset[int] = frozenset()
+    year_days: frozenset[int] = frozenset()
+    month_days: frozenset[int] = frozenset()
+    weekdays: frozenset[int] = frozenset()
+    """Of BYDAY, those without a number."""
+    counted: frozenset[tuple[int, int]] = frozenset()
+    """Of BYDAY, those with one: (weekday, its place in the month or year)."""
+    places: frozenset[int] = frozenset()
+    """BYSETPOS: which of the days of a period."""
+    week_start: int = 0
 
 
 @lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:
     """The rule of an RFC 5545 text. RuleError says what is wrong with it."""
     given = _split(text)
-    freq = given.pop("FREQ", "")
-    if freq not in _FREQUENCIES:
-        if freq in _TOO_OFTEN:
-            raise RuleError(f"FREQ={freq} repeats within a day", "FREQ=DAILY or rarer; peaks within a day are moments")
-        raise RuleError(
-            f"FREQ={freq} is not known" if freq else "has no FREQ",
-            "start with FREQ=DAILY, FREQ=WEEKLY, FREQ=MONTHLY or FREQ=YEARLY",
-        )
+    freq = _freq(given.pop("FREQ", ""))
     if "COUNT" in given and "UNTIL" in given:
         raise RuleError("has both COUNT and UNTIL", "end it by one of them")
-    interval = _number("INTERVAL", given.pop("INTERVAL", "1"), 1, MAX_INTERVAL)
-    count = _number("COUNT", given.pop("COUNT"), 1, MAX_COUNT) if "COUNT" in given else None
-    until, until_utc = _until(given.pop("UNTIL")) if "UNTIL" in given else (None, False)
-    parts = tuple(sorted((name.lower(), _part(name, value, freq)) for name, value in given.items()))
-    return Rule(_FREQUENCIES[freq], interval, count, until, until_utc, tuple((_keyword(n), v) for n, v in parts))
+    until, until_utc = _until(given["UNTIL"]) if "UNTIL" in given else (None, False)
+    days = [_weekday(value) for value in given["BYDAY"].split(",")] if "BYDAY" in given else []
+    counted = frozenset((day, place) for day, place in days if place is not None)
+    if counted:
+        _check_counted(given, freq, counted)
+    return Rule(
+        freq,
+        interval=_number("INTERVAL", given.get("INTERVAL", "1"), 1, MAX_INTERVAL),
+        count=_number("COUNT", given["COUNT"], 1, MAX_COUNT) if "COUNT" in given else None,
+        until=until,
+        until_utc=until_utc,
+        months=_numbers(given, "BYMONTH"),
+        weeks=_numbers(given, "BYWEEKNO"),
+        year_days=_numbers(given, "BYYEARDAY"),
+        month_days=_numbers(given, "BYMONTHDAY"),
+        weekdays=frozenset(day for day, place in days if place is None),
+        counted=counted,
+        places=_numbers(given, "BYSETPOS"),
+        week_start=_week_start(given.get("WKST", "MO")),
+    )
+
+
+def _freq(text: str) -> Freq:
+    if text in Freq.__members__:
+        return Freq[text]
+    if text in _TOO_OFTEN:
+        raise RuleError(f"FREQ={text} repeats within a day", "FREQ=DAILY or rarer; peaks within a day are moments")
+    raise RuleError(
+        f"FREQ={text[:40]} is not known" if text else "has no FREQ",
+        "start with FREQ=DAILY, FREQ=WEEKLY, FREQ=MONTHLY or FREQ=YEARLY",
+    )
 
 
 def _split(text: str) -> dict[str, str]:
@@ -122,68 +150,32 @@ def _until(text: str) -> tuple[datetime, bool]:
         raise RuleError(f"UNTIL={text[:40]} is no time", right) from None
 
 
-def _part(name: str, text: str, freq: str) -> Any:
-    values = text.split(",")
-    if name == "WKST":
-        if text not in _WEEKDAYS:
-            raise RuleError(f"WKST={text[:40]} is no day", "one of MO, TU, WE, TH, FR, SA, SU")
-        return _WEEKDAYS[text]
-    if name == "BYDAY":
-        return tuple(_weekday(value, freq) for value in values)
+def _numbers(given: dict[str, str], name: str) -> frozenset[int]:
     least, most = _NUMBERS[name]
-    return tuple(_number(name, value, least, most) for value in values)
+    return frozenset(_number(name, value, least, most) for value in given[name].split(",")) if name in given else _NONE
 
 
-def _weekday(text: str, freq: str) -> Any:
-    day = _WEEKDAYS.get(text[-2:])
-    place = text[:-2]
+def _week_start(text: str) -> int:
+    if text not in _WEEKDAYS:
+        raise RuleError(f"WKST={text[:40]} is no day", "one of MO, TU, WE, TH, FR, SA, SU")
+    return _WEEKDAYS[text]
+
+
+def _weekday(text: str) -> tuple[int, int | None]:
+    day, place = _WEEKDAYS.get(text[-2:]), text[:-2]
     if day is None:
         raise RuleError(f"BYDAY={text[:40]} is no day", "days are MO, TU, WE, TH, FR, SA, SU, or 1FR, -1SU in a month")
-    if not place:
-        return day
-    if freq not in ("MONTHLY", "YEARLY"):
-        raise RuleError(f"BYDAY={text[:40]} counts days of a month", "plain days (FR) with DAILY and WEEKLY")
-    return day(_number("BYDAY", place, -53, 53))
+    return day, _number("BYDAY", place, -53, 53) if place else None
 
 
-def _keyword(name: str) -> str:
-    return "byweekday" if name == "byday" else name
-
-
-def local_starts(
-    rule: Rule, start: datetime, zone: ZoneInfo, *, since: datetime, until: datetime
-) -> Iterator[datetime]:
-    """Naive local starts of the series that begins at ``start``, from ``since`` to ``until`` (both included), in order.
-
-    The work is bounded by the days between ``start`` (``since``, when the rule has no COUNT and steps by days or weeks)
-    and ``until``.
-    """
-    last = min(until, rule_end(rule, zone) or until)
-    begin = _fast_forward(rule, start, since)
-    series = dateutil_rrule.rrule(rule.freq, dtstart=begin, interval=rule.interval, until=last, **dict(rule.parts))
-    # COUNT is counted here, because dateutil would look for the missing ones until the year 9999.
-    for local in islice(series, rule.count):
-        if local >= since:
-            yield local
-
-
-def _fast_forward(rule: Rule, start: datetime, since: datetime) -> datetime:
-    """A later start of the same series, at most one period before ``since``: days and weeks repeat exactly."""
-    step = {dateutil_rrule.DAILY: 1, dateutil_rrule.WEEKLY: 7}.get(rule.freq)
-    if step is None or rule.count is not None or since <= start:
-        return start
-    period = timedelta(days=step * rule.interval)
-    # One period of slack: a week of the rule may begin up to six days before the start's weekday.
-    return start + max(0, (since - start) // period - 1) * period
-
-
-def rule_end(rule: Rule, zone: ZoneInfo) -> datetime | None:
-    """The last local start that UNTIL allows, naive; None without UNTIL."""
-    if rule.until is None or not rule.until_utc:
-        return rule.until
-    return rule.until.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
-
-
-def first_start(rule: Rule, start: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first local start of the series, looked for over nine years; None when there is none."""
-    return next(local_starts(rule, start, zone, since=start, until=start + FIRST_SEARCH), None)
+def _check_counted(given: dict[str, str], freq: Freq, counted: frozenset[tuple[int, int]]) -> None:
+    """Weekdays with a number: where they mean something, and can be."""
+    text = f"BYDAY={given['BYDAY'][:40]}"
+    if freq not in (Freq.MONTHLY, Freq.YEARLY):
+        raise RuleError(f"{text} counts days of a month", "plain days (FR) with DAILY and WEEKLY")
+    if "BYWEEKNO" in given:
+        raise RuleError(f"{text} counts days beside BYWEEKNO", "plain days (FR) with BYWEEKNO: a week has one of each")
+    most = max(abs(place) for _, place in counted)
+    if most > WEEKS_OF_A_MONTH and (freq is Freq.MONTHLY or "BYMONTH" in given):
+        right = f"up to {WEEKS_OF_A_MONTH}, or down to -{WEEKS_OF_A_MONTH} from the month's end"
+        raise RuleError(f"{text} counts to {most} in a month", right)
