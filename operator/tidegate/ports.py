@@ -247,6 +247,9 @@ class LoanBook(Protocol):
     async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """Every loan in our scope, also those of a former life, and those that cannot be understood."""
 
+    async def names(self) -> frozenset[Key]:
+        """The names of all that are there in our scope."""
+
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """Create (``fresh``) or replace by key. Returns when the server has it.
 

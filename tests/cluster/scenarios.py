@@ -264,11 +264,13 @@ def idle(scene: Scene, *, seconds: float = 75.0) -> None:
             show["spec"]["schedule"]["recurrence"] = {"rrule": "FREQ=DAILY;COUNT=5"}
         scene.cluster.create(show)
     scene.until(lambda: _told(scene) == EVENTS, 120, f"all {EVENTS} events have a status")
-    time.sleep(40)  # pods and HPAs settle, Events are posted
+    time.sleep(75)  # pods and HPAs settle, Events are posted, and each idle target is looked at once more: every 60 s
     scene.notes["before"], scene.notes["from"] = _versions(scene), time.time()
+    shown = scene.cluster.list("ScalingPolicy", scene.ns)["items"]
     scene.mark("idle from here")
     time.sleep(seconds)
     scene.notes["after"], scene.notes["to"] = _versions(scene), time.time()
+    scene.notes["policies"] = [shown, scene.cluster.list("ScalingPolicy", scene.ns)["items"]]
     scene.notes["leader"] = scene.leader()
 
 

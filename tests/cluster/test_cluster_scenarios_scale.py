@@ -64,7 +64,8 @@ def _claim_idle(scene: Scene) -> None:
     kinds = Counter(name.partition("/")[0] for name in before)
     assert (kinds["LiveEvent"], kinds["Deployment"], kinds["ScalingPolicy"]) == (play.EVENTS, play.TARGETS, 1)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    assert changed == [], f"written while idle: {changed}"
+    told = [[one.get("status") for one in found] for found in scene.notes["policies"]]
+    assert changed == [], f"written while idle: {changed}; policies said {told[0]}, and then {told[1]}"
     assert scene.notes["leader"] is scene.operators[0], "it led all the while"
     renewals = scene.of("Lease", "tidegate", lambda lease: lease["spec"]["renewTime"])
     assert len(renewals.within(scene.notes["from"], scene.notes["to"])) > 10, "it lived: the Lease was renewed"

@@ -161,6 +161,9 @@ class FakeCluster:
         self.faults.step()
         return list(self.loans.values())
 
+    async def names(self) -> frozenset[Key]:
+        return frozenset(self.loans)
+
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         self.faults.step(lambda: self.loans.__setitem__(loan.key, loan))
 

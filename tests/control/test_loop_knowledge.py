@@ -9,7 +9,7 @@ from fakes import FakeCluster, FakeStore, HandClock, Thing, key_of, operator, ru
 from sites import ORDER, Site, place
 from worlds import CORE, NS, T0, event, policy, target
 
-from tidegate.control.loaner import LoanLoader
+from tidegate.control.loaner import CHECKED_EVERY, LoanLoader
 from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
 from tidegate.control.rounds import Job, run_once
 from tidegate.planning.model import Key, Ref
@@ -48,6 +48,54 @@ async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site
         with pytest.raises(Exception, match="cannot be understood: torn"):
             await site.lend(4)
     assert (site.cluster.loans, site.cluster.level_writes) == ({}, [])
+
+
+@pytest.mark.parametrize("called_off", [False, True])
+async def test_a_loan_that_is_removed_while_in_use_is_written_anew(called_off: bool) -> None:
+    """By a person, or by a finalizer that let a former deletion end."""
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    (before,) = cluster.loans.values()
+    cluster.loans.clear()
+    await run_until(loop, cluster.clock, T0 + 95.0)
+    (after,) = cluster.loans.values()
+    assert (after.original, after.verified, after.former) == (before.original, before.verified, before.former)
+    assert cluster.things["order"].level == 10
+    if called_off:
+        store.delete(show.key)
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+async def test_a_loan_that_was_written_while_names_were_asked_for_is_not_missed(site: Site) -> None:
+    await site.lend(4)
+    real = site.cluster.names
+
+    async def slow() -> frozenset[Key]:
+        names = await real() - {key_of(place())}  # as it was a moment before the write
+        await site.lend(5)
+        return names
+
+    site.cluster.names = slow  # type: ignore[method-assign]
+    assert await site.ledger.miss() == []
+    site.cluster.names = real  # type: ignore[method-assign]
+    site.cluster.loans.clear()
+    assert [loan.place for loan in await site.ledger.miss()] == [place()]
+    assert [loan.place for loan in site.ledger.unsaved()] == [place()]
+
+
+async def test_nothing_is_asked_for_while_nothing_is_borrowed_or_loans_are_not_read(site: Site) -> None:
+    loader = LoanLoader(site.ledger, site.clock, site.leader, lambda: True)
+    assert (loader.due(T0), loader.next_at(T0)) == ([], None)
+    await site.lend(4)
+    assert [job.key for job in loader.due(T0)] == ["check"]
+    await run_once(loader, T0)
+    assert (loader.due(T0), loader.next_at(T0)) == ([], T0 + CHECKED_EVERY)
+    site.ledger.unload()
+    assert [job.key for job in loader.due(T0)] == ["loans"]
 
 
 async def test_a_loan_that_nobody_speaks_for_is_left_alone_for_its_grace_and_then_led_back() -> None:

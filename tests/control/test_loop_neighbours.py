@@ -10,9 +10,8 @@ from fakes import FakeCluster, FakeStore, HandClock, NoMetrics, Thing, operator,
 from test_order_of_knowledge import begin_all
 from worlds import CORE, T0, event, policy, signal, target
 
-from tidegate.api.parse import parse_live_event
 from tidegate.control.rounds import limited, run_once
-from tidegate.planning.model import Announcement, Freshness, Reading, Ref
+from tidegate.planning.model import Announcement, Derived, Freshness, Key, Occurrence, Reading, Ref
 from tidegate.ports import Sight
 
 
@@ -106,16 +105,13 @@ async def test_a_job_that_fails_ends_no_other() -> None:
 
 
 def chain(links: int, factor: object, spread: int) -> Announcement:
-    """Derived signals, each so many times the one before: the API takes it."""
-    derived = [{"signal": f"s{n}", "from": f"s{n - 1}", "factor": factor} for n in range(1, links + 1)]
-    spec = {
-        "schedule": {"startTime": "2026-11-09T16:00:00", "timeZone": "UTC", "durationSeconds": 600},
-        "expected": {"s0": 1000},
-        "spreadPercent": spread,
-        "policyRef": {"name": "mine"},
-        "derived": derived,
-    }
-    return parse_live_event({"metadata": {"name": "slip", "namespace": "elsewhere"}, "spec": spec}).base
+    """Derived signals, each so many times the one before. The API refuses it; one in memory must harm nobody either."""
+    derived = tuple(Derived(f"s{n}", f"s{n - 1}", float(factor), 0.0) for n in range(1, links + 1))  # type: ignore[arg-type]
+    key = Key("elsewhere", "slip")
+    occurrence = Occurrence(T0, 600.0)
+    return Announcement(
+        key, "mine", (occurrence,), (("s0", 1000.0),), profile="flat", spread=spread / 100, derived=derived
+    )
 
 
 @pytest.mark.parametrize(

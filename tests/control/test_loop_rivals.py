@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from fakes import FakeCluster, run_until
@@ -15,7 +15,7 @@ from tidegate.control.drift import Drift, drift, learned
 from tidegate.control.ledger import FORMER_SECONDS
 from tidegate.control.rounds import run_once
 from tidegate.planning.model import MANAGER
-from tidegate.ports import Held, Manager, Place
+from tidegate.ports import Held, Loan, Manager, Place
 
 KEY = (CORE, "order")
 
@@ -125,3 +125,27 @@ async def test_a_level_that_is_overwritten_right_after_our_write_is_news() -> No
     fills = loop.fills
     await run_once(loop.looker, cluster.clock.now())
     assert loop.fills > fills
+
+
+@dataclass
+class Remembers(FakeCluster):
+    """Keeps the original that each Loan said when it was saved."""
+
+    originals: list[int] = field(default_factory=list)
+
+    async def save(self, loan: Loan, *, fresh: bool) -> None:
+        await super().save(loan, fresh=fresh)
+        self.originals.append(loan.original)
+
+
+@pytest.mark.parametrize("value", [5, 30])
+async def test_an_owners_new_value_is_said_in_the_loan_before_it_is_returned_to(value: int) -> None:
+    """Also where it is more than is needed, so that the loan ends at once."""
+    cluster = cluster_of(Remembers)
+    assert isinstance(cluster, Remembers)
+    loop, _ = scene(cluster)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    cluster.things["order"].write(value, "kubectl-edit", cluster.clock.now())
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert list(dict.fromkeys(cluster.originals)) == [2, value]
+    assert (cluster.things["order"].level, cluster.loans) == (value, {})

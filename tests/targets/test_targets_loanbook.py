@@ -228,6 +228,16 @@ async def test_a_loan_that_somebody_deleted_is_written_again(
     assert await book.list() == [loan(pending=14)]
 
 
+async def test_the_names_are_those_of_all_loans_that_are_there(book: KubeLoanBook) -> None:
+    assert await book.names() == frozenset()
+    first, second = loan(), loan("chat", "u-2")
+    await book.save(first, fresh=True)
+    await book.save(second, fresh=True)
+    assert await book.names() == {first.key, second.key}
+    await book.remove(first)
+    assert await book.names() == {second.key}
+
+
 async def test_a_loan_that_was_written_since_is_not_removed_unseen(
     book: KubeLoanBook, cluster: EmbeddedCluster
 ) -> None:

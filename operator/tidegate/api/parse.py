@@ -23,6 +23,7 @@ from tidegate.api.check_schedule import check_schedule
 from tidegate.api.liveevent import LiveEventSpec
 from tidegate.api.override import OverrideSpec
 from tidegate.api.parsed import ParsedEvent
+from tidegate.api.price import check_price
 from tidegate.api.problems import InvalidObject, Problem, explain, quoted
 from tidegate.api.scalingpolicy import ScalingPolicySpec
 from tidegate.api.walltime import from_rfc3339
@@ -59,6 +60,9 @@ def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
         moments=_shared(moments),
         derived=derived,
     )
+    check_price(base, dates.series, problems)
+    if problems:
+        raise InvalidObject(problems)
     return ParsedEvent(
         base=base,
         zone=dates.zone,

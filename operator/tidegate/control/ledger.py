@@ -16,7 +16,7 @@ until somebody has asked anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -172,6 +172,19 @@ class Ledger:
         self.loans, self._stored = loans, dict(loans)
         self._loaded_at, self.epoch = asked, epoch
 
+    async def miss(self) -> Sequence[Loan]:
+        """The loans in use whose objects are gone: each is to be written anew, or nothing would say what is owed.
+
+        Whoever removes one, a person or a finalizer that ends late, does not tell us. One that was written since the
+        names were asked for is not among them.
+        """
+        before = dict(self._stored)
+        there = await self.book.names()
+        gone = [one for one, loan in before.items() if loan.key not in there and self._stored.get(one) is loan]
+        for one in gone:
+            del self._stored[one]
+        return [self.loans[one] for one in gone if one in self.loans]
+
     @property
     def loaded(self) -> bool:
         """Whether the loans are those of the leadership that we have now."""
@@ -242,8 +255,8 @@ class Ledger:
         place = loan.place
         try:
             held = await self.look(place)
-            loan, found = learned(loan, held)
-            if found is Drift.NEW_INTENT:
+            loan, _ = learned(loan, held)
+            if loan.original != self._told_original(loan):
                 loan = await self._save(loan)  # said before it is returned to
             if held.value != loan.original:
                 loan = await self._save(replace(loan, pending=loan.original))
@@ -255,6 +268,10 @@ class Ledger:
         except NotFoundError:
             pass  # the object, or that incarnation of it, is gone: there is nothing to restore
         await self._drop(loan)
+
+    def _told_original(self, loan: Loan) -> int | None:
+        stored = self._stored.get(loan.place.id)
+        return stored.original if stored is not None else None
 
     async def let_go(self, loan: Loan) -> None:
         """End a loan and leave its value: the level lies elsewhere by now, this field is another's to drive."""

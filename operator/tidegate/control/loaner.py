@@ -1,8 +1,11 @@
-"""Read all loans when we begin to lead, and after they may have been changed from outside. A round."""
+"""Read all loans when we begin to lead, and after they may have been changed from outside; see that none goes while it
+is in use. A round.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,9 +16,15 @@ from tidegate.ports import Clock, Leadership, TidegateError
 log = logging.getLogger("tidegate.loans")
 
 
+CHECKED_EVERY = 10.0
+"""Seconds between two looks whether the loans in use are there. A list of 500 Loans is 1 MB."""
+EACH_COSTS = 0.01
+"""Seconds that each Loan adds to that."""
+
+
 @dataclass(slots=True)
 class LoanLoader:
-    """Loads the ledger. See ``rounds.Round``."""
+    """Loads the ledger, and looks whether its loans are there. See ``rounds.Round``."""
 
     ledger: Ledger
     clock: Clock
@@ -23,8 +32,11 @@ class LoanLoader:
     may_load: Callable[[], bool]
     """Whether loans may be read: no write is under way, and no durable stop stands."""
     on_news: Callable[[], None] = lambda: None
+    speed: float = 1.0
+    """See ``loop.LoopSettings``."""
     trouble: str = ""
     """Why the last try failed; empty when it did not."""
+    _checked_at: float = -math.inf
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, longest=5.0))
 
     @property
@@ -34,26 +46,51 @@ class LoanLoader:
 
     def due(self, now: float) -> Sequence[Job]:
         """See ``rounds.Round``."""
-        if self.ledger.loaded or not self.leadership.may_write() or not self.may_load():
+        if not self.leadership.may_write() or self._due_at(now) > now:
             return []
-        return [Job("loans", "", now)] if self._backoff.until("loans", now) <= now else []
+        if self.ledger.loaded:
+            return [Job("check", "check", now)]
+        return [Job("loans", "loans", now)] if self.may_load() else []
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
-        until = self._backoff.until("loans", now)
-        return until if until > now and not self.ledger.loaded else None
+        at = self._due_at(now)
+        return at if now < at < math.inf else None
 
     async def do(self, job: Job) -> None:
-        """Read all loans."""
+        """Read all loans, or see whether they are there."""
         self._backoff.failed(job.key, self.clock.now())
         try:
-            await self.ledger.load()
+            await (self._check() if job.key == "check" else self._load())
         except TidegateError as error:
             self.trouble = str(error)
             log.warning("loans could not be read: %s", error)
             return
         self.trouble = ""
         self._backoff.well(job.key)
+
+    # ---- beneath
+
+    def _due_at(self, now: float) -> float:
+        if not self.ledger.loaded:
+            return self._backoff.until("loans", now)
+        if not self.ledger.loans:
+            return math.inf
+        checked_at = self._checked_at = min(self._checked_at, now)  # a clock that was set back checks soon
+        every = max(CHECKED_EVERY, EACH_COSTS * len(self.ledger.loans)) * self.speed
+        return max(checked_at + every, self._backoff.until("check", now))
+
+    async def _load(self) -> None:
+        await self.ledger.load()
+        self._checked_at = self.clock.now()
         for one in self.ledger.unreadable.values():
             log.error("Loan %s cannot be understood and is left as it is: %s", one.key, one.note)
         self.on_news()
+
+    async def _check(self) -> None:
+        self._checked_at = self.clock.now()
+        missed = await self.ledger.miss()
+        for loan in missed:
+            log.warning("Loan %s of %s was removed while in use: it is written anew", loan.key, loan.place.ref)
+        if missed:
+            self.on_news()

@@ -152,7 +152,7 @@ class Loop:
         self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
         self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
         self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
-        self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self._loaded)
+        self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self._loaded, speed=speed)
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
         if self.pools is not None:
             self.pool_looker = PoolLooker(self.pools, ledger, self.clock, idle, speed=speed, on_news=self.news)

@@ -214,7 +214,7 @@ class Book:
         if sums is None:
             sums = self.rows[policy, part.signal] = Sums(np.zeros((3, self.size)))
         low, high = max(part.first, self.first), min(part.end, self.first + self.size)
-        unit = part.unit[:, low - part.first : high - part.first]
+        unit = part.cells(low, high)
         into = sums.cells[:, low - self.first : high - self.first]
         if spread:
             deviation = exact(part.scale * spread)

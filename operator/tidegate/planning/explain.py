@@ -51,7 +51,7 @@ def own_share(event: Announcement, policy: Policy, *, cell: float) -> tuple[tupl
     if isinstance(parts, Failure):
         return ()
     for part in parts:
-        peaks[part.signal] = max(peaks.get(part.signal, 0.0), part.scale * float(part.unit[0].max()))
+        peaks[part.signal] = max(peaks.get(part.signal, 0.0), part.scale * part.most)
     found = []
     for target in policy.targets:
         units = [

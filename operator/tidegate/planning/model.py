@@ -20,6 +20,10 @@ STAGES = ("database", "cache", "app", "edge")
 MANAGER = "tidegate"
 """Our field manager's name, wherever a field's owner is written or compared."""
 
+MOST_DEMAND = 1e30
+"""Largest demand of one event for one signal. Far above anything real: derived chains and moments multiply factors of
+up to 10^12, and sums of squares of what is allowed here stay far inside a float64."""
+
 
 class Key(NamedTuple):
     """Namespace and name of one of our objects. A tuple, because tens of thousands of them are hashed at each plan."""

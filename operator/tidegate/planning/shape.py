@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.isolation import NotPlannableError
-from tidegate.planning.model import Announcement, Derived, Moment, Occurrence
+from tidegate.planning.model import MOST_DEMAND, Announcement, Derived, Moment, Occurrence
 
 Cells = NDArray[np.float64]
 
@@ -39,12 +39,9 @@ announced time. ``show`` and ``flash-sale`` are judgment until history is learne
 _QUANTUM = 1024.0
 _SCALES = tuple(min(2.0 ** (24 - exponent), _QUANTUM) for exponent in range(1024))
 _CACHE = 1024
-LONG = 172_800.0
-"""Seconds: longer events share no curves."""
-
-MOST_DEMAND = 1e30
-"""Largest demand of one event for one signal. Far above anything real: derived chains and moments multiply factors of
-up to 10^12, and sums of squares of what is allowed here stay far inside a float64."""
+KEPT = 1440
+"""Cells (six hours of 15 s) of a curve that is kept, 34 KB, for all events of its shape. A longer one is drawn each
+time that it is summed, and no further than the book reaches: nobody's event fills the memory."""
 
 
 def exact(value: float) -> float:
@@ -65,27 +62,61 @@ class Bump(NamedTuple):
     height: float
 
 
+class Shape(NamedTuple):
+    """What a curve is drawn from. Instants are seconds from the first cell's start; T-0 is ``phase`` into it."""
+
+    profile: str | None
+    """None: nothing but the bumps."""
+    duration: float
+    lag: float
+    """Seconds by which the profile comes later."""
+    bumps: tuple[Bump, ...]
+    phase: float
+    cell: float
+    base: float = 1.0
+    """Height of the plateau."""
+
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """(instant, height) of the profile, straight lines between."""
+        if self.profile is None:
+            return ()
+        begin = self.phase + self.lag
+        return tuple((begin + u * self.duration, v * self.base) for u, v in PROFILES[self.profile])
+
+    def spans(self) -> list[tuple[float, float, float]]:
+        """(begin, end, height) of the bumps that have any."""
+        return [
+            (self.phase + b.offset, self.phase + b.offset + b.duration, b.height)
+            for b in self.bumps
+            if b.height > 0 and b.duration > 0
+        ]
+
+
 @dataclass(slots=True)
 class Contribution:
-    """What one occurrence adds to one signal: ``scale x unit`` from cell ``first`` on."""
+    """What one occurrence adds to one signal: ``scale x cells`` from cell ``first`` to before ``end``."""
 
     signal: str
+    origin: int
+    """The cell of T-0."""
     first: int
+    end: int
     scale: float
     most: float
     """The largest height."""
-    unit: Cells
-    """Heights, and below them heights and squared heights again (for the sums of the book): shape (3, cells). Read-only
-    and shared between events of the same shape."""
+    shape: Shape
 
-    @property
-    def end(self) -> int:
-        """The first cell behind it."""
-        return self.first + int(self.unit.shape[1])
+    def cells(self, low: int, high: int) -> Cells:
+        """Heights in the cells ``[low, high)``, which lie within first and end; below them heights and squared heights
+        again (for the sums of the book): shape (3, cells), read-only.
+        """
+        if self.end - self.first <= KEPT:
+            return _kept(self.shape)[:, low - self.first : high - self.first]
+        return _drawn(self.shape, low - self.origin, high - self.origin)
 
     def value_at(self, cell: int) -> float:
         """Its demand in a cell, 0 outside."""
-        return float(self.scale * self.unit[0, cell - self.first]) if self.first <= cell < self.end else 0.0
+        return float(self.scale * self.cells(cell, cell + 1)[0, 0]) if self.first <= cell < self.end else 0.0
 
 
 @lru_cache(maxsize=_CACHE)
@@ -113,14 +144,18 @@ def contributions(event: Announcement, occurrence: Occurrence, *, cell: float) -
         _demand_plannable(part.signal, plateau, 1.0)
         base = exact(plateau)
         if base > 0.0 and not part.levels:
-            found.append(Contribution(part.signal, origin + part.first, base, part.most, part.unit))
+            found.append(_contribution(part.signal, origin, base, part.shape))
         elif (leveled := _leveled(event, occurrence, part, base, phase, cell)) is not None:
-            leveled.first += origin
-            found.append(leveled)
+            found.append(_contribution(part.signal, origin, *leveled))
         else:
             continue
         _demand_plannable(part.signal, found[-1].scale, found[-1].most)
     return tuple(found)
+
+
+def _contribution(signal: str, origin: int, scale: float, shape: Shape) -> Contribution:
+    first, end, most = _measured(shape)
+    return Contribution(signal, origin, origin + first, origin + end, scale, most, shape)
 
 
 def _demand_plannable(signal: str, scale: float, most: float) -> None:
@@ -137,10 +172,8 @@ class _Part(NamedTuple):
     """The announced signal that its base comes from."""
     factor: float
     levels: bool
-    """Some moment gives a level: the curve depends on the base, and ``unit`` is for those without."""
-    first: int
-    most: float
-    unit: Cells
+    """Some moment gives a level: the curve depends on the base, and ``shape`` is for those without."""
+    shape: Shape
 
 
 @lru_cache(maxsize=_CACHE // 4)
@@ -162,15 +195,15 @@ def _outline(
         for _ in links:
             if root in derived:
                 root, factor = derived[root].source, factor * derived[root].factor
-        first, unit, most = _unit(profile, duration, lag, relative, phase, cell)
-        parts.append(_Part(signal, root, factor, bool(absolute), first, most, unit))
+        shape = Shape(profile, duration, lag, relative, phase, cell)
+        parts.append(_Part(signal, root, factor, bool(absolute), shape))
     return tuple(parts)
 
 
 def _leveled(
     event: Announcement, occurrence: Occurrence, part: _Part, base: float, phase: float, cell: float
-) -> Contribution | None:
-    """Of a signal whose moments give levels, or that has no plateau; ``first`` counts from the cell of the start."""
+) -> tuple[float, Shape] | None:
+    """Scale and shape of a signal whose moments give levels, or that has no plateau."""
     relative, absolute, lag = _bumps(event.moments, event.derived, occurrence.duration, part.signal)
     if not absolute:
         return None
@@ -182,8 +215,8 @@ def _leveled(
         return None
     bumps = tuple(Bump(b.offset, b.duration, b.height / top) for b in scaled + absolute)
     profile = event.profile if base > 0.0 else None
-    first, unit, most = _unit(profile, occurrence.duration, lag, bumps, phase, cell, base / top)
-    return Contribution(part.signal, first, top, most, unit) if unit.size else None
+    shape = Shape(profile, occurrence.duration, lag, bumps, phase, cell, base / top)
+    return (top, shape) if shape.profile or shape.spans() else None
 
 
 @lru_cache(maxsize=_CACHE)
@@ -211,60 +244,51 @@ def _bumps(
     return tuple(relative), tuple(absolute), lag
 
 
-def _unit(
-    profile: str | None,
-    duration: float,
-    lag: float,
-    bumps: tuple[Bump, ...],
-    phase: float,
-    cell: float,
-    base: float = 1.0,
-) -> tuple[int, Cells, float]:
-    """A curve, kept for others of its shape unless it is so long that a few hundred of them would fill the memory."""
-    draw = _kept_unit if duration <= LONG else _kept_unit.__wrapped__
-    return draw(profile, duration, lag, bumps, phase, cell, base)
+@lru_cache(maxsize=_CACHE)
+def _measured(shape: Shape) -> tuple[int, int, float]:
+    """First cell and the one behind the last, from T-0's, and the largest height."""
+    points, spans = shape.points(), shape.spans()
+    edges = ([points[0][0], points[-1][0]] if points else []) + [x for span in spans for x in span[:2]]
+    if not edges:
+        return 0, 0, 0.0
+    first, end = math.floor(min(edges) / shape.cell), math.ceil(max(edges) / shape.cell)
+    most = max([height for _, height in points] + [height for *_, height in spans])
+    return first, max(end, first + 1), math.ceil(most * _QUANTUM) / _QUANTUM
 
 
 @lru_cache(maxsize=_CACHE)
-def _kept_unit(
-    profile: str | None,
-    duration: float,
-    lag: float,
-    bumps: tuple[Bump, ...],
-    phase: float,
-    cell: float,
-    base: float = 1.0,
-) -> tuple[int, Cells, float]:
-    """(first cell relative to that of the start, heights, the largest); it is ``phase`` seconds into its cell."""
-    points = tuple((phase + lag + u * duration, v * base) for u, v in PROFILES[profile]) if profile else ()
-    spans = [
-        (phase + b.offset, phase + b.offset + b.duration, b.height) for b in bumps if b.height > 0 and b.duration > 0
-    ]
-    edges = ([points[0][0], points[-1][0]] if points else []) + [x for s in spans for x in s[:2]]
-    if not edges:
-        return 0, np.zeros((3, 0)), 0.0
-    first, end = math.floor(min(edges) / cell), math.ceil(max(edges) / cell)
-    heights = np.zeros(max(end - first, 1))
-    if points:
-        _draw_lines(heights, first, points, cell)
-    for begin, stop, height in spans:
-        part = heights[math.floor(begin / cell) - first : math.ceil(stop / cell) - first]
+def _kept(shape: Shape) -> Cells:
+    first, end, _ = _measured(shape)
+    return _drawn(shape, first, end)
+
+
+def _drawn(shape: Shape, low: int, high: int) -> Cells:
+    """The cells ``[low, high)`` of a curve, counted from T-0's: see ``Contribution.cells``."""
+    heights = np.zeros(high - low)
+    if points := shape.points():
+        _draw_lines(heights, low, points, shape.cell)
+    for begin, stop, height in shape.spans():
+        part = heights[max(0, math.floor(begin / shape.cell) - low) : max(0, math.ceil(stop / shape.cell) - low)]
         np.maximum(part, height, out=part)
     heights = np.ceil(heights * _QUANTUM) / _QUANTUM
     squares = np.ceil(heights * heights * _QUANTUM) / _QUANTUM
-    unit = np.stack([heights, heights, squares])
-    unit.setflags(write=False)
-    return first, unit, float(heights.max())
+    cells = np.stack([heights, heights, squares])
+    cells.setflags(write=False)
+    return cells
 
 
 def _draw_lines(heights: Cells, first: int, points: tuple[tuple[float, float], ...], cell: float) -> None:
     """Upper envelope per cell of straight lines between points; nothing before the first and after the last."""
     xs, ys = np.array([p[0] for p in points]), np.array([p[1] for p in points])
-    low, high = math.floor(xs[0] / cell), math.ceil(xs[-1] / cell)
+    begins, ends = math.floor(xs[0] / cell), math.ceil(xs[-1] / cell)
+    low, high = max(begins, first), min(ends, first + len(heights))
+    if low >= high:
+        return
     left = np.arange(low, high) * cell
     begin, end = np.clip(left, xs[0], xs[-1]), np.clip(left + cell, xs[0], xs[-1])
     envelope = np.maximum(np.interp(begin, xs, ys), np.interp(end, xs, ys))
-    inside = np.minimum(np.floor(xs / cell).astype(int), high - 1) - low
-    np.maximum.at(envelope, inside, ys)
+    inside = np.minimum(np.floor(xs / cell).astype(int), ends - 1) - low
+    drawn = (inside >= 0) & (inside < high - low)
+    np.maximum.at(envelope, inside[drawn], ys[drawn])
     part = heights[low - first : high - first]
     np.maximum(part, envelope, out=part)

@@ -115,7 +115,7 @@ def build_works(
 def gate_settings(settings: Settings) -> Mapping[str, GateSettings]:
     """How much of each kind of work runs at a time, and for how long at the most."""
     return {
-        "loans": GateSettings(1, patience=60.0, slow_after=60.0),
+        "loans": GateSettings(2, patience=60.0, slow_after=60.0),
         "looks": GateSettings(settings.look_slots, patience=20.0),
         "signals": GateSettings(settings.signal_slots, patience=15.0),
         "writes": GateSettings(settings.write_slots, patience=20.0),

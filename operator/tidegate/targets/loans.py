@@ -129,6 +129,11 @@ class KubeLoanBook:
                     self._stored.pop(read.key, None)
         return [found[key] for key in sorted(found)]
 
+    async def names(self) -> frozenset[Key]:
+        """See ``ports.LoanBook``."""
+        every = [child(one, "metadata") for ns in self._namespaces for one in await self._client.items(LOANS.path(ns))]
+        return frozenset(Key(text(one.get("namespace")), text(one.get("name"))) for one in every)
+
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """See ``ports.LoanBook``. DeposedError when a leader of a later epoch has written it."""
         async with self._writing(f"saving loan {loan.key}"):
