@@ -157,6 +157,9 @@ class Store:
     def stopped(self) -> bool:
         return False
 
+    def unread(self) -> dict[Key, str]:
+        return {}
+
     def unusable(self) -> frozenset[Key]:
         return frozenset()
 

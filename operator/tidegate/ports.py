@@ -334,6 +334,11 @@ class Store(Protocol):
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""
 
+    def unread(self) -> Mapping[Key, str]:
+        """Events and overrides that are there but cannot be understood, and were never understood by this process, in
+        words; by the policy that they name. With an empty name: of the namespace, for those that name none.
+        """
+
     def pools(self) -> Mapping[str, Pool]:
         """Pools by name: a snapshot."""
 

@@ -195,6 +195,7 @@ class FakeStore:
     synced: bool = True
     pool_map: dict[str, Pool] = field(default_factory=dict)
     override_list: list[Override] = field(default_factory=list)
+    unread_map: dict[Key, str] = field(default_factory=dict)
 
     def policies(self) -> dict[Key, Policy]:
         return self.policy_map
@@ -218,6 +219,9 @@ class FakeStore:
 
     def stopped(self) -> bool:
         return self.is_stopped
+
+    def unread(self) -> dict[Key, str]:
+        return self.unread_map
 
     def unusable(self) -> frozenset[Key]:
         return self.broken

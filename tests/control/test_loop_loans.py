@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 from fakes import FakeCluster, FakeStore, Faults, HandClock, Killed, Leader, Thing, operator, run_until
-from worlds import CORE, T0, event, policy, target
+from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.loop import Loop
-from tidegate.planning.model import MANAGER, Mode, Trouble
+from tidegate.planning.model import MANAGER, Key, Mode, Trouble
+from tidegate.planning.reasons import Reason
 
 
 def scene(**thing: object) -> tuple[FakeCluster, FakeStore]:
@@ -230,3 +231,36 @@ async def test_idle_hours_write_nothing() -> None:
     await run_until(loop, cluster.clock, T0 + 3600.0)
     assert cluster.level_writes == []
     assert cluster.things["order"].manager != MANAGER
+
+
+@pytest.mark.parametrize("named", [CORE, Key(NS, "")])
+async def test_an_event_that_is_edited_into_an_invalid_one_keeps_its_level_through_a_restart(named: Key) -> None:
+    """The new life cannot know what it said; the loan says until when it was to last."""
+    cluster, store = scene()
+    await run_until(operator(cluster, store), cluster.clock, T0 + 60.0)
+    (loan,) = cluster.loans.values()
+    store.events.clear()
+    store.unread_map = {named: "LiveEvent show cannot be understood"}
+    second, told = operator(cluster, store, leader=Leader(epoch=2)), []
+    await run_until(second, cluster.clock, loan.until - 1.0, each=lambda beat: told.append(beat.plan.targets))
+    assert cluster.things["order"].level == 10
+    assert told[-1][CORE, "order"].reason is Reason.EVENT_LEFT_OUT
+    assert "LiveEvent show cannot be understood" in told[-1][CORE, "order"].message
+    await run_until(second, cluster.clock, loan.until + 1800.0)
+    returned(cluster)
+
+
+async def test_an_invalid_event_keeps_nobody_elses_level_and_does_not_stop_a_rise() -> None:
+    cluster, store = scene()
+    store.unread_map = {Key(NS, "other"): "LiveEvent slip cannot be understood"}
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    store.unread_map = {CORE: "LiveEvent slip cannot be understood"}
+    store.put(event("second", level=1500.0, start=T0 + 120.0, duration=60.0))
+    (before,) = cluster.loans.values()
+    await run_until(loop, cluster.clock, T0 + 150.0)
+    assert cluster.things["order"].level == 25
+    (after,) = cluster.loans.values()
+    assert after.until >= before.until, "what cannot be read may have asked for that long"
+    await run_until(loop, cluster.clock, after.until + 1800.0)
+    returned(cluster)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tidegate.planning.model import Key
 from tidegate.shell.store import WatchedStore
 
@@ -115,3 +117,28 @@ def test_a_weekly_show_is_announced_again_as_weeks_pass() -> None:
     (second,) = watched.announcements()[SHOW].occurrences
     assert second.start - first.start == 7 * 86_400.0
     assert taken(watched) == {SHOW}
+
+
+@pytest.mark.parametrize(
+    ("ref", "named"), [({"name": "core"}, Key("shop", "core")), ({}, Key("shop", "")), ("core", Key("shop", ""))]
+)
+def test_what_was_never_understood_is_told_by_the_policy_that_it_names(ref: object, named: Key) -> None:
+    watched, _ = store()
+    bad = live_event()
+    bad["spec"]["policyRef"] = ref
+    bad["spec"]["expected"] = {"orders": "many"}
+    watched.put_event(bad)
+    assert list(watched.unread()) == [named]
+    assert "LiveEvent show cannot be understood" in watched.unread()[named]
+    watched.put_event(live_event())
+    assert watched.unread() == {}
+    watched.put_event(bad)
+    assert watched.unread() == {}, "its last valid version counts"
+
+
+def test_an_override_that_was_never_understood_is_told_too() -> None:
+    watched, _ = store()
+    watched.put_override({"metadata": {"name": "more", "namespace": "shop"}, "spec": {"policyRef": {"name": "core"}}})
+    assert watched.unread() == {
+        Key("shop", "core"): "Override more cannot be understood, and what it said before is not known"
+    }

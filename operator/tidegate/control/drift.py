@@ -82,7 +82,7 @@ def on_terms(loan: Loan, terms: Terms) -> Loan:
 
 def state_of(loan: Loan, now: float) -> LoanState:
     """The part of a loan that the planner needs. Instants ahead of now were written by a clock that was ahead."""
-    return LoanState(loan.original, loan.highest, min(loan.stepped_at, now), min(loan.started_at, now))
+    return LoanState(loan.original, loan.highest, min(loan.stepped_at, now), min(loan.started_at, now), loan.until)
 
 
 def dated(loan: Loan, now: float) -> Loan:

@@ -343,6 +343,7 @@ class Loop:
             stopped=self.store.stopped(),
             pools=worlds,
             overrides=self.store.overrides(),
+            unread=self.store.unread(),
             writes_per_second=self.writer.writes_per_second(),
             timetables=dict(self.timetabler.timetables),
         )

@@ -188,9 +188,21 @@ class Making:
             start,
             self._timeline(key, policy, start),
             say,
-            self._left_out.get(policy.key, ""),
+            self._unknown(policy.key, observed),
         )
         return decide(self.world.settings, self.world.stopped, situation, now=self.now)
+
+    def _unknown(self, policy: Key, observed: Observed) -> str:
+        """Why more may be needed than is known; of what cannot be understood for as long as the loan was to last.
+
+        A new life of the operator has only the loan to tell it that an event counted before it was edited into one that
+        cannot be understood.
+        """
+        if (summed := self._left_out.get(policy)) is not None:
+            return summed
+        if observed.loan is None or observed.loan.until <= self.now:
+            return ""
+        return self.world.unread.get(policy) or self.world.unread.get(Key(policy.namespace, "")) or ""
 
     def _spoken(self, policy: Policy, target: TargetSpec) -> tuple[Override, ...]:
         """Overrides that name a target; a boost that is over counts as long as the hold of what it raised."""

@@ -260,6 +260,8 @@ class LoanState:
     stepped_at: float
     """When its floor was last moved, epoch seconds."""
     started_at: float = 0.0
+    until: float = 0.0
+    """When it ends by what was known at the last step, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)

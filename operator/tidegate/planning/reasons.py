@@ -125,7 +125,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NOT_SEEN_YET: "The object has not been looked at yet.",
     Reason.NOT_SEEN_LATELY: "What is known of the object is too old: it may rise, nothing is lowered or returned.",
     Reason.CANNOT_BE_PLANNED: "It could not be worked out; the message says why. Nothing is written for it.",
-    Reason.EVENT_LEFT_OUT: "An event of the policy cannot be planned, so its need is unknown: nothing is lowered.",
+    Reason.EVENT_LEFT_OUT: "What an event of the policy needs cannot be worked out or read: nothing is lowered.",
     Reason.QUOTA_EXCEEDED: "A ResourceQuota of the namespace leaves no room for the units that are needed.",
     Reason.PODS_REFUSED: "The API server refuses the workload's pods, for another cause than a full quota.",
     Reason.PODS_UNSCHEDULABLE: "No machine takes the workload's pods: the scheduler says what is missing.",

@@ -66,7 +66,7 @@ class Situation:
     """None: no event ever needs it."""
     say: Say = NOBODY
     left_out: str = ""
-    """Which event of the policy is near and could not be summed, and why."""
+    """What may need more than is known: an event that could not be summed, or what cannot be understood, and why."""
 
 
 def boosted(line: Timeline | None, overrides: Iterable[Override], *, now: float) -> Timeline | None:
@@ -285,6 +285,8 @@ def _plan(
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
         until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
+    if facts.left_out and facts.observed.loan is not None:  # what cannot be read may have asked for that long
+        until = max(until or 0.0, facts.observed.loan.until)
     ready_at, short_at = _expected(facts, action, level, outlook)
     return TargetPlan(
         policy=facts.policy.key,

@@ -58,6 +58,9 @@ class World:
     timetables: Mapping[str, Timetabled] = field(default_factory=dict)
     """The last timetable of each pool, by its name. Where one is missing, needs get what is free."""
     overrides: tuple[Override, ...] = ()
+    unread: Mapping[Key, str] = field(default_factory=dict)
+    """What cannot be understood and never was by this process, an event or an override, in words; by the policy that it
+    names. With an empty name: by its namespace, for what names none that can be read."""
     writes_per_second: float = 100.0
     """Levels that our own process can finish writing a second, as measured by the loop. When more rise at one instant,
     the time that writing them takes is part of their lead."""

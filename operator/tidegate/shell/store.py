@@ -43,6 +43,8 @@ class Invalid:
     key: Key
     generation: int
     problems: str
+    policy: str = ""
+    """The policy that it names, where that can be read."""
 
 
 @dataclass(slots=True)
@@ -125,6 +127,15 @@ class WatchedStore:
                 obj = self._pool_objects[name]
                 self._pools[name] = self._understood("CapacityPool", obj, lambda o: parse_pool(o, now=now)) or pool
         return dict(self._pools)
+
+    def unread(self) -> Mapping[Key, str]:
+        """Invalid events and overrides without a valid version that this process has seen, by the policy they name."""
+        found: dict[Key, str] = {}
+        for (kind, key), one in self.invalid.items():
+            if kind in ("LiveEvent", "Override") and key not in self._valid(kind):
+                about = f"{kind} {key.name} cannot be understood, and what it said before is not known"
+                found.setdefault(Key(key.namespace, one.policy), about)
+        return found
 
     def unusable_pools(self) -> frozenset[str]:
         """Invalid pools without a valid version that this process has seen."""
@@ -276,7 +287,7 @@ class WatchedStore:
         else:
             self.invalid.pop((kind, key), None)
             return parsed
-        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems)
+        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems, _policy_of(obj))
         return None
 
     def _leave(self, kind: str, key: Key) -> None:
@@ -320,3 +331,11 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 def generation_of(obj: Mapping[str, Any]) -> int:
     """Generation of an object as read; 0 without one."""
     return int(obj["metadata"].get("generation") or 0)
+
+
+def _policy_of(obj: Mapping[str, Any]) -> str:
+    """The policy that an object names; empty where that cannot be read."""
+    spec = obj.get("spec")
+    ref = spec.get("policyRef") if isinstance(spec, Mapping) else None
+    name = ref.get("name") if isinstance(ref, Mapping) else None
+    return name if isinstance(name, str) else ""
