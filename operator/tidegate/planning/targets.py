@@ -185,10 +185,18 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
 
 
 def _soon(line: Timeline | None, observed: Observed, target: TargetSpec, now: float) -> int:
-    """Largest need, within bounds, that falls due within another lead time and step; asked only of a loan."""
-    if line is None or observed.loan is None:
+    """Largest need, within bounds, that falls due within another lead time and step; asked only of a loan.
+
+    A level that was raised for a need which has not come yet is kept for it, however late that would be due by now: who
+    raised it may have known a longer lead time, and has led before us.
+    """
+    loan = observed.loan
+    if line is None or loan is None:
         return 0
-    return _bounded(target, line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL))
+    soon = line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL)
+    if loan.highest == observed.level:
+        soon = max(soon, line.still_to_come(now, since=loan.stepped_at, until=loan.until))
+    return _bounded(target, soon)
 
 
 def _measured(
