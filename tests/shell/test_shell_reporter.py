@@ -33,12 +33,15 @@ class Wall:
     """Hangs up what is published, and hears what is said."""
 
     status: Json = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    """Every verdict that was published."""
     said: list[tuple[str, str, bool]] = field(default_factory=list)
 
     def publish(self, patches: Iterable[StatusPatch]) -> None:
         for patch in patches:
             if patch.kind == "LiveEvent":
                 self.status = patch.status
+                self.texts.append(str(patch.status.get("verdict")))
 
     def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
         self.said.append((reason, message, warning))
@@ -54,16 +57,17 @@ class Noon:
         raise AssertionError("nobody waits here")
 
 
-def told(*verdicts: Verdict) -> Wall:
-    """What hangs on the wall after beats with these verdicts."""
+def told(*verdicts: Verdict, every: float = 0.0) -> Wall:
+    """What hangs on the wall after beats with these verdicts, so many seconds apart."""
     store, wall, clock = WatchedStore(lambda: T0 - 600.0), Wall(), Noon()
     store.put_policy(scaling_policy())
     store.put_event(live_event())
     reporter = Reporter(store, wall, wall, clock)
-    for verdict in verdicts:
-        plan = Plan(T0 - 600.0, {}, {SHOW: verdict}, (), None)
+    for number, verdict in enumerate(verdicts):
+        now = T0 - 600.0 + every * number
+        plan = Plan(now, {}, {SHOW: verdict}, (), None)
         world = World({}, store.announcements())
-        reporter.report(Beat(T0 - 600.0, world, plan, (), (), True, 0, None))
+        reporter.report(Beat(now, world, plan, (), (), True, 0, None))
     return wall
 
 
@@ -99,3 +103,18 @@ def test_the_log_has_the_first_look_and_the_verdict(caplog: pytest.LogCaptureFix
         "shop/show: Blocked, seen once: order: 8 more, 5 left",
         "shop/show: Blocked: order: 8 more, 5 left",
     ]
+
+
+def test_a_pod_more_that_is_ready_rewrites_no_verdict_but_now_and_then() -> None:
+    starting = [
+        Verdict(Outcome.READY, Reason.ON_PLAN, f"order: {n} of 40 ready, the rest is expected in time", T0)
+        for n in range(40)
+    ]
+    done = Verdict(Outcome.READY, Reason.READY, "order: 40 of 40 ready", T0)
+    texts = told(*starting, done, every=2.0).texts
+    assert [text.split()[2] for text in texts] == ["0", "30", "40"]
+
+
+def test_worse_numbers_of_the_same_trouble_are_told_within_a_minute() -> None:
+    assert told(FULL, FULL, FULLER, every=30.0).status["verdict"] == "Blocked: order: 8 more, 5 left"
+    assert told(FULL, FULL, FULLER, FULLER, every=30.0).status["verdict"] == "Blocked: order: 8 more, 4 left"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from tidegate.control.loop import Beat
@@ -29,6 +29,12 @@ SECOND_LOOK = 1.0
 SWEEP = 600.0
 """Seconds between two looks at the status of every event."""
 
+RETOLD = 60.0
+"""Seconds for which the numbers of a verdict stand as they were told: each pod that becomes ready moves them in the
+text of every event that needs it, and the policy's own status has them."""
+RETOLD_EACH = 0.2
+"""Seconds that each event with a verdict adds to that: in all no more than five are told anew a second."""
+
 _DID = {Action.RAISE: "FloorRaised", Action.LOWER: "FloorLowered", Action.RETURN: "LoanReturned"}
 _VERDICTS = {Outcome.READY: "OnTime", Outcome.LATE: "RunningLate", Outcome.BLOCKED: "Blocked"}
 
@@ -45,6 +51,7 @@ class Reporter:
     last: Beat | None = None
     _live: set[Key] = field(default_factory=set)
     _told: dict[Key, Verdict] = field(default_factory=dict)
+    _told_at: dict[Key, float] = field(default_factory=dict)
     _looked: dict[Key, tuple[Verdict, float]] = field(default_factory=dict)
     """What the last decision found of each event, and since when it is so."""
     _changes_at: dict[Key, float] = field(default_factory=dict)
@@ -146,15 +153,23 @@ class Reporter:
             verdict = settled(self._told.get(key), looked.get(key), fresh)
             if verdict is not fresh and self._looked[key][1] == beat.now:
                 log.info("%s: %s, seen once: %s", key, fresh.outcome.value, fresh.message)
-            if verdict is not None and self._told.get(key) != verdict:
+            if verdict is not None and self._is_worth_telling(key, verdict, beat):
                 changed.add(key)
                 self._announce(key, verdict, self._told.get(key))
-                self._told[key] = verdict
+                self._told[key], self._told_at[key] = verdict, beat.now
         for gone in self._told.keys() - beat.plan.verdicts.keys():
-            del self._told[gone]
+            del self._told[gone], self._told_at[gone]
             changed.add(gone)
         for key in sorted(changed):
             yield from self._event(key)
+
+    def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
+        """What a verdict means, at once; its numbers now and then."""
+        shown = self._told.get(key)
+        if shown is None or replace(shown, message="", ready_at=None) != replace(verdict, message="", ready_at=None):
+            return True
+        wait = max(RETOLD, RETOLD_EACH * len(beat.plan.verdicts))
+        return shown != verdict and not 0.0 <= beat.now - self._told_at[key] < wait
 
     def _seen_before(self, beat: Beat) -> dict[Key, Verdict]:
         """What earlier looks found, of what has been so for a second: decisions may follow one another at once."""
