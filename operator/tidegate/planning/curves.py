@@ -6,8 +6,8 @@ need cannot be worked out has a sentence in its place, adds nothing to the queue
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from tidegate.planning.book import Book
 from tidegate.planning.capacity import Units, need, versions
 from tidegate.planning.isolation import attempt
 from tidegate.planning.leadtime import Lag, creation_lag, shared_lag, writing_lag
-from tidegate.planning.model import Key, PlanSettings, Policy, TargetKey, TargetSpec
+from tidegate.planning.model import Key, Mode, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.roster import Roster
 from tidegate.planning.timeline import stage_shift
 
@@ -36,6 +36,8 @@ class Curve:
     """None: no event ever needs it."""
     shift: float
     """Seconds by which its stage goes before those in front of it."""
+    ceiling: int | None = None
+    """The autoscaler's maximum, as last seen; None without one."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Curves:
     """Targets whose need cannot be worked out, and why."""
     _curves: dict[TargetKey, Curve] = field(default_factory=dict)
     _rises: NDArray[np.int64] = field(init=False)
-    """Units that all targets together add to the cell before, by column."""
+    """Units that all targets together add to the cell before, by column: those that may really be created."""
     _writes: NDArray[np.int64] = field(init=False)
     """Targets whose need rises from the cell before, by column."""
     _seen: dict[Key, tuple[int, Policy]] = field(default_factory=dict)
@@ -61,8 +63,10 @@ class Curves:
     def __getitem__(self, key: TargetKey) -> Curve:
         return self._curves[key]
 
-    def sync(self, roster: Roster) -> Iterator[None]:
-        """Bring the curves up to the book and to the policies; yields after each target that had to be looked at."""
+    def sync(self, roster: Roster, ceilings: Mapping[TargetKey, int | None]) -> Iterator[None]:
+        """Bring the curves up to the book, the policies and the autoscalers' maxima; yields after each target that had
+        to be looked at.
+        """
         if roster is not self._roster:
             for gone in self._curves.keys() - roster.driven.keys():
                 self._put(gone, None)
@@ -79,6 +83,8 @@ class Curves:
                     self._bring_up((key, target.name), policy, target)
                     yield
             self._seen[key] = revision, policy
+        for changed in [key for key, curve in self._curves.items() if curve.ceiling != ceilings.get(key)]:
+            self._put(changed, replace(self._curves[changed], ceiling=ceilings.get(changed)))
 
     def lag(self, now: float, settings: PlanSettings, writes_per_second: float) -> Lag:
         """The queues from the present to the horizon."""
@@ -119,9 +125,14 @@ class Curves:
             self._curves[key] = curve
 
     def _rises_of(self, curve: Curve | None) -> NDArray[np.int64]:
-        """Units that each cell adds to the one before, within the target's bounds."""
-        if curve is None or curve.units is None:
+        """Units that each cell adds to the one before: what acts, and no more than its bounds let it.
+
+        By static facts alone: a policy that only observes must not make everybody early, whatever it says.
+        """
+        if curve is None or curve.units is None or curve.policy.mode is not Mode.ENFORCE:
             return np.zeros(self.book.size, dtype=np.int64)
         target = curve.target
-        bounded = np.clip(curve.units, target.minimum, max(target.maximum, target.minimum))
+        most = max(target.maximum, target.minimum)
+        most = most if curve.ceiling is None else min(most, max(curve.ceiling, 0))
+        bounded = np.clip(curve.units, min(target.minimum, most), most)
         return np.maximum(np.diff(bounded, prepend=bounded[:1]), 0)

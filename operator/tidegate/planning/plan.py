@@ -158,7 +158,7 @@ class Planner:
         assert roster is not None  # noqa: S101 - begin() has made it
         try:
             yield from curves.book.sync(announcements, owed)
-            yield from curves.sync(roster)
+            yield from curves.sync(roster, {key: seen.maximum for key, seen in world.observed.items()})
         except Exception:
             self._building = None  # what failed while it was built is never believed
             raise
