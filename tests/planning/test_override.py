@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import CORE, NS, T0
+from worlds import CORE, NS, T0, event, policy, world
 
 from tidegate.planning.model import Key
 from tidegate.planning.override import (
@@ -19,6 +19,7 @@ from tidegate.planning.override import (
     in_force,
     paused,
 )
+from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 
 
@@ -122,3 +123,33 @@ def test_the_order_of_overrides_does_not_matter() -> None:
     some = [override(key=Key(NS, name)) for name in ("c", "a", "b")]
     assert in_force(some, CORE, "order", T0) == in_force(reversed(some), CORE, "order", T0)
     assert boosted(10, some, now=T0) == boosted(10, list(reversed(some)), now=T0)
+
+
+def test_what_two_boosts_come_to_is_what_their_sentence_says() -> None:
+    """The larger one is over and still held, the smaller one is in force."""
+    big = override(key=Key(NS, "a"), percent=100, until=T0 - 60.0, created=T0 - 1200.0)
+    small = override(key=Key(NS, "b"), percent=50, created=T0 - 30.0)
+    on = event(level=10_000.0, start=T0 - 1800.0, duration=7200.0)
+    found = make_plan(world(on, policies=(policy(hold=900.0),), overrides=(big, small)), T0).targets[CORE, "order"]
+    (told,) = (one for one in found.trail if one.reason is Reason.OVERRIDE_BOOST)
+    assert told.level == 200
+    assert told.message == "200 units kept of a boost that is over: within hold"
+
+
+@given(
+    percents=st.lists(st.integers(1, 300), min_size=1, max_size=3),
+    ends=st.lists(st.integers(-900, 900), min_size=3, max_size=3),
+    level=st.integers(100, 5000),
+)
+def test_no_sentence_of_a_boost_names_another_level_than_it_gives(
+    percents: list[int], ends: list[int], level: int
+) -> None:
+    boosts = tuple(
+        override(key=Key(NS, f"o{n}"), percent=percent, until=T0 + ends[n], created=T0 - 1000.0)
+        for n, percent in enumerate(percents)
+    )
+    on = event(level=float(level), start=T0 - 1800.0, duration=2400.0)
+    found = make_plan(world(on, policies=(policy(hold=900.0),), overrides=boosts), T0).targets[CORE, "order"]
+    for told in found.trail:
+        if told.reason is Reason.OVERRIDE_BOOST:
+            assert f"= {told.level}:" in told.message or told.message.startswith(f"{told.level} units")

@@ -86,7 +86,12 @@ def boost(facts: Facts, level: int) -> Judgement | None:
     if facts.announced is None or facts.due <= level:
         return None
     found = overrides.boosted(level, facts.overrides, now=facts.now)
-    message = found.message if found is not None else f"{facts.due} units kept of a boost that is over: within hold"
+    if found is None or found.level < facts.due:
+        message = f"{facts.due} units kept of a boost that is over: within hold"
+    elif found.level > facts.due:
+        message = f"{facts.due} units: it reaches a part of the need. {found.message}"
+    else:
+        message = found.message
     return Judgement(Reason.OVERRIDE_BOOST, facts.due, message)
 
 
