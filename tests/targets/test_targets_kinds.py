@@ -1,0 +1,100 @@
+"""What a kind is, and where it keeps its level: asked of the server, believed for as long as is said, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from test_targets_identity import GROUP, crd, version
+from test_targets_registry import Hooked
+
+from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.server import running
+from tidegate.planning.model import Ref
+from tidegate.ports import Place
+from tidegate.targets import discovery
+from tidegate.targets.discovery import MISS_LIFETIME, Discovery
+from tidegate.targets.registry import KubeTargets
+
+
+@pytest.fixture
+def cluster() -> EmbeddedCluster:
+    return EmbeddedCluster()
+
+
+@pytest.fixture
+async def client(cluster: EmbeddedCluster) -> AsyncIterator[Hooked]:
+    async with running(cluster) as url:
+        made = await Hooked.connect(url=url)
+        assert isinstance(made, Hooked)
+        yield made
+        await made.close()
+
+
+FLEET = Ref(f"{GROUP}/v1", "Fleet", "default", "main")
+
+
+async def test_that_a_kind_is_not_there_is_asked_once_in_ten_seconds(
+    client: Hooked,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds = Discovery(client)
+    for _ in range(5):
+        assert await kinds.find(f"{GROUP}/v1", "Fleet") is None
+    assert client.asked.count(f"/apis/{GROUP}/v1") == 1
+    later = discovery.time.monotonic() + MISS_LIFETIME + 1.0
+    monkeypatch.setattr(discovery.time, "monotonic", lambda: later)
+    assert await kinds.find(f"{GROUP}/v1", "Fleet") is None
+    assert client.asked.count(f"/apis/{GROUP}/v1") == 2
+
+
+async def test_a_kind_that_is_installed_later_is_found(
+    client: Hooked,
+    cluster: EmbeddedCluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds = Discovery(client)
+    assert await kinds.find(f"{GROUP}/v1", "Fleet") is None
+    cluster.create(crd(version("v1", storage=True)))
+    later = discovery.time.monotonic() + MISS_LIFETIME + 1.0
+    monkeypatch.setattr(discovery.time, "monotonic", lambda: later)
+    found = await kinds.find(f"{GROUP}/v1", "Fleet")
+    assert found is not None
+    assert (found.plural, found.scale) == ("fleets", True)
+
+
+@pytest.mark.parametrize("forbidden", ["nothing", f"fleets.{GROUP}"])
+async def test_where_a_kind_keeps_its_level_is_asked_and_never_guessed(
+    client: Hooked,
+    cluster: EmbeddedCluster,
+    forbidden: str,
+) -> None:
+    """Its definition says so; where that may not be read, the scale subresource tells the level."""
+    made = version("v1", storage=True)
+    made["subresources"]["scale"]["specReplicasPath"] = ".spec.workers"
+    cluster.create(crd(made))
+    metadata = {"name": "main", "namespace": "default"}
+    spec: dict[str, Any] = {"workers": 3, "replicas": 77}
+    cluster.create({"apiVersion": f"{GROUP}/v1", "kind": "Fleet", "metadata": metadata, "spec": spec})
+    client.forbidden = forbidden
+    targets = KubeTargets(client)
+    sight = await targets.see(FLEET)
+    assert sight.observed.level == 3
+    assert sight.place is not None
+    await targets.swap(sight.place, believed=3, wanted=5)
+    assert (await targets.see(FLEET)).observed.level == 5
+
+
+async def test_the_switch_of_a_job_is_written_as_yes_or_no(client: Hooked, cluster: EmbeddedCluster) -> None:
+    """A real API server refuses a number there."""
+    pods = {"spec": {"containers": [{"name": "c", "image": "c"}], "restartPolicy": "Never"}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "nightly", "namespace": "default"}}
+    made = cluster.create({**job, "spec": {"suspend": False, "template": pods}})
+    place = Place(Ref("batch/v1", "Job", "default", "nightly"), made["metadata"]["uid"], "/spec/suspend", "")
+    targets = KubeTargets(client)
+    await targets.swap(place, believed=1, wanted=0)
+    assert (await client.get("/apis/batch/v1/namespaces/default/jobs/nightly"))["spec"]["suspend"] is True
+    assert (await targets.held(place)).value == 0
+    await targets.swap(place, believed=0, wanted=1)
+    assert (await client.get("/apis/batch/v1/namespaces/default/jobs/nightly"))["spec"]["suspend"] is False
