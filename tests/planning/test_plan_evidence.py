@@ -8,6 +8,7 @@ import pytest
 from worlds import CORE, NS, T0, event, policy, target, world
 
 from tidegate.planning.decision import Outcome, Verdict
+from tidegate.planning.evidence import DIRECT, SYNC, slipped
 from tidegate.planning.model import Evidence, Key, LeadTimeGuess, LoanState, Observed, Ref, Room, Trouble
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
@@ -195,3 +196,16 @@ def test_a_trouble_names_the_object_that_it_is_with() -> None:
 def test_an_event_whose_policy_is_missing_names_that_policy() -> None:
     told = make_plan(world(replace(event(), policy="gone")), T0).verdicts[SHOW]
     assert str(told.object) == "ScalingPolicy/gone"
+
+
+@pytest.mark.parametrize(("maximum", "usual"), [(None, DIRECT), (50, SYNC)])
+def test_a_pod_is_slow_once_it_came_later_than_its_way_to_a_machine_usually_takes(
+    maximum: int | None, usual: float
+) -> None:
+    """Behind an autoscaler that way is a sync longer."""
+    written_at, queue = T0 - 100.0, 3.0
+    for late in (-2.0, 0.0, 7.0):
+        placed = seen(Reason.CONTAINERS_FAIL, T0 - 99.0, latest=written_at + queue + usual + late)
+        there = Observed(level=10, ready=2, desired=10, maximum=maximum, evidence=(placed,))
+        found = slipped(there, 0.0, written_at=written_at, usual=queue, now=T0)
+        assert found == max(0.0, late)
