@@ -13,7 +13,7 @@ from tidegate.control.loaner import CHECKED_EVERY, LoanLoader
 from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
 from tidegate.control.rounds import Job, run_once
 from tidegate.planning.model import Key, Ref
-from tidegate.ports import Held, Sight, UnreadableLoan
+from tidegate.ports import Held, OverwrittenError, Place, Sight, UnreadableLoan
 
 # ---- loans
 
@@ -219,3 +219,38 @@ async def test_nothing_is_told_before_the_loans_are_read_and_every_target_was_as
     await run_once(loop.looker, T0 - 60.0)
     told.append(loop.decide())
     assert [beat is not None and beat.leading for beat in told] == [False, False, True]
+
+
+async def test_a_level_that_did_not_stand_when_it_was_read_back_is_not_called_verified(site: Site) -> None:
+    real = site.cluster.held
+
+    async def overwritten(of: Place) -> Held:
+        site.cluster.things["order"].write(3, "argocd", site.clock.at)
+        return await real(of)
+
+    site.cluster.held = overwritten  # type: ignore[method-assign]
+    with pytest.raises(OverwrittenError, match="shows 3 right after 4 was written"):
+        await site.lend(4)
+    loan = site.ledger.of(place())
+    assert loan is not None
+    assert (loan.pending, loan.verified) == (4, None)
+    assert [one.verified for one in site.cluster.loans.values()] == [None]
+
+
+async def test_the_loan_of_a_target_that_is_renamed_is_not_led_back_before_its_new_name_was_seen() -> None:
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event(duration=7200.0)
+    core = policy(target(), hold=30.0)
+    store = FakeStore({CORE: core}, {show.key: show})
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    renamed = replace(target(), name="orders")
+    store.policy_map[CORE] = replace(core, targets=(renamed,))
+    cluster.unreadable.add("order")
+    await run_until(loop, cluster.clock, T0 + 1800.0)
+    assert cluster.things["order"].level == 10
+    cluster.unreadable.clear()
+    await run_until(loop, cluster.clock, T0 + 7000.0)
+    assert cluster.things["order"].level == 10
+    await run_until(loop, cluster.clock, T0 + 3 * 3600.0)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})

@@ -67,6 +67,23 @@ async def test_work_is_told_before_it_is_stopped(stage: Stage) -> None:
     told_in_time(stage)
 
 
+async def test_a_new_life_tells_the_notices_that_stand_again_and_once(stage: Stage) -> None:
+    """The one before may have died over them."""
+    start = opening(stage)
+    first, client = await stage.operator()
+    while not stage.told:
+        await stage.play(first, stage.clock.at + 5.0)
+        assert stage.clock.at < start
+    await client.close()
+    before, count = {ref for _, ref in stage.told}, len(stage.told)
+    second, client = await stage.operator(leader=Leader(epoch=2))
+    await stage.play(second, stage.clock.at + 20.0)
+    await client.close()
+    again = [ref for _, ref in stage.told[count:]]
+    assert before <= set(again)
+    assert len(again) == len(set(again))
+
+
 def told_in_time(stage: Stage, notice: float = 60.0) -> None:
     """Whatever was stopped had its notice, by the Event that its object got, and in full."""
     told: dict[str, float] = {}

@@ -54,6 +54,8 @@ class Facts:
     """Those in force."""
     pool: PoolLimit | None = None
     """How far the target's pool lets it rise; None: it has none, or the pool says nothing."""
+    held: int = 0
+    """The largest need, the present one or of a past whose hold is not over."""
     left_out: str = ""
     """Which event of the policy is near and could not be summed, and why; empty when all of them count."""
 
@@ -76,8 +78,8 @@ def demand(facts: Facts, level: int) -> Judgement | None:
     due = facts.due if facts.announced is None else facts.announced
     if due <= 0:
         return Judgement(Reason.NO_EVENT_AHEAD, 0, "no announced event needs units now")
-    if due > facts.need and facts.observed.loan and due <= facts.current:
-        return Judgement(Reason.RELEASE_HOLD, due, f"{due} units kept: within hold or lead time")
+    if due > facts.need and facts.observed.loan and due <= facts.held:
+        return Judgement(Reason.RELEASE_HOLD, due, f"{due} units kept: the need has fallen, its hold is not over")
     return Judgement(Reason.EVENT_DEMAND, due, f"announced events need {due} units")
 
 

@@ -109,6 +109,7 @@ def decide(settings: PlanSettings, stopped: bool, situation: Situation, *, now: 
         announced=announced,
         overrides=tuple(one for one in say.overrides if now < one.until),
         pool=say.limit if acting else None,
+        held=_held(plain if announced is not None else wanted_line, now),
         left_out=situation.left_out,
     )
     rise = _next_rise(facts, line, observed.level or 0)
@@ -117,7 +118,9 @@ def decide(settings: PlanSettings, stopped: bool, situation: Situation, *, now: 
         return _troubled(facts, _Outlook(line, lead, rise), say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
-    if level == facts.current and reason in (Reason.EVENT_DEMAND, Reason.RELEASE_STEP):
+    if level == facts.current and (
+        reason is Reason.RELEASE_STEP or (reason is Reason.EVENT_DEMAND and not observed.loan)
+    ):
         trail = (*trail, Judgement(Reason.SAME_AS_NOW, level, f"already at {level}"))
     action = _action(facts, level, trail)
     if action is Action.LOWER:
@@ -182,6 +185,13 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
     if due > 0 and observed.level is not None and min(max(due, target.minimum), target.maximum) > observed.level:
         return line.due_at(now, ahead=line.fixed_lead)
     return due
+
+
+def _held(line: Timeline | None, now: float) -> int:
+    """The largest need that is present, or past and within its hold."""
+    if line is None:
+        return 0
+    return int(line.units[line.column(now - line.hold - line.shift) : line.column(now) + 1].max())
 
 
 def _soon(line: Timeline | None, observed: Observed, target: TargetSpec, now: float) -> int:
