@@ -8,7 +8,8 @@ import pytest
 from fakes import FakeCluster, FakeStore, Faults, HandClock, Killed, Leader, Thing, operator, run_until
 from worlds import CORE, NS, T0, event, policy, target
 
-from tidegate.control.loop import Loop
+from tidegate.control.loop import Beat, Loop
+from tidegate.planning.decision import Outcome
 from tidegate.planning.model import MANAGER, Key, Mode, Trouble
 from tidegate.planning.reasons import Reason
 
@@ -263,4 +264,24 @@ async def test_an_invalid_event_keeps_nobody_elses_level_and_does_not_stop_a_ris
     (after,) = cluster.loans.values()
     assert after.until >= before.until, "what cannot be read may have asked for that long"
     await run_until(loop, cluster.clock, after.until + 1800.0)
+    returned(cluster)
+
+
+async def test_while_we_are_down_for_an_hour_levels_stand_and_then_go_on_from_there() -> None:
+    """Nobody lowers what is lent, nobody raises what falls due: the next life does both at once."""
+    cluster, store = scene()
+    store.put(event("second", level=2000.0, start=T0 + 3000.0, duration=1800.0))
+    await run_until(operator(cluster, store), cluster.clock, T0 + 60.0)
+    cluster.clock.at = T0 + 3660.0
+    assert cluster.things["order"].level == 10
+    loop, lowest, verdicts = operator(cluster, store, leader=Leader(epoch=2)), [], []
+
+    def watch(beat: Beat) -> None:
+        lowest.append(cluster.things["order"].level)
+        verdicts.append(beat.plan.verdicts[Key(NS, "second")].outcome)
+
+    await run_until(loop, cluster.clock, T0 + 4700.0, each=watch)
+    assert (min(lowest), lowest[-1]) == (20, 20), "raised by the first decision"
+    assert (verdicts[0], verdicts[-1]) == (Outcome.LATE, Outcome.READY)
+    await run_until(loop, cluster.clock, T0 + 9000.0)
     returned(cluster)
