@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench faults crds rbac docs format constraints venv \
+        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench faults accept crds rbac docs format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -110,6 +110,10 @@ bench: $(STAMP) ## How the planner scales: figures, not tests
 
 faults: $(STAMP) ## Fault runs: the operator through random faults, judged; ARGS="--runs 200 --seed 1"
 	@$(BIN)/python tests/faults/run.py $(ARGS)
+
+accept: $(STAMP) ## What takes hours: 3,000 fault runs, ten thousand recurrence rules beside an expansion by hand
+	$(BIN)/python tests/api/rules_by_hand.py --rules 10000
+	for series in 1 2 3; do $(BIN)/python tests/faults/run.py --runs 1000 --seed $$series --jobs $(JOBS) --tell || failed=1; done; test -z "$$failed"
 
 crds: $(STAMP) ## Generate the CustomResourceDefinitions anew
 	$(BIN)/tidegate crds --write $(CRDS)
