@@ -11,7 +11,7 @@ from test_targets_registry import Hooked
 
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
-from tidegate.planning.model import Ref
+from tidegate.planning.model import Ref, Trouble
 from tidegate.ports import Place
 from tidegate.targets import discovery
 from tidegate.targets.discovery import MISS_LIFETIME, Discovery
@@ -98,3 +98,28 @@ async def test_the_switch_of_a_job_is_written_as_yes_or_no(client: Hooked, clust
     assert (await targets.held(place)).value == 0
     await targets.swap(place, believed=0, wanted=1)
     assert (await client.get("/apis/batch/v1/namespaces/default/jobs/nightly"))["spec"]["suspend"] is False
+
+
+async def test_a_replicaset_that_a_deployment_controls_is_left_to_it(client: Hooked, cluster: EmbeddedCluster) -> None:
+    labels = {"app": "web"}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d-1", "controller": True}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    metadata: dict[str, Any] = {"name": "web-1", "namespace": "default"}
+    kind = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": spec}
+    cluster.create({**kind, "metadata": metadata | {"ownerReferences": [owner]}})
+    cluster.create({**kind, "metadata": metadata | {"name": "alone"}})
+    targets = KubeTargets(client)
+    sight = await targets.see(Ref("apps/v1", "ReplicaSet", "default", "web-1"))
+    assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
+    assert "Deployment" in sight.observed.note
+    assert (await targets.see(Ref("apps/v1", "ReplicaSet", "default", "alone"))).observed.level == 2
+
+
+async def test_a_job_of_a_queue_is_left_to_kueue_by_name(client: Hooked, cluster: EmbeddedCluster) -> None:
+    pods = {"spec": {"containers": [{"name": "c", "image": "c"}], "restartPolicy": "Never"}}
+    metadata = {"name": "queued", "namespace": "default", "labels": {"kueue.x-k8s.io/queue-name": "night"}}
+    cluster.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": pods}})
+    sight = await KubeTargets(client).see(Ref("batch/v1", "Job", "default", "queued"))
+    assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
+    assert "Kueue (queue night)" in sight.observed.note
