@@ -100,7 +100,10 @@ async def test_the_switch_of_a_job_is_written_as_yes_or_no(client: Hooked, clust
     assert (await client.get("/apis/batch/v1/namespaces/default/jobs/nightly"))["spec"]["suspend"] is False
 
 
-async def test_a_replicaset_that_a_deployment_controls_is_left_to_it(client: Hooked, cluster: EmbeddedCluster) -> None:
+@pytest.mark.parametrize("behind_an_hpa", [False, True])
+async def test_a_replicaset_that_a_deployment_controls_is_left_to_it(
+    client: Hooked, cluster: EmbeddedCluster, behind_an_hpa: bool
+) -> None:
     labels = {"app": "web"}
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d-1", "controller": True}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
@@ -109,6 +112,11 @@ async def test_a_replicaset_that_a_deployment_controls_is_left_to_it(client: Hoo
     kind = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": spec}
     cluster.create({**kind, "metadata": metadata | {"ownerReferences": [owner]}})
     cluster.create({**kind, "metadata": metadata | {"name": "alone"}})
+    if behind_an_hpa:
+        scales = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1"}
+        bounds = {"minReplicas": 2, "maxReplicas": 50, "scaleTargetRef": scales}
+        hpa = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "spec": bounds}
+        cluster.create({**hpa, "metadata": {"name": "web", "namespace": "default"}})
     targets = KubeTargets(client)
     sight = await targets.see(Ref("apps/v1", "ReplicaSet", "default", "web-1"))
     assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
