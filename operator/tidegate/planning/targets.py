@@ -203,10 +203,12 @@ def _soon(line: Timeline | None, observed: Observed, target: TargetSpec, now: fl
     loan = observed.loan
     if line is None or loan is None:
         return 0
-    soon = line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL)
-    if loan.highest == observed.level:
-        soon = max(soon, line.still_to_come(now, since=loan.stepped_at, until=loan.until))
-    return _bounded(target, soon)
+    soon = _bounded(target, line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL))
+    if loan.highest != observed.level:  # it was lowered since
+        return soon
+    most = math.inf if observed.maximum is None else observed.maximum
+    past, coming = (min(_bounded(target, units), most) for units in line.around(now, loan.stepped_at, loan.until))
+    return int(max(soon, coming)) if past < coming <= loan.highest else soon
 
 
 def _measured(

@@ -79,12 +79,12 @@ class Timeline:
         most = int(self.units[low : here + 1].max())
         return max(most, self._largest_due(here + 1, len(self.units), now + ahead))
 
-    def still_to_come(self, now: float, *, since: float, until: float) -> int:
-        """Largest need between now and ``until``, where it is larger than any since an instant; else 0."""
+    def around(self, now: float, since: float, until: float) -> tuple[int, int]:
+        """(largest need from ``since`` to now, largest need after that until ``until``)."""
         here = self.column(now)
         coming = self.units[here + 1 : self.column(until) + 1]
-        most = int(coming.max()) if len(coming) else 0
-        return most if most > int(self.units[min(self.column(since), here) : here + 1].max()) else 0
+        past = self.units[min(self.column(since), here) : here + 1]
+        return int(past.max()), int(coming.max()) if len(coming) else 0
 
     def next_rise(self, now: float, level: int, until: float) -> tuple[float, int] | None:
         """(when, need) of the first write upwards from a level."""
