@@ -118,3 +118,11 @@ def test_a_pod_more_that_is_ready_rewrites_no_verdict_but_now_and_then() -> None
 def test_worse_numbers_of_the_same_trouble_are_told_within_a_minute() -> None:
     assert told(FULL, FULL, FULLER, every=30.0).status["verdict"] == "Blocked: order: 8 more, 5 left"
     assert told(FULL, FULL, FULLER, FULLER, every=30.0).status["verdict"] == "Blocked: order: 8 more, 4 left"
+
+
+def test_that_a_target_was_not_looked_at_yet_is_told_only_when_the_first_look_takes_long() -> None:
+    """A decision may fall between a policy and the first look at its targets."""
+    unseen = Verdict(Outcome.UNKNOWN, Reason.NOT_SEEN_YET, "order: not looked at yet", T0)
+    assert told(unseen, unseen, READY, every=1.0).texts == ["Ready: order: 2 of 2 ready"]
+    assert told(READY, unseen, READY, every=1.0).texts == ["Ready: order: 2 of 2 ready"]
+    assert told(unseen, unseen, unseen, every=3.0).texts == ["Unknown: order: not looked at yet"]

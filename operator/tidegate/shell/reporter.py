@@ -29,6 +29,8 @@ SECOND_LOOK = 1.0
 SWEEP = 600.0
 """Seconds between two looks at the status of every event."""
 
+FIRST_LOOK = 5.0
+"""Seconds for which it is not told that a target was not looked at yet: the first look is under way."""
 RETOLD = 60.0
 """Seconds for which the numbers of a verdict stand as they were told: each pod that becomes ready moves them in the
 text of every event that needs it, and the policy's own status has them."""
@@ -166,6 +168,8 @@ class Reporter:
     def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
         """What a verdict means, at once; its numbers now and then."""
         shown = self._told.get(key)
+        if verdict.reason is Reason.NOT_SEEN_YET and 0.0 <= beat.now - self._looked[key][1] < FIRST_LOOK:
+            return False
         if shown is None or replace(shown, message="", ready_at=None) != replace(verdict, message="", ready_at=None):
             return True
         wait = max(RETOLD, RETOLD_EACH * len(beat.plan.verdicts))
