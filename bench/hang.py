@@ -157,6 +157,9 @@ class Store:
     def stopped(self) -> bool:
         return False
 
+    def heard(self) -> bool:
+        return True
+
     def unread(self) -> dict[Key, str]:
         return {}
 

@@ -331,6 +331,11 @@ class Store(Protocol):
     def stopped(self) -> bool:
         """The durable stop is set."""
 
+    def heard(self) -> bool:
+        """What on-call said (stop, policies, overrides, pools) was listed since we began to lead. Until then nothing is
+        written: it would be by what was true before.
+        """
+
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""
 

@@ -196,6 +196,7 @@ class FakeStore:
     pool_map: dict[str, Pool] = field(default_factory=dict)
     override_list: list[Override] = field(default_factory=list)
     unread_map: dict[Key, str] = field(default_factory=dict)
+    on_call_heard: bool = True
 
     def policies(self) -> dict[Key, Policy]:
         return self.policy_map
@@ -222,6 +223,9 @@ class FakeStore:
 
     def unread(self) -> dict[Key, str]:
         return self.unread_map
+
+    def heard(self) -> bool:
+        return self.on_call_heard
 
     def unusable(self) -> frozenset[Key]:
         return self.broken

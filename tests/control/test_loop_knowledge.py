@@ -41,6 +41,19 @@ async def test_the_loop_reads_no_loans_while_a_write_of_its_own_is_under_way_or_
     assert loop.loader.due(T0) == []
 
 
+async def test_nothing_is_written_before_what_on_call_said_was_heard() -> None:
+    """After an outage the Lease may be there again before a stop, an override or a policy of meanwhile is known."""
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show}, on_call_heard=False)
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    assert (cluster.loans, cluster.level_writes) == ({}, [])
+    store.on_call_heard = True
+    await run_until(loop, cluster.clock, T0 + 120.0)
+    assert cluster.loans
+
+
 async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site: Site) -> None:
     """Also where its name differs: it tells which object it is of."""
     for bad in (UnreadableLoan(key_of(place()), "torn"), UnreadableLoan(Key(NS, "old-name"), "torn", place().ref)):

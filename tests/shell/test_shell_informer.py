@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -271,3 +272,46 @@ async def test_what_a_handler_did_not_take_is_told_again_by_the_next_list(ear: P
     server.forget()
     await heard.until(lambda: len(heard.told) == 2)
     assert sorted(heard.told) == [("DELETED", "b"), ("MODIFIED", "a")]
+
+
+async def test_who_asks_gets_a_list_that_is_no_older_and_what_a_dead_connection_kept_from_us(ear: Pair) -> None:
+    server, heard = ear
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.synced)
+    server.silent = True
+    server.put("late")
+    server.silent = False  # the watch that is open now was never told
+    asked = time.monotonic()
+    heard.informer.again(list_all=True)
+    heard.informer.again(list_all=True)
+    await heard.until(lambda: heard.informer.listed_at >= asked)
+    assert heard.told[-1] == ("ADDED", "late")
+    server.put("later")
+    await heard.until(lambda: heard.told[-1] == ("ADDED", "later"))
+    assert server.lists == 2
+
+
+async def test_a_watch_that_is_begun_anew_goes_on_where_it_left_off(ear: Pair) -> None:
+    server, heard = ear
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.synced and heard.informer._watching is not None)
+    await asyncio.sleep(0.01)
+    server.history.append((server.version + 1, "ADDED", item("late", server.version + 1)))  # and nobody is woken
+    await asyncio.sleep(0.02)
+    assert ("ADDED", "late") not in heard.told
+    heard.informer.again()
+    await heard.until(lambda: ("ADDED", "late") in heard.told)
+    assert server.lists == 1
+
+
+async def test_who_asks_need_not_wait_until_a_pause_after_failures_is_over(
+    ear: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 600.0)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 600.0)
+    server, heard = ear
+    server.fail_lists = [UnavailableError("503")]
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.trouble != "")
+    heard.informer.again(list_all=True)
+    await heard.until(lambda: heard.informer.synced)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +15,7 @@ from test_shell_store import CORE, NOW, scaling_policy
 
 from tidegate.planning.model import Key
 from tidegate.ports import NotFoundError, RefusedError, UnavailableError
+from tidegate.shell import kinds as module
 from tidegate.shell.kinds import FewKinds
 from tidegate.shell.store import GRACE, WatchedStore
 
@@ -53,7 +57,9 @@ class Stage:
     def __post_init__(self) -> None:
         self.store = WatchedStore(lambda: self.at)
         self.store.events_synced = self.store.stop_synced = True
-        self.few = FewKinds(self.server, self.store, Shown(), None)  # type: ignore[arg-type]
+        self.leads_since = -math.inf
+        few = FewKinds(self.server, self.store, Shown(), None, since=lambda: self.leads_since)  # type: ignore[arg-type]
+        self.few = few
 
 
 @pytest.mark.parametrize("plural", ["scalingpolicies", "overrides", "capacitypools"])
@@ -110,3 +116,40 @@ async def test_what_a_list_lacks_is_deleted_with_its_grace_valid_or_not() -> Non
     stage.at += GRACE
     stage.store.expire()
     assert stage.store.known("ScalingPolicy") == frozenset()
+
+
+@pytest.mark.parametrize("plural", ["scalingpolicies", "overrides", "capacitypools"])
+async def test_what_was_listed_before_we_led_is_listed_again_before_it_counts(
+    plural: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNHEARD", 0.005)
+    stage = Stage()
+    await stage.few.list_first()
+    assert stage.few.heard()
+    relisting = asyncio.create_task(stage.few.list_for_ever())
+    stage.server.objects["overrides"] = [override()]
+    stage.server.troubles[plural] = UnavailableError("503")
+    stage.leads_since = time.monotonic()
+    stage.few.hear()
+    await asyncio.sleep(0.05)
+    assert not stage.few.heard()  # the answer of two kinds is not that of the third
+    stage.server.troubles.clear()
+    async with asyncio.timeout(5):
+        while not stage.few.heard():  # noqa: ASYNC110  what is waited for is no event of ours
+            await asyncio.sleep(0.005)
+    assert len(stage.store.overrides()) == 1
+    relisting.cancel()
+
+
+async def test_an_answer_to_a_question_that_was_asked_before_we_led_does_not_count() -> None:
+    stage = Stage()
+
+    def lead() -> None:
+        stage.leads_since = time.monotonic()
+
+    stage.server.meanwhile = lead
+    await stage.few.list_again()
+    assert not stage.few.heard()
+    stage.server.meanwhile = lambda: None
+    await stage.few.list_again()
+    assert stage.few.heard()

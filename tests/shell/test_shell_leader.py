@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,6 +196,23 @@ async def test_a_server_that_answers_500_for_a_while_is_asked_on_with_a_new_clie
     await until(lambda: leader.trouble == "")
     await until(leader.may_write)
     assert stage.server.clients > 1
+
+
+async def test_who_could_not_write_for_a_while_leads_since_he_can_again_and_a_renewal_changes_nothing(
+    stage: Stage,
+) -> None:
+    leader = stage.stand()
+    assert leader.since() == math.inf
+    await until(leader.may_write)
+    first = leader.since()
+    await asyncio.sleep(QUICK.deadline)
+    assert (leader.may_write(), leader.since()) == (True, first)
+    stage.server.troubles = [UnavailableError("503")] * 1000
+    await until(lambda: not leader.may_write())
+    ended = time.monotonic()
+    stage.server.troubles = []
+    await until(leader.may_write)
+    assert leader.since() >= ended > first
 
 
 async def test_a_client_that_is_broken_is_replaced_at_once(stage: Stage) -> None:

@@ -182,8 +182,11 @@ class Loop:
             self.on_due()
 
     def acts(self) -> bool:
-        """Whether anything may be written: we lead, our loans are known, and no durable stop stands."""
-        return self.leadership.may_write() and self.ledger.loaded and not self.store.stopped()
+        """Whether anything may be written: we lead, what on-call said was heard since then, our loans are known, and no
+        durable stop stands.
+        """
+        leads = self.leadership.may_write() and self.store.heard()
+        return leads and self.ledger.loaded and not self.store.stopped()
 
     def _may_load(self) -> bool:
         return self.writer.idle and self.store.synced and not self.store.stopped()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -72,7 +73,14 @@ class Informer:
         self._failures = 0
         self._missed = False
         """A handler failed: what it did not take is told again by a list."""
+        self._asked = False
+        """Somebody asked for a new list."""
+        self._woken = asyncio.Event()
+        self._watching: asyncio.Timeout | None = None
+        """By which a watch is ended before its time."""
         self._task: asyncio.Task[None] | None = None
+        self.listed_at = -math.inf
+        """When the last complete list was asked for, by the monotonic clock."""
         self.synced = False
         """A list has been complete."""
         self.lists = 0
@@ -96,6 +104,15 @@ class Informer:
             with suppress(asyncio.CancelledError):
                 await task
 
+    def again(self, *, list_all: bool = False) -> None:
+        """Begin the watch anew at once, where it left off: a connection that died in silence is noticed after minutes
+        only. With ``list_all`` list first: what is told then is no older than this call.
+        """
+        self._asked = self._asked or list_all
+        self._woken.set()
+        if self._watching is not None and not self._watching.expired():
+            self._watching.reschedule(asyncio.get_running_loop().time())
+
     def age_seconds(self) -> float:
         """Seconds since the server last gave a sign of life: an answer, an event or a bookmark."""
         return time.monotonic() - self._life
@@ -107,11 +124,12 @@ class Informer:
         """List and watch until cancelled."""
         while True:
             try:
-                if self._version is None or self._missed:
-                    self._missed = False
+                if self._version is None or self._missed or self._asked:
+                    self._missed = self._asked = False
                     await self._list()
                 begun = time.monotonic()
-                await self._watch(self._version or "")
+                if await self._watch_until_asked():
+                    continue
                 if time.monotonic() - begun < SHORTEST_WATCH:
                     await asyncio.sleep(SHORTEST_WATCH)  # a server that ends watches at once is not asked at once
             except ExpiredError as error:
@@ -131,7 +149,9 @@ class Informer:
         level = logging.ERROR if isinstance(error, RefusedError) else logging.INFO
         log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
-        await asyncio.sleep(random.uniform(longest / 2, longest))
+        self._woken.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), random.uniform(longest / 2, longest))
 
     def _alive(self) -> None:
         self._life = time.monotonic()
@@ -145,7 +165,7 @@ class Informer:
 
     async def _list(self) -> None:
         seen: set[str] = set()
-        version = ""
+        version, asked = "", time.monotonic()
         async with aclosing(self._client.pages(self._path, size=self._page, params=self._selectors)) as pages:
             async for page in pages:
                 self._alive()
@@ -158,6 +178,7 @@ class Informer:
             await self._breathe()
         self._version = version
         self.synced = True
+        self.listed_at = asked
         self.lists += 1
         self._on_sync()
 
@@ -182,6 +203,21 @@ class Informer:
         self._tell("DELETED", {"metadata": {field: value for field, value in metadata.items() if value}})
 
     # ---- the watch
+
+    async def _watch_until_asked(self) -> bool:
+        """Watch; True when it was ended by ``again``."""
+        if self._asked:
+            return True
+        try:
+            async with asyncio.timeout(None) as self._watching:
+                await self._watch(self._version or "")
+        except TimeoutError:
+            if self._watching is None or not self._watching.expired():
+                raise
+            return True
+        finally:
+            self._watching = None
+        return False
 
     async def _watch(self, version: str) -> None:
         events = self._client.watch(

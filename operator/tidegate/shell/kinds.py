@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +33,10 @@ POOLS = Resource(API_VERSION, "CapacityPool", "capacitypools", namespaced=False,
 
 RELIST = 300.0
 """Seconds after which they are listed again."""
+RELIST_SOON = 15.0
+"""The same for as long after we began to lead: a watch whose connection died in silence is not noticed earlier."""
+UNHEARD = 2.0
+"""Seconds between two tries to list what must be listed before anything may be written."""
 
 EXPIRY = 1.0
 """Seconds between two looks for deleted objects whose grace has ended."""
@@ -46,6 +53,8 @@ class FewKind:
     synced: Callable[[], None]
     """Is told when the first list is complete."""
     listed: bool = False
+    listed_at: float = -math.inf
+    """When the last complete list was asked for, by the monotonic clock."""
     newer: set[Key] = field(default_factory=set)
     """What the watch told while a list was under way: it is newer than the list."""
 
@@ -54,11 +63,20 @@ class FewKinds:
     """All of them, for one store."""
 
     def __init__(
-        self, client: KubeClient, store: WatchedStore, publisher: StatusPublisher, namespaces: tuple[str, ...] | None
+        self,
+        client: KubeClient,
+        store: WatchedStore,
+        publisher: StatusPublisher,
+        namespaces: tuple[str, ...] | None,
+        *,
+        since: Callable[[], float] = lambda: -math.inf,
     ) -> None:
         """``namespaces`` None: the whole cluster, and with it pools. The store is not synced before each kind was
-        listed once.
+        listed once. ``since`` tells when we began to lead, by the monotonic clock: whatever was listed before that is
+        listed again.
         """
+        self._since = since
+        self._hear = asyncio.Event()
         self._client, self._store, self._publisher = client, store, publisher
         scopes = namespaces or ("",)
         store.overrides_synced, store.pools_synced = False, namespaces is not None
@@ -103,11 +121,31 @@ class FewKinds:
         if failed:
             raise failed[0]
 
+    def heard(self) -> bool:
+        """Whether each kind was listed since we began to lead."""
+        return all(one.listed_at >= self._since() for one in self._kinds.values())
+
+    def hear(self) -> None:
+        """We lead: list at once."""
+        self._hear.set()
+
     async def list_for_ever(self) -> None:
-        """Again now and then, each kind for itself."""
+        """Again now and then, each kind for itself; at once what was not listed since we began to lead."""
         while True:
-            await asyncio.sleep(RELIST)
-            await self.list_again()  # what failed is tried again by the next round; the watch goes on meanwhile
+            await self._rest()
+            since = self._since()
+            unheard = [one for one in self._kinds.values() if one.listed_at < since < math.inf]
+            await self._list_each(unheard or self._kinds.values())
+            if unheard:
+                self._store.on_change()
+
+    async def _rest(self) -> None:
+        """Until it is time to list again: what failed is tried again by the next round."""
+        led_for = time.monotonic() - self._since()
+        pause = UNHEARD if not self.heard() else RELIST_SOON if 0.0 <= led_for < RELIST else RELIST
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hear.wait(), pause)
+        self._hear.clear()
 
     async def list_again(self) -> list[Exception]:
         """List every kind once more; what failed was logged."""
@@ -133,7 +171,7 @@ class FewKinds:
         return failed
 
     async def _list(self, one: FewKind) -> None:
-        one.newer = set()
+        one.newer, asked = set(), time.monotonic()
         listed: dict[Key, Mapping[str, Any]] = {}
         for scope in one.scopes:
             try:
@@ -150,6 +188,7 @@ class FewKinds:
                 self._publisher.seen(one.resource.kind, key, obj.get("status"))
         for key in self._store.known(one.resource.kind) - listed.keys() - newer:
             one.delete(key)
+        one.listed_at = asked
         if not one.listed:
             one.listed = True
             one.synced()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import threading
 import time
@@ -82,6 +83,7 @@ class LeaseLeader:
         self._on_change = on_change
         self._times = times
         self._renewed: float | None = None
+        self._since = math.inf
         self._epoch = 0
         self._recorded = False
         """The epochs on record elsewhere are known."""
@@ -107,6 +109,12 @@ class LeaseLeader:
     def epoch(self) -> int:
         """See ``ports.Leadership``; 0 before we ever led."""
         return self._epoch
+
+    def since(self) -> float:
+        """When we began to lead, or led again after we might not write for a while, by the monotonic clock; infinite
+        before we ever led.
+        """
+        return self._since
 
     def age_seconds(self) -> float:
         """Seconds since the thread last came round."""
@@ -264,6 +272,8 @@ class LeaseLeader:
         if self._stopping.is_set():
             return
         self._epoch = self._highest = epoch
+        if not self.may_write():
+            self._since = time.monotonic()  # before the next line: who may write knows since when
         self._renewed = sent
 
     async def _release(self, client: KubeClient) -> None:

@@ -23,6 +23,7 @@ from tidegate.shell.clock import RealClock, ScheduledClock
 from tidegate.shell.driver import Driver
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.gates import Gate
+from tidegate.shell.informer import Informer
 from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, FewKinds
 from tidegate.shell.leader import LeaseLeader
 from tidegate.shell.lifecycle import Opened, persistently
@@ -77,6 +78,7 @@ class Runtime:
         self.probes: Probes | None = None
         self.few: FewKinds | None = None
         self.workloads: WorkloadWatch | None = None
+        self._informers: Mapping[str, Informer] = {}
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
         self._waits_for = "the start"
@@ -129,7 +131,7 @@ class Runtime:
             may_write=leader.may_write,
             per_second=settings.status_writes_per_second,
         )
-        few = FewKinds(clients.watches, self.store, publisher, settings.namespaces)
+        few = FewKinds(clients.watches, self.store, publisher, settings.namespaces, since=leader.since)
         await self._retry(few.list_first)
         self.few = few
         sink = KubeEventSink(clients.status, clients.status_discovery, instance=settings.identity, now=self.clock.now)
@@ -139,7 +141,7 @@ class Runtime:
         reporter = Reporter(self.store, publisher, sink, self.clock, cell=settings.plan.cell)
         self._lead(leader)
         self._show(works, clients, reporter, publisher, sink)
-        self._watch(works, clients, reporter, publisher)
+        self._watch(works, clients, reporter, publisher, few, leader)
         self._keep_time(few, reporter)
         self._work(works)
         self._tell_of(works, leader, publisher, clients)
@@ -222,7 +224,15 @@ class Runtime:
         self.group.keep("events", sink.run)
         self.group.keep("showing", self.showing.run)
 
-    def _watch(self, works: Works, clients: Clients, reporter: Reporter, publisher: StatusPublisher) -> None:
+    def _watch(
+        self,
+        works: Works,
+        clients: Clients,
+        reporter: Reporter,
+        publisher: StatusPublisher,
+        few: FewKinds,
+        leader: LeaseLeader,
+    ) -> None:
         def synced() -> None:
             self.heart.beat()
             works.wake()
@@ -231,7 +241,10 @@ class Runtime:
         informers = event_watches(
             clients.watches, self.settings.namespaces, self.store, reporter, publisher, on_sync=synced
         )
-        informers["stop"] = stop_watch(clients.watches, self.settings.operator_namespace, self.store, on_sync=synced)
+        stop = stop_watch(clients.watches, self.settings.operator_namespace, self.store, on_sync=synced)
+        informers["stop"] = stop
+        self._informers = informers
+        self.store.on_call_heard = lambda: stop.listed_at >= leader.since() and few.heard()
         for name, informer in informers.items():
             self._alive[name] = age_check(informer.age_seconds, limit=SILENT)
             self.metrics.watch_age(name, informer.age_seconds)
@@ -275,6 +288,11 @@ class Runtime:
         self._alive["lease"] = age_check(leader.age_seconds, limit=STUCK)
         self._alive["status"] = age_check(publisher.age_seconds, limit=STUCK)
         self._ready["synced"] = lambda: None if self.store.synced else "the first lists are not complete"
+        self._ready["on-call"] = lambda: (
+            "policies, overrides, pools or the durable stop were not listed since this process leads"
+            if leader.may_write() and not self.store.heard()
+            else None
+        )
         self._ready["knowledge"] = knowledge_check(works.ages, limits=OLD)
         self.metrics.oldest_knowledge(works.ages)
         self.metrics.leader(leader.may_write)
@@ -289,6 +307,11 @@ class Runtime:
 
     def _led(self, leading: bool) -> None:
         log.info("leading" if leading else "not leading")
+        if leading:  # nothing is written before these are heard; events come after what was missed
+            for name, informer in self._informers.items():
+                informer.again(list_all=name == "stop")
+            if self.few is not None:
+                self.few.hear()
         self.store.on_change()
 
     def _beaten(self, beat: Beat) -> None:

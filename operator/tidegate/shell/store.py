@@ -53,6 +53,8 @@ class WatchedStore:
 
     now: Callable[[], float]
     on_change: Callable[[], None] = lambda: None
+    on_call_heard: Callable[[], bool] = lambda: True
+    """Whether the durable stop, policies, overrides and pools were listed since we began to lead."""
     events: dict[Key, ParsedEvent] = field(default_factory=dict)
     invalid: dict[tuple[str, Key], Invalid] = field(default_factory=dict)
     policies_synced: bool = False
@@ -112,6 +114,10 @@ class WatchedStore:
     def stopped(self) -> bool:
         """The durable stop is set."""
         return self._stopped
+
+    def heard(self) -> bool:
+        """What on-call said was listed since we began to lead: nothing is written by what was true before an outage."""
+        return self.on_call_heard()
 
     def unusable(self) -> frozenset[Key]:
         """Invalid policies without a valid version that this process has seen: after a restart, say."""
