@@ -14,7 +14,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.control.loop import Beat, Loop, LoopSettings
@@ -37,7 +37,7 @@ from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Lane, Pool
-from tidegate.ports import Held, Loan, Manager, Place, PoolSight, Sight, UnavailableError
+from tidegate.ports import Held, LastValid, Loan, Manager, Place, PoolSight, Sight, UnavailableError
 from tidegate.shell.clock import RealClock
 from tidegate.shell.driver import Driver
 from tidegate.shell.gates import Gate
@@ -156,6 +156,12 @@ class Store:
 
     def stopped(self) -> bool:
         return False
+
+    def last_valid(self) -> Mapping[Key, tuple[LastValid, ...]]:
+        return {}
+
+    def recall(self, versions: Iterable[LastValid]) -> None:
+        return
 
     def heard(self) -> bool:
         return True

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from tidegate.planning.model import Announcement, Identity, Key, Observed, Policy, Reading, Ref
+from tidegate.planning.model import Announcement, Identity, Key, Measured, Observed, Policy, Reading, Ref
 from tidegate.planning.override import Override
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
@@ -263,6 +263,66 @@ class LoanBook(Protocol):
         """
 
 
+# ---- what was learned
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A loan that ended lately."""
+
+    field: FieldId
+    at: float
+    levels: tuple[int, ...]
+    """Levels that we wrote under it: one that comes back is nobody's new intent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastValid:
+    """An object as it was before it was edited into something invalid."""
+
+    kind: str
+    key: Key
+    uid: str
+    document: str
+    """JSON: the object's metadata that is planned with, and its spec. Bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was found out about one policy or pool. Its loss costs precision, never a floor."""
+
+    of: Key
+    """The policy; a pool has no namespace."""
+    epoch: int = 0
+    """Leader epoch that wrote it last."""
+    starts: Mapping[str, tuple[Measured, ...]] = field(default_factory=dict)
+    """Start times by target, oldest first."""
+    drains: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Seconds from a stop to machines seen free by lane, oldest first."""
+    ended: tuple[Ended, ...] = ()
+    last_valid: tuple[LastValid, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing in it."""
+        return not (self.starts or self.drains or self.ended or self.last_valid)
+
+
+class LearnedBook(Protocol):
+    """What was learned, as objects of the cluster."""
+
+    async def list(self) -> Sequence[Learned]:
+        """All in our scope; one that cannot be understood is left out. NotFoundError: the cluster serves none."""
+
+    async def save(self, one: Learned) -> None:
+        """Create or replace. ConflictError when somebody wrote it since; what stands there is known then, and the next
+        try replaces it.
+        """
+
+    async def remove(self, of: Key) -> None:
+        """Delete what was learned of a policy or pool that is gone. One that is gone is well gone."""
+
+
 # ---- the rest of the world
 
 
@@ -330,6 +390,14 @@ class Store(Protocol):
 
     def stopped(self) -> bool:
         """The durable stop is set."""
+
+    def last_valid(self) -> Mapping[Key, tuple[LastValid, ...]]:
+        """Of what is invalid now and counts as it last was, that version, by policy. The same object while nothing
+        changed.
+        """
+
+    def recall(self, versions: Iterable[LastValid]) -> None:
+        """What a former life knew: it counts for objects that are invalid and of which we know no valid version."""
 
     def heard(self) -> bool:
         """What on-call said (stop, policies, overrides, pools) was listed since we began to lead. Until then nothing is

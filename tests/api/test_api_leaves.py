@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tidegate.api.crd import all_crds
+from tidegate.api.learned import learned_from_object
 from tidegate.api.loan import loan_from_object
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.problems import InvalidObject
@@ -145,11 +146,36 @@ LENT: Object = {
     },
 }
 
+LEARNED: Object = {
+    "format": 1,
+    "of": {"kind": "CapacityPool", "name": "hangzhou"},
+    "epoch": 3,
+    "starts": [{"target": "api", "units": [4], "milliseconds": [31_500]}],
+    "drains": [{"lane": "data", "milliseconds": [12_000]}],
+    "ended": [
+        {
+            "group": "apps",
+            "kind": "Deployment",
+            "namespace": "shop",
+            "name": "api",
+            "uid": "u",
+            "field": "/spec/replicas",
+            "subresource": "scale",
+            "time": "2026-11-10T11:00:00.000Z",
+            "levels": [20],
+        }
+    ],
+    "lastValid": [{"kind": "Override", "name": "hold", "uid": "u", "document": "{}"}],
+}
+
+NOTHING_ENDED = {**LEARNED, "ended": []}
+
 PARSERS: dict[str, Callable[[Object], Any]] = {
     "LiveEvent": parse_live_event,
     "ScalingPolicy": parse_policy,
     "CapacityPool": lambda obj: parse_pool(obj, now=NOW),
     "Override": parse_override,
+    "Learned": learned_from_object,
     "Loan": loan_from_object,
 }
 
@@ -277,6 +303,28 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Loan", LENT, "handOver.promises[0].time", "2026-11-10T15:00:01Z"),
     ("Loan", LENT, "handOver.promises[0].units", 4),
     ("Loan", LOAN, "for[0]", "LiveEvent/other"),
+    ("Learned", LEARNED, "format", 2),
+    ("Learned", NOTHING_ENDED, "of.kind", "ScalingPolicy"),
+    ("Learned", LEARNED, "of.name", "other"),
+    ("Learned", LEARNED, "epoch", 4),
+    ("Learned", LEARNED, "starts[0].target", "web"),
+    ("Learned", LEARNED, "starts[0].units[0]", 5),
+    ("Learned", LEARNED, "starts[0].milliseconds[0]", 31_501),
+    ("Learned", LEARNED, "drains[0].lane", "trading"),
+    ("Learned", LEARNED, "drains[0].milliseconds[0]", 12_001),
+    ("Learned", LEARNED, "ended[0].group", "other"),
+    ("Learned", LEARNED, "ended[0].kind", "StatefulSet"),
+    ("Learned", LEARNED, "ended[0].namespace", "other"),
+    ("Learned", LEARNED, "ended[0].name", "web"),
+    ("Learned", LEARNED, "ended[0].uid", "v"),
+    ("Learned", LEARNED, "ended[0].field", "/spec/minReplicas"),
+    ("Learned", LEARNED, "ended[0].subresource", ""),
+    ("Learned", LEARNED, "ended[0].time", "2026-11-10T11:00:01.000Z"),
+    ("Learned", LEARNED, "ended[0].levels[0]", 21),
+    ("Learned", LEARNED, "lastValid[0].kind", "LiveEvent"),
+    ("Learned", LEARNED, "lastValid[0].name", "other"),
+    ("Learned", LEARNED, "lastValid[0].uid", "v"),
+    ("Learned", LEARNED, "lastValid[0].document", "[]"),
 ]
 """(kind, spec, field, another value for it)."""
 
@@ -336,7 +384,10 @@ def test_a_field_that_is_changed_changes_what_is_understood(kind: str, spec: Obj
     assert parsed(kind, copy.deepcopy(spec)) == before, "the same says the same"
     after, refused = understood(kind, changed(spec, field, value))
     assert after != before
-    if kind != "Loan":  # of a Loan some fields follow from others: another value is noticed, and refused there
+    if kind not in (
+        "Loan",
+        "Learned",
+    ):  # of these some fields follow from others: another value is noticed, and refused there
         assert refused == []
     assert refused in ([], [f"spec.{field}"], ["spec.field"])
 

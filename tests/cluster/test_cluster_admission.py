@@ -246,6 +246,15 @@ def _create(shop: Shop, name: str, **spec: Any) -> subprocess.CompletedProcess[s
     return shop.kubectl(shop.operator, "create", "-f", "-", given=shop.loan(name, **spec))
 
 
+def test_what_was_learned_is_written_by_the_operator_alone(shop: Shop) -> None:
+    spec = {"of": {"kind": "ScalingPolicy", "name": "shop"}, "epoch": 1}
+    one = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "Learned", "metadata": {"name": "mine"}, "spec": spec}
+    refused(shop.kubectl("admin", *_DRY, given=one), "Learned is written by the operator alone")
+    taken(shop.kubectl(shop.operator, "create", "-f", "-", given=one))
+    refused(shop.kubectl("admin", "patch", "learned/mine", "--type=merge", "-p", '{"spec": {"epoch": 9}}'), "alone")
+    taken(shop.kubectl("admin", "delete", "learned/mine"))
+
+
 def test_a_loan_is_neither_changed_nor_deleted_by_who_merely_may_write_it(shop: Shop) -> None:
     taken(_create(shop, "kept"))
     refused(shop.patch(WRITER, "loan/kept", {"spec": {"original": 1000}}), "Loans are written by the operator alone")

@@ -33,7 +33,7 @@ TABLE = runpy.run_path(str(ROOT / "tests/api/bad_inputs.py"))
 CASES = TABLE["cases"]()
 FILES = sorted([*(ROOT / "examples").glob("*.yaml"), *(ROOT / "policies/scaling").glob("*.yaml")])
 
-KINDS = ("capacitypools", "liveevents", "loans", "overrides", "scalingpolicies")
+KINDS = ("capacitypools", "learned", "liveevents", "loans", "overrides", "scalingpolicies")
 
 pytestmark = [
     pytest.mark.cluster,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from worlds import NS
@@ -25,7 +25,18 @@ from tidegate.planning.model import (
 )
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
-from tidegate.ports import ConflictError, Held, Loan, Manager, NotFoundError, Place, Pools, Sight, UnavailableError
+from tidegate.ports import (
+    ConflictError,
+    Held,
+    LastValid,
+    Loan,
+    Manager,
+    NotFoundError,
+    Place,
+    Pools,
+    Sight,
+    UnavailableError,
+)
 
 
 class Killed(BaseException):
@@ -197,6 +208,8 @@ class FakeStore:
     override_list: list[Override] = field(default_factory=list)
     unread_map: dict[Key, str] = field(default_factory=dict)
     on_call_heard: bool = True
+    last_valid_map: dict[Key, tuple[LastValid, ...]] = field(default_factory=dict)
+    recalled: list[LastValid] = field(default_factory=list)
 
     def policies(self) -> dict[Key, Policy]:
         return self.policy_map
@@ -223,6 +236,12 @@ class FakeStore:
 
     def unread(self) -> dict[Key, str]:
         return self.unread_map
+
+    def last_valid(self) -> dict[Key, tuple[LastValid, ...]]:
+        return self.last_valid_map
+
+    def recall(self, versions: Iterable[LastValid]) -> None:
+        self.recalled.extend(versions)
 
     def heard(self) -> bool:
         return self.on_call_heard

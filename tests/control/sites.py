@@ -75,7 +75,7 @@ class Site:
         await self.looker.do(Job("p", "p", self.clock.at))
 
     def seen(self) -> PoolSeen:
-        world = self.work.worlds({"p": POOL}, {}, {}, None, self.clock.at)["p"]
+        world = self.work.worlds({"p": POOL}, {}, {}, None, self.clock.at, measured={})["p"]
         assert world.seen is not None
         return world.seen
 

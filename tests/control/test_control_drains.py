@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.control.drains import Drains
+from tidegate.control.drains import Drains, drained
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.shift.model import Drain, Lane, Notice, Pool
 from tidegate.ports import HandOverNote, Loan, Place
@@ -39,7 +39,7 @@ def measured(*seconds: float) -> Drains:
     ],
 )
 def test_a_lanes_drain_is(seconds: tuple[float, ...], want: float) -> None:
-    lane = measured(*seconds).applied(POOL).lane("data")
+    lane = drained(POOL, measured(*seconds).samples()).lane("data")
     assert lane is not None
     assert lane.drain.seconds == want
 
@@ -48,10 +48,10 @@ def test_one_stop_is_measured_once() -> None:
     drains = Drains()
     for now in (112.0, 400.0):
         drains.free(loan(0, 100.0), now=now)
-    lane = drains.applied(POOL).lane("data")
+    lane = drained(POOL, drains.samples()).lane("data")
     assert lane is not None
     assert lane.drain.seconds == 60.0
 
 
 def test_the_other_lane_keeps_its_own() -> None:
-    assert measured(12.0, 12.0, 12.0).applied(POOL).lane("trading") == POOL.lane("trading")
+    assert drained(POOL, measured(12.0, 12.0, 12.0).samples()).lane("trading") == POOL.lane("trading")

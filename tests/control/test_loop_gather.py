@@ -111,8 +111,8 @@ async def test_a_lead_time_is_measured_from_the_write_to_the_last_ready_unit() -
 
 def test_a_further_step_up_starts_the_measurement_anew() -> None:
     watch = Stopwatch()
-    watch.written(KEY, level=10, ready=2, now=0.0)
-    watch.written(KEY, level=20, ready=6, now=10.0)
+    watch.written(KEY, level=10, there=2, now=0.0)
+    watch.written(KEY, level=20, there=6, now=10.0)
     assert watch.seen(KEY, ready=12, now=15.0) is None
     assert watch.seen(KEY, ready=20, now=40.0) == Measured(14, 30.0)
     assert watch.seen(KEY, ready=20, now=50.0) is None
@@ -120,15 +120,15 @@ def test_a_further_step_up_starts_the_measurement_anew() -> None:
 
 def test_a_step_down_ends_it_unmeasured() -> None:
     watch = Stopwatch()
-    watch.written(KEY, level=10, ready=2, now=0.0)
-    watch.written(KEY, level=5, ready=6, now=10.0)
+    watch.written(KEY, level=10, there=2, now=0.0)
+    watch.written(KEY, level=5, there=6, now=10.0)
     assert watch.seen(KEY, ready=6, now=11.0) is None
     assert watch.samples() == {}
 
 
 def test_what_is_gone_is_forgotten() -> None:
     watch = Stopwatch()
-    watch.written(KEY, level=10, ready=2, now=0.0)
+    watch.written(KEY, level=10, there=2, now=0.0)
     watch.seen(KEY, ready=10, now=1.0)
     watch.forget(set())
     assert watch.samples() == {}

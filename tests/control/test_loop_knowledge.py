@@ -38,7 +38,9 @@ async def test_the_loop_reads_no_loans_while_a_write_of_its_own_is_under_way_or_
     assert loop.loader.due(T0) == []
     loop.writer._busy.clear()
     store.is_stopped = True
-    assert loop.loader.due(T0) == []
+    assert [job.key for job in loop.loader.due(T0)] == ["watch"]  # looked at, and not taken
+    await run_once(loop.loader, T0)
+    assert not loop.ledger.loaded
 
 
 async def test_nothing_is_written_before_what_on_call_said_was_heard() -> None:

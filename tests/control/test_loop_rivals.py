@@ -12,7 +12,7 @@ from worlds import CORE, T0
 
 from tidegate.control.conflicts import ASSERTIONS
 from tidegate.control.drift import Drift, drift, learned
-from tidegate.control.ledger import FORMER_SECONDS
+from tidegate.control.former import FORMER_SECONDS
 from tidegate.control.rounds import run_once
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Held, Loan, Manager, Place
@@ -50,7 +50,9 @@ async def test_a_late_copy_of_a_level_of_the_loan_before_is_no_new_intent_either
     await site.ledger.load()
     first = await site.ledger.move(place(), held=Held(2, Manager("helm", "Apply")), level=10, terms=terms())
     await site.ledger.give_back(first)
-    cluster.clock.at += pause
+    for _ in range(10):
+        cluster.clock.at += pause / 10
+        site.ledger.former.by_borrower()  # as each look at what was learned does
     second = await site.ledger.move(place(), held=Held(2, Manager("helm", "Apply")), level=6, terms=terms())
     assert second.original == 2
     cluster.things["order"].write(10, "argocd", cluster.clock.now())

@@ -180,6 +180,6 @@ def test_a_small_spread_of_a_level_stays_small() -> None:
 def test_a_stopwatch_ends_with_the_loan() -> None:
     """Two of twenty never came; half a day later the owner's own 25 say nothing about that start."""
     watch = Stopwatch()
-    watch.written(KEY, level=20, ready=2, now=T0)
+    watch.written(KEY, level=20, there=2, now=T0)
     watch.ended(KEY)
     assert watch.seen(KEY, ready=25, now=T0 + 43_000.0) is None

@@ -38,7 +38,7 @@ HOME = "tidegate"
 START_AGAIN = 5.0
 """Seconds after which kopf tries a start-up handler again (``backoff`` in ``shell.app``)."""
 
-JOBS = ("loans ", "looks ", "signals ", "pools ", "timetables ", "writes ", "status ")
+JOBS = ("loans ", "memory ", "looks ", "signals ", "pools ", "timetables ", "writes ", "status ")
 SHORT_LIVED = ("Task-", "epochs on record", "watch ", *JOBS)
 """Beginnings of names of tasks that may end by themselves, jobs of the gates among them; every other task lives until
 the stop. What its group would start anew has died all the same.

@@ -138,7 +138,7 @@ async def test_a_process_leads_beats_and_gives_all_up_when_it_stops(stage: Stage
     runtime = Runtime(stage.settings)
     await runtime.start()
     await until(lambda: runtime.store.synced and (stage.holder() or "").startswith("me"))
-    await until(lambda: runtime.showing._reporter.last is not None)
+    await until(lambda: runtime.showing._reporter.last is not None and runtime.store.heard())
     assert (await stage.ask("/healthz"))[0] == 200
     assert (await stage.ask("/readyz"))[0] == 200
     code, text = await stage.ask("/metrics")

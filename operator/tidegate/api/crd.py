@@ -14,12 +14,13 @@ import yaml
 
 from tidegate.api.base import GROUP, VERSION
 from tidegate.api.capacitypool import CapacityPool
+from tidegate.api.learned import Learned
 from tidegate.api.liveevent import LiveEvent
 from tidegate.api.loan import Loan
 from tidegate.api.override import Override
 from tidegate.api.scalingpolicy import ScalingPolicy
 
-KINDS: tuple[Any, ...] = (CapacityPool, LiveEvent, Loan, Override, ScalingPolicy)
+KINDS: tuple[Any, ...] = (CapacityPool, Learned, LiveEvent, Loan, Override, ScalingPolicy)
 CATEGORY = "tidegate"
 
 _DROPPED = {"title", "$defs", "examples", "propertyNames"}

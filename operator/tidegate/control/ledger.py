@@ -31,6 +31,7 @@ from tidegate.control.drift import (
     on_terms,
     other_than_us,
 )
+from tidegate.control.former import Former
 from tidegate.planning.model import Key
 from tidegate.ports import (
     Clock,
@@ -48,10 +49,6 @@ from tidegate.ports import (
     UnavailableError,
     UnreadableLoan,
 )
-
-FORMER_SECONDS = 900.0
-"""For so long the levels of a Loan that has ended are no new intent under the next one. Judgment: as old as a copy is
-that a tool still applies."""
 
 
 class NotLeadingError(UnavailableError):
@@ -98,10 +95,12 @@ class Ledger:
     _unknown_since: dict[FieldId, int] = field(default_factory=dict)
     """Fields of which nothing tells that was asked before: their last write got no answer, or others may have written
     since it did. By when that was found."""
-    _former: dict[FieldId, tuple[float, tuple[int, ...]]] = field(default_factory=dict)
-    """When a field's last loan ended, and the levels that we wrote under it; only those that this process ended."""
+    former: Former = field(init=False)
     _order: int = 0
     _loaded_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.former = Former(self.clock)
 
     # ---- order of knowledge
 
@@ -165,12 +164,17 @@ class Ledger:
                 loans[loan.place.id] = _joined(loans[loan.place.id], loan)
             else:
                 loans[loan.place.id] = loan
+        self.former.read_anew(before=self.loans.values(), there=loans.values())
         # Others may have written while we did not hold them: what was read back or seen before tells nothing any more.
         ours = (self.loans.keys() | self._known.keys() | self._unknown_since.keys()) - loans.keys()
         self._known.clear()
         self._unknown_since = dict.fromkeys(ours, asked)
         self.loans, self._stored = loans, dict(loans)
         self._loaded_at, self.epoch = asked, epoch
+
+    async def watch(self) -> None:
+        """See which loans there are while others may be ending them: a level that one of them lent may come back."""
+        self.former.watch(one for one in await self.book.list() if isinstance(one, Loan))
 
     async def miss(self) -> Sequence[Loan]:
         """The loans in use whose objects are gone: each is to be written anew, or nothing would say what is owed.
@@ -312,19 +316,8 @@ class Ledger:
             stepped_at=now,
             until=terms.until,
             epoch=self.leadership.epoch,
-            levels=self._levels_before(place, held.value),
+            levels=self.former.levels(place, held.value),
         )
-
-    def _levels_before(self, place: Place, original: int) -> tuple[int, ...]:
-        """The levels of the field's former loan, which a late copy may still bring back."""
-        ended, levels = self._former.get(place.id, (-math.inf, ()))
-        return tuple(one for one in levels if one != original) if self.clock.now() - ended <= FORMER_SECONDS else ()
-
-    def _ended(self, loan: Loan) -> None:
-        now = self.clock.now()
-        self._former = {one: what for one, what in self._former.items() if now - what[0] <= FORMER_SECONDS}
-        if loan.verified is not None:
-            self._former[loan.place.id] = now, tuple(one for one in loan.levels if one != loan.original)
 
     async def _swap(self, place: Place, *, believed: int, wanted: int) -> None:
         self._demand_leadership()
@@ -386,7 +379,7 @@ class Ledger:
         except ConflictError:
             self.unload()
             raise
-        self._ended(loan)
+        self.former.ended(loan)
         if self.epoch == epoch:
             self.loans.pop(loan.place.id, None)
             self._stored.pop(loan.place.id, None)

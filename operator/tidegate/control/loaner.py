@@ -31,12 +31,15 @@ class LoanLoader:
     leadership: Leadership
     may_load: Callable[[], bool]
     """Whether loans may be read: no write is under way, and no durable stop stands."""
+    may_watch: Callable[[], bool] = lambda: False
+    """Whether a durable stop stands, so that others may be returning what was lent."""
     on_news: Callable[[], None] = lambda: None
     speed: float = 1.0
     """See ``loop.LoopSettings``."""
     trouble: str = ""
     """Why the last try failed; empty when it did not."""
     _checked_at: float = -math.inf
+    _watched_at: float = -math.inf
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, longest=5.0))
 
     @property
@@ -50,18 +53,20 @@ class LoanLoader:
             return []
         if self.ledger.loaded:
             return [Job("check", "check", now)]
-        return [Job("loans", "loans", now)] if self.may_load() else []
+        if self.may_load():
+            return [Job("loans", "loans", now)]
+        return [Job("watch", "watch", now)] if self._watch_at(now) <= now else []
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
-        at = self._due_at(now)
-        return at if now < at < math.inf else None
+        ahead = [at for at in (self._due_at(now), self._watch_at(now)) if now < at < math.inf]
+        return min(ahead, default=None)
 
     async def do(self, job: Job) -> None:
         """Read all loans, or see whether they are there."""
         self._backoff.failed(job.key, self.clock.now())
         try:
-            await (self._check() if job.key == "check" else self._load())
+            await {"check": self._check, "watch": self._watch}.get(str(job.key), self._load)()
         except TidegateError as error:
             self.trouble = str(error)
             log.warning("loans could not be read: %s", error)
@@ -86,6 +91,17 @@ class LoanLoader:
         for one in self.ledger.unreadable.values():
             log.error("Loan %s cannot be understood and is left as it is: %s", one.key, one.note)
         self.on_news()
+
+    def _watch_at(self, now: float) -> float:
+        """While others may return what was lent it is looked which loans there are."""
+        if not self.may_watch():
+            return math.inf
+        watched_at = self._watched_at = min(self._watched_at, now)
+        return max(watched_at + CHECKED_EVERY * self.speed, self._backoff.until("watch", now))
+
+    async def _watch(self) -> None:
+        self._watched_at = self.clock.now()
+        await self.ledger.watch()
 
     async def _check(self) -> None:
         self._checked_at = self.clock.now()

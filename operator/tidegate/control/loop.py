@@ -10,11 +10,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from tidegate.control import attention
 from tidegate.control.conflicts import Conflicts
+from tidegate.control.drains import Drains
 from tidegate.control.inline import InlineSolver
 from tidegate.control.ledger import Ledger
 from tidegate.control.loaner import LoanLoader
 from tidegate.control.looker import Look, Looker
+from tidegate.control.memory import Memory
 from tidegate.control.poollooker import PoolLooker
 from tidegate.control.poolwork import PoolWork, work_signals
 from tidegate.control.reader import Reader, SignalKey
@@ -44,6 +47,7 @@ from tidegate.ports import (
     EventSink,
     FieldId,
     Leadership,
+    LearnedBook,
     Loan,
     LoanBook,
     MetricsSource,
@@ -110,6 +114,8 @@ class Loop:
     """The name of a new loan of a field."""
     leadership: Leadership
     events: EventSink
+    learned: LearnedBook | None = None
+    """None: what was learned dies with the process."""
     pools: Pools | None = None
     """None: nobody looks at pools (an operator of some namespaces only)."""
     solver: Solver = field(default_factory=InlineSolver)
@@ -130,6 +136,7 @@ class Loop:
     looker: Looker = field(init=False)
     reader: Reader = field(init=False)
     loader: LoanLoader = field(init=False)
+    memory: Memory = field(init=False)
     writer: Writer = field(init=False)
     timetabler: Timetabler = field(init=False)
     pool_looker: PoolLooker | None = None
@@ -152,10 +159,18 @@ class Loop:
         self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
         self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
         self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
-        self.loader = LoanLoader(ledger, self.clock, self.leadership, self._may_load, on_news=self._loaded, speed=speed)
+        self.loader = LoanLoader(
+            ledger, self.clock, self.leadership, self._may_load, self._may_watch, on_news=self._loaded, speed=speed
+        )
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
+        drains = Drains()
+        self.memory = Memory(
+            self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership, on_news=self.news
+        )
         if self.pools is not None:
-            self.pool_looker = PoolLooker(self.pools, ledger, self.clock, idle, speed=speed, on_news=self.news)
+            self.pool_looker = PoolLooker(
+                self.pools, ledger, self.clock, idle, drains=drains, speed=speed, on_news=self.news
+            )
             self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events)
         self._planner = Planner(self.plan_settings)
 
@@ -182,20 +197,23 @@ class Loop:
             self.on_due()
 
     def acts(self) -> bool:
-        """Whether anything may be written: we lead, what on-call said was heard since then, our loans are known, and no
-        durable stop stands.
+        """Whether anything may be written: we lead, what on-call said was heard since then, our loans and what was
+        learned are known, and no durable stop stands.
         """
         leads = self.leadership.may_write() and self.store.heard()
-        return leads and self.ledger.loaded and not self.store.stopped()
+        return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
 
     def _may_load(self) -> bool:
         return self.writer.idle and self.store.synced and not self.store.stopped()
+
+    def _may_watch(self) -> bool:
+        return self.store.synced and self.store.stopped()
 
     @property
     def readers(self) -> tuple[Round, ...]:
         """The rounds that fill what is known, in the order of a turn."""
         pools: tuple[Round, ...] = () if self.pool_looker is None else (self.pool_looker,)
-        return (self.loader, self.looker, self.reader, *pools)
+        return (self.loader, self.memory, self.looker, self.reader, *pools)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -285,16 +303,19 @@ class Loop:
         of nobody's use, and would be taken back at once.
         """
         if not self._known_once:
-            self._known_once = (self.ledger.loaded or self.store.stopped()) and self.looker.asked_all
+            loaded = self.ledger.loaded and self.memory.known(self.clock.now())
+            self._known_once = (loaded or self.store.stopped()) and self.looker.asked_all
         return self._known_once
 
     def focus(self) -> None:
         """Tell the readers what there is to look at, and what of it matters now."""
         now, policies, pools = self.clock.now(), self.store.policies(), self._pools()
-        near = self._near()
-        self.looker.want(policies, active=self._active(now) | near, near=near)
+        plan, loans, settings = self._plan, self.ledger.loans.values(), self.settings
+        near = attention.near(plan, loans, self.store.announcements())
+        active = attention.active(plan, until=now + settings.active_ahead)
+        self.looker.want(policies, active=active | near, near=near)
         signals: dict[SignalKey, SignalSpec] = {(k, s.name): s for k, p in policies.items() for s in p.signals}
-        read = self._reading(now)
+        read = attention.reading(plan, loans, until=now + settings.read_ahead)
         wanted = {key for key in signals if key[0] in read}
         for pool in pools.values():
             for key, member in work_signals(pool):
@@ -303,7 +324,8 @@ class Loop:
                 wanted.add(key)
         self.reader.want(signals, wanted=frozenset(wanted))
         if self.pool_looker is not None:
-            self.pool_looker.want(pools, busy=frozenset(self._busy_pools(self.pool_looker, pools)))
+            busy = attention.busy_pools(plan, self.pool_looker, pools)
+            self.pool_looker.want(pools, busy=frozenset(busy))
         self.stopwatch.forget({(key, t.name) for key, p in policies.items() for t in p.targets})
 
     # ---- gather
@@ -335,13 +357,14 @@ class Loop:
         readings = self.reader.told(now)
         worlds = {}
         if self.pool_work is not None:
-            worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now)
+            drained = self.memory.lane_drains()
+            worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now, measured=drained)
         return World(
             policies=policies,
             announcements=announced,
             observed=self._observed(now),
             readings={key: one for key, one in readings.items() if key[0].namespace},
-            measured=self.stopwatch.samples(),
+            measured=self.memory.starts(),
             settings=self.plan_settings,
             stopped=self.store.stopped(),
             pools=worlds,
@@ -360,36 +383,6 @@ class Loop:
                     observed[key], trouble=Trouble.MANAGER_CONFLICT, note=found.note, about=found.about
                 )
         return observed
-
-    def _active(self, now: float) -> frozenset[TargetKey]:
-        """Targets that hold a loan or have a step due soon."""
-        soon = now + self.settings.active_ahead
-        planned = self._plan.targets.items() if self._plan else ()
-        return frozenset({key for key, p in planned if p.next_at is not None and p.next_at <= soon})
-
-    def _near(self) -> frozenset[TargetKey]:
-        """Targets that hold a loan, or that an event with a verdict will need: why they are not ready is looked for."""
-        held = {(loan.policy, loan.target) for loan in self.ledger.loans.values()}
-        if self._plan is None:
-            return frozenset(held)
-        events = self.store.announcements()
-        judged = [events[key] for key in self._plan.verdicts if key in events]
-        policies = {Key(event.key.namespace, event.policy) for event in judged}
-        needed = {key for key, p in self._plan.targets.items() if key[0] in policies and p.peak_at is not None}
-        return frozenset(held | needed)
-
-    def _reading(self, now: float) -> frozenset[Key]:
-        held = {loan.policy for loan in self.ledger.loans.values()}
-        soon = now + self.settings.read_ahead
-        planned = self._plan.targets.items() if self._plan else ()
-        wanted = {key[0] for key, p in planned if p.need > 0 or (p.next_at is not None and p.next_at <= soon)}
-        return frozenset(held | wanted)
-
-    def _busy_pools(self, looker: PoolLooker, pools: Mapping[str, Pool]) -> Iterator[str]:
-        for name in pools:
-            view = self._plan.pools.get(name) if self._plan is not None else None
-            if looker.loans_of(name) or (view is not None and (view.plan.grants or view.plan.refusals)):
-                yield name
 
     # ---- apply
 
@@ -433,8 +426,9 @@ class Loop:
         look = self.looker.sights.get((one.policy, one.target))
         if look is not None and one.error is None:
             if one.measured:
-                ready = look.sight.observed.ready or 0
-                self.stopwatch.written((one.policy, one.target), level=one.level, ready=ready, now=one.at)
+                seen = look.sight.observed
+                there = max(seen.ready or 0, seen.desired or 0)
+                self.stopwatch.written((one.policy, one.target), level=one.level, there=there, now=one.at)
             else:
                 self.stopwatch.ended((one.policy, one.target))
         self.looker.touch(one.ref)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.drains import drained
 from tidegate.control.drift import Terms
 from tidegate.control.looker import Looker
 from tidegate.control.poollooker import PoolLook, PoolLooker
@@ -60,14 +61,16 @@ class PoolWork:
         readings: Mapping[SignalKey, Reading],
         plan: Plan | None,
         now: float,
+        *,
+        measured: Mapping[tuple[str, str], Sequence[float]],
     ) -> dict[str, PoolWorld]:
-        """What the core is told of each pool."""
+        """What the core is told of each pool; ``measured`` are drains by (pool, lane)."""
         found = {}
         for name, pool in pools.items():
             before = plan.pools.get(name) if plan is not None else None
             look = self.looker.looks.get(name)
             found[name] = PoolWorld(
-                pool=self.looker.drains.applied(pool),
+                pool=drained(pool, measured),
                 seen=None if look is None else self._as_seen(pool, look, policies, now),
                 stale=self.looker.is_old(name, now),
                 marks={ref: mark_of(loan) for ref, loan in self._by_member(name, look).items()},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tidegate.control.stop import NAME as STOP
 from tidegate.shell import events, leader, publisher
-from tidegate.targets import evidence, hpa, loans, pools, quotas, scale
+from tidegate.targets import evidence, hpa, learned, loans, pools, quotas, scale
 from tidegate.targets.rules import Rule, ScaleVerbs, Where
 
 
@@ -45,6 +45,7 @@ OPERATOR = Account(
         *events.RULES,
         *leader.RULES,
         *loans.RULES,
+        *learned.RULES,
         *hpa.RULES,
         *scale.RULES,
         *evidence.RULES,

@@ -7,7 +7,8 @@ deleted counts for a moment longer: a tool that replaces objects deletes them an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from tidegate.api.problems import InvalidObject
 from tidegate.planning.model import Announcement, Key, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
+from tidegate.ports import LastValid
+from tidegate.shell.versions import Versions
 
 WINDOW = 86_400.0 * 3
 """Seconds to both sides of now for which the occurrences of recurring events are worked out. More than the planner's
@@ -26,6 +29,8 @@ ROLL = 3600.0
 ROLLED_AT_ONCE = 500
 """Recurring events that are worked out again in one go: some 20 ms. Of tens of thousands the last comes hours later
 than the first, of days to spare."""
+ROUND = 60.0
+"""Seconds after which it is looked anew which invalid objects are near."""
 GRACE = 5.0
 """Seconds for which a deleted object still counts, unless it is made again. Judgment: ``kubectl replace --force`` and
 the replacing tools of GitOps take less than a second; nobody who deletes one minds five."""
@@ -45,6 +50,7 @@ class Invalid:
     problems: str
     policy: str = ""
     """The policy that it names, where that can be read."""
+    uid: str = ""
 
 
 @dataclass(slots=True)
@@ -77,6 +83,9 @@ class WatchedStore:
     _pool_objects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """As last valid: deadlines are times of day, and each day has its own."""
     _overrides: dict[Key, Override] = field(default_factory=dict)
+    _versions: Versions = field(default_factory=Versions)
+    _told_at: float = math.nan
+    """In which round it was looked what is invalid and counts; NaN when that has changed since."""
 
     # ---- ports.Store
 
@@ -143,6 +152,22 @@ class WatchedStore:
                 found.setdefault(Key(key.namespace, one.policy), about)
         return found
 
+    def last_valid(self) -> Mapping[Key, tuple[LastValid, ...]]:
+        """See ``ports.Store``."""
+        now = self.now()
+        if now // ROUND == self._told_at:
+            return self._versions.last
+        self._told_at = now // ROUND
+        counting = [(kind, key) for kind, key in self.invalid if kind != "CapacityPool" and key in self._valid(kind)]
+        named = [(kind, key, self._policy_named(kind, key)) for kind, key in counting]
+        return self._versions.told(named, self._announcements, now)
+
+    def recall(self, versions: Iterable[LastValid]) -> None:
+        """See ``ports.Store``."""
+        self._versions.recall(versions)
+        for kind, key in list(self.invalid):
+            self._adopt(kind, key)
+
     def unusable_pools(self) -> frozenset[str]:
         """Invalid pools without a valid version that this process has seen."""
         invalid = {key.name for kind, key in self.invalid if kind == "CapacityPool"}
@@ -173,6 +198,7 @@ class WatchedStore:
 
         key = self._arrived("LiveEvent", obj)
         if (found := self._understood("LiveEvent", obj, understand)) is not None:
+            self._versions.note("LiveEvent", key, obj)
             parsed, announcement = found
             known = self.events.get(key)
             self.events[key] = parsed
@@ -183,6 +209,8 @@ class WatchedStore:
                     self._recurring[key] = now
                 self._changes.add(key)
                 self.on_change()
+        else:
+            self._adopt("LiveEvent", key)
         return key
 
     def delete_event(self, key: Key) -> None:
@@ -196,10 +224,13 @@ class WatchedStore:
         """
         key = self._arrived("ScalingPolicy", obj)
         if (policy := self._understood("ScalingPolicy", obj, parse_policy)) is not None:
+            self._versions.note("ScalingPolicy", key, obj)
             known = self._policies.get(key)
             self._policies[key] = policy
             if known is None or replace(known, generation=policy.generation) != policy:
                 self.on_change()
+        else:
+            self._adopt("ScalingPolicy", key)
         return key
 
     def delete_policy(self, key: Key) -> None:
@@ -225,10 +256,13 @@ class WatchedStore:
         """An Override appeared or changed; one that became invalid keeps acting as it last was valid."""
         key = self._arrived("Override", obj)
         if (override := self._understood("Override", obj, parse_override)) is not None:
+            self._versions.note("Override", key, obj)
             changed = self._overrides.get(key) != override
             self._overrides[key] = override
             if changed:
                 self.on_change()
+        else:
+            self._adopt("Override", key)
         return key
 
     def delete_override(self, key: Key) -> None:
@@ -246,6 +280,8 @@ class WatchedStore:
         for kind, key in gone:
             del self._leaving[kind, key]
             self.invalid.pop((kind, key), None)
+            self._versions.drop(kind, key)
+            self._told_at = math.nan
             if kind == "LiveEvent":
                 self._drop_event(key)
             elif kind == "ScalingPolicy":
@@ -291,10 +327,34 @@ class WatchedStore:
             log.exception("%s %s could not be understood", kind, key)
             problems = f"could not be understood: {type(error).__name__}: {error}"[:1000]
         else:
-            self.invalid.pop((kind, key), None)
+            if self.invalid.pop((kind, key), None) is not None:
+                self._told_at = math.nan
             return parsed
-        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems, _policy_of(obj))
+        self._told_at = math.nan
+        uid = str(obj["metadata"].get("uid") or "")
+        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems, _policy_of(obj), uid)
         return None
+
+    def _adopt(self, kind: str, key: Key) -> None:
+        """Let an invalid object count as a former life knew it, where this one knows no valid version."""
+        if kind == "CapacityPool" or key in self._valid(kind) or (kind, key) in self._leaving:
+            return
+        bad = self.invalid[kind, key]
+        former = self._versions.take_recalled(kind, key, bad.uid)
+        if former is None:
+            return
+        puts = {"LiveEvent": self.put_event, "ScalingPolicy": self.put_policy, "Override": self.put_override}
+        puts[kind](former)
+        self.invalid[kind, key] = bad
+        self._told_at = math.nan
+
+    def _policy_named(self, kind: str, key: Key) -> Key:
+        """The policy that the valid version of an object names."""
+        if kind == "ScalingPolicy":
+            return key
+        return Key(
+            key.namespace, self._announcements[key].policy if kind == "LiveEvent" else self._overrides[key].policy
+        )
 
     def _leave(self, kind: str, key: Key) -> None:
         valid = key.name in self._pools if kind == "CapacityPool" else key in self._valid(kind)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.control.loop import Beat, Loop, LoopSettings
 from tidegate.metrics.prometheus import PrometheusSource
@@ -21,6 +22,7 @@ from tidegate.shell.settings import Settings
 from tidegate.shell.solver import Solvers
 from tidegate.shell.store import WatchedStore
 from tidegate.shell.tasks import TaskGroup
+from tidegate.targets.learned import KubeLearnedBook
 from tidegate.targets.loans import KubeLoanBook, loan_key
 from tidegate.targets.pools import KubePools
 from tidegate.targets.registry import KubeTargets
@@ -94,6 +96,13 @@ def build_works(
         targets=targets,
         metrics=source,
         book=book,
+        learned=KubeLearnedBook(
+            clients.writes,
+            settings.namespaces,
+            home=settings.operator_namespace,
+            to_object=learned_to_object,
+            from_object=learned_from_object,
+        ),
         key_of=loan_key,
         leadership=leader,
         events=sink,
@@ -116,6 +125,7 @@ def gate_settings(settings: Settings) -> Mapping[str, GateSettings]:
     """How much of each kind of work runs at a time, and for how long at the most."""
     return {
         "loans": GateSettings(2, patience=60.0, slow_after=60.0),
+        "memory": GateSettings(2, patience=15.0),
         "looks": GateSettings(settings.look_slots, patience=20.0),
         "signals": GateSettings(settings.signal_slots, patience=15.0),
         "writes": GateSettings(settings.write_slots, patience=20.0),

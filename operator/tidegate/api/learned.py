@@ -1,0 +1,234 @@
+"""Learned: what the operator has found out about the targets of one policy, or the lanes of one pool, so that the next
+life of the operator decides as the last one did.
+
+Losing it costs precision and never a floor, so that an object that cannot be understood is dropped and written anew.
+``learned_to_object`` and ``learned_from_object`` are the whole mapping between the API object and ``ports.Learned``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError
+
+from tidegate.api.base import API_VERSION, Stored
+from tidegate.api.problems import InvalidObject, Problem, explain
+from tidegate.api.walltime import from_rfc3339, to_rfc3339
+from tidegate.planning.model import Identity, Key, Measured
+from tidegate.ports import Ended, FieldId, LastValid
+from tidegate.ports import Learned as PortLearned
+
+MAX_SAMPLES = 100
+"""Start times kept of one target."""
+MAX_DRAINS = 20
+"""Drain times kept of one lane."""
+MAX_ENDED = 24
+MAX_LEVELS = 16
+MAX_LAST_VALID = 32
+MAX_DOCUMENT = 4096
+"""Characters of one last valid version."""
+FORMAT = 1
+
+_Units = Annotated[int, Field(ge=0, le=2_147_483_647)]
+_Millis = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_Name = Annotated[str, Field(max_length=253)]
+
+
+class LearnedOf(Stored):
+    """Whose it is."""
+
+    kind: Literal["ScalingPolicy", "CapacityPool"]
+    """ScalingPolicy of the same namespace, or CapacityPool."""
+    name: _Name
+    """Its name."""
+
+
+class TargetStarts(Stored):
+    """How long steps of one target took from the write to ready, oldest first: two lists of one length."""
+
+    target: Annotated[str, Field(max_length=63)]
+    """Name of the target in the policy."""
+    units: list[_Units] = Field(max_length=MAX_SAMPLES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    """Units that the operator started."""
+    milliseconds: list[_Millis] = Field(max_length=MAX_SAMPLES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    """Milliseconds until they were ready."""
+
+
+class LaneDrains(Stored):
+    """How long machines of one lane took to become free, oldest first."""
+
+    lane: Annotated[str, Field(max_length=63)]
+    """Name of the lane."""
+    milliseconds: list[_Millis] = Field(max_length=MAX_DRAINS, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    """Milliseconds from the stop."""
+
+
+class EndedLoan(Stored):
+    """Levels that were lent under a loan that ended lately: if one comes back it is nobody's new intent."""
+
+    group: Annotated[str, Field(max_length=253)] = ""
+    """API group of the object; empty for the core group."""
+    kind: Annotated[str, Field(max_length=63)]
+    """Kind of the object."""
+    namespace: Annotated[str, Field(max_length=63)]
+    """Namespace of the object."""
+    name: _Name
+    """Name of the object."""
+    uid: Annotated[str, Field(max_length=128)]
+    """UID of the object."""
+    field: Annotated[str, Field(max_length=128)]
+    """JSON pointer of the field."""
+    subresource: Annotated[str, Field(max_length=63)] = ""
+    """Subresource through which it is written, if any."""
+    time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})]
+    """When the loan ended, UTC with milliseconds."""
+    levels: list[_Units] = Field(
+        default=[], max_length=MAX_LEVELS, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Levels that the operator wrote, latest last."""
+
+
+class LastValidVersion(Stored):
+    """An object as it was before somebody edited it into something invalid: it counts until that is mended."""
+
+    kind: Literal["LiveEvent", "Override", "ScalingPolicy"]
+    """Kind of the object."""
+    name: _Name
+    """Name of the object, in the namespace of the policy."""
+    uid: Annotated[str, Field(max_length=128)]
+    """UID: an object that was deleted and made again has no last version."""
+    document: Annotated[str, Field(max_length=MAX_DOCUMENT)]
+    """The object as JSON: metadata that is planned with, and spec."""
+
+
+class LearnedSpec(Stored):
+    """What was learned; at most 64 KiB, of each list the latest."""
+
+    format: Annotated[int, Field(ge=1, le=1_000)] = FORMAT
+    """Version of this layout; one of another version counts as empty."""
+    of: LearnedOf
+    """The policy or the pool that it belongs to."""
+    epoch: Annotated[int, Field(ge=0, le=2_147_483_647)]
+    """Leader epoch (leaseTransitions) that wrote this last."""
+    starts: list[TargetStarts] = Field(
+        default=[], max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Start times by target."""
+    drains: list[LaneDrains] = Field(default=[], max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    """Drain times by lane."""
+    ended: list[EndedLoan] = Field(
+        default=[], max_length=MAX_ENDED, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Loans that ended within the last 15 minutes."""
+    last_valid: list[LastValidVersion] = Field(
+        default=[], max_length=MAX_LAST_VALID, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Last valid versions of what is invalid now."""
+
+
+class Learned:
+    """The kind as a whole, for the CRD."""
+
+    KIND: ClassVar[str] = "Learned"
+    PLURAL: ClassVar[str] = "learned"
+    SHORT_NAMES: ClassVar[list[str]] = []
+    SCOPE: ClassVar[str] = "Namespaced"
+    SPEC: ClassVar[type[Any]] = LearnedSpec
+    STATUS: ClassVar[type[Stored] | None] = None
+    DESCRIPTION: ClassVar[str] = (
+        "Learned is what the operator has found out about one policy or pool: start times, drains, levels of loans that"
+        " ended lately, last valid versions. Written by the operator alone; deleting it costs precision, never a floor."
+    )
+    COLUMNS: ClassVar[list[dict[str, Any]]] = [
+        {"name": "Kind", "type": "string", "jsonPath": ".spec.of.kind"},
+        {"name": "Of", "type": "string", "jsonPath": ".spec.of.name"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]
+
+
+def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
+    """The Learned object of that name for what was learned."""
+    kind = "ScalingPolicy" if one.of.namespace else "CapacityPool"
+    spec: dict[str, Any] = {"format": FORMAT, "of": {"kind": kind, "name": one.of.name}, "epoch": one.epoch}
+    if one.starts:
+        spec["starts"] = [
+            {
+                "target": target,
+                "units": [s.units for s in samples],
+                "milliseconds": [_millis(s.seconds) for s in samples],
+            }
+            for target, samples in sorted(one.starts.items())
+        ]
+    if one.drains:
+        spec["drains"] = [
+            {"lane": lane, "milliseconds": [*map(_millis, took)]} for lane, took in sorted(one.drains.items())
+        ]
+    if one.ended:
+        spec["ended"] = [_ended(ended) for ended in one.ended]
+    if one.last_valid:
+        spec["lastValid"] = [
+            {"kind": version.kind, "name": version.key.name, "uid": version.uid, "document": version.document}
+            for version in one.last_valid
+        ]
+    metadata = {"name": name.name, "namespace": name.namespace}
+    return {"apiVersion": API_VERSION, "kind": Learned.KIND, "metadata": metadata, "spec": spec}
+
+
+def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
+    """What an object of the API tells; InvalidObject when it tells nothing that can be understood."""
+    try:
+        spec = LearnedSpec.model_validate(obj["spec"])
+        namespace = str(obj["metadata"]["namespace"])
+        if spec.format != FORMAT:
+            raise InvalidObject([Problem("spec.format", f"{spec.format} is of another version", str(FORMAT))])
+        if any(len(starts.units) != len(starts.milliseconds) for starts in spec.starts):
+            wrong = "units and milliseconds differ in length"
+            raise InvalidObject([Problem("spec.starts", wrong, "lists of one length")])
+        if spec.of.kind == "ScalingPolicy" and any(one.namespace != namespace for one in spec.ended):
+            wrong = "names an object of another namespace"
+            raise InvalidObject([Problem("spec.ended", wrong, f"objects of {namespace}")])
+        return PortLearned(
+            of=Key(namespace if spec.of.kind == "ScalingPolicy" else "", spec.of.name),
+            epoch=spec.epoch,
+            starts={one.target: tuple(map(Measured, one.units, _seconds(one.milliseconds))) for one in spec.starts},
+            drains={one.lane: tuple(_seconds(one.milliseconds)) for one in spec.drains},
+            ended=tuple(_read_ended(one) for one in spec.ended),
+            last_valid=tuple(
+                LastValid(one.kind, Key(namespace, one.name), one.uid, one.document) for one in spec.last_valid
+            ),
+        )
+    except ValidationError as error:
+        raise InvalidObject(explain(error, LearnedSpec)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidObject):
+            raise
+        raise InvalidObject([Problem("", f"is no Learned ({error})", "written by the operator alone")]) from error
+
+
+def _millis(seconds: float) -> int:
+    return min(1_000_000_000, round(1000 * seconds))
+
+
+def _seconds(millis: list[int]) -> list[float]:
+    return [one / 1000 for one in millis]
+
+
+def _ended(one: Ended) -> dict[str, Any]:
+    at = one.field.object
+    return {
+        "group": at.group,
+        "kind": at.kind,
+        "namespace": at.namespace,
+        "name": at.name,
+        "uid": one.field.uid,
+        "field": one.field.field,
+        "subresource": one.field.subresource,
+        "time": to_rfc3339(one.at, milliseconds=True),
+        "levels": list(one.levels[-MAX_LEVELS:]),
+    }
+
+
+def _read_ended(one: EndedLoan) -> Ended:
+    at = Identity(one.group, one.kind, one.namespace, one.name)
+    return Ended(FieldId(at, one.uid, one.field, one.subresource), from_rfc3339(one.time), tuple(one.levels))

@@ -1,0 +1,256 @@
+"""What was learned is on record before it counts: the next leader plans with what this one planned with. A round.
+
+Start times, drains, the levels of loans that ended lately and the last valid versions of what is invalid now are
+gathered from where they arise, written to one bounded object for each policy or pool, and taken from there. What is
+not on record yet counts for nothing; where nothing can be recorded (the kind is not served, we may not write it) what
+this life knows counts by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.control.drains import Drains
+from tidegate.control.ledger import Ledger
+from tidegate.control.rounds import Backoff, Job
+from tidegate.control.stopwatch import Stopwatch
+from tidegate.planning.model import Key, Measured, TargetKey
+from tidegate.ports import (
+    Clock,
+    LastValid,
+    Leadership,
+    Learned,
+    LearnedBook,
+    NotFoundError,
+    RefusedError,
+    Store,
+    TidegateError,
+)
+
+log = logging.getLogger("tidegate.memory")
+
+LOOKED_AROUND = 60.0
+"""Seconds after which it is looked at the latest whether a policy is gone of which something was learned."""
+SAVED_EVERY = 5.0
+"""Seconds between two writes of one object. Judgment."""
+PATIENCE = 15.0
+"""Seconds for which nothing is decided while the record cannot be read; then it is done without. Judgment: a lead time
+that is guessed costs precision, a floor that is not written costs the show."""
+MOST_ENDED = 24
+"""Loans that ended lately, kept in one object: the latest."""
+MOST_LEVELS = 16
+MOST_LAST_VALID = 32
+BESIDE = 400
+"""Characters that one of them takes beside its document, at the most."""
+LAST_VALID_BYTES = 20_000
+"""Characters of last valid versions kept in one object, the nearest first. With 1,600 start times and 24 loans an
+object stays below 64 KiB."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """Reads the record when we begin to lead, and keeps it. See ``rounds.Round``."""
+
+    book: LearnedBook | None
+    """None: nothing is recorded, and what this life knows counts."""
+    store: Store
+    ledger: Ledger
+    stopwatch: Stopwatch
+    drains: Drains
+    clock: Clock
+    leadership: Leadership
+    on_news: Callable[[], None] = lambda: None
+    recorded: dict[Key, Learned] = field(default_factory=dict)
+    """As the server surely has it, by policy or pool."""
+    trouble: str = ""
+    """Why the record could not be read or written at the last try; empty when it was."""
+    _epoch: int | None = None
+    """Of the leadership for which the record was read."""
+    _unread_since: float = math.inf
+    _without: bool = False
+    """The record cannot be kept: what this life knows counts."""
+    _saved_at: dict[Key, float] = field(default_factory=dict)
+    _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=300.0))
+    _gathered: dict[Key, Learned] = field(default_factory=dict)
+    _gathered_of: tuple[object, object] = (None, None)
+    _compared: object = None
+    """The gathered of which ``_differ`` tells."""
+    _differ: list[Key] = field(default_factory=list)
+    _own: set[Key] = field(default_factory=set)
+    """Whose object may not be written: what this life knows of them counts by itself."""
+    _samples: dict[TargetKey, tuple[Measured, ...]] = field(default_factory=dict)
+    _drained: dict[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """See ``rounds.Round``."""
+        return "memory"
+
+    # ---- what the decision takes
+
+    def known(self, now: float) -> bool:
+        """Whether the record was read since we lead, or cannot be."""
+        if self.book is None or self._epoch == self.leadership.epoch:
+            return True
+        self._unread_since = min(self._unread_since, now)
+        return now - self._unread_since >= PATIENCE
+
+    def starts(self) -> Mapping[TargetKey, tuple[Measured, ...]]:
+        """Start times by target."""
+        return self.stopwatch.samples() if self._alone else self._samples
+
+    def lane_drains(self) -> Mapping[tuple[str, str], tuple[float, ...]]:
+        """Drains by (pool, lane)."""
+        return self.drains.samples() if self._alone else self._drained
+
+    @property
+    def _alone(self) -> bool:
+        return self.book is None or self._without or self._epoch != self.leadership.epoch
+
+    # ---- rounds.Round
+
+    def due(self, now: float) -> Sequence[Job]:
+        """See ``rounds.Round``."""
+        if self.book is None or not self.leadership.may_write() or not self.store.synced:
+            return []
+        if self._epoch != self.leadership.epoch:
+            return [Job("record", "record", now)] if self._backoff.until("record", now) <= now else []
+        return [Job(of, of.namespace, at) for of in self._changed() if (at := self._due_at(of, now)) <= now]
+
+    def next_at(self, now: float) -> float | None:
+        """See ``rounds.Round``."""
+        if self.book is None or not self.leadership.may_write() or not self.store.synced:
+            return None
+        if self._epoch != self.leadership.epoch:
+            return max(now, self._backoff.until("record", now))
+        return min((at for of in self._changed() if (at := self._due_at(of, now)) > now), default=None)
+
+    async def do(self, job: Job) -> None:
+        """Read the record, or bring one object of it up."""
+        assert self.book is not None  # noqa: S101 - without one nothing is due
+        of = job.key if isinstance(job.key, Key) else None
+        now = self.clock.now()
+        self._backoff.failed(job.key, now)
+        try:
+            if of is None:
+                await self._load(self.book)
+            else:
+                self._saved_at[of] = now
+                await self._bring_up(self.book, of)
+        except (RefusedError, NotFoundError) as error:
+            self._fail(of, error, lasting=True)
+        except TidegateError as error:
+            self._fail(of, error, lasting=False)
+        else:
+            self.trouble = ""
+            self.on_news()
+            self._backoff.well(job.key)
+
+    # ---- beneath
+
+    def _due_at(self, of: Key, now: float) -> float:
+        saved_at = min(self._saved_at.get(of, -math.inf), now)  # a clock that was set back saves soon
+        return max(saved_at + SAVED_EVERY, self._backoff.until(of, now))
+
+    def _fail(self, of: Key | None, error: TidegateError, *, lasting: bool) -> None:
+        """Go on without a record that we may not keep; one policy's alone (its namespace is ending) stops no other."""
+        what = "the record" if of is None else f"what was learned of {of}"
+        if str(error) != self.trouble:
+            log.warning("%s could not be %s: %s", what, "read" if of is None else "written", error)
+        self.trouble = str(error)
+        if lasting and of is None:
+            self._without, self._epoch = True, self.leadership.epoch
+        elif lasting and of is not None:
+            self._own.add(of)
+            self._take_up()
+
+    async def _load(self, book: LearnedBook) -> None:
+        """Take what former leaders recorded in the place of what this life knows."""
+        epoch = self.leadership.epoch
+        found = {one.of: one for one in await book.list()}
+        self.recorded, self._epoch, self._unread_since, self._without = found, epoch, math.inf, False
+        self._own.clear()
+        self._take_up()
+        self.stopwatch.recall(self._samples)
+        self.drains.recall(self._drained)
+        for one in found.values():
+            self.ledger.former.recall(one.of, one.ended)
+        self.store.recall(version for one in found.values() for version in one.last_valid)
+
+    async def _bring_up(self, book: LearnedBook, of: Key) -> None:
+        one = self._gather().get(of)
+        if one is None:
+            await book.remove(of)
+            self.recorded.pop(of, None)
+        else:
+            one = replace(one, epoch=self.leadership.epoch)
+            await book.save(one)
+            self.recorded[of] = one
+        self._own.discard(of)
+        self._compared = None
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """What counts follows from what is on record."""
+        counts = {**self.recorded, **{of: one for of, one in self._gathered.items() if of in self._own}}
+        policies = [one for one in counts.values() if one.of.namespace]
+        pools = [one for one in counts.values() if not one.of.namespace]
+        self._samples = {(one.of, target): samples for one in policies for target, samples in one.starts.items()}
+        self._drained = {(one.of.name, lane): took for one in pools for lane, took in one.drains.items()}
+
+    def _changed(self) -> list[Key]:
+        """Whose object does not say what is known, or is not needed any more."""
+        gathered = self._gather()
+        if self._compared is not gathered:
+            differ = [of for of, one in gathered.items() if not _says(self.recorded.get(of), one)]
+            self._differ = [*differ, *(of for of in self.recorded if of not in gathered)]
+            self._compared = gathered
+        return self._differ
+
+    def _gather(self) -> Mapping[Key, Learned]:
+        """What this life knows, by policy or pool; of those that are gone nothing."""
+        last_valid, ended = self.store.last_valid(), self.ledger.former.by_borrower()
+        policies, pools = self.store.policies(), self.store.pools()
+        minute = self.clock.now() // LOOKED_AROUND
+        versions = (self.stopwatch.version, self.drains.version, self.ledger.former.version)
+        counts = (*versions, len(policies), len(pools), minute)
+        if self._gathered_of[0] is last_valid and self._gathered_of[1] == counts:
+            return self._gathered
+        starts: dict[Key, dict[str, tuple[Measured, ...]]] = defaultdict(dict)
+        for (policy, target), samples in self.stopwatch.samples().items():
+            starts[policy][target] = samples
+        drains: dict[Key, dict[str, tuple[float, ...]]] = defaultdict(dict)
+        for (pool, lane), took in self.drains.samples().items():
+            drains[Key("", pool)][lane] = took
+        known = {*policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
+        self._gathered = {
+            key: Learned(
+                key,
+                starts=starts.get(key, {}),
+                drains=drains.get(key, {}),
+                ended=tuple(replace(one, levels=one.levels[-MOST_LEVELS:]) for one in ended.get(key, ())[-MOST_ENDED:]),
+                last_valid=tuple(_fitting(last_valid.get(key, ()))),
+            )
+            for key in sorted({*starts, *drains, *ended, *last_valid} & known)
+        }
+        self._gathered_of = last_valid, counts
+        return self._gathered
+
+
+def _fitting(versions: Sequence[LastValid]) -> list[LastValid]:
+    """As many as fit, the first ones first."""
+    left, kept = LAST_VALID_BYTES, []
+    for one in versions[:MOST_LAST_VALID]:
+        left -= len(one.document) + 2 * one.document.count('"') + BESIDE
+        if left < 0:
+            break
+        kept.append(one)
+    return kept
+
+
+def _says(recorded: Learned | None, known: Learned) -> bool:
+    return recorded is not None and replace(recorded, epoch=known.epoch) == known

@@ -1,0 +1,231 @@
+"""What was learned counts once it is on record, and the next life decides by the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from fakes import FakeCluster, FakeStore, HandClock, Leader, Thing, operator
+from worlds import CORE, NS, T0, event, policy, target
+
+from tidegate.control.drains import Drains
+from tidegate.control.ledger import Ledger
+from tidegate.control.memory import LAST_VALID_BYTES, PATIENCE, SAVED_EVERY, Memory
+from tidegate.control.rounds import run_once
+from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
+from tidegate.planning.model import Key, Measured
+from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
+
+
+@dataclass
+class Shelf:
+    """Learned objects, as a cluster keeps them."""
+
+    objects: dict[Key, Learned] = field(default_factory=dict)
+    list_trouble: Exception | None = None
+    save_trouble: dict[Key, Exception] = field(default_factory=dict)
+    saves: int = 0
+
+    async def list(self) -> Sequence[Learned]:
+        if self.list_trouble is not None:
+            raise self.list_trouble
+        return list(self.objects.values())
+
+    async def save(self, one: Learned) -> None:
+        self.saves += 1
+        if one.of in self.save_trouble:
+            raise self.save_trouble[one.of]
+        self.objects[one.of] = one
+
+    async def remove(self, of: Key) -> None:
+        self.objects.pop(of, None)
+
+
+SHORT = Key(NS, "other")
+
+
+@dataclass
+class Site:
+    shelf: Shelf = field(default_factory=Shelf)
+    clock: HandClock = field(default_factory=lambda: HandClock(T0))
+    leader: Leader = field(default_factory=Leader)
+    store: FakeStore = field(default_factory=lambda: FakeStore({CORE: policy(target()), SHORT: policy(target())}, {}))
+
+    def __post_init__(self) -> None:
+        self.live()
+
+    def live(self) -> None:
+        """A new life: nothing but the cluster is remembered."""
+        cluster = FakeCluster(self.clock, {"order": Thing()})
+        self.watch, self.drains = Stopwatch(), Drains()
+        self.ledger = Ledger(cluster, cluster, self.clock, self.leader, lambda place: CORE)
+        self.memory = Memory(self.shelf, self.store, self.ledger, self.watch, self.drains, self.clock, self.leader)
+
+    def measure(self, seconds: float, *, of: Key = CORE, name: str = "order") -> None:
+        self.watch.written((of, name), level=10, there=2, now=0.0)
+        self.watch.seen((of, name), ready=10, now=seconds)
+
+    async def round(self) -> int:
+        return await run_once(self.memory, self.clock.at)
+
+    def told(self, of: Key = CORE, name: str = "order") -> tuple[float, ...]:
+        return tuple(one.seconds for one in self.memory.starts().get((of, name), ()))
+
+
+async def test_a_start_time_counts_when_it_is_on_record_and_for_the_next_life_too() -> None:
+    site = Site()
+    await site.round()
+    site.measure(31.5)
+    assert site.told() == ()
+    await site.round()
+    assert site.told() == (31.5,)
+    site.live()
+    assert site.told() == ()
+    assert not site.memory.known(T0)
+    await site.round()
+    assert (site.memory.known(T0), site.told()) == (True, (31.5,))
+    site.measure(40.0)
+    site.clock.at += SAVED_EVERY
+    await site.round()
+    assert site.told() == (31.5, 40.0)
+
+
+async def test_an_object_is_written_only_when_it_says_something_new_and_not_more_often_than_every_few_seconds() -> None:
+    site = Site()
+    await site.round()
+    site.measure(30.0)
+    for _ in range(20):
+        await site.round()
+    assert site.shelf.saves == 1
+    site.measure(31.0)
+    assert (await site.round(), site.memory.next_at(T0)) == (0, T0 + SAVED_EVERY)
+    site.clock.at = T0 + SAVED_EVERY
+    await site.round()
+    assert (site.shelf.saves, site.memory.next_at(site.clock.at)) == (2, None)
+
+
+@pytest.mark.parametrize("trouble", [RefusedError("403"), NotFoundError("not served")])
+async def test_where_nothing_can_be_recorded_what_this_life_knows_counts_at_once(trouble: Exception) -> None:
+    """An operator that is newer than its chart."""
+    site = Site(Shelf(list_trouble=trouble))
+    await site.round()
+    assert site.memory.known(T0)
+    site.measure(600.0)
+    assert site.told() == (600.0,)
+
+
+async def test_a_record_that_does_not_answer_is_waited_for_and_then_done_without_and_read_when_it_does() -> None:
+    former = Learned(CORE, starts={"order": (Measured(8, 50.0),)})
+    site = Site(Shelf({CORE: former}, list_trouble=UnavailableError("503")))
+    await site.round()
+    assert not site.memory.known(T0)
+    assert site.memory.known(T0 + PATIENCE)
+    site.shelf.list_trouble = None
+    site.clock.at = T0 + PATIENCE
+    await site.round()
+    assert site.told() == (50.0,)
+
+
+async def test_one_object_that_may_not_be_written_stops_no_other_and_counts_by_itself() -> None:
+    site = Site(Shelf(save_trouble={CORE: RefusedError("the namespace is ending")}))
+    await site.round()
+    site.measure(30.0)
+    site.measure(40.0, of=SHORT)
+    await site.round()
+    assert (site.told(), site.told(SHORT)) == ((30.0,), (40.0,))
+    assert set(site.shelf.objects) == {SHORT}
+
+
+async def test_a_write_that_somebody_was_quicker_than_is_made_again() -> None:
+    site = Site(Shelf(save_trouble={CORE: ConflictError("written since")}))
+    await site.round()
+    site.measure(30.0)
+    await site.round()
+    site.shelf.save_trouble.clear()
+    site.clock.at += SAVED_EVERY
+    await site.round()
+    assert site.told() == (30.0,)
+
+
+async def test_another_leaders_record_replaces_what_this_life_knew() -> None:
+    site = Site()
+    await site.round()
+    site.measure(30.0)
+    await site.round()
+    site.shelf.objects[CORE] = Learned(CORE, starts={"order": (Measured(8, 90.0),)})
+    site.leader.epoch += 2
+    assert not site.memory.known(T0)
+    await site.round()
+    assert site.told() == (90.0,)
+    site.leader.leads = False
+    site.measure(10.0)
+    site.clock.at += SAVED_EVERY
+    assert await site.round() == 0, "who does not lead records nothing"
+
+
+async def test_what_was_learned_of_a_policy_that_is_gone_goes_too() -> None:
+    site = Site()
+    await site.round()
+    site.measure(30.0)
+    await site.round()
+    del site.store.policy_map[CORE]
+    site.clock.at += 60.0
+    await site.round()
+    assert site.shelf.objects == {}
+
+
+async def test_last_valid_versions_are_recorded_and_told_to_the_next_life() -> None:
+    site = Site()
+    await site.round()
+    version = LastValid("LiveEvent", Key(NS, "show"), "u", '{"spec": 1}')
+    site.store.last_valid_map = {CORE: (version,)}
+    site.clock.at += 1.0
+    await site.round()
+    site.store.last_valid_map = {}
+    site.live()
+    await site.round()
+    assert site.store.recalled == [version]
+
+
+async def test_of_last_valid_versions_as_many_are_kept_as_fit() -> None:
+    site = Site()
+    await site.round()
+    many = tuple(LastValid("LiveEvent", Key(NS, f"show-{n}"), "u", "x" * 4000) for n in range(50))
+    site.store.last_valid_map = {CORE: many}
+    await site.round()
+    kept = site.shelf.objects[CORE].last_valid
+    assert kept == many[: len(kept)]
+    assert LAST_VALID_BYTES - 4400 < sum(len(one.document) for one in kept) <= LAST_VALID_BYTES
+
+
+def test_the_targets_of_a_policy_share_what_is_kept_of_it() -> None:
+    watch = Stopwatch()
+    for number in range(64):
+        for _ in range(KEPT):
+            watch.written((CORE, f"t{number}"), level=4, there=2, now=0.0)
+            watch.seen((CORE, f"t{number}"), ready=4, now=30.0)
+    assert {len(one) for one in watch.measured.values()} == {KEPT_TOGETHER // 64}
+
+
+async def test_what_somebody_else_had_started_is_no_start_of_ours() -> None:
+    """An HPA drives the workload to 8 already: a floor of 8 starts nothing, a floor of 10 starts two."""
+    for level, units in ((8, None), (10, 2)):
+        watch = Stopwatch()
+        watch.written((CORE, "order"), level=level, there=8, now=0.0)
+        done = watch.seen((CORE, "order"), ready=level, now=5.0)
+        assert (done.units if done is not None else None) == units
+
+
+@pytest.mark.parametrize("learned", [True, False])
+async def test_a_loop_waits_for_the_record_before_it_writes(learned: bool) -> None:
+    cluster = FakeCluster(HandClock(T0 - 20.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
+    loop = operator(cluster, store)
+    loop.memory.book = Shelf(list_trouble=None if learned else UnavailableError("503"))
+    await loop.turn()
+    assert bool(cluster.loans) is learned
+    cluster.clock.at += PATIENCE
+    await loop.turn()
+    assert cluster.loans
