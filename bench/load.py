@@ -288,7 +288,7 @@ async def idle(args: argparse.Namespace, folder: Path) -> list[Figure]:
         operator = Operator(url, folder, nice=args.nice, STATUS_WRITES_PER_SECOND=str(args.status_rate))
         try:
             await planned(operator)
-            quiet = await until_quiet(cluster, seconds=30, patience=args.status_seconds)
+            quiet = await until_quiet(cluster, seconds=90, patience=args.status_seconds)
             seen, begun, before = cluster.writes_seen(), time.time(), operator.spent()
             await asyncio.sleep(60 * args.idle_minutes)
             used = operator.spent().since(before)

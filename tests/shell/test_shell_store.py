@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tidegate.planning.model import Key
+from tidegate.ports import LastValid
 from tidegate.shell.store import WatchedStore
 
 
@@ -142,3 +144,114 @@ def test_an_override_that_was_never_understood_is_told_too() -> None:
     assert watched.unread() == {
         Key("shop", "core"): "Override more cannot be understood, and what it said before is not known"
     }
+
+
+# ---- last valid versions
+
+
+def with_uid(obj: dict[str, Any], uid: str = "u1") -> dict[str, Any]:
+    return {**obj, "metadata": {**obj["metadata"], "uid": uid}}
+
+
+def hold() -> dict[str, Any]:
+    made = {"policyRef": {"name": "core"}, "action": "Hold", "until": "2026-11-11T02:00:00+08:00", "reason": "load"}
+    return {"metadata": {"namespace": "shop", "name": "o", "generation": 1}, "spec": {**made, "author": "me"}}
+
+
+BAD: dict[str, Any] = {"expected": {"orders": -1}}
+
+
+def test_the_version_that_counts_is_told_while_the_object_is_invalid_and_the_next_life_goes_by_it() -> None:
+    watched, _ = store()
+    watched.put_policy(scaling_policy())
+    watched.put_event(with_uid(live_event()))
+    assert watched.last_valid() == {}
+    watched.put_event(with_uid(live_event(**BAD)))
+    told = watched.last_valid()
+    assert [(one.kind, one.key, one.uid) for one in told[CORE]] == [("LiveEvent", SHOW, "u1")]
+    assert watched.last_valid() is told, "the same while nothing changed"
+    after, _ = store()
+    after.put_event(with_uid(live_event(**BAD)))
+    assert after.announcements() == {}
+    after.recall(told[CORE])
+    assert after.announcements() == watched.announcements()
+    assert after.last_valid() == told
+    assert (after.unread(), ("LiveEvent", SHOW) in after.invalid) == ({}, True)
+    after.put_event(with_uid(live_event()))
+    assert (after.last_valid(), after.invalid) == ({}, {})
+
+
+def test_a_version_that_is_told_before_its_object_arrives_waits_for_it() -> None:
+    watched, _ = store()
+    watched.put_event(with_uid(live_event()))
+    watched.put_event(with_uid(live_event(**BAD)))
+    (told,) = watched.last_valid()[CORE]
+    after, _ = store()
+    after.recall([told])
+    after.put_event(with_uid(live_event(**BAD)))
+    assert after.announcements() == watched.announcements()
+
+
+def test_policies_and_overrides_too() -> None:
+    watched, _ = store()
+    override = with_uid(hold())
+    watched.put_policy(with_uid(scaling_policy()))
+    watched.put_override(override)
+    watched.put_policy(with_uid(scaling_policy(2, targets=[])))
+    watched.put_override({**override, "spec": {**override["spec"], "until": "soon"}})
+    told = watched.last_valid()[CORE]
+    assert [one.kind for one in told] == ["ScalingPolicy", "Override"]
+    after, _ = store()
+    after.put_policy(with_uid(scaling_policy(2, targets=[])))
+    after.put_override({**override, "spec": {**override["spec"], "until": "soon"}})
+    assert after.unusable() == {CORE}
+    after.recall(told)
+    assert (after.policies(), after.overrides(), after.unusable()) == (watched.policies(), watched.overrides(), set())
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", '{"metadata": {}}', '{"metadata": {}, "spec": {"expected": 3}}'])
+def test_a_version_that_says_nothing_is_none(document: str) -> None:
+    watched, _ = store()
+    watched.recall([LastValid("LiveEvent", SHOW, "u1", document)])
+    watched.put_event(with_uid(live_event(**BAD)))
+    assert (watched.announcements(), watched.last_valid()) == ({}, {})
+    assert "orders" in watched.invalid["LiveEvent", SHOW].problems
+
+
+def test_an_object_that_was_made_again_has_no_last_version() -> None:
+    watched, _ = store()
+    watched.put_event(with_uid(live_event()))
+    watched.put_event(with_uid(live_event(**BAD)))
+    (told,) = watched.last_valid()[CORE]
+    after, _ = store()
+    after.recall([told])
+    after.put_event(with_uid(live_event(**BAD), "u2"))
+    assert after.announcements() == {}
+
+
+def test_a_version_speaks_of_no_other_object_than_its_own() -> None:
+    watched, _ = store()
+    other = {**live_event(), "metadata": {"namespace": "other", "name": "elsewhere", "uid": "u1"}}
+    watched.recall([LastValid("LiveEvent", SHOW, "u1", orjson.dumps(other).decode())])
+    watched.put_event(with_uid(live_event(**BAD)))
+    assert set(watched.announcements()) == {SHOW}
+
+
+def test_of_events_that_are_far_away_and_of_large_ones_no_version_is_kept() -> None:
+    watched, _ = store()
+    far = live_event(schedule={**live_event()["spec"]["schedule"], "startTime": "2026-11-12T00:00:00"})
+    large = live_event("large", derived=[])
+    large["spec"]["moments"] = [
+        {
+            "name": f"moment-{n:03d}" + "x" * 40,
+            "offsetSeconds": n,
+            "durationSeconds": 1,
+            "factor": "2",
+            "signal": "orders",
+        }
+        for n in range(60)
+    ]
+    for obj in (with_uid(far), with_uid(large)):
+        watched.put_event(obj)
+        watched.put_event({**obj, "spec": {**obj["spec"], **BAD}})
+    assert watched.last_valid() == {}

@@ -122,8 +122,8 @@ class FewKinds:
             raise failed[0]
 
     def heard(self) -> bool:
-        """Whether each kind was listed since we began to lead."""
-        return all(one.listed_at >= self._since() for one in self._kinds.values())
+        """Whether each kind was listed since we began to lead; who never led needs nothing anew."""
+        return not self._unheard()
 
     def hear(self) -> None:
         """We lead: list at once."""
@@ -133,11 +133,14 @@ class FewKinds:
         """Again now and then, each kind for itself; at once what was not listed since we began to lead."""
         while True:
             await self._rest()
-            since = self._since()
-            unheard = [one for one in self._kinds.values() if one.listed_at < since < math.inf]
+            unheard = self._unheard()
             await self._list_each(unheard or self._kinds.values())
             if unheard:
                 self._store.on_change()
+
+    def _unheard(self) -> list[FewKind]:
+        since = self._since()
+        return [one for one in self._kinds.values() if one.listed_at < since < math.inf]
 
     async def _rest(self) -> None:
         """Until it is time to list again: what failed is tried again by the next round."""
