@@ -29,6 +29,7 @@ from tidegate.ports import (
     ConflictError,
     Held,
     LastValid,
+    Learned,
     Loan,
     Manager,
     NotFoundError,
@@ -276,6 +277,30 @@ class NoMetrics:
 
     async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
         return self.answers.get(query, Reading(Freshness.UNREACHABLE, None, now))
+
+
+@dataclass
+class Shelf:
+    """Learned objects, as a cluster keeps them."""
+
+    objects: dict[Key, Learned] = field(default_factory=dict)
+    list_trouble: Exception | None = None
+    save_trouble: dict[Key, Exception] = field(default_factory=dict)
+    saves: int = 0
+
+    async def list(self) -> Sequence[Learned]:
+        if self.list_trouble is not None:
+            raise self.list_trouble
+        return list(self.objects.values())
+
+    async def save(self, one: Learned) -> None:
+        self.saves += 1
+        if one.of in self.save_trouble:
+            raise self.save_trouble[one.of]
+        self.objects[one.of] = one
+
+    async def remove(self, of: Key) -> None:
+        self.objects.pop(of, None)
 
 
 def key_of(place: Place) -> Key:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from fakes import FakeCluster, FakeStore, HandClock, Leader, Thing, operator
+from fakes import FakeCluster, FakeStore, HandClock, Leader, Shelf, Thing, operator
 from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.drains import Drains
@@ -16,31 +15,6 @@ from tidegate.control.rounds import run_once
 from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
 from tidegate.planning.model import Key, Measured
 from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
-
-
-@dataclass
-class Shelf:
-    """Learned objects, as a cluster keeps them."""
-
-    objects: dict[Key, Learned] = field(default_factory=dict)
-    list_trouble: Exception | None = None
-    save_trouble: dict[Key, Exception] = field(default_factory=dict)
-    saves: int = 0
-
-    async def list(self) -> Sequence[Learned]:
-        if self.list_trouble is not None:
-            raise self.list_trouble
-        return list(self.objects.values())
-
-    async def save(self, one: Learned) -> None:
-        self.saves += 1
-        if one.of in self.save_trouble:
-            raise self.save_trouble[one.of]
-        self.objects[one.of] = one
-
-    async def remove(self, of: Key) -> None:
-        self.objects.pop(of, None)
-
 
 SHORT = Key(NS, "other")
 

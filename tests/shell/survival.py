@@ -1,0 +1,218 @@
+"""Random worlds in which the leader dies at some instant, and the next one decides on what is left in the cluster.
+
+    python tests/shell/survival.py [--worlds 500] [--seed 1]
+
+A world has one to three policies of unequal workloads that start slower than is guessed, events, overrides, and edits
+of events, overrides and policies into something invalid. What both leaders say of each target at the instant of the
+death must be equal: level, action, next write and its instant, and until when it is borrowed.
+"""
+
+# ruff: noqa: T201 - a program for the terminal
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import copy
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path += [str(Path(__file__).parents[1] / room) for room in ("control", "planning")]
+
+from fakes import FakeCluster, HandClock, Leader, NoMetrics, Shelf, Sink, Thing, key_of
+from worlds import NS, T0
+
+from tidegate.api.walltime import to_rfc3339
+from tidegate.control.loop import Loop, LoopSettings
+from tidegate.planning.decision import TargetPlan
+from tidegate.planning.model import PlanSettings
+from tidegate.shell.store import WatchedStore
+
+Json = dict[str, Any]
+
+BEFORE, AFTER = 5400.0, 3600.0
+"""Seconds before and after T0 in which things happen."""
+BEAT = 15.0
+UNRECORDED = 6.0
+"""Seconds after an edit within which the version before it may not be on record."""
+
+INVALID: dict[str, Json] = {
+    "LiveEvent": {"expected": {"orders": -1}},
+    "Override": {"until": "soon"},
+    "ScalingPolicy": {"targets": []},
+}
+
+
+@dataclass
+class World:
+    """What people wrote, and the cluster; outlives every leader."""
+
+    dice: random.Random
+    objects: dict[tuple[str, str], Json] = field(default_factory=dict)
+    cluster: FakeCluster = field(init=False)
+    shelf: Shelf = field(default_factory=Shelf)
+
+    def __post_init__(self) -> None:
+        self.cluster = FakeCluster(HandClock(T0 - BEFORE), {})
+        for policy in range(self.dice.randint(1, 3)):
+            self._policy(f"p{policy}")
+        for event in range(self.dice.randint(1, 4)):
+            self._event(f"e{event}")
+        for override in range(self.dice.randint(0, 2)):
+            self._override(f"o{override}")
+
+    def _put(self, kind: str, name: str, spec: Json) -> None:
+        metadata = {"namespace": NS, "name": name, "uid": f"{kind}-{name}", "generation": 1}
+        created = {"creationTimestamp": to_rfc3339(T0 - 86_400.0)}
+        self.objects[kind, name] = {"metadata": metadata | created, "spec": spec}
+
+    def _policy(self, name: str) -> None:
+        targets = []
+        for number in range(self.dice.randint(1, 2)):
+            target = f"{name}-t{number}"
+            self.cluster.things[target] = Thing(start_seconds=self.dice.choice([20.0, 90.0, 400.0]), uid=f"u-{target}")
+            targets.append(
+                {
+                    "name": target,
+                    "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
+                    "capacity": {"orders": self.dice.choice([50, 100])},
+                    "max": self.dice.choice([20, 100]),
+                    "leadTime": {"guessSeconds": self.dice.choice([30, 60])},
+                }
+            )
+        self._put("ScalingPolicy", name, {"mode": "Enforce", "targets": targets})
+
+    def _policies(self) -> list[str]:
+        return [name for kind, name in self.objects if kind == "ScalingPolicy"]
+
+    def _event(self, name: str) -> None:
+        start = T0 + self.dice.uniform(-BEFORE + 300.0, AFTER)
+        spec = {
+            "schedule": {
+                "startTime": to_rfc3339(round(start)).removesuffix("Z"),
+                "timeZone": "UTC",
+                "durationSeconds": self.dice.choice([300, 900, 3600]),
+            },
+            "expected": {"orders": self.dice.choice([500, 1000, 3000])},
+            "policyRef": {"name": self.dice.choice(self._policies())},
+        }
+        self._put("LiveEvent", name, spec)
+
+    def _override(self, name: str) -> None:
+        action = self.dice.choice(["Boost", "Hold", "Pause"])
+        until = to_rfc3339(round(T0 + self.dice.uniform(-BEFORE, AFTER)))
+        spec = {"policyRef": {"name": self.dice.choice(self._policies())}, "action": action, "until": until}
+        spec |= {"reason": "a rehearsal", "author": "me"} | ({"percent": 50} if action == "Boost" else {})
+        self._put("Override", name, spec)
+
+    def spoil(self) -> tuple[str, str]:
+        """Edit something into something invalid."""
+        one = self.dice.choice(sorted(self.objects))
+        self.objects[one] = copy.deepcopy(self.objects[one])
+        self.objects[one]["spec"] |= INVALID[one[0]]
+        self.objects[one]["metadata"]["generation"] += 1
+        return one
+
+
+class Life:
+    """One operator process: a store that has listed everything, and the loop over it."""
+
+    def __init__(self, world: World, epoch: int) -> None:
+        self.world = world
+        clock = world.cluster.clock
+        self.store = WatchedStore(clock.now, policies_synced=True, events_synced=True, stop_synced=True)
+        for kind, name in sorted(world.objects):
+            self.see(kind, name)
+        self.loop = Loop(
+            clock=clock,
+            store=self.store,
+            targets=world.cluster,
+            metrics=NoMetrics(),
+            book=world.cluster,
+            learned=world.shelf,
+            key_of=key_of,
+            leadership=Leader(epoch=epoch),
+            events=Sink(),
+            settings=LoopSettings(),
+            plan_settings=PlanSettings(fail_over=20.0, reaction=5.0, creation_rate=20.0),
+        )
+
+    def see(self, kind: str, name: str) -> None:
+        put = {
+            "LiveEvent": self.store.put_event,
+            "Override": self.store.put_override,
+            "ScalingPolicy": self.store.put_policy,
+        }
+        put[kind](self.world.objects[kind, name])
+
+    async def until(self, until: float) -> None:
+        clock = self.world.cluster.clock
+        while clock.at < until:
+            beat = await self.loop.turn()
+            assert beat is not None
+            due = [clock.at + BEAT, until, *([beat.next_at] if beat.next_at is not None else [])]
+            due += [at for at in (self.loop.memory.next_at(clock.at),) if at is not None]
+            clock.at = max(min(due), clock.at + 0.1) if not beat.applied else clock.at + 0.1
+
+    async def says(self) -> dict[str, tuple[object, ...]]:
+        """What it decides now, once it has read its record and looked at all that this names."""
+        await self.loop.turn()
+        beat = await self.loop.turn()
+        assert beat is not None
+        return {plan.target: told(plan) for plan in beat.plan.targets.values()}
+
+
+def told(plan: TargetPlan) -> tuple[object, ...]:
+    """What must be the same."""
+    return plan.level, plan.action, plan.next_at, plan.next_level, plan.until
+
+
+async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
+    """What the next leader says otherwise, in words; nothing when the world goes well. ``forgotten``: what was learned
+    is lost between the two.
+    """
+    dice = random.Random(seed)
+    world = World(dice)
+    death = T0 + dice.uniform(-BEFORE / 2, AFTER)
+    spoiled = sorted(dice.uniform(T0 - BEFORE, death - UNRECORDED) for _ in range(dice.randint(0, 2)))
+    life = Life(world, 1)
+    for at in spoiled:
+        await life.until(at)
+        life.see(*world.spoil())
+    await life.until(death)
+    before = copy.deepcopy((world.cluster, world.shelf))
+    last = await life.says()
+    world.cluster, world.shelf = before
+    world.cluster.clock.at = death
+    if forgotten:
+        world.shelf = Shelf()
+    first = Life(world, 2)
+    says = await first.says()
+    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in last if says.get(name) != last[name]]
+
+
+def main() -> int:
+    """Run many, and say what each finds."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--worlds", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    begun, bad = time.process_time(), 0
+    for number in range(asked.worlds):
+        found = asyncio.run(survives(asked.seed * 1_000_000 + number))
+        bad += bool(found)
+        for line in found:
+            print(f"{asked.seed * 1_000_000 + number}: {line}")
+    print(
+        f"{asked.worlds} worlds, {bad} in which the next leader decides otherwise; {time.process_time() - begun:.0f} s"
+    )
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
