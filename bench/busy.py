@@ -140,6 +140,7 @@ async def measure(args: argparse.Namespace, folder: Path) -> list[Figure]:
                 Figure("longest stand-still of the event loop", still, "s", "< 0.1"),
                 Figure("queries for a signal in a minute", sum(queries.values()) / signals / args.minutes),
                 Figure("requests to the API server in a second", sum(requests.values()) / used.wall),
+                *(Figure(f"of these: {verb} {what}", n / used.wall) for (verb, what), n in most(requests)),
                 *(Figure(f"writes: {verb} {what}", count) for (verb, what), count in sorted(writes.items())),
                 Figure("peak memory", operator.peak_mib(), "MiB"),
                 Figure("errors in the log", operator.complaints(), "", "0"),
@@ -149,6 +150,14 @@ async def measure(args: argparse.Namespace, folder: Path) -> list[Figure]:
             mover.cancel()
             with suppress(asyncio.CancelledError):
                 await mover
+
+
+def most(requests: Counter[tuple[str, str, str]]) -> list[tuple[tuple[str, str], int]]:
+    """The five kinds of requests of which there are most."""
+    kinds: Counter[tuple[str, str]] = Counter()
+    for (verb, what, _), count in requests.items():
+        kinds[verb, what] += count
+    return kinds.most_common(5)
 
 
 def main() -> None:

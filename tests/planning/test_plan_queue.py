@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from pools import cores, lane, pool
 from worlds import CORE, T0, event, policy, target, world
 
 from tidegate.planning.decision import Action, TargetPlan
 from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy
+from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.plan import Planner, make_plan
-from tidegate.planning.world import World
+from tidegate.planning.queue import boosted
+from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.model import Lane
+from tidegate.planning.world import PoolWorld, World
 
 ORDER = (CORE, "order")
 OTHER = Key("elsewhere", "big")
@@ -49,6 +55,63 @@ def test_what_acts_stands_in_the_queue_as_far_as_its_max_lets_it() -> None:
 @pytest.mark.parametrize("ceiling", [0, 1, 200])
 def test_an_autoscalers_maximum_bounds_what_may_be_created(ceiling: int) -> None:
     assert of_order(beside(Mode.ENFORCE, ceiling=ceiling)) == of_order(beside(Mode.ENFORCE, maximum=max(ceiling, 1)))
+
+
+def on_lane(lane: Lane, **given: object) -> World:
+    """The large one asks for machines of a pool of a thousand cores, a core a unit."""
+    w = beside(Mode.ENFORCE)
+    others = Policy(OTHER, (target("big", maximum=1_000_000, lane="trading", unit=cores(1)),), pool="hangzhou")
+    on = PoolWorld(pool(lane), PoolSeen(cores(1000)), **given)  # type: ignore[arg-type]
+    return replace(w, policies={**w.policies, OTHER: replace(others, mode=Mode.ENFORCE)}, pools={"hangzhou": on})
+
+
+def test_a_lanes_cap_bounds_what_one_namespace_may_create() -> None:
+    capped = on_lane(lane("trading", allowed_namespaces=frozenset({"elsewhere"}), cap=20))
+    assert of_order(capped) == of_order(beside(Mode.ENFORCE, maximum=200 + 2)), "and its owner's two"
+
+
+def test_a_namespace_that_a_lane_does_not_know_creates_nothing() -> None:
+    stranger = on_lane(lane("trading", allowed_namespaces=frozenset({"shop"})))
+    assert of_order(stranger) == of_order(beside(Mode.OBSERVE))
+
+
+def test_what_a_pool_grants_now_bounds_nothing() -> None:
+    """A lane without a cap: the pool is full, and that may end."""
+    free = on_lane(lane("trading", allowed_namespaces=frozenset({"elsewhere"})))
+    assert of_order(free) == of_order(beside(Mode.ENFORCE))
+
+
+@pytest.mark.parametrize("only", [None, "big"])
+def test_a_boost_in_force_stands_in_the_queue_and_one_that_is_over_before_does_not(only: str | None) -> None:
+    def boosted(until: float, percent: int = 100) -> World:
+        boost = Override(
+            Key("elsewhere", "more"), "big", only, OverrideAction.BOOST, until, "ann", "x", percent=percent
+        )
+        return replace(some, overrides=(boost,))
+
+    some = beside(Mode.ENFORCE)
+    big = next(key for key in some.announcements if key.namespace == "elsewhere")
+    some.announcements[big] = replace(some.announcements[big], expected=(("orders", 20_000.0),))  # type: ignore[index]
+    plain, now, over = of_order(some), of_order(boosted(T0 + 600.0)), of_order(boosted(T0 - 600.0))
+    assert plain.next_at is not None
+    assert now.next_at is not None
+    assert over == plain
+    assert now.next_at == pytest.approx(plain.next_at - 200 / 20.0, abs=15.0), "200 units more, 20 a second"
+    assert of_order(boosted(T0 + 600.0, percent=0)) == plain
+
+
+def test_of_several_boosts_the_largest_that_is_in_force_counts() -> None:
+    units = np.array([10, 10, 10, 10], dtype=np.int64)
+    assert boosted(units, ((15.0, 50), (30.0, 100), (45.0, 10)), first=0, cell=15.0).tolist() == [20, 20, 11, 10]
+
+
+def test_a_planner_that_remembers_sees_a_boost_end() -> None:
+    w = beside(Mode.ENFORCE, maximum=2000)
+    boost = Override(Key("elsewhere", "more"), "big", None, OverrideAction.BOOST, T0, "ann", "x", percent=100)
+    planner = Planner(w.settings)
+    for overrides in ((boost,), (), (replace(boost, percent=300),)):
+        now = replace(w, overrides=overrides)
+        assert planner.plan(now, NOW).targets[ORDER] == of_order(now)
 
 
 def test_a_planner_that_remembers_sees_a_maximum_that_changed() -> None:

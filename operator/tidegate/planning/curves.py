@@ -17,6 +17,7 @@ from tidegate.planning.capacity import Units, need, versions
 from tidegate.planning.isolation import attempt
 from tidegate.planning.leadtime import Lag, creation_lag, shared_lag, writing_lag
 from tidegate.planning.model import Key, Mode, PlanSettings, Policy, TargetKey, TargetSpec
+from tidegate.planning.queue import UNBOUND, Bounds, boosted
 from tidegate.planning.roster import Roster
 from tidegate.planning.timeline import stage_shift
 
@@ -36,8 +37,7 @@ class Curve:
     """None: no event ever needs it."""
     shift: float
     """Seconds by which its stage goes before those in front of it."""
-    ceiling: int | None = None
-    """The autoscaler's maximum, as last seen; None without one."""
+    bounds: Bounds = UNBOUND
 
 
 @dataclass(slots=True)
@@ -63,9 +63,9 @@ class Curves:
     def __getitem__(self, key: TargetKey) -> Curve:
         return self._curves[key]
 
-    def sync(self, roster: Roster, ceilings: Mapping[TargetKey, int | None]) -> Iterator[None]:
-        """Bring the curves up to the book, the policies and the autoscalers' maxima; yields after each target that had
-        to be looked at.
+    def sync(self, roster: Roster, bounds: Mapping[TargetKey, Bounds]) -> Iterator[None]:
+        """Bring the curves up to the book, the policies and what bounds their targets from outside; yields after each
+        target that had to be looked at.
         """
         if roster is not self._roster:
             for gone in self._curves.keys() - roster.driven.keys():
@@ -83,8 +83,8 @@ class Curves:
                     self._bring_up((key, target.name), policy, target)
                     yield
             self._seen[key] = revision, policy
-        for changed in [key for key, curve in self._curves.items() if curve.ceiling != ceilings.get(key)]:
-            self._put(changed, replace(self._curves[changed], ceiling=ceilings.get(changed)))
+        for changed in [key for key, curve in self._curves.items() if curve.bounds != bounds.get(key, UNBOUND)]:
+            self._put(changed, replace(self._curves[changed], bounds=bounds.get(changed, UNBOUND)))
 
     def lag(self, now: float, settings: PlanSettings, writes_per_second: float) -> Lag:
         """The queues from the present to the horizon."""
@@ -131,8 +131,9 @@ class Curves:
         """
         if curve is None or curve.units is None or curve.policy.mode is not Mode.ENFORCE:
             return np.zeros(self.book.size, dtype=np.int64)
-        target = curve.target
+        target, ceiling = curve.target, curve.bounds.ceiling
         most = max(target.maximum, target.minimum)
-        most = most if curve.ceiling is None else min(most, max(curve.ceiling, 0))
-        bounded = np.clip(curve.units, min(target.minimum, most), most)
+        most = most if ceiling is None else min(most, max(ceiling, 0))
+        units = boosted(curve.units, curve.bounds.boosts, first=self.book.first, cell=self.book.cell)
+        bounded = np.clip(units, min(target.minimum, most), most)
         return np.maximum(np.diff(bounded, prepend=bounded[:1]), 0)

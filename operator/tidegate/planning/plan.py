@@ -18,6 +18,7 @@ from tidegate.planning.decision import Plan
 from tidegate.planning.explain import Askers
 from tidegate.planning.making import Making, frozen
 from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetSpec
+from tidegate.planning.queue import bounds_of
 from tidegate.planning.roster import Roster, roster_of
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import World
@@ -158,7 +159,7 @@ class Planner:
         assert roster is not None  # noqa: S101 - begin() has made it
         try:
             yield from curves.book.sync(announcements, owed)
-            yield from curves.sync(roster, {key: seen.maximum for key, seen in world.observed.items()})
+            yield from curves.sync(roster, bounds_of(world, roster, now))
         except Exception:
             self._building = None  # what failed while it was built is never believed
             raise
