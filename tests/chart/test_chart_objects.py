@@ -70,6 +70,7 @@ def environment(objects: list[Json]) -> dict[str, str]:
 def test_the_operator_understands_the_environment_that_the_chart_gives_it(tmp_path: Path) -> None:
     told = {
         "prometheusUrl": "http://prometheus.monitoring:9090",
+        "queries": "free",
         "beatSeconds": 7.5,
         "statusWritesPerSecond": 50,
         "leaseName": "own",
@@ -82,6 +83,7 @@ def test_the_operator_understands_the_environment_that_the_chart_gives_it(tmp_pa
     assert (settings.namespaces, settings.operator_namespace) == (("chat", "shop"), NAMESPACE)
     assert (settings.lease_name, settings.prometheus_url) == ("own", "http://prometheus.monitoring:9090")
     assert (settings.beat_seconds, settings.status_writes_per_second) == (7.5, 50)
+    assert not settings.confine_queries
     plan = settings.plan
     assert (plan.cell, plan.creation_rate, plan.fail_over, plan.horizon) == (5, 100, 0, 2_500_000)
     assert (settings.listen_probes, settings.listen_metrics, settings.log_level) == (9000, 9001, "debug")

@@ -25,6 +25,7 @@ from wire import Ask, Treatment, Wire
 
 from tidegate.api.crd import all_crds
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
+from tidegate.metrics.scoped import scoped
 
 CPU_MOST = 120.0
 """Seconds of the processor for one run."""
@@ -226,7 +227,7 @@ class Stage:
     def _demand(self, query: str) -> float:
         """Six tenths of what is announced come."""
         for namespace, policy in self.scene.policies:
-            if query_of(namespace, policy) == query:
+            if scoped(query_of(namespace, policy), namespace) == query:
                 now = self.since()
                 mine = [s for s in self.judge.shows.values() if (s.namespace, s.policy) == (namespace, policy)]
                 return 20.0 + 0.6 * sum(s.orders for s in mine if s.start <= now < s.end)

@@ -22,3 +22,16 @@ def test_a_level_that_is_ready_ahead_says_for_what_and_one_that_is_held_says_so(
         Reason.RELEASE_HOLD,
         "10 units kept: the need has fallen, its hold is not over",
     )
+
+
+def test_a_peak_that_is_on_has_begun_when_it_did() -> None:
+    """A time that moves with every look would rewrite the status of every policy with a show that is on."""
+    told = {
+        make_plan(world(event()), T0 + after).targets[CORE, "order"].peak_at for after in (0.0, 15.0, 900.0, 3000.0)
+    }
+    assert told == {T0}
+    higher = (event(), event("more", 500.0, T0 + 600.0, 600.0))
+    told = {
+        make_plan(world(*higher), T0 + after).targets[CORE, "order"].peak_at for after in (0.0, 300.0, 615.0, 900.0)
+    }
+    assert told == {T0 + 600.0}

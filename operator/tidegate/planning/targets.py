@@ -364,6 +364,9 @@ def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
     most = int(line.units[at])
     if most <= 0:
         return facts.rest, None
+    if at == low:  # it is on: since when it is, so that nobody is told another time with each cell
+        less = np.flatnonzero(line.units[:low] < most)
+        at = int(less[-1]) + 1 if less.size else 0
     bounded = min(max(most, facts.target.minimum), facts.target.maximum)
     return max(bounded, facts.rest), (at + line.first) * line.cell
 

@@ -115,7 +115,8 @@ class Reporter:
         for key, policy in beat.world.policies.items():
             bad = self.store.invalid.get(("ScalingPolicy", key))
             note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
-            status = policy_status(policy, beat.plan, beat.world.observed, note=note)
+            free = self.store.free.get(key, "") if self.store.confine else None
+            status = policy_status(policy, beat.plan, beat.world.observed, note=note, free=free)
             yield StatusPatch("ScalingPolicy", key, status)
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:

@@ -67,7 +67,7 @@ class Runtime:
         self.settings = settings
         path = settings.clock_schedule
         self.clock: Clock = ScheduledClock.from_file(path) if path else RealClock()
-        self.store = WatchedStore(self.clock.now)
+        self.store = WatchedStore(self.clock.now, confine=settings.confine_queries)
         self.heart = Heart()
         self.metrics = OwnMetrics()
         self.stillness = Stillness()

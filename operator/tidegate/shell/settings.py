@@ -50,6 +50,9 @@ class Settings:
     """Where signals are measured. Default: nowhere, so that every plan rests on announcements alone."""
     recorded_metrics: Path | None = None
     """A recording to read signals from instead, for demonstrations."""
+    queries: str | None = None
+    """What the queries of policies may read: ``namespaced`` (the numbers of their own namespace) or ``free``. Default:
+    namespaced for the whole cluster, free for some namespaces, where the administrator of them wrote both."""
     beat_seconds: float = 15.0
     """Seconds between two looks when nothing is due: one Prometheus scrape interval, and what one cell of the demand
     grid is long."""
@@ -79,6 +82,11 @@ class Settings:
     """``debug``, ``info``, ``warning`` or ``error``."""
     unknown: tuple[str, ...] = field(default=(), compare=False)
     """Variables of our prefix that mean nothing: worth a warning, for they are probably misspelt."""
+
+    @property
+    def confine_queries(self) -> bool:
+        """Whether a policy's queries may read its own namespace alone."""
+        return self.queries == "namespaced" or (self.queries is None and self.namespaces is None)
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -209,6 +217,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
     "TIDEGATE_PLAN_FAIL_OVER_SECONDS": ("plan.fail_over", _at_least_zero, "seconds of 0 or more, such as 15"),
     "TIDEGATE_PLAN_HORIZON_SECONDS": ("plan.horizon", _above(0), "seconds above 0, such as 86400"),
     "TIDEGATE_PROMETHEUS_URL": ("prometheus_url", _url, "a URL such as http://prometheus.monitoring:9090"),
+    "TIDEGATE_QUERIES": ("queries", _one_of("free", "namespaced"), "free or namespaced"),
     "TIDEGATE_RECORDED_METRICS": ("recorded_metrics", _file, "a file with a recording"),
     "TIDEGATE_STATUS_WRITES_PER_SECOND": ("status_writes_per_second", _above(0), "a number above 0, such as 20"),
 }

@@ -15,6 +15,7 @@ from tidegate.planning.decision import Outcome, Plan, TargetPlan, Verdict
 from tidegate.planning.model import Key, Mode, Observed, Policy
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.ports import Json
+from tidegate.shell.confine import CONFINED
 from tidegate.shell.store import Invalid
 
 MESSAGE_MOST = 500
@@ -72,8 +73,17 @@ def event_changes_at(event: ParsedEvent, now: float) -> float:
     return occurrence.start + occurrence.duration if occurrence is not None else float("inf")
 
 
-def policy_status(policy: Policy, plan: Plan, observed: Mapping[tuple[Key, str], Observed], *, note: str = "") -> Json:
-    """Of a ScalingPolicy: each target now and ahead, in words of its reasons."""
+def policy_status(
+    policy: Policy,
+    plan: Plan,
+    observed: Mapping[tuple[Key, str], Observed],
+    *,
+    note: str = "",
+    free: str | None = None,
+) -> Json:
+    """Of a ScalingPolicy: each target now and ahead, in words of its reasons. ``free``: why its queries read more than
+    their namespace; empty when they do not, None when nobody asks.
+    """
     generation = policy.generation
     mine = [plan.targets[policy.key, target.name] for target in policy.targets]
     bad = [p for p in mine if p.reason in _TROUBLES]
@@ -85,6 +95,7 @@ def policy_status(policy: Policy, plan: Plan, observed: Mapping[tuple[Key, str],
         "conditions": [
             *accepted_conditions(generation=generation, reason=reason, message=message),
             _blind(blind, generation),
+            *_confined(free, generation),
         ],
         "targets": [_target(p, observed.get((policy.key, p.target), Observed())) for p in mine],
         "nextStepTime": to_rfc3339(min(upcoming)) if upcoming else None,
@@ -108,6 +119,14 @@ def _blind(blind: list[TargetPlan], generation: int) -> Json:
     names = ", ".join(p.target for p in blind)
     message = _cut(f"{SENTENCES[Reason.BLIND]} Targets: {names}")
     return condition("Blind", True, Reason.BLIND.value, message, generation=generation)
+
+
+def _confined(free: str | None, generation: int) -> list[Json]:
+    if free is None:
+        return []
+    if free:
+        return [condition(CONFINED, False, "QueriesAreFree", _cut(free), generation=generation)]
+    return [condition(CONFINED, True, "OwnNamespace", generation=generation)]
 
 
 def _on_time(verdict: Verdict | None, generation: int) -> Json:

@@ -19,6 +19,7 @@ from tidegate.planning.model import Announcement, Key, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
 from tidegate.ports import LastValid
+from tidegate.shell.confine import confined
 from tidegate.shell.versions import Versions
 
 WINDOW = 86_400.0 * 3
@@ -59,6 +60,10 @@ class WatchedStore:
 
     now: Callable[[], float]
     on_change: Callable[[], None] = lambda: None
+    confine: bool = False
+    """Whether a policy's queries may read its own namespace alone."""
+    free: dict[Key, str] = field(default_factory=dict)
+    """Policies whose queries are not confined yet, and why."""
     on_call_heard: Callable[[], bool] = lambda: True
     """Whether the durable stop, policies, overrides and pools were listed since we began to lead."""
     events: dict[Key, ParsedEvent] = field(default_factory=dict)
@@ -223,7 +228,11 @@ class WatchedStore:
         A typing error at 23:58 must not let floors fall.
         """
         key = self._arrived("ScalingPolicy", obj)
-        if (policy := self._understood("ScalingPolicy", obj, parse_policy)) is not None:
+        if (found := self._understood("ScalingPolicy", obj, self._policy)) is not None:
+            policy, why = found
+            self.free.pop(key, None)
+            if why:
+                self.free[key] = why
             self._versions.note("ScalingPolicy", key, obj)
             known = self._policies.get(key)
             self._policies[key] = policy
@@ -232,6 +241,10 @@ class WatchedStore:
         else:
             self._adopt("ScalingPolicy", key)
         return key
+
+    def _policy(self, obj: Mapping[str, Any]) -> tuple[Policy, str]:
+        policy = parse_policy(obj)
+        return confined(policy, obj) if self.confine else (policy, "")
 
     def delete_policy(self, key: Key) -> None:
         """A ScalingPolicy was deleted: it goes after the grace, unless it is made again."""
@@ -286,6 +299,7 @@ class WatchedStore:
                 self._drop_event(key)
             elif kind == "ScalingPolicy":
                 self._policies.pop(key, None)
+                self.free.pop(key, None)
             elif kind == "CapacityPool":
                 self._pool_objects.pop(key.name, None)
                 self._pools.pop(key.name, None)

@@ -29,6 +29,7 @@ from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.podphysics import PodPhysics
 from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.store import DELETED, Change
+from tidegate.metrics.scoped import scoped
 from tidegate.shell.clock import ScheduledClock
 from tidegate.simulation.lanes import Held
 from tidegate.simulation.physics import WorkloadView
@@ -77,7 +78,7 @@ class NightStage(Stage):
     def _answers(self) -> dict[str, Callable[[float], float | None]]:
         """What a metrics pipeline would answer, by query."""
         found: dict[str, Callable[[float], float | None]] = {
-            query(s): lambda at, s=s: self._scenario.metric(s, at)  # type: ignore[misc]
+            scoped(query(s), NAMESPACE): lambda at, s=s: self._scenario.metric(s, at)  # type: ignore[misc]
             for s in self._scenario.services
         }
         found[work_left_query(NIGHTLY)] = lambda _: self._jobs_left()
