@@ -9,6 +9,7 @@ import pytest
 
 from tidegate.planning.model import Key
 from tidegate.ports import LastValid
+from tidegate.shell import store as module
 from tidegate.shell.store import WatchedStore
 
 
@@ -255,3 +256,22 @@ def test_of_events_that_are_far_away_and_of_large_ones_no_version_is_kept() -> N
         watched.put_event(obj)
         watched.put_event({**obj, "spec": {**obj["spec"], **BAD}})
     assert watched.last_valid() == {}
+
+
+def test_the_policies_of_a_namespace_have_so_many_targets_together_and_no_other_pays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_TARGETS", 2)
+    watched, _ = store()
+
+    def named(name: str, namespace: str = "shop") -> dict[str, Any]:
+        made = scaling_policy()
+        return {**made, "metadata": {**made["metadata"], "name": name, "namespace": namespace}}
+
+    for one in (named("a"), named("b"), named("c"), named("a", "other"), named("a")):
+        watched.put_policy(one)
+    assert set(watched.policies()) == {Key("shop", "a"), Key("shop", "b"), Key("other", "a")}
+    assert "have 3 targets together; at most 2" in watched.invalid["ScalingPolicy", Key("shop", "c")].problems
+    watched._policies.pop(Key("shop", "a"))
+    watched.put_policy(named("c"))
+    assert Key("shop", "c") in watched.policies()

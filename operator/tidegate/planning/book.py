@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from statistics import NormalDist
@@ -39,6 +39,12 @@ BOOKING = 50
 """How many comparisons booking one announcement costs."""
 
 Row = tuple[Key, str]
+
+MOST_ROWS = 512
+"""Sums that the events of one namespace may ask for: a policy and a signal each. Judgment: sixteen policies of 32
+signals; a sum takes 200 KB, so that one tenant takes 100 MB of everybody's memory at the most."""
+RETRIED = 8
+"""Announcements for which there was no room that one ``sync`` tries again when there is some."""
 
 EXACT = 2.0**33
 """Sums of medians and deviations below this are exact: addends are multiples of 2^-20, a float64 has 53 bits."""
@@ -98,6 +104,13 @@ class Book:
     """Announcements that could not be summed."""
     revision: dict[Key, int] = field(default_factory=dict)
     """Counts the changes of each policy's events, and of what was left out of them."""
+    _counts: dict[str, int] = field(default_factory=dict)
+    """Rows by namespace."""
+    _crowded: dict[str, dict[Key, None]] = field(default_factory=dict)
+    """Announcements that are left out for want of room, by namespace, the longest first."""
+    _roomy: set[str] = field(default_factory=set)
+    """Namespaces that have got room since."""
+    _versions: int = 0
     _rough: dict[Row, str] = field(default_factory=dict)
     """Rows to sum anew, with what went wrong when that was last tried."""
 
@@ -107,13 +120,15 @@ class Book:
         Yields now and then. Whoever stops in between has to go on with the same changes, and more, before the book is
         read. What was left out for a reason that may pass is tried again.
         """
+        keys: Iterator[Key]
         if changed is None:
             gone = [key for known in (self.entries, self.left_out) for key in known if key not in announcements]
-            keys = _by_namespace(chain(announcements, gone))
+            keys = chain(gone, _by_namespace(announcements))  # what goes makes room for what comes
         else:
-            keys = iter(changed | {key for key, one in self.left_out.items() if not one.final})
+            again = changed | {key for key, one in self.left_out.items() if not one.final}
+            keys = iter(sorted(again, key=lambda key: key in announcements))
         work = 0
-        for key in keys:
+        for key in chain(keys, self._with_room()):
             new, old = announcements.get(key), self.entries.get(key)
             work += 1
             if old is None or (old.announcement is not new and old.announcement != new):
@@ -146,16 +161,54 @@ class Book:
             if refused.final and (refused.announcement is new or refused.announcement == new):
                 return
             del self.left_out[key]
+            self._crowded.get(key.namespace, {}).pop(key, None)
             self._moved(refused.announcement)
         if old is not None:
             self._take_out(key, old)
         if new is None:
             return
         entry = attempt(lambda: self._entry(new))
-        failure = entry if isinstance(entry, Failure) else self._put_in(key, entry)
+        failure = entry if isinstance(entry, Failure) else self._without_room(entry) or self._put_in(key, entry)
         if failure is not None:
             self.left_out[key] = LeftOut(new, _occurrences(new), failure.message, failure.final)
             self._moved(new)
+
+    def _without_room(self, entry: Entry) -> Failure | None:
+        """Why an event asks for more sums than its namespace may have."""
+        event = entry.announcement
+        policy, there = Key(event.key.namespace, event.policy), self._counts.get(event.key.namespace, 0)
+        more = sum((policy, signal) not in self.rows for signal in entry.signals)
+        if there + more <= MOST_ROWS or not more:
+            return None
+        self._crowded.setdefault(policy.namespace, {})[event.key] = None
+        wanted = f"at most {MOST_ROWS} signals, summed over its policies, at once"
+        return Failure(f"namespace {policy.namespace} asks for {there + more}, and may ask for {wanted}", final=True)
+
+    def _with_room(self) -> Iterator[Key]:
+        """Announcements to try again, some of those for which there is room by now; asked when all else is booked."""
+        for namespace in sorted(self._roomy):
+            for key in list(self._crowded.get(namespace, {}))[:RETRIED]:
+                self.left_out[key] = replace(self.left_out[key], final=False)
+                yield key
+        self._roomy = {namespace for namespace in self._roomy if self._counts.get(namespace, 0) < MOST_ROWS}
+        self._roomy &= {namespace for namespace, waiting in self._crowded.items() if waiting}
+
+    def _row(self, policy: Key, signal: str) -> Sums:
+        """The sums of a signal, to add to."""
+        sums = self.rows.get((policy, signal))
+        if sums is None:
+            sums = self.rows[policy, signal] = Sums(np.zeros((3, self.size)))
+            self._counts[policy.namespace] = self._counts.get(policy.namespace, 0) + 1
+        return sums
+
+    def _change(self, policy: Key, signal: str, sums: Sums) -> None:
+        """Number the change of a row; one of which nothing is left goes."""
+        self._versions += 1
+        sums.version = self._versions
+        if sums.events == 0 and (policy, signal) not in self._rough:
+            del self.rows[policy, signal]
+            self._counts[policy.namespace] -= 1
+            self._roomy.add(policy.namespace)
 
     def _entry(self, event: Announcement) -> Entry:
         last = (self.first + self.size) * self.cell
@@ -210,9 +263,7 @@ class Book:
         return policy
 
     def _add(self, policy: Key, part: Contribution, spread: float, sign: int) -> None:
-        sums = self.rows.get((policy, part.signal))
-        if sums is None:
-            sums = self.rows[policy, part.signal] = Sums(np.zeros((3, self.size)))
+        sums = self._row(policy, part.signal)
         low, high = max(part.first, self.first), min(part.end, self.first + self.size)
         unit = part.cells(low, high)
         into = sums.cells[:, low - self.first : high - self.first]
@@ -225,10 +276,10 @@ class Book:
         else:
             into[0] += (sign * part.scale) * unit[0]
         sums.filled += part.scale * part.most / EXACT
-        sums.version += 1
         sums.events += sign
         if sums.filled > 1.0:
             self._rough[policy, part.signal] = "it is being summed anew"
+        self._change(policy, part.signal, sums)
 
     def _resum(self) -> Iterator[None]:
         """Sum anew, in the order of their keys, what may have left the range in which sums are exact, and what may be
@@ -245,16 +296,15 @@ class Book:
             yield
 
     def _sum(self, policy: Key, signal: str) -> None:
-        sums = self.rows.get((policy, signal))
-        if sums is None:
-            sums = self.rows[policy, signal] = Sums(np.zeros((3, self.size)))
+        sums = self._row(policy, signal)
         sums.cells[:] = 0.0
-        sums.version += 1
         sums.events, sums.filled = 0, 0.0
         for entry in self.entries_of(policy):
             for part in entry.parts:
                 if part.signal == signal:
                     self._add(policy, part, entry.announcement.spread, +1)
+        if sums.events == 0:
+            self._change(policy, signal, sums)
 
 
 def _exact_square(value: float) -> float:

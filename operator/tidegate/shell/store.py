@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.parsed import ParsedEvent
-from tidegate.api.problems import InvalidObject
+from tidegate.api.problems import InvalidObject, Problem
 from tidegate.planning.model import Announcement, Key, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
@@ -30,6 +30,9 @@ ROLL = 3600.0
 ROLLED_AT_ONCE = 500
 """Recurring events that are worked out again in one go: some 20 ms. Of tens of thousands the last comes hours later
 than the first, of days to spare."""
+MOST_TARGETS = 1024
+"""Targets that the policies of one namespace may have together. Judgment: all of them are decided on each time that
+anything changes, which takes 0.2 s of everybody's time. One that is refused is looked at again with each list."""
 ROUND = 60.0
 """Seconds after which it is looked anew which invalid objects are near."""
 GRACE = 5.0
@@ -244,6 +247,10 @@ class WatchedStore:
 
     def _policy(self, obj: Mapping[str, Any]) -> tuple[Policy, str]:
         policy = parse_policy(obj)
+        beside = (len(one.targets) for key, one in self._policies.items() if _beside(key, policy.key))
+        if (together := len(policy.targets) + sum(beside)) > MOST_TARGETS:
+            wrong = f"the policies of namespace {policy.key.namespace} have {together} targets together"
+            raise InvalidObject([Problem("spec.targets", wrong, f"at most {MOST_TARGETS} in one namespace")])
         return confined(policy, obj) if self.confine else (policy, "")
 
     def delete_policy(self, key: Key) -> None:
@@ -406,6 +413,10 @@ def key_of(obj: Mapping[str, Any]) -> Key:
     """Namespace and name of an object as read."""
     metadata = obj["metadata"]
     return Key(metadata.get("namespace", ""), metadata["name"])
+
+
+def _beside(one: Key, policy: Key) -> bool:
+    return one.namespace == policy.namespace and one != policy
 
 
 def generation_of(obj: Mapping[str, Any]) -> int:
