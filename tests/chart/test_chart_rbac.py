@@ -192,7 +192,7 @@ def test_policies_fail_closed_and_reach_as_far_as_the_operator(tmp_path: Path) -
         ({"rbac": {"scope": "namespaces"}, "watchNamespaces": ["shop", "chat"]}, ["chat", "shop"]),
     ):
         objects = render(tmp_path, **values)  # type: ignore[arg-type]
-        assert set(policies(objects)) == {"loans", "levels-only", "overrides", "scalingpolicies"}
+        assert set(policies(objects)) == {"learned", "loans", "levels-only", "overrides", "scalingpolicies"}
         assert {policy["spec"]["failurePolicy"] for policy in policies(objects).values()} == {"Fail"}
         bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
         assert {b["spec"]["policyName"] for b in bindings} == {
