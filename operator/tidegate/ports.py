@@ -360,6 +360,8 @@ class StatusPatch:
     kind: str
     key: Key
     status: Json
+    urgent: bool = False
+    """It matters now: an event that is near, or what is borrowed for one."""
 
 
 class Publisher(Protocol):

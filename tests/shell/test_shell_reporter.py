@@ -33,6 +33,8 @@ class Wall:
     """Hangs up what is published, and hears what is said."""
 
     status: Json = field(default_factory=dict)
+    urgent: list[bool] = field(default_factory=list)
+    """Of each of an event's, whether it goes before others."""
     texts: list[str] = field(default_factory=list)
     """Every verdict that was published."""
     said: list[tuple[str, str, bool]] = field(default_factory=list)
@@ -41,6 +43,7 @@ class Wall:
         for patch in patches:
             if patch.kind == "LiveEvent":
                 self.status = patch.status
+                self.urgent.append(patch.urgent)
                 self.texts.append(str(patch.status.get("verdict")))
 
     def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
@@ -78,6 +81,16 @@ def test_what_blocks_is_shown_with_its_object_once_it_was_seen_twice() -> None:
     (on_time,) = (c for c in shown["conditions"] if c["type"] == "OnTime")
     assert (on_time["status"], on_time["reason"]) == ("False", "QuotaExceeded")
     assert shown["verdict"] == "Blocked: order: 8 more, 5 left"
+
+
+def test_a_verdict_goes_before_statuses_that_can_wait_and_the_news_that_an_event_was_accepted_does_not() -> None:
+    assert set(told(READY, FULL, FULL).urgent) == {True}
+    store, wall = WatchedStore(lambda: T0 - 600.0), Wall()
+    store.put_event(live_event())
+    reporter = Reporter(store, wall, wall, Noon())
+    reporter.report(Beat(T0 - 600.0, World({}, {}), Plan(T0 - 600.0, {}, {}, (), None), (), (), True, 0, None))
+    reporter.arrived(SHOW)
+    assert wall.urgent == [False]
 
 
 def test_a_cause_that_is_gone_is_gone_at_once() -> None:

@@ -40,10 +40,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.wished: dict[Name, Json] = {}
         self.under_way: dict[Name, Json] = {}
 
-    @rule(name=names, value=st.integers(0, 3))
-    def wish(self, name: Name, value: int) -> None:
+    @rule(name=names, value=st.integers(0, 3), urgent=st.booleans())
+    def wish(self, name: Name, value: int, urgent: bool) -> None:
         self.wished[name] = {"floor": value}
-        self.queue.put(name, self.wished[name])
+        self.queue.put(name, self.wished[name], urgent=urgent)
 
     @rule(name=names)
     def goes(self, name: Name) -> None:
@@ -101,6 +101,42 @@ def queue_of(*wished: Name) -> StatusQueue:
     for name in wished:
         queue.put(name, {})
     return queue
+
+
+def taken(queue: StatusQueue, count: int) -> list[Name]:
+    found = [queue.take(0.0, slots=1000) for _ in range(count)]
+    return [one[0] for one in found if one is not None]
+
+
+def test_what_matters_now_goes_before_thousands_that_can_wait_and_these_wait_not_for_ever() -> None:
+    queue = StatusQueue(lambda: 1.0)
+    for number in range(100):
+        queue.put(show("calm", f"far-{number}"), {})
+    for number in range(10):
+        queue.put(show("calm", f"near-{number}"), {}, urgent=True)
+    first = [name[1].name.partition("-")[0] for name in taken(queue, 12)]
+    assert first == ["near", "near", "near", "far"] * 3
+    assert [name[1].name for name in taken(queue, 4)][:1] == ["near-9"]
+    assert len(taken(queue, 1000)) == 110 - 16, "each once"
+
+
+def test_a_wish_that_becomes_urgent_while_it_waits_goes_first_and_once() -> None:
+    queue = StatusQueue(lambda: 1.0)
+    for number in range(5):
+        queue.put(show("calm", f"{number}"), {})
+    queue.put(show("calm", "4"), {"blocked": True}, urgent=True)
+    assert [name[1].name for name in taken(queue, 9)] == ["4", "0", "1", "2", "3"]
+
+
+def test_what_rests_is_taken_by_no_other_line_before_its_time() -> None:
+    queue = StatusQueue(lambda: 1.0)
+    one = show("calm")
+    queue.put(one, {})
+    queue.put(one, {}, urgent=True)
+    assert taken(queue, 1) == [one]
+    queue.failed(one, 0.0)
+    assert queue.take(0.5, slots=4) is None
+    assert queue.take(LONGEST_PAUSE, slots=4) is not None
 
 
 def test_namespaces_take_turns_however_much_one_of_them_wants() -> None:

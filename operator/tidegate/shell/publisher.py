@@ -88,7 +88,7 @@ class StatusPublisher:
             if self._shown.get(name) == digest(patch.status) and not self._queue.under_way(name):
                 self._queue.drop(name)
             else:
-                self._queue.put(name, patch.status)
+                self._queue.put(name, patch.status, urgent=patch.urgent)
         self._changed()
 
     def seen(self, kind: str, key: Key, status: Json | None) -> None:

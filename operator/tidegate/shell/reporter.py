@@ -112,12 +112,13 @@ class Reporter:
         return [key for kind, key in self.store.invalid if kind == "LiveEvent"]
 
     def _policies(self, beat: Beat) -> Iterable[StatusPatch]:
+        borrowers = {loan.policy for loan in beat.loans}
         for key, policy in beat.world.policies.items():
             bad = self.store.invalid.get(("ScalingPolicy", key))
             note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
             free = self.store.free.get(key, "") if self.store.confine else None
             status = policy_status(policy, beat.plan, beat.world.observed, note=note, free=free)
-            yield StatusPatch("ScalingPolicy", key, status)
+            yield StatusPatch("ScalingPolicy", key, status, urgent=key in borrowers)
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:
                 yield StatusPatch(kind, key, invalid_status(bad))
@@ -164,7 +165,7 @@ class Reporter:
             del self._told[gone], self._told_at[gone]
             changed.add(gone)
         for key in sorted(changed):
-            yield from self._event(key)
+            yield from (replace(patch, urgent=True) for patch in self._event(key))
 
     def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
         """What a verdict means, at once; its numbers now and then."""
