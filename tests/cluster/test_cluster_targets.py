@@ -125,11 +125,15 @@ async def test_an_hpa_in_front_is_where_the_floor_goes(kube: KubeClient, ns: str
 
 async def test_what_another_scaler_owns_is_refused_by_its_name(kube: KubeClient, ns: str, targets: KubeTargets) -> None:
     await apply(kube, deployment(ns))
-    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "web", "uid": "1", "controller": True}
+    # An owner that is there, of a kind that every cluster serves: the collector takes what has lost its owner.
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-scaler", "namespace": ns}}
+    made = await kube.create(f"/api/v1/namespaces/{ns}/configmaps", settings)
+    uid = made["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "web-scaler", "uid": uid, "controller": True}
     await apply(kube, hpa(ns, owner=owner))
     sight = await targets.see(ref(deployment(ns)))
     assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
-    assert "ScaledObject/web" in sight.observed.note
+    assert "ConfigMap/web-scaler" in sight.observed.note
 
 
 async def test_two_hpas_on_one_workload_leave_nothing_to_hold(kube: KubeClient, ns: str, targets: KubeTargets) -> None:
