@@ -16,6 +16,7 @@ from tidegate.planning.override import Override
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Notice, Pool, Promised
+from tidegate.planning.shift.outcome import Promise
 
 Json = dict[str, Any]
 
@@ -301,11 +302,10 @@ class Learned:
     """Seconds from a stop to machines seen free by lane, oldest first."""
     ended: tuple[Ended, ...] = ()
     last_valid: tuple[LastValid, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """There is nothing in it."""
-        return not (self.starts or self.drains or self.ended or self.last_valid)
+    granted: tuple[Promise, ...] = ()
+    """Of a pool: who was let in with what, so that nobody takes the place of who came first. With a start of 0 it has
+    begun.
+    """
 
 
 class LearnedBook(Protocol):

@@ -166,6 +166,15 @@ LEARNED: Object = {
         }
     ],
     "lastValid": [{"kind": "Override", "name": "hold", "uid": "u", "document": "{}"}],
+    "granted": [
+        {
+            "owner": "shop/core/api",
+            "start": "2026-11-10T11:00:00.000Z",
+            "end": "2026-11-10T12:00:00.000Z",
+            "cpu": 1000,
+            "memory": 1024,
+        }
+    ],
 }
 
 NOTHING_ENDED = {**LEARNED, "ended": []}
@@ -325,6 +334,11 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "lastValid[0].name", "other"),
     ("Learned", LEARNED, "lastValid[0].uid", "v"),
     ("Learned", LEARNED, "lastValid[0].document", "[]"),
+    ("Learned", LEARNED, "granted[0].owner", "shop/core/web"),
+    ("Learned", LEARNED, "granted[0].start", "2026-11-10T11:00:01.000Z"),
+    ("Learned", LEARNED, "granted[0].end", "2026-11-10T12:00:01.000Z"),
+    ("Learned", LEARNED, "granted[0].cpu", 1001),
+    ("Learned", LEARNED, "granted[0].memory", 1025),
 ]
 """(kind, spec, field, another value for it)."""
 

@@ -15,10 +15,12 @@ from tidegate.control.poollooker import PoolLooker
 from tidegate.control.poolwork import PoolWork
 from tidegate.control.rounds import Job
 from tidegate.control.settling import Settling
+from tidegate.planning.decision import PoolView
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import MemberSeen, PoolSeen
 from tidegate.planning.shift.model import Lane, MemberKind, Pool
+from tidegate.planning.shift.outcome import Promise
 from tidegate.ports import HandOverNote, Held, Place, PoolSight, UnavailableError
 
 UNIT = Resources(1000, 1024)
@@ -54,6 +56,11 @@ class Machines:
         return PoolSight(PoolSeen(UNIT.times(self.units), {}, (member,)), {ref: (place(), held)})
 
 
+def nobody(pool: str, plan: PoolView | None) -> tuple[Promise, ...]:
+    """Nobody was let in before."""
+    return ()
+
+
 @dataclass
 class Site:
     """A pool, its ledger and whoever looks at it."""
@@ -75,7 +82,7 @@ class Site:
         await self.looker.do(Job("p", "p", self.clock.at))
 
     def seen(self) -> PoolSeen:
-        world = self.work.worlds({"p": POOL}, {}, {}, None, self.clock.at, measured={})["p"]
+        world = self.work.worlds({"p": POOL}, {}, {}, None, self.clock.at, measured={}, places=nobody)["p"]
         assert world.seen is not None
         return world.seen
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Leader, Shelf, Thing, operator
+from pools import cores, lane, pool
 from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
+from tidegate.control.loop import Loop
 from tidegate.control.memory import LAST_VALID_BYTES, PATIENCE, SAVED_EVERY, Memory
 from tidegate.control.rounds import run_once
 from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
-from tidegate.planning.model import Key, Measured
-from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
+from tidegate.planning.model import Announcement, Key, Measured
+from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.model import Pool
+from tidegate.planning.shift.outcome import Promise
+from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, PoolSight, RefusedError, UnavailableError
 
 SHORT = Key(NS, "other")
 
@@ -203,3 +209,70 @@ async def test_a_loop_waits_for_the_record_before_it_writes(learned: bool) -> No
     cluster.clock.at += PATIENCE
     await loop.turn()
     assert cluster.loans
+
+
+# ---- places in line on a pool
+
+EARLY, LATE = Key(NS, "early"), Key(NS, "late")
+
+
+@dataclass
+class TenCores:
+    """A pool of ten cores on which nothing runs."""
+
+    async def see(self, pool: Pool) -> PoolSight:
+        return PoolSight(PoolSeen(cores(10)), {})
+
+
+def contended() -> tuple[FakeCluster, FakeStore]:
+    """Two policies of one lane, of whose needs the pool carries one: eight cores each above what stands."""
+    cluster = FakeCluster(HandClock(T0 - 7200.0), {"early": Thing(level=0, uid="e"), "late": Thing(level=0, uid="l")})
+    policies = {
+        key: policy(target(key.name, lane="trading", unit=cores(1), minimum=0), key=key, pool="hangzhou")
+        for key in (EARLY, LATE)
+    }
+    lanes = pool(lane("trading", allowed_namespaces=frozenset({NS})), lane("data"))
+    return cluster, FakeStore(policies, {}, pool_map={"hangzhou": lanes})
+
+
+def of(key: Key, start: float) -> Announcement:
+    return replace(event(key.name, level=800.0, start=start, duration=1800.0), policy=key.name)
+
+
+async def refused(loop: Loop) -> set[str]:
+    """Whose need the pool does not carry."""
+    for _ in range(3):
+        beat = await loop.turn()
+    assert beat is not None
+    return {key[1] for key, plan in beat.plan.targets.items() if plan.refusals}
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with the record", "and without it"])
+async def test_who_was_let_in_first_keeps_his_place_under_the_next_leader(kept: bool) -> None:
+    cluster, store = contended()
+    shelf = Shelf()
+
+    def life(epoch: int) -> Loop:
+        loop = operator(cluster, store, leader=Leader(epoch=epoch), pools=TenCores())
+        loop.memory.book = shelf
+        return loop
+
+    first = life(1)
+    store.put(of(LATE, T0 + 600.0))  # announced first, begins later
+    assert await refused(first) == set()
+    store.put(of(EARLY, T0))
+    assert await refused(first) == {"early"}
+    if not kept:
+        shelf.objects.clear()
+    assert await refused(life(2)) == ({"early"} if kept else {"late"})
+
+
+def test_of_promises_as_many_are_told_as_fit() -> None:
+    site = Site()
+    many = [Promise(f"shop/core/{n:03d}" + "x" * 400 * (n % 2), 0.0, T0 + n, cores(1)) for n in range(600)]
+    view = SimpleNamespace(plan=SimpleNamespace(promises=tuple(many)))
+    site.memory.decided({"hangzhou": view}, T0)  # type: ignore[dict-item]
+    told = site.memory._granted["hangzhou"]
+    assert 0 < len(told) <= 250
+    assert all(len(one.owner) <= 384 for one in told)
+    assert sum(len(one.owner) + 140 for one in told) <= 50_000

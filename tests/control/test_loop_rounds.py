@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from fakes import HandClock, Sink, Thing
-from sites import POOL, UNIT, Site, place, terms
+from sites import POOL, UNIT, Site, nobody, place, terms
 from worlds import CORE, NS, T0, policy, target
 
 from tidegate.control.conflicts import ASSERTIONS, WINDOW
@@ -54,7 +54,7 @@ async def test_what_a_borrower_was_raised_to_since_a_look_is_not_there_for_other
     await site.look()
     for before, level in ((2, 14), (14, 5)):
         await site.ledger.move(place("pay"), held=Held(before, None), level=level, terms=terms())
-    world = site.work.worlds({"p": POOL}, {CORE: borrower}, {}, None, T0, measured={})["p"]
+    world = site.work.worlds({"p": POOL}, {CORE: borrower}, {}, None, T0, measured={}, places=nobody)["p"]
     assert world.seen is not None
     assert world.seen.occupancy[Holder(NS, "Deployment", "pay")].used == UNIT.times(14)
 

@@ -16,6 +16,8 @@ from tidegate.control.stopwatch import KEPT_TOGETHER
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import Identity, Key, Measured
+from tidegate.planning.resources import Resources
+from tidegate.planning.shift.outcome import Promise
 from tidegate.ports import ConflictError, Ended, FieldId, LastValid, Learned, NotFoundError, RefusedError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.learned import KubeLearnedBook, learned_name
@@ -29,7 +31,15 @@ MINE = Learned(
     ended=(Ended(FieldId(Identity("apps", "Deployment", NS, "api"), "u", "/spec/replicas", "scale"), 1.7e9, (20, 9)),),
     last_valid=(LastValid("Override", Key(NS, "hold"), "u", "{}"),),
 )
-POOL = Learned(Key("", "hangzhou"), epoch=3, drains={"data": (12.0, 14.5)})
+POOL = Learned(
+    Key("", "hangzhou"),
+    epoch=3,
+    drains={"data": (12.0, 14.5)},
+    granted=(
+        Promise("shop/core/api", 0.0, 1.7e9, Resources(4000, 8192)),
+        Promise("shop/core/web", 1.6e9, 1.7e9, Resources(1, 0)),
+    ),
+)
 
 
 @pytest.fixture

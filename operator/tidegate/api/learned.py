@@ -16,6 +16,8 @@ from tidegate.api.base import API_VERSION, Stored
 from tidegate.api.problems import InvalidObject, Problem, explain
 from tidegate.api.walltime import from_rfc3339, to_rfc3339
 from tidegate.planning.model import Identity, Key, Measured
+from tidegate.planning.resources import Resources
+from tidegate.planning.shift.outcome import Promise
 from tidegate.ports import Ended, FieldId, LastValid
 from tidegate.ports import Learned as PortLearned
 
@@ -26,6 +28,7 @@ MAX_DRAINS = 20
 MAX_ENDED = 24
 MAX_LEVELS = 16
 MAX_LAST_VALID = 32
+MAX_GRANTED = 250
 MAX_DOCUMENT = 4096
 """Characters of one last valid version."""
 FORMAT = 1
@@ -102,6 +105,21 @@ class LastValidVersion(Stored):
     """The object as JSON: metadata that is planned with, and spec."""
 
 
+class GrantedShare(Stored):
+    """What was granted to one owner of a need."""
+
+    owner: Annotated[str, Field(max_length=384)]
+    """Namespace, policy and target."""
+    start: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """From when, UTC with milliseconds; not set: it has begun."""
+    end: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})]
+    """Until when, UTC with milliseconds."""
+    cpu: Annotated[int, Field(ge=0, le=10**15)]
+    """Millicores."""
+    memory: Annotated[int, Field(ge=0, le=10**15)]
+    """MiB."""
+
+
 class LearnedSpec(Stored):
     """What was learned; at most 64 KiB, of each list the latest."""
 
@@ -125,6 +143,10 @@ class LearnedSpec(Stored):
         default=[], max_length=MAX_LAST_VALID, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """Last valid versions of what is invalid now."""
+    granted: list[GrantedShare] = Field(
+        default=[], max_length=MAX_GRANTED, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Of a pool: who was let in with what. Nobody takes the place of who came first."""
 
 
 class Learned:
@@ -137,8 +159,9 @@ class Learned:
     SPEC: ClassVar[type[Any]] = LearnedSpec
     STATUS: ClassVar[type[Stored] | None] = None
     DESCRIPTION: ClassVar[str] = (
-        "Learned is what the operator has found out about one policy or pool: start times, drains, levels of loans that"
-        " ended lately, last valid versions. Written by the operator alone; deleting it costs precision, never a floor."
+        "Learned is what the operator has found out about one policy or pool: start times, drains, places in line, levels"
+        " of loans that ended lately, last valid versions. Written by the operator alone; deleting it costs precision,"
+        " never a floor."
     )
     COLUMNS: ClassVar[list[dict[str, Any]]] = [
         {"name": "Kind", "type": "string", "jsonPath": ".spec.of.kind"},
@@ -171,6 +194,8 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
             {"kind": version.kind, "name": version.key.name, "uid": version.uid, "document": version.document}
             for version in one.last_valid
         ]
+    if one.granted:
+        spec["granted"] = [_share(promise) for promise in one.granted]
     metadata = {"name": name.name, "namespace": name.namespace}
     return {"apiVersion": API_VERSION, "kind": Learned.KIND, "metadata": metadata, "spec": spec}
 
@@ -197,6 +222,7 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
             last_valid=tuple(
                 LastValid(one.kind, Key(namespace, one.name), one.uid, one.document) for one in spec.last_valid
             ),
+            granted=tuple(map(_read_share, spec.granted)),
         )
     except ValidationError as error:
         raise InvalidObject(explain(error, LearnedSpec)) from error
@@ -204,6 +230,18 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
         if isinstance(error, InvalidObject):
             raise
         raise InvalidObject([Problem("", f"is no Learned ({error})", "written by the operator alone")]) from error
+
+
+def _share(promise: Promise) -> dict[str, Any]:
+    told: dict[str, Any] = {"owner": promise.owner, "end": to_rfc3339(promise.end, milliseconds=True)}
+    if promise.start > 0.0:
+        told["start"] = to_rfc3339(promise.start, milliseconds=True)
+    return told | {"cpu": promise.amount.cpu, "memory": promise.amount.memory}
+
+
+def _read_share(one: GrantedShare) -> Promise:
+    start = 0.0 if one.start is None else from_rfc3339(one.start)
+    return Promise(one.owner, start, from_rfc3339(one.end), Resources(one.cpu, one.memory))
 
 
 def _millis(seconds: float) -> int:

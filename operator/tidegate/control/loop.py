@@ -290,6 +290,7 @@ class Loop:
         self.focus()
         yield
         if acting:
+            self.memory.decided(plan.pools, now)
             self.writer.post(self._wishes(world, plan, pools, now), now)
         else:
             self.writer.withdraw()
@@ -357,8 +358,8 @@ class Loop:
         readings = self.reader.told(now)
         worlds = {}
         if self.pool_work is not None:
-            drained = self.memory.lane_drains()
-            worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now, measured=drained)
+            drained, places = self.memory.lane_drains(), self.memory.places
+            worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now, measured=drained, places=places)
         return World(
             policies=policies,
             announcements=announced,

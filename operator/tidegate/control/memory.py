@@ -11,14 +11,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.stopwatch import Stopwatch
+from tidegate.planning.decision import PoolView
 from tidegate.planning.model import Key, Measured, TargetKey
+from tidegate.planning.shift.outcome import Promise
 from tidegate.ports import (
     Clock,
     LastValid,
@@ -43,6 +46,10 @@ that is guessed costs precision, a floor that is not written costs the show."""
 MOST_ENDED = 24
 """Loans that ended lately, kept in one object: the latest."""
 MOST_LEVELS = 16
+GRANTED_BYTES, BESIDE_GRANT, LONGEST_OWNER = 50_000, 140, 384
+"""Characters that the promises of one pool may take, what one takes beside its owner, and what an owner may take. At
+most 250 of them: what the kind may hold."""
+MOST_GRANTED = 250
 MOST_LAST_VALID = 32
 BESIDE = 400
 """Characters that one of them takes beside its document, at the most."""
@@ -64,6 +71,12 @@ class Memory:
     clock: Clock
     leadership: Leadership
     on_news: Callable[[], None] = lambda: None
+    _granted: dict[str, tuple[Promise, ...]] = field(default_factory=dict)
+    """By pool, what this life's last decision granted."""
+    _granted_before: dict[str, tuple[Promise, ...]] = field(default_factory=dict)
+    """By pool, what is on record of former lives, until a decision that was acted on has taken it in."""
+    _grants: int = 0
+    """Rises with each change of what is granted."""
     recorded: dict[Key, Learned] = field(default_factory=dict)
     """As the server surely has it, by policy or pool."""
     trouble: str = ""
@@ -106,6 +119,21 @@ class Memory:
     def lane_drains(self) -> Mapping[tuple[str, str], tuple[float, ...]]:
         """Drains by (pool, lane)."""
         return self.drains.samples() if self._alone else self._drained
+
+    def places(self, pool: str, plan: PoolView | None) -> tuple[Promise, ...]:
+        """Who was let in on a pool: by the last leader, once its record was read, and else by our last plan."""
+        return self._granted_before.get(pool, plan.plan.promises if plan is not None else ())
+
+    def decided(self, pools: Mapping[str, PoolView], now: float) -> None:
+        """A decision that is acted on has granted this."""
+        for name, view in pools.items():
+            self._granted_before.pop(name, None)
+            begun = (one._replace(start=0.0) if one.start <= now else one for one in view.plan.promises)
+            if (granted := tuple(islice(_told(begun), MOST_GRANTED))) != self._granted.get(name, ()):
+                self._granted[name] = granted
+                self._grants += 1
+        for gone in self._granted.keys() - pools.keys():
+            del self._granted[gone]
 
     @property
     def _alone(self) -> bool:
@@ -177,6 +205,9 @@ class Memory:
         self._take_up()
         self.stopwatch.recall(self._samples)
         self.drains.recall(self._drained)
+        self._granted_before = {of.name: one.granted for of, one in found.items() if not of.namespace and one.granted}
+        self._granted = dict(self._granted_before)
+        self._grants += 1
         for one in found.values():
             self.ledger.former.recall(one.of, one.ended)
         self.store.recall(version for one in found.values() for version in one.last_valid)
@@ -216,7 +247,7 @@ class Memory:
         last_valid, ended = self.store.last_valid(), self.ledger.former.by_borrower()
         policies, pools = self.store.policies(), self.store.pools()
         minute = self.clock.now() // LOOKED_AROUND
-        versions = (self.stopwatch.version, self.drains.version, self.ledger.former.version)
+        versions = (self.stopwatch.version, self.drains.version, self.ledger.former.version, self._grants)
         counts = (*versions, len(policies), len(pools), minute)
         if self._gathered_of[0] is last_valid and self._gathered_of[1] == counts:
             return self._gathered
@@ -226,6 +257,7 @@ class Memory:
         drains: dict[Key, dict[str, tuple[float, ...]]] = defaultdict(dict)
         for (pool, lane), took in self.drains.samples().items():
             drains[Key("", pool)][lane] = took
+        granted = {Key("", pool): one for pool, one in self._granted.items() if one}
         known = {*policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
         self._gathered = {
             key: Learned(
@@ -234,11 +266,23 @@ class Memory:
                 drains=drains.get(key, {}),
                 ended=tuple(replace(one, levels=one.levels[-MOST_LEVELS:]) for one in ended.get(key, ())[-MOST_ENDED:]),
                 last_valid=tuple(_fitting(last_valid.get(key, ()))),
+                granted=granted.get(key, ()),
             )
-            for key in sorted({*starts, *drains, *ended, *last_valid} & known)
+            for key in sorted({*starts, *drains, *ended, *last_valid, *granted} & known)
         }
         self._gathered_of = last_valid, counts
         return self._gathered
+
+
+def _told(promises: Iterable[Promise]) -> Iterator[Promise]:
+    """As many as fit, those that begin first."""
+    left = GRANTED_BYTES
+    for one in sorted(promises, key=lambda one: (one.start, one.end, one.owner, one.amount.cpu, one.amount.memory)):
+        left -= len(one.owner) + BESIDE_GRANT
+        if left < 0:
+            return
+        if one.end < math.inf and len(one.owner) <= LONGEST_OWNER:
+            yield one
 
 
 def _fitting(versions: Sequence[LastValid]) -> list[LastValid]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.control.drains import drained
@@ -17,13 +17,14 @@ from tidegate.control.poollooker import PoolLook, PoolLooker
 from tidegate.control.reader import SignalKey
 from tidegate.control.settling import Settling
 from tidegate.control.wishes import Applied, Kind, Wish
-from tidegate.planning.decision import Action, Plan
+from tidegate.planning.decision import Action, Plan, PoolView
 from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
+from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.world import PoolWorld
 from tidegate.ports import EventSink, HandOverNote, Held, Loan, Place
 
@@ -63,8 +64,11 @@ class PoolWork:
         now: float,
         *,
         measured: Mapping[tuple[str, str], Sequence[float]],
+        places: Callable[[str, PoolView | None], tuple[Promise, ...]],
     ) -> dict[str, PoolWorld]:
-        """What the core is told of each pool; ``measured`` are drains by (pool, lane)."""
+        """What the core is told of each pool; ``measured`` are drains by (pool, lane), ``places`` tells who was let in
+        before, of a pool and its last plan.
+        """
         found = {}
         for name, pool in pools.items():
             before = plan.pools.get(name) if plan is not None else None
@@ -75,7 +79,7 @@ class PoolWork:
                 stale=self.looker.is_old(name, now),
                 marks={ref: mark_of(loan) for ref, loan in self._by_member(name, look).items()},
                 remaining=_remaining(pool, readings),
-                promises=before.plan.promises if before is not None else (),
+                promises=places(name, before),
                 note=look.note if look is not None else self.looker.notes.get(name, ""),
             )
         return found
