@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from tidegate.api.crd import KINDS
 from tidegate.api.parse import parse_policy
+from tidegate.cli import validate as module
 from tidegate.cli.validate import validate
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,15 @@ spec:
     capacity: {concurrent_viewers: 100}
     max: 50
 """
+
+
+JANUARY = 1_767_225_600.0
+"""2026-01-01: the examples, and what is written here, are of that year."""
+
+
+@pytest.fixture(autouse=True)
+def _in_january(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_now", lambda: JANUARY)
 
 
 def run(tmp_path: Path, *texts: str, output: str = "text") -> Result:
@@ -230,3 +240,43 @@ def test_a_pool_or_an_override_that_is_there_twice_is_a_problem(tmp_path: Path) 
         result = run(tmp_path, text, text, output="json")
         assert result.exit_code == 1
         assert [p["path"] for p in json.loads(result.stdout)["problems"]] == ["metadata.name"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "right"),
+    [
+        ("LiveEvents", "did you mean LiveEvent?"),
+        ("Override2", "did you mean Override?"),
+        ("Zebra", "one of CapacityPool"),
+    ],
+)
+def test_a_kind_of_our_group_that_there_is_not_is_a_problem(kind: str, right: str, tmp_path: Path) -> None:
+    result = run(tmp_path, EVENT.replace("kind: LiveEvent", f"kind: {kind}"), POLICY)
+    assert result.exit_code == 1
+    assert f'kind: "{kind}" is no kind of tidegate.dev; {right}' in result.stdout
+
+
+def test_kinds_of_others_and_what_the_operator_writes_are_skipped(tmp_path: Path) -> None:
+    other = "apiVersion: apps/v1\nkind: LiveEvents\nmetadata: {name: x}\n"
+    loan = "apiVersion: tidegate.dev/v1alpha1\nkind: Loan\nmetadata: {name: x}\n"
+    result = run(tmp_path, other, loan, EVENT, POLICY)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("text", ["", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"])
+def test_where_nothing_was_checked_nothing_is_right(text: str, tmp_path: Path) -> None:
+    assert run(tmp_path, text).exit_code == 1
+
+
+@pytest.mark.parametrize(("days", "ago"), [(0.1, "already"), (359, "359 days ago")])
+def test_an_event_that_is_over_is_warned_of(
+    days: float, ago: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = 1_794_319_200.0  # 2026-11-10 22:00 in Shanghai
+    monkeypatch.setattr(module, "_now", lambda: over - 1.0)
+    assert run(tmp_path, EVENT, POLICY).stdout == ""
+    monkeypatch.setattr(module, "_now", lambda: over + days * 86_400)
+    result = run(tmp_path, EVENT, POLICY)
+    assert (result.exit_code, f"the event is over, {ago}; change schedule.startTime" in result.stdout) == (0, True)
+    weekly = EVENT.replace("durationSeconds: 7200}", "durationSeconds: 7200, recurrence: {rrule: FREQ=WEEKLY}}")
+    assert run(tmp_path, weekly, POLICY).stdout == ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -79,7 +81,7 @@ def validate(
     """Check LiveEvents, ScalingPolicies, CapacityPools and Overrides in files: field path, what is wrong, what would be
     right. Needs no cluster.
 
-    Exit codes: 0 nothing wrong (warnings are possible); 1 problems; 2 a file cannot be read.
+    Exit codes: 0 nothing wrong (warnings are possible); 1 problems, or nothing was checked; 2 a file cannot be read.
     """
     try:
         report = check_documents(read_documents(files))
@@ -95,7 +97,7 @@ def validate(
         _print_table(report)
     else:
         _print_lines(report)
-    if report.problems:
+    if report.problems or not report.checked:
         raise typer.Exit(1)
 
 
@@ -118,6 +120,7 @@ def check_documents(documents: Iterable[Document]) -> Report:
             if parse is not None:
                 found.add(document, parse(document.content))
             elif isinstance(document.content, dict) and document.kind:
+                _check_kind(document, parsers)
                 report.skipped += 1
                 continue
             else:
@@ -127,10 +130,36 @@ def check_documents(documents: Iterable[Document]) -> Report:
         report.checked += 1
     _check_names(found, report)
     _check_events(found.events, found.policies, report)
+    _check_past(found.events, report)
     _check_workloads(found.policies, report)
     _check_lanes(found.policies, found.pools, report)
     _check_overrides(found.overrides, found.policies, report)
     return report
+
+
+def _check_kind(document: Document, kinds: Collection[str]) -> None:
+    """InvalidObject for a kind of our group that there is not: an API server would not know it either."""
+    from tidegate.api.base import GROUP
+    from tidegate.api.crd import KINDS
+    from tidegate.api.problems import InvalidObject, Problem, quoted
+
+    group = str(document.content.get("apiVersion")).partition("/")[0]
+    if group != GROUP or document.kind in {kind.KIND for kind in KINDS}:
+        return
+    alike = difflib.get_close_matches(document.kind, kinds, n=1)
+    right = f"did you mean {alike[0]}?" if alike else f"one of {', '.join(sorted(kinds))}"
+    raise InvalidObject([Problem("kind", f"{quoted(document.kind)} is no kind of {GROUP}", right)])
+
+
+def _check_past(events: list[Any], report: Report) -> None:
+    """Events that are over: last year's file, applied again."""
+    now = _now()
+    for document, event in events:
+        if event.base.occurrences and event.next_occurrence(now) is None:
+            last = max(one.start + one.duration for one in event.base.occurrences)
+            ago = f"{(now - last) / 86_400:.0f} days ago" if now - last >= 172_800 else "already"
+            right = "change schedule.startTime: nothing will be prepared for it"
+            report.warnings.append(_finding(document, "spec.schedule.startTime", f"the event is over, {ago}", right))
 
 
 def _check_names(found: Found, report: Report) -> None:
@@ -215,6 +244,10 @@ def _check_overrides(overrides: list[Any], policies: list[Any], report: Report) 
             report.warnings.append(_finding(document, "spec.target", wrong, f"use one of {', '.join(names)}"))
 
 
+def _now() -> float:
+    return time.time()
+
+
 def _finding(document: Document, path: str, wrong: str, right: str) -> Finding:
     return Finding(document.file, document.kind, document.name, path, wrong, right)
 
@@ -224,7 +257,7 @@ def _summary(report: Report) -> str:
     return (
         f"{report.checked} checked, {len(report.problems)} problems, {len(report.warnings)} warnings{skipped}"
         if report.checked or report.skipped
-        else "no objects found"
+        else "no objects found: nothing was checked"
     )
 
 
