@@ -51,6 +51,9 @@ UNUSED: dict[str, set[Request]] = {
     FULLNAME: {
         # Read when another wrote it in between.
         ("tidegate.dev", "loans", "get"),
+        ("tidegate.dev", "learned", "get"),
+        # Deleted when nothing is left in it, or its policy is gone for a minute.
+        ("tidegate.dev", "learned", "delete"),
     },
     f"{FULLNAME}-release": {
         ("tidegate.dev", "loans", "get"),
