@@ -215,6 +215,21 @@ async def test_who_could_not_write_for_a_while_leads_since_he_can_again_and_a_re
     assert leader.since() >= ended > first
 
 
+async def test_who_lost_the_lease_and_found_it_between_two_looks_is_told_that_he_leads_anew(stage: Stage) -> None:
+    leader = stage.stand()
+    await until(lambda: stage.told == [True])
+    await asyncio.to_thread(leader.stop, release=False)
+    stage.told.clear()
+    leader._stopping.clear()
+    for renewed in (None, -math.inf):  # so long ago that nothing may be written
+        leader._renewed = renewed
+        leader._lead(1, time.monotonic())
+        leader._tell(leading=leader.may_write())
+        leader._lead(1, time.monotonic())
+        leader._tell(leading=leader.may_write())
+    assert stage.told == [True, True], "once for each time that it was lost"
+
+
 async def test_a_client_that_is_broken_is_replaced_at_once(stage: Stage) -> None:
     leader = stage.stand()
     await until(leader.may_write)

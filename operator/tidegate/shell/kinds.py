@@ -144,10 +144,14 @@ class FewKinds:
 
     async def _rest(self) -> None:
         """Until it is time to list again: what failed is tried again by the next round."""
-        led_for = time.monotonic() - self._since()
-        pause = UNHEARD if not self.heard() else RELIST_SOON if 0.0 <= led_for < RELIST else RELIST
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._hear.wait(), pause)
+        begun = time.monotonic()
+        while True:
+            now = time.monotonic()
+            pause = RELIST_SOON if 0.0 <= now - self._since() < RELIST else RELIST
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hear.wait(), UNHEARD)
+            if self._hear.is_set() or not self.heard() or now - begun >= pause:
+                break
         self._hear.clear()
 
     async def list_again(self) -> list[Exception]:

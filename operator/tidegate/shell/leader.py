@@ -91,7 +91,8 @@ class LeaseLeader:
         """Highest epoch that we know of: on record elsewhere, or in a Lease that we saw."""
         self._seen: tuple[object, ...] = ()
         self._seen_at = 0.0
-        self._told = False
+        self._told: float | None = None
+        """Since when we lead, as was told last; None: that we do not."""
         self._release_it = True
         self._life = time.monotonic()
         self._stopping = threading.Event()
@@ -299,8 +300,9 @@ class LeaseLeader:
         return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
 
     def _tell(self, *, leading: bool) -> None:
-        if leading != self._told:
-            self._told = leading
+        told = self._since if leading else None
+        if told != self._told:  # also when it was lost and found between two looks
+            self._told = told
             log.info("lease: %s (epoch %d)", "leading" if leading else "not leading", self._epoch)
             with suppress(RuntimeError):  # at the very end the loop that is told may be closed already
                 self._on_change(leading)

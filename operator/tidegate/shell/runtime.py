@@ -24,7 +24,7 @@ from tidegate.shell.driver import Driver
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.gates import Gate
 from tidegate.shell.informer import Informer
-from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, FewKinds
+from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, UNHEARD, FewKinds
 from tidegate.shell.leader import LeaseLeader
 from tidegate.shell.lifecycle import Opened, persistently
 from tidegate.shell.own_metrics import OwnMetrics
@@ -142,7 +142,7 @@ class Runtime:
         self._lead(leader)
         self._show(works, clients, reporter, publisher, sink)
         self._watch(works, clients, reporter, publisher, few, leader)
-        self._keep_time(few, reporter)
+        self._keep_time(few, reporter, leader)
         self._work(works)
         self._tell_of(works, leader, publisher, clients)
         self._waits_for = ""
@@ -250,10 +250,11 @@ class Runtime:
             self.metrics.watch_age(name, informer.age_seconds)
             self.group.keep(f"watch {name}", informer.run)
 
-    def _keep_time(self, few: FewKinds, reporter: Reporter) -> None:
+    def _keep_time(self, few: FewKinds, reporter: Reporter, leader: LeaseLeader) -> None:
         self.group.keep("status sweep", reporter.sweep_for_ever)
         self.group.keep("relist", few.list_for_ever)
         self.group.keep("deletions", few.expire_for_ever)
+        self.group.keep("hearing", lambda: self._listen_again(leader))
 
     def _work(self, works: Works) -> None:
         """Gates and the loop. At the stop the loop ends first, then what is under way is waited for."""
@@ -313,6 +314,13 @@ class Runtime:
             if self.few is not None:
                 self.few.hear()
         self.store.on_change()
+
+    async def _listen_again(self, leader: LeaseLeader) -> None:
+        """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not."""
+        while True:
+            await asyncio.sleep(UNHEARD)
+            if self._informers["stop"].listed_at < leader.since() < math.inf:
+                self._informers["stop"].again(list_all=True)
 
     def _beaten(self, beat: Beat) -> None:
         self.heart.beat()
