@@ -153,3 +153,27 @@ async def test_an_answer_to_a_question_that_was_asked_before_we_led_does_not_cou
     stage.server.meanwhile = lambda: None
     await stage.few.list_again()
     assert stage.few.heard()
+
+
+async def test_of_a_list_only_what_is_new_is_taken_in_and_what_is_invalid_is_tried_again() -> None:
+    stage = Stage()
+
+    def at(version: str, **spec: Any) -> Json:
+        made = scaling_policy(int(version), **spec)
+        return {**made, "metadata": {**made["metadata"], "resourceVersion": version}}
+
+    puts: list[str] = []
+    few = stage.few._kinds["ScalingPolicy"]
+    put = few.put
+    few.put = lambda obj: puts.append(obj["metadata"]["resourceVersion"]) or put(obj)  # type: ignore[func-returns-value]
+    for version, told in (("1", ["1"]), ("1", ["1"]), ("2", ["1", "2"])):
+        stage.server.objects["scalingpolicies"] = [at(version)]
+        await stage.few.list_again()
+        assert puts == told
+    stage.few.seen("ScalingPolicy", "DELETED", at("2"))
+    await stage.few.list_again()
+    assert puts == ["1", "2", "2"], "it was made again, as far as the list tells"
+    stage.server.objects["scalingpolicies"] = [at("3", targets=[])]
+    await stage.few.list_again()
+    await stage.few.list_again()
+    assert puts[3:] == ["3", "3"]

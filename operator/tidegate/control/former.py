@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +25,9 @@ class Former:
     version: int = 0
     """Rises with every change."""
     _looked_at: float = field(init=False)
+    _oldest: float = math.inf
+    """No loan of these ended before."""
+    _told: tuple[int, Mapping[Key, tuple[Ended, ...]]] = (-1, {})
     _ended: dict[FieldId, tuple[Key, Ended]] = field(default_factory=dict)
     _watched: dict[FieldId, Loan] = field(default_factory=dict)
     """Loans that others may be ending while a durable stop stands, as last seen."""
@@ -37,7 +41,9 @@ class Former:
         self._watched.pop(loan.place.id, None)
         if loan.verified is not None:
             levels = tuple(one for one in loan.levels if one != loan.original)
-            self._ended[loan.place.id] = loan.policy, Ended(loan.place.id, self.clock.now(), levels)
+            at = self.clock.now()
+            self._ended[loan.place.id] = loan.policy, Ended(loan.place.id, at, levels)
+            self._oldest = min(self._oldest, at)
             self.version += 1
 
     def watch(self, loans: Iterable[Loan]) -> None:
@@ -64,23 +70,32 @@ class Former:
     def by_borrower(self) -> Mapping[Key, tuple[Ended, ...]]:
         """By policy (or pool), the latest last."""
         self._expire()
-        found: dict[Key, list[Ended]] = {}
-        for policy, one in sorted(self._ended.values(), key=lambda what: what[1].at):
-            found.setdefault(policy, []).append(one)
-        return {policy: tuple(ones) for policy, ones in found.items()}
+        if self._told[0] != self.version:
+            found: dict[Key, list[Ended]] = {}
+            for policy, one in sorted(self._ended.values(), key=lambda what: what[1].at):
+                found.setdefault(policy, []).append(one)
+            self._told = self.version, {policy: tuple(ones) for policy, ones in found.items()}
+        return self._told[1]
 
     def recall(self, policy: Key, ended: Iterable[Ended]) -> None:
         """Loans that a former life saw end."""
         self._expire()
         for one in ended:
-            self._ended.setdefault(one.field, (policy, replace(one, at=min(one.at, self.clock.now()))))
+            at = min(one.at, self.clock.now())
+            self._ended.setdefault(one.field, (policy, replace(one, at=at)))
+            self._oldest = min(self._oldest, at)
+            self.version += 1
 
     def _expire(self) -> None:
         now = self.clock.now()
         step = now - self._looked_at
         self._looked_at = now
+        if -1.0 <= step <= STEP and now - self._oldest <= FORMER_SECONDS:
+            return
         if not -1.0 <= step <= STEP:  # the clock was set, or we stood still: that is no time in which copies grow old
             self._ended = {one: (of, replace(what, at=what.at + step)) for one, (of, what) in self._ended.items()}
+            self.version += bool(self._ended)
         kept = {one: what for one, what in self._ended.items() if abs(now - what[1].at) <= FORMER_SECONDS}
         self.version += len(kept) < len(self._ended)
         self._ended = kept
+        self._oldest = min((what[1].at for what in kept.values()), default=math.inf)

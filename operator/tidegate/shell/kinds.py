@@ -18,6 +18,7 @@ from typing import Any
 
 from tidegate.planning.model import Key
 from tidegate.ports import NotFoundError, TidegateError
+from tidegate.shell.pace import Pace
 from tidegate.shell.publisher import StatusPublisher
 from tidegate.shell.store import WatchedStore, key_of
 from tidegate.targets.client import KubeClient
@@ -57,6 +58,8 @@ class FewKind:
     """When the last complete list was asked for, by the monotonic clock."""
     newer: set[Key] = field(default_factory=set)
     """What the watch told while a list was under way: it is newer than the list."""
+    versions: dict[Key, str] = field(default_factory=dict)
+    """The version of each object that was taken in last: most of a list is known already."""
 
 
 class FewKinds:
@@ -105,11 +108,13 @@ class FewKinds:
             return
         key = key_of(body)
         one.newer.add(key)
+        one.versions.pop(key, None)
         if what == "DELETED":
             one.delete(key)
             self._publisher.forget(kind, key)
         else:
             one.put(body)
+            one.versions[key] = body["metadata"].get("resourceVersion") or ""
             self._publisher.seen(kind, key, body.get("status"))
 
     async def list_first(self) -> None:
@@ -188,13 +193,20 @@ class FewKinds:
                 if one.resource is POLICIES:
                     raise
                 log.warning("the cluster does not serve %s: its CRD is missing", one.resource.plural)
-        newer, one.newer = one.newer, set()
+        pace, kind = Pace(), one.resource.kind
         for key, obj in listed.items():
-            if key not in newer:
+            # One that is invalid is looked at again: what it may not have beside others may have gone.
+            version = obj["metadata"].get("resourceVersion") or ""
+            known = bool(version) and one.versions.get(key) == version and (kind, key) not in self._store.invalid
+            if key not in one.newer and not known:
                 one.put(obj)
-                self._publisher.seen(one.resource.kind, key, obj.get("status"))
-        for key in self._store.known(one.resource.kind) - listed.keys() - newer:
+                one.versions[key] = version
+                self._publisher.seen(kind, key, obj.get("status"))
+            await pace.breathe()
+        for key in self._store.known(kind) - listed.keys() - one.newer:
+            one.versions.pop(key, None)
             one.delete(key)
+        one.newer = set()
         one.listed_at = asked
         if not one.listed:
             one.listed = True

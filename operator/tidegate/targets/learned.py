@@ -6,6 +6,7 @@ The mapping to and from the resource is handed in, as for Loans.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
@@ -25,6 +26,8 @@ log = logging.getLogger("tidegate.learned")
 LEARNED = Resource("tidegate.dev/v1alpha1", "Learned", "learned", namespaced=True, scale=False)
 RULES = (Rule("tidegate.dev", ("learned",), ("get", "list", "create", "update", "delete")),)
 
+AT_ONCE = 20
+"""Objects that are read in one go: ten milliseconds."""
 NAME_ROOM = 200
 """Characters of a name before its digest."""
 
@@ -62,7 +65,9 @@ class KubeLearnedBook:
         found: dict[Key, Learned] = {}
         self._stored.clear()
         for scope in self._scopes:
-            for document in await self._client.items(LEARNED.path(scope)):
+            for number, document in enumerate(await self._client.items(LEARNED.path(scope)), 1):
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if (one := self._read(document)) is not None:
                     found[one.of] = one
                     self._remember(one.of, document)
