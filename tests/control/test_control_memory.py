@@ -95,6 +95,19 @@ async def test_where_nothing_can_be_recorded_what_this_life_knows_counts_at_once
     assert site.told() == (600.0,)
 
 
+async def test_a_kind_that_is_installed_later_takes_what_this_life_knows_by_then() -> None:
+    site = Site(Shelf(list_trouble=NotFoundError("not served")))
+    await site.round()
+    site.measure(600.0)
+    site.shelf.list_trouble = None
+    site.shelf.objects[SHORT] = Learned(SHORT, starts={"order": (Measured(8, 50.0),)})
+    site.clock.at += 60.0
+    await site.round()
+    await site.round()
+    assert site.shelf.objects[CORE].starts == {"order": (Measured(8, 600.0),)}
+    assert (site.told(), site.told(SHORT)) == ((600.0,), (50.0,))
+
+
 async def test_a_record_that_does_not_answer_is_waited_for_and_then_done_without_and_read_when_it_does() -> None:
     former = Learned(CORE, starts={"order": (Measured(8, 50.0),)})
     site = Site(Shelf({CORE: former}, list_trouble=UnavailableError("503")))

@@ -149,7 +149,7 @@ class Memory:
         """See ``rounds.Round``."""
         if self.book is None or not self.leadership.may_write() or not self.store.synced:
             return []
-        if self._epoch != self.leadership.epoch:
+        if self._epoch != self.leadership.epoch or self._without:  # the kind may be installed, or allowed, later
             return [Job("record", "record", now)] if self._backoff.until("record", now) <= now else []
         return [Job(of, of.namespace, at) for of in self._changed() if (at := self._due_at(of, now)) <= now]
 
@@ -157,7 +157,7 @@ class Memory:
         """See ``rounds.Round``."""
         if self.book is None or not self.leadership.may_write() or not self.store.synced:
             return None
-        if self._epoch != self.leadership.epoch:
+        if self._epoch != self.leadership.epoch or self._without:
             return max(now, self._backoff.until("record", now))
         ahead = [at for of in self._changed() if (at := self._due_at(of, now)) > now]
         return min([*ahead, self._gather_again_at] if self._gather_again_at < math.inf else ahead, default=None)
@@ -202,14 +202,18 @@ class Memory:
             self._take_in(of)
 
     async def _load(self, book: LearnedBook) -> None:
-        """Take what former leaders recorded in the place of what this life knows."""
-        epoch = self.leadership.epoch
+        """Take what former leaders recorded in the place of what this life knows; where there was no record until now,
+        what this life knows will be on it.
+        """
+        epoch, own, drained = self.leadership.epoch, self.stopwatch.samples(), self.drains.samples()
         found = {one.of: one for one in await book.list()}
+        kept = self._without and self._epoch == epoch
+        self._gathered_at, self._compared = -math.inf, None  # what was gathered before is nobody's record
         self.recorded, self._epoch, self._unread_since, self._without = found, epoch, math.inf, False
         self._own.clear()
         self._take_up()
-        self.stopwatch.recall(self._samples)
-        self.drains.recall(self._drained)
+        self.stopwatch.recall({**own, **self._samples} if kept else self._samples)
+        self.drains.recall({**drained, **self._drained} if kept else self._drained)
         self._granted_before = {of.name: one.granted for of, one in found.items() if not of.namespace and one.granted}
         self._granted = dict(self._granted_before)
         self._grants += 1
