@@ -63,7 +63,8 @@ class Deciding:
         self.told_at.append(self.clock.now())
         self.on_wake()
 
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, stands: float) -> Iterator[None]:
+        assert stands > 0
         now = self.clock.now()
         self.late += [now - at for at in self.told_at]
         self.told_at = []

@@ -260,9 +260,11 @@ class Loop:
             pass
         return self.last
 
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, stands: float = 0.0) -> Iterator[None]:
         """Decide on what is there, and say what is to be written. Yields after every few milliseconds of work, so that
         others get their turn; ``last`` is the answer afterwards, None while the first lists are not complete.
+
+        For up to ``stands`` seconds a decision stands that rests on nothing new; 0: all are made anew.
         """
         self.last = None
         if not self.store.synced:
@@ -276,7 +278,8 @@ class Loop:
         if acting:
             self._settle(now)
         world = self._world(policies, pools, announced, now)
-        planning = self._planner.begin(world, now, changed=changes if self._plan is not None else None)
+        known = changes if self._plan is not None else None
+        planning = self._planner.begin(world, now, changed=known, stands=stands)
         while not planning.step(SLICE):
             if planning.rebuilt:
                 self.on_rebuild()

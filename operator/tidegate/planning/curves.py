@@ -55,6 +55,8 @@ class Curves:
     _seen: dict[Key, tuple[int, Policy]] = field(default_factory=dict)
     """Revision of the events, and the policy itself, as of which a policy's curves are."""
     _roster: Roster | None = None
+    _changes: int = 0
+    """Counts the changes of the queues."""
 
     def __post_init__(self) -> None:
         self._rises = np.zeros(self.book.size, dtype=np.int64)
@@ -96,7 +98,8 @@ class Curves:
         creation[here:end] = creation_lag(self._rises[here:end], rate=settings.creation_rate, cell=book.cell)
         writing[here:end] = writing_lag(self._writes[here:end], rate=writes_per_second, cell=book.cell)
         starts = np.arange(book.first, book.first + book.size, dtype=np.float64) * book.cell
-        return shared_lag(creation, writing, starts, here=here)
+        state = self._changes, settings.creation_rate, writes_per_second
+        return replace(shared_lag(creation, writing, starts, here=here), state=state)
 
     def _bring_up(self, key: TargetKey, policy: Policy, target: TargetSpec) -> None:
         known, now = self._curves.get(key), versions(self.book, policy, target)
@@ -119,6 +122,7 @@ class Curves:
         more, writes = after - before, (after > 0).astype(np.int64) - (before > 0)
         self._rises += more
         self._writes += writes
+        self._changes += bool(more.any() or writes.any())
         if curve is None:
             self._curves.pop(key, None)
         else:

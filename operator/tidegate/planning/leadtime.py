@@ -41,6 +41,8 @@ class Lag:
     """Each column's start less its ``total``: from the present on it never falls from one column to the next."""
     longest: float
     """The largest ``total``."""
+    state: object = None
+    """Which state of the queues this is, whatever the instant: equal ones have equal work and equal rates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ does not change until the last one is. One target or event that raises leaves th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,12 +24,15 @@ from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster
+from tidegate.planning.standing import Decisions, Inputs, Standing
 from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
 from tidegate.planning.timeline import Timeline, timeline
 from tidegate.planning.world import World
 
 VERDICTS = 20
 """Events whose verdict costs about as much as deciding one target."""
+COMPARED = 10
+"""Policies of which it is compared what their decisions rest on before others get their turn."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,10 @@ class Making:
     roster: Roster
     lag: Lag
     askers: Askers
+    decisions: Decisions = field(default_factory=Decisions)
+    """Those of the last plans, and then of this one."""
+    stands: float = 0.0
+    """Seconds for which a decision may stand; 0: everything is decided anew."""
     pools: PoolOutcome = field(default_factory=lambda: PoolOutcome({}, {}, {}))
     _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
     """By the policy that they name."""
@@ -65,7 +73,7 @@ class Making:
         """All that was decided."""
         self._steps.sort(key=lambda one: (one[0], one[1].policy, one[1].target))
         times = (*(p.next_at for p in self._plans.values()), *(v.next_at for v in self.pools.views.values()))
-        upcoming = [at for at in times if at is not None]
+        upcoming = [at for at in (*times, self.decisions.again_at) if at is not None and at < math.inf]
         steps = tuple([step for _, step in self._steps])
         return Plan(self.now, self._plans, self._verdicts, steps, min(upcoming, default=None), self.pools.views)
 
@@ -137,25 +145,65 @@ class Making:
 
     def decide_all(self) -> Iterator[None]:
         """Everything that is to be decided, in a fixed order; yields after each target and as much work on verdicts."""
-        for policy in self.roster.policies.values():
-            for target in policy.targets:
-                self._decide(policy, target)
+        inputs: dict[Key, Inputs] = {}
+        for key, policy in self.roster.policies.items():
+            inputs[key] = self._inputs(policy)
+            if len(inputs) % COMPARED == 0:
                 yield
-            yield from self._judge(policy)
+        queues, decisions = self.lag.state, self.decisions
+        kept = decisions.standing(inputs, queues, self.now, stands=self.stands)
+        for key, policy in self.roster.policies.items():
+            if key in kept:
+                self._take(key, decisions[key], with_steps=key not in decisions.outdated)
+                continue
+            plans, steps, verdicts = dict[str, TargetPlan](), list[tuple[int, Step]](), dict[Key, Verdict]()
+            for target in policy.targets:
+                plans[target.name], step = self._decided(policy, target)
+                self._plans[key, target.name] = plans[target.name]
+                steps += [step] if step is not None else []
+                yield
+            yield from self._judge(policy, verdicts)
+            self._steps += steps
+            self._verdicts.update(verdicts)
+            decisions.put(key, Standing(inputs[key], queues, self.now, plans, steps, verdicts))
         for missing in self.book.by_policy.keys() - self.roster.policies.keys():
             yield from self._told(verdict.of_nobody(self.book, missing, self.now))
         yield from self._told(verdict.of_left_out(self.book.left_out, self.now))
 
-    def _decide(self, policy: Policy, target: TargetSpec) -> None:
+    def _inputs(self, policy: Policy) -> Inputs:
+        """All that a policy's decisions rest on, beside the instant and the shared queues. What follows from these
+        values alone is not among them.
+        """
+        world, key = self.world, policy.key
+        of: list[object] = [policy, world.stopped, self.book.revision.get(key, 0), self._left_out.get(key)]
+        of += [world.unread.get(key), world.unread.get(Key(key.namespace, ""))]
+        of += [world.readings.get((key, signal.name)) for signal in policy.signals]
+        for one in self._overrides.get(key, ()):
+            of += [one, self.now < one.until]
+        for target in policy.targets:
+            mine = key, target.name
+            of += [world.observed.get(mine), world.measured.get(mine), self.roster.winners.get(mine)]
+            of += [self.curves.failed.get(mine), self.pools.limits.get(mine), self.pools.refusals.get(mine)]
+        return Inputs(tuple([target.name for target in policy.targets]), tuple(of))
+
+    def _take(self, policy: Key, one: Standing, *, with_steps: bool) -> None:
+        """Let a decision stand. A verdict goes with the event that it is on."""
+        for name, plan in one.plans.items():
+            self._plans[policy, name] = plan
+        if with_steps:
+            self._steps += one.steps
+        entries = self.book.entries
+        for key, found in one.verdicts.items():
+            if key in entries and entries[key].announcement.policy == policy.name:
+                self._verdicts[key] = found
+
+    def _decided(self, policy: Policy, target: TargetSpec) -> tuple[TargetPlan, tuple[int, Step] | None]:
         key = policy.key, target.name
         decided = attempt(partial(self._planned_and_written, key, policy, target))
         if isinstance(decided, Failure):
             observed = self.world.observed.get(key, Observed())
-            self._plans[key] = not_planned(policy, target, observed, decided.message)
-            return
-        self._plans[key], step = decided
-        if step is not None:
-            self._steps.append(step)
+            return not_planned(policy, target, observed, decided.message), None
+        return decided
 
     def _planned_and_written(
         self, key: TargetKey, policy: Policy, target: TargetSpec
@@ -213,14 +261,14 @@ class Making:
         mine = in_force(naming, policy.key, target.name, held)
         return tuple(one for one in mine if self.now < one.until or one.action is OverrideAction.BOOST)
 
-    def _judge(self, policy: Policy) -> Iterator[None]:
-        """The verdicts on a policy's events."""
+    def _judge(self, policy: Policy, judged: dict[Key, Verdict]) -> Iterator[None]:
+        """The verdicts on a policy's events, into ``judged``."""
         found = verdict.of_policy(self.world, self.book, self._plans, policy, self.now)
         while (some := attempt(lambda: list(islice(found, VERDICTS)))) != []:
             if isinstance(some, Failure):
-                missing = verdict.near_of(self.book, policy.key, self.now) - self._verdicts.keys()
+                missing = verdict.near_of(self.book, policy.key, self.now) - judged.keys()
                 some = list(verdict.of_unjudged(self.book, missing, some.message, self.now))
-            self._verdicts.update(some)
+            judged.update(some)
             yield
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """The one door: ``make_plan(world, now) -> Plan``.
 
 ``Planner`` is the same function with a memory of sums, so that one changed event among tens of thousands costs
-milliseconds. It remembers no decision: every target is decided anew by every plan. Both give the same plan (a property
-test holds them together).
+milliseconds. Both give the same plan (a property test holds them together). Whoever plans again and again may let the
+decisions stand that rest on nothing new (``standing``): then a plan costs what changed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tidegate.planning.making import Making, frozen
 from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetSpec
 from tidegate.planning.queue import bounds_of
 from tidegate.planning.roster import Roster, roster_of
+from tidegate.planning.standing import Decisions
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import World
 
@@ -88,6 +89,7 @@ class Planner:
     _owed: frozenset[Key] | None = frozenset()
     """Announcements that may have changed since the book was last brought up; None: any of them."""
     _askers: Askers = field(default_factory=Askers)
+    _decisions: Decisions = field(default_factory=Decisions)
     _begun: Planning | None = None
 
     def plan(self, world: World, now: float, *, changed: frozenset[Key] | None = None) -> Plan:
@@ -101,8 +103,11 @@ class Planner:
             pass
         return planning.plan
 
-    def begin(self, world: World, now: float, *, changed: frozenset[Key] | None = None) -> Planning:
-        """Begin a plan that is made in slices.
+    def begin(
+        self, world: World, now: float, *, changed: frozenset[Key] | None = None, stands: float = 0.0
+    ) -> Planning:
+        """Begin a plan that is made in slices. ``stands``: seconds for which a decision may stand that rests on nothing
+        new; 0: everything is decided anew.
 
         Sums are brought up at once where it is known what changed. Where they have to be made from nothing, or
         everything is compared, that is done in slices too. ``changed`` is forgotten only when the sums are up: what a
@@ -119,7 +124,8 @@ class Planner:
         curves, owed = self._sums(now)
         at_once = owed is not None and len(owed) <= FEW
         self._begun = planning = Planning(rebuilt=curves is self._building)
-        planning._work = self._make(planning, own, announcements if at_once else dict(announcements), curves, owed, now)
+        given = announcements if at_once else dict(announcements)
+        planning._work = self._make(planning, own, given, curves, owed, now, stands)
         if at_once:
             planning.bring_up()
         return planning
@@ -153,6 +159,7 @@ class Planner:
         curves: Curves,
         owed: frozenset[Key] | None,
         now: float,
+        stands: float,
     ) -> Iterator[None]:
         """All the work of a plan: the sums, the pools, the decisions."""
         roster = self._roster
@@ -164,10 +171,13 @@ class Planner:
             self._building = None  # what failed while it was built is never believed
             raise
         if curves is self._building:
-            self._curves, self._building, self._askers = curves, None, Askers()
+            self._curves, self._building, self._askers, self._decisions = curves, None, Askers(), Decisions()
         self._owed = frozenset()
         lag = curves.lag(now, self.settings, world.writes_per_second)
-        planning._making = making = Making(world, now, curves.book, curves, roster, lag, self._askers)
+        decisions = self._decisions
+        planning._making = making = Making(
+            world, now, curves.book, curves, roster, lag, self._askers, decisions, stands
+        )
         making.ask_pools()
         yield from making.decide_all()
 

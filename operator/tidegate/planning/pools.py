@@ -179,9 +179,15 @@ def _nothing_new(
 ) -> None:
     """Let nothing new in on a pool of which nothing is known. What was let in before stands."""
     for target in targets:
-        outcome.refusals[target.key] = (PoolRefusal(pool, now, now + settings.horizon, reason, message),)
+        outcome.refusals[target.key] = (_refusal_of_all(pool, reason, message, settings, now),)
         if target.policy.mode is Mode.ENFORCE:
             outcome.limits[target.key] = PoolLimit(target.rest, reason, message)
+
+
+def _refusal_of_all(pool: str, reason: Reason, message: str, settings: PlanSettings, now: float) -> PoolRefusal:
+    """All that a target will need from the present cell on; the same one as long as the cell lasts."""
+    start = now // settings.cell * settings.cell
+    return PoolRefusal(pool, start, start + settings.cell + settings.horizon, reason, message)
 
 
 def _refusals(
@@ -189,7 +195,7 @@ def _refusals(
 ) -> tuple[PoolRefusal, ...]:
     """What of the target's needs the pool does not carry; of the two halves of a need the first is told."""
     if target.unit is None:
-        return (PoolRefusal(pool, now, now + settings.horizon, Reason.UNIT_UNKNOWN, SENTENCES[Reason.UNIT_UNKNOWN]),)
+        return (_refusal_of_all(pool, Reason.UNIT_UNKNOWN, SENTENCES[Reason.UNIT_UNKNOWN], settings, now),)
     spans = {need.key: need for need in needs if need.owner == target.owner}
     found: dict[str, PoolRefusal] = {}
     for one in plan.refusals:

@@ -58,7 +58,7 @@ class Driver:
         now = self._clock.now()
         latest, seconds = now + self._beat_seconds, 0.0
         try:
-            slices = self._loop.deciding()
+            slices = self._loop.deciding(stands=self._beat_seconds)
             while True:
                 begun = time.thread_time()
                 try:

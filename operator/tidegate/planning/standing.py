@@ -1,0 +1,134 @@
+"""Decisions that still stand: what one policy's targets were told is not worked out again because another one changed.
+
+A policy is decided anew when anything that its decision rests on has changed, when time alone makes one of its steps
+due, and after ``STANDS`` seconds. The queues that all share are part of that, later: a change of them counts after
+``QUEUES`` seconds. So a namespace costs what it changes itself, and whoever changes much makes nobody else wait.
+
+Of what changed, one plan decides a share of each namespace; the rest keeps its last decision until the next plan, a
+moment later. A step that time makes due, and a target that is new, never waits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tidegate.planning.decision import Step, TargetPlan, Verdict
+from tidegate.planning.model import Key
+
+STANDS = 15.0
+"""Seconds for which a decision may stand: a beat."""
+QUEUES = 3.0
+"""Seconds after which a change of the shared queues counts: the reaction time that each lead holds."""
+SHARE = 64
+"""Targets of one namespace that a plan decides anew because they changed: some 10 ms, and as many as a policy may have.
+One policy is decided in any case."""
+PARTS = 8
+"""In so many plans all decisions are renewed whose time is over, so that no plan renews all of them."""
+SOON = 0.2
+"""Seconds after which those are decided that had to wait."""
+PACE = 1.0
+"""Seconds at least until a plan is made only because the time of a decision is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that the decisions on a policy rest on, beside the instant."""
+
+    targets: tuple[str, ...]
+    """Their names."""
+    of: tuple[object, ...]
+    """Compared by value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was decided for one policy."""
+
+    inputs: Inputs
+    queues: object
+    """Which state of the shared queues it was decided with."""
+    at: float
+    plans: Mapping[str, TargetPlan]
+    """By the target's name."""
+    steps: Sequence[tuple[int, Step]]
+    """With their stages."""
+    verdicts: Mapping[Key, Verdict]
+
+    @property
+    def next_at(self) -> float:
+        """When time alone makes a step due; infinite when nothing is known to come."""
+        times = [one.next_at for one in self.plans.values() if one.next_at is not None]
+        return min(times, default=math.inf)
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The decisions of the last plans, by policy."""
+
+    again_at: float = math.inf
+    """When a plan is to be made though nothing changes: some decisions had to wait, or their time will be over."""
+    outdated: frozenset[Key] = frozenset()
+    """Of the policies whose last decision counts those of which something has changed: no step of theirs is taken."""
+    _of: dict[Key, Standing] = field(default_factory=dict)
+    _moved: dict[Key, float] = field(default_factory=dict)
+    """Since when the queues are others than a policy was decided with."""
+
+    def __getitem__(self, key: Key) -> Standing:
+        return self._of[key]
+
+    def put(self, key: Key, standing: Standing) -> None:
+        """A policy was decided."""
+        self._of[key] = standing
+        self._moved.pop(key, None)
+
+    def standing(self, inputs: Mapping[Key, Inputs], queues: object, now: float, *, stands: float) -> frozenset[Key]:
+        """The policies whose last decision counts, of all that there are; others are to be decided.
+
+        ``stands`` seconds bound how old it may be; 0: none counts.
+        """
+        self._of = {key: one for key, one in self._of.items() if key in inputs}
+        self._moved = {key: at for key, at in self._moved.items() if key in inputs}
+        self.again_at, self.outdated = math.inf, frozenset()
+        moved, over, kept = list[tuple[float, Key]](), list[tuple[float, Key]](), set[Key]()
+        for key, mine in inputs.items():
+            known = self._of.get(key)
+            if known is None or known.next_at <= now or known.at > now or known.inputs.targets != mine.targets:
+                continue
+            ends = known.at + stands
+            if known.queues != queues:
+                ends = min(ends, self._moved.setdefault(key, now) + QUEUES)
+            if known.inputs.of != mine.of:
+                moved.append((known.at, key))
+            elif ends <= now:
+                over.append((known.at, key))
+            else:
+                kept.add(key)
+                self.again_at = min(self.again_at, max(ends, now + PACE))
+        if stands > 0:
+            sizes = {key: len(mine.targets) for key, mine in inputs.items()}
+            self.outdated = frozenset(self._left(moved, sizes, now, share=SHARE, by_namespace=True))
+            kept |= self.outdated
+            kept.update(self._left(over, sizes, now, share=max(SHARE, sum(sizes.values()) // PARTS)))
+        return frozenset(kept)
+
+    def _left(
+        self,
+        found: list[tuple[float, Key]],
+        sizes: Mapping[Key, int],
+        now: float,
+        *,
+        share: int,
+        by_namespace: bool = False,
+    ) -> Iterator[Key]:
+        """Those of policies to decide that are left for the next plan: the oldest decisions go first."""
+        taken: dict[str, int] = {}
+        for _, key in sorted(found):
+            of = key.namespace if by_namespace else ""
+            before = taken.get(of, 0)
+            if before and before + sizes[key] > share:
+                self.again_at = now + SOON
+                yield key
+            else:
+                taken[of] = before + sizes[key]
