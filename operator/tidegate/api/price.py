@@ -88,26 +88,21 @@ def _check_size(
 ) -> None:
     """Products of numbers that are each within bounds."""
     expected = dict(event.expected)
+    factors, levels = dict[str, float](), dict[str, float]()
+    for moment in event.moments:
+        factors[moment.signal] = max(factors.get(moment.signal, 0.0), moment.factor or 0.0)
+        levels[moment.signal] = max(levels.get(moment.signal, 0.0), moment.level or 0.0)
     for signal, *sources in chains:
         factor, largest = 1.0, expected.get(signal, 0.0)
-        peak = _largest_factor(event, signal)
-        level = _largest_level(event, signal)
+        peak, level = factors.get(signal, 0.0), levels.get(signal, 0.0)
         at = signal
         for source in sources:
             factor *= links[at].factor
-            peak = max(peak, _largest_factor(event, source))
-            level = max(level, factor * _largest_level(event, source))
+            peak = max(peak, factors.get(source, 0.0))
+            level = max(level, factor * levels.get(source, 0.0))
             largest = factor * expected.get(source, 0.0)
             at = source
         if not max(largest * max(peak, 1.0), level) <= MOST_DEMAND:
             wrong = f"the demand for {signal} comes to more than {MOST_DEMAND:g}"
             problems.append(Problem("spec", wrong, "check the factors of derived and moments: they are multiplied"))
             return
-
-
-def _largest_factor(event: Announcement, signal: str) -> float:
-    return max((m.factor for m in event.moments if m.signal == signal and m.factor is not None), default=0.0)
-
-
-def _largest_level(event: Announcement, signal: str) -> float:
-    return max((m.level for m in event.moments if m.signal == signal and m.level is not None), default=0.0)

@@ -202,10 +202,6 @@ class Ledger:
         """The loan of a field."""
         return self.loans.get(place.id)
 
-    def of_target(self, policy: Key, target: str) -> list[Loan]:
-        """Loans taken for a target, wherever they lie."""
-        return [loan for loan in self.loans.values() if (loan.policy, loan.target) == (policy, target)]
-
     def unreadable_of(self, place: Place) -> UnreadableLoan | None:
         """The loan of a field that is there and cannot be understood."""
         if not self.unreadable:

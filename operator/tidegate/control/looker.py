@@ -15,7 +15,7 @@ from tidegate.control.drift import state_of
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
 from tidegate.planning.model import Identity, Key, Observed, Policy, Ref, TargetKey, TargetSpec, Trouble
-from tidegate.ports import Clock, Held, Sight, Targets, TidegateError
+from tidegate.ports import Clock, Held, Loan, Sight, Targets, TidegateError
 
 log = logging.getLogger("tidegate.looker")
 
@@ -60,6 +60,7 @@ class Looker:
     on_look: Callable[[TargetKey, Look], None] = lambda key, look: None
     """Told of each target that was seen."""
     sights: dict[TargetKey, Look] = field(default_factory=dict)
+    _policies: Mapping[Key, Policy] = field(default_factory=dict)
     _specs: dict[TargetKey, TargetSpec] = field(default_factory=dict)
     _keys: dict[Identity, set[TargetKey]] = field(default_factory=dict)
     _active: frozenset[TargetKey] = frozenset()
@@ -76,6 +77,10 @@ class Looker:
 
     def want(self, policies: Mapping[Key, Policy], *, active: frozenset[TargetKey], near: frozenset[TargetKey]) -> None:
         """Which targets there are, which are looked at often, and of which it is found out why units are missing."""
+        self._active, self._near = active, near
+        if policies == self._policies:  # they are compared by identity first
+            return
+        self._policies = dict(policies)
         specs = {(key, t.name): t for key, p in policies.items() for t in p.targets}
         changed = {key for key, spec in specs.items() if key not in self._specs or self._specs[key].ref != spec.ref}
         for gone in (self.sights.keys() - specs.keys()) | (changed & self.sights.keys()):
@@ -84,7 +89,7 @@ class Looker:
             del self._asked_at[gone]
         self._backoff.keep(specs.keys())
         self._touched = {key: at for key, at in self._touched.items() if key in specs}
-        self._specs, self._active, self._near = specs, active, near
+        self._specs = specs
         self._keys = {}
         for key in specs:
             for one in self._objects(key):
@@ -165,7 +170,10 @@ class Looker:
 
     def observed(self, now: float) -> dict[TargetKey, Observed]:
         """What the core is told about each target, loans included."""
-        return {key: self._told(key, look, now) for key, look in self.sights.items()}
+        taken: dict[TargetKey, Loan] = {}
+        for loan in self.ledger.loans.values():
+            taken.setdefault((loan.policy, loan.target), loan)
+        return {key: self._told(key, look, taken.get(key), now) for key, look in self.sights.items()}
 
     def age(self, now: float) -> float:
         """Age of the oldest sight in shares of its bound, times the bound of an active one: seconds for a metric."""
@@ -187,7 +195,8 @@ class Looker:
         look = self.sights.get(key)
         return look is not None and now - look.at <= self._bound(key)
 
-    def _told(self, key: TargetKey, look: Look, now: float) -> Observed:
+    def _told(self, key: TargetKey, look: Look, taken: Loan | None, now: float) -> Observed:
+        """What the core is told about one target; ``taken`` is the loan that was taken for it, wherever it lies."""
         sight, seen = look.sight, look.sight.observed
         loan = self.ledger.of(sight.place) if sight.place else None
         if sight.place is not None:
@@ -204,7 +213,7 @@ class Looker:
                 else:
                     seen = replace(seen, level=latest.value)
         if loan is None and seen.trouble is not None:
-            loan = next(iter(self.ledger.of_target(*key)), None)
+            loan = taken
         if not self.is_seen(key, now):
             seen = replace(
                 seen, seen=False, note=f"not seen for {max(0.0, now - look.at):.0f} s: {look.note}".rstrip(": ")

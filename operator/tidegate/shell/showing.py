@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tidegate.control.loop import Beat
+from tidegate.planning.decision import TargetPlan
+from tidegate.planning.model import Observed, TargetKey
 from tidegate.planning.shift.step import summary
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.pace import Pace
@@ -27,6 +29,8 @@ class Showing:
         self._on_beat = on_beat
         self._waiting: deque[Beat] = deque()
         self._wake = asyncio.Event()
+        self._counted: dict[TargetKey, tuple[TargetPlan, Observed | None]] = {}
+        """What each target's numbers were made from."""
 
     def take(self, beat: Beat) -> None:
         """A beat was made. Never blocks."""
@@ -61,9 +65,15 @@ class Showing:
         yield from self._count_pools(beat)
 
     def _count_targets(self, beat: Beat) -> Iterator[None]:
+        """Of a decision that stands the numbers stand, too."""
+        counted, self._counted = self._counted, {}
         blind = {key[0]: False for key in beat.plan.targets}
         for key, plan in beat.plan.targets.items():
             seen = beat.world.observed.get(key)
+            blind[key[0]] = blind[key[0]] or plan.blind
+            before, self._counted[key] = counted.get(key), (plan, seen)
+            if before is not None and before[0] is plan and before[1] == seen:
+                continue
             self._metrics.target(
                 *key,
                 floor=plan.level,
@@ -72,7 +82,6 @@ class Showing:
                 next_step_seconds=plan.next_at - beat.now if plan.next_at is not None else None,
                 overrides=len(plan.overridden),
             )
-            blind[key[0]] = blind[key[0]] or plan.blind
             yield
         self._metrics.keep(set(beat.plan.targets))
         for policy in beat.world.policies:
