@@ -24,7 +24,8 @@ INTRODUCTION = """\
 Generated from `tests/api/bad_inputs.yaml` by `python tests/api/bad_inputs.py`; every row is a test.
 Each input is a valid object with the change of the first column. The messages are those of `tidegate validate` and of
 condition `Accepted=False`. What the schema in the cluster can see is refused by the API server already, with the text
-of the last column; *stored* means that only the operator can see it, and nothing is planned for the object.
+of the last column; *stored* means that only the operator can see it: it is refused at apply where the chart's
+`admissionWebhook` is on, else stored, and nothing is planned for the object.
 """
 
 
