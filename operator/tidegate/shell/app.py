@@ -8,12 +8,12 @@ standard library.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from itertools import chain, repeat
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
 
+from tidegate.pauses import Pauses
 from tidegate.shell.admission import GROUP, INVALID, NAMESPACED, OF_THE_CLUSTER, VERSION, judge
 from tidegate.shell.runtime import Runtime
 from tidegate.shell.settings import Settings, SettingsError, load_settings, serves_admission, watches_whole_cluster
@@ -22,15 +22,6 @@ from tidegate.shell.webhook import NoErrors, WebhookServer
 log = logging.getLogger("tidegate.admission")
 
 _runtime: Runtime | None = None
-
-
-class Backoffs:
-    """Seconds between kopf's tries of a request, without end: after the last one kopf would end the operator, and an
-    API server that is away for a minute would cost a restart.
-    """
-
-    def __iter__(self) -> Iterator[float]:
-        return chain((1, 1, 2, 3, 5, 8), repeat(10))
 
 
 @kopf.on.login()
@@ -117,7 +108,8 @@ def configure(settings: kopf.OperatorSettings, ours: Settings) -> None:
     settings.watching.client_timeout = 300
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    settings.networking.error_backoffs = Backoffs()
+    # Without end: after the last one kopf would end the operator, and a minute without an API server cost a restart.
+    settings.networking.error_backoffs = Pauses(first=1.0, longest=10.0)
     settings.queueing.idle_timeout = 1.0
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # "handler succeeded" at each of our status writes
     if ours.admission_certificates is not None:
