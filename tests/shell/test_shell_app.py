@@ -88,7 +88,11 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> AsyncIterator[Stage]:
+async def stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, request: pytest.FixtureRequest
+) -> AsyncIterator[Stage]:
+    """Of the whole cluster, or of the namespace that the test is parametrized with."""
+    namespace: str = getattr(request, "param", "")
     cluster = EmbeddedCluster()
     for crd in all_crds():
         cluster.create(crd)
@@ -111,6 +115,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port
             "TIDEGATE_LISTEN_METRICS": "0",
             "TIDEGATE_LISTEN_ADMISSION": str(unused_tcp_port),
             "TIDEGATE_ADMISSION_CERTIFICATES": str(folder),
+            "TIDEGATE_NAMESPACES": namespace,
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
@@ -119,7 +124,9 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port
         # The module's handlers go into the registry that is the default one while it is imported.
         monkeypatch.delitem(sys.modules, "tidegate.shell.app", raising=False)
         before = kopf.get_default_registry()
-        runner = KopfRunner(["run", "-m", "tidegate.shell.app", "--standalone", "-A"], registry=kopf.OperatorRegistry())
+        scope = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        command = ["run", "-m", "tidegate.shell.app", "--standalone", *scope]
+        runner = KopfRunner(command, registry=kopf.OperatorRegistry())
         await asyncio.to_thread(runner.__enter__)
         try:
             made = Stage(cluster, folder, unused_tcp_port)
@@ -173,6 +180,15 @@ async def test_the_process_judges_objects_once_it_has_a_certificate_and_takes_a_
                 break
             except aiohttp.ClientError:  # the former one, which nobody here trusts any more
                 await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("stage", ["shop"], indirect=True)
+async def test_an_operator_of_one_namespace_judges_what_is_in_it(stage: Stage) -> None:
+    stage.trusted = make_certificate(stage.folder)
+    await until(stage.listens)
+    for kind in RESOURCES.keys() - {"CapacityPool"}:
+        assert (await stage.ask(INVALID[kind]))["allowed"] is False
+        assert (await stage.ask(BASES[kind]))["allowed"] is True
 
 
 async def test_a_caller_that_never_ends_its_request_holds_up_no_stop(stage: Stage) -> None:
