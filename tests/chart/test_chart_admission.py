@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helm_chart import NAMESPACE, Json, of_kind, one, pod_of, render
+from helm_chart import CHART, NAMESPACE, Json, helm, of_kind, one, pod_of, render
 
 from tidegate.shell.settings import load_settings
 
@@ -133,6 +133,12 @@ def test_cert_manager_makes_it_where_it_is_asked_to(tmp_path: Path) -> None:
     annotations = configuration["metadata"]["annotations"]
     assert annotations == {"cert-manager.io/inject-ca-from": f"{NAMESPACE}/tidegate-admission"}
     assert all("caBundle" not in hook["clientConfig"] for hook in configuration["webhooks"])
+
+
+@pytest.mark.parametrize("more", ["certManager=false", "certManager=true"])
+def test_helm_lint_finds_nothing_in_it(more: str) -> None:
+    done = helm("lint", "--strict", str(CHART), "--set", f"admissionWebhook.enabled=true,admissionWebhook.{more}")
+    assert done.returncode == 0, done.stdout
 
 
 def test_two_releases_of_one_name_do_not_meet(tmp_path: Path) -> None:

@@ -77,9 +77,9 @@ class Stage:
         with socket.socket() as one:
             return one.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def leads(self) -> bool:
+    def leader(self) -> str:
         lease = self.cluster.get("coordination.k8s.io/v1", "Lease", "tidegate", "tidegate")
-        return bool(lease and lease["spec"].get("holderIdentity"))
+        return str(lease["spec"].get("holderIdentity") or "") if lease else ""
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -91,13 +91,17 @@ async def until(holds: Callable[[], object]) -> None:
 async def stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, request: pytest.FixtureRequest
 ) -> AsyncIterator[Stage]:
-    """Of the whole cluster, or of the namespace that the test is parametrized with."""
+    """Of the whole cluster, or of the namespace that the test is parametrized with; there another process leads."""
     namespace: str = getattr(request, "param", "")
     cluster = EmbeddedCluster()
     for crd in all_crds():
         cluster.create(crd)
     for name in ("shop", "tidegate"):
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    if namespace:
+        held = {"holderIdentity": "another", "leaseDurationSeconds": 60, "leaseTransitions": 1}
+        metadata = {"namespace": "tidegate", "name": "tidegate"}
+        cluster.create({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": held})
     async with running(cluster) as url:
         config = {
             "apiVersion": "v1",
@@ -144,8 +148,10 @@ async def stage(
                 held.close()
 
 
-async def test_the_process_judges_objects_once_it_has_a_certificate_and_takes_a_renewed_one(stage: Stage) -> None:
-    await until(stage.leads)
+async def test_the_process_judges_objects_once_it_has_a_certificate_and_takes_a_renewed_one(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await until(stage.leader)
     assert not stage.listens(), "it does its work without a certificate"
     stage.trusted = make_certificate(stage.folder)
     await until(stage.listens)
@@ -161,6 +167,10 @@ async def test_the_process_judges_objects_once_it_has_a_certificate_and_takes_a_
         assert edited["status"] == refused["status"]
         assert (await stage.ask(bad, old=bad, operation="UPDATE"))["allowed"] is True
         assert (await stage.ask(None, old=bad, operation="DELETE"))["allowed"] is True
+
+    assert "refused LiveEvent shop/evening-show of me: " in caplog.text
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert errors == [], "somebody's typing error is no failure of the operator"
 
     stage.cluster.create(changed("ScalingPolicy", mode="Enforce"))
     second = {**changed("ScalingPolicy", mode="Enforce"), "metadata": {"name": "second", "namespace": "shop"}}
@@ -183,12 +193,13 @@ async def test_the_process_judges_objects_once_it_has_a_certificate_and_takes_a_
 
 
 @pytest.mark.parametrize("stage", ["shop"], indirect=True)
-async def test_an_operator_of_one_namespace_judges_what_is_in_it(stage: Stage) -> None:
+async def test_an_operator_of_one_namespace_judges_what_is_in_it_also_while_another_leads(stage: Stage) -> None:
     stage.trusted = make_certificate(stage.folder)
     await until(stage.listens)
     for kind in RESOURCES.keys() - {"CapacityPool"}:
         assert (await stage.ask(INVALID[kind]))["allowed"] is False
         assert (await stage.ask(BASES[kind]))["allowed"] is True
+    assert stage.leader() == "another"
 
 
 async def test_a_caller_that_never_ends_its_request_holds_up_no_stop(stage: Stage) -> None:
