@@ -137,6 +137,8 @@ def test_two_objects_of_one_name_are_a_problem_and_two_policies_of_one_workload_
     assert "is used in" in twice.stdout
     assert shared.exit_code == 0
     assert "Deployment/gateway is a target of live/core too" in shared.stdout
+    otherwise = POLICY.replace("name: core", "name: other").replace("apps/v1", "apps/v1beta2")
+    assert "Deployment/gateway is a target of live/core too" in run(tmp_path, POLICY, otherwise).stdout
 
 
 @pytest.mark.parametrize(

@@ -110,15 +110,17 @@ class Release:
 
     # ---- the operator's process
 
-    def start(self) -> None:
-        """Run what the Deployment would: its command, its arguments, its environment, its account."""
+    def start(self, **settings: str) -> None:
+        """Run what the Deployment would: its command, its arguments, its environment, its account. ``settings`` are
+        variables that are otherwise here than in a pod.
+        """
         container = self.container()
         program, *words = [*container["command"], *container["args"]]
         assert program == "kopf"
         set_by_chart = {one["name"]: one["value"] for one in container["env"]}
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "KUBERNETES_"))}
         any_port = {"TIDEGATE_LISTEN_PROBES": "0", "TIDEGATE_LISTEN_METRICS": "0"}  # a pod has all ports to itself
-        environ = {**inherited, **set_by_chart, **any_port, "KUBECONFIG": str(self.kubeconfig())}
+        environ = {**inherited, **set_by_chart, **any_port, **settings, "KUBECONFIG": str(self.kubeconfig())}
         environ |= {"PYTHONPATH": str(ROOT / "operator"), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -136,6 +138,11 @@ class Release:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(30)
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Let the process hang with all its connections open, or go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     @property
     def log(self) -> Path:

@@ -35,6 +35,8 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
             "TIDEGATE_STATUS_WRITES_PER_SECOND": "50",
             "TIDEGATE_LISTEN_PROBES": "0",
             "TIDEGATE_LISTEN_METRICS": "9000",
+            "TIDEGATE_LISTEN_ADMISSION": "9443",
+            "TIDEGATE_ADMISSION_CERTIFICATES": str(tmp_path / "later"),
             "TIDEGATE_LOG_LEVEL": "debug",
         }
     )
@@ -46,6 +48,7 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
     assert (plan.cell, plan.horizon, plan.creation_rate, plan.fail_over) == (5, 3600, 100, 0)
     assert (settings.clock_schedule, settings.status_writes_per_second) == (file, 50)
     assert (settings.listen_probes, settings.listen_metrics) == (0, 9000)
+    assert (settings.listen_admission, settings.admission_certificates) == (9443, tmp_path / "later")
     assert settings.log_level == "debug"
 
 

@@ -12,11 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tidegate.pauses import Pauses
 from tidegate.planning.model import Key
 from tidegate.ports import NotFoundError, StatusPatch, UnavailableError
 from tidegate.shell.kinds import EVENTS
 from tidegate.shell.publisher import AT_ONCE, StatusPublisher
-from tidegate.shell.status_queue import LONGEST_PAUSE, Name, StatusQueue
+from tidegate.shell.status_queue import FIRST_PAUSE, LONGEST_PAUSE, Name, StatusQueue
+
+SURE = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+"""Nothing random."""
 
 Json = dict[str, Any]
 
@@ -35,7 +39,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = StatusQueue(lambda: 1.0)
+        self.queue = StatusQueue(SURE)
         self.now = 0.0
         self.wished: dict[Name, Json] = {}
         self.under_way: dict[Name, Json] = {}
@@ -97,7 +101,7 @@ TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadli
 
 
 def queue_of(*wished: Name) -> StatusQueue:
-    queue = StatusQueue(lambda: 1.0)
+    queue = StatusQueue(SURE)
     for name in wished:
         queue.put(name, {})
     return queue
@@ -109,7 +113,7 @@ def taken(queue: StatusQueue, count: int) -> list[Name]:
 
 
 def test_what_matters_now_goes_before_thousands_that_can_wait_and_these_wait_not_for_ever() -> None:
-    queue = StatusQueue(lambda: 1.0)
+    queue = StatusQueue(SURE)
     for number in range(100):
         queue.put(show("calm", f"far-{number}"), {})
     for number in range(10):
@@ -121,7 +125,7 @@ def test_what_matters_now_goes_before_thousands_that_can_wait_and_these_wait_not
 
 
 def test_a_wish_that_becomes_urgent_while_it_waits_goes_first_and_once() -> None:
-    queue = StatusQueue(lambda: 1.0)
+    queue = StatusQueue(SURE)
     for number in range(5):
         queue.put(show("calm", f"{number}"), {})
     queue.put(show("calm", "4"), {"blocked": True}, urgent=True)
@@ -129,7 +133,7 @@ def test_a_wish_that_becomes_urgent_while_it_waits_goes_first_and_once() -> None
 
 
 def test_what_rests_is_taken_by_no_other_line_before_its_time() -> None:
-    queue = StatusQueue(lambda: 1.0)
+    queue = StatusQueue(SURE)
     one = show("calm")
     queue.put(one, {})
     queue.put(one, {}, urgent=True)

@@ -40,6 +40,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s-release" (include "tidegate.fullname" .) }}
 {{- end }}
 
+{{/* The Service, the Secret and the certificate of the admission webhook. */}}
+{{- define "tidegate.admissionName" -}}
+{{- printf "%s-admission" (include "tidegate.fullname" .) }}
+{{- end }}
+
 {{- define "tidegate.leaseName" -}}
 {{- .Values.settings.leaseName | default (include "tidegate.fullname" .) }}
 {{- end }}

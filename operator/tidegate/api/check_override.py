@@ -22,8 +22,9 @@ def override_of(
 ) -> Override:
     """The override as the core knows it; what is wrong with it is added to ``problems``."""
     check_percent(spec.action, spec.percent, problems)
+    known = len(problems)
     until = check_until(spec.until, problems)
-    if created and until - created > LONGEST:
+    if created and until - created > LONGEST and len(problems) == known:
         days = round(LONGEST / 86_400)
         wrong = f"{quoted(spec.until)} is more than {days} days after it was made"
         problems.append(Problem("spec.until", wrong, "nobody may forget an override: end it sooner and renew it"))

@@ -152,14 +152,12 @@ def _check_kind(document: Document, kinds: Collection[str]) -> None:
 
 
 def _check_past(events: list[Any], report: Report) -> None:
-    """Events that are over: last year's file, applied again."""
+    """Events that are over."""
+    from tidegate.api.together import event_that_is_over
+
     now = _now()
     for document, event in events:
-        if event.base.occurrences and event.next_occurrence(now) is None:
-            last = max(one.start + one.duration for one in event.base.occurrences)
-            ago = f"{(now - last) / 86_400:.0f} days ago" if now - last >= 172_800 else "already"
-            right = "change schedule.startTime: nothing will be prepared for it"
-            report.warnings.append(_finding(document, "spec.schedule.startTime", f"the event is over, {ago}", right))
+        _warn(report, document, event_that_is_over(event, now))
 
 
 def _check_names(found: Found, report: Report) -> None:
@@ -176,72 +174,60 @@ def _check_names(found: Found, report: Report) -> None:
 
 def _check_events(events: list[Any], policies: list[Any], report: Report) -> None:
     """Events whose policy is not in these files, or whose signals no target of it carries."""
+    from tidegate.api.problems import Problem
+    from tidegate.api.together import signals_that_nobody_carries
+
     by_key = {policy.key: policy for _, policy in policies}
     for document, event in events:
         key = type(event.key)(event.key.namespace, event.policy)
         policy = by_key.get(key)
-        if policy is None:
-            wrong = f'no ScalingPolicy "{event.policy}" in namespace {key.namespace} among these files'
-            right = "check the name, or pass its file too; on the cluster the event waits until it exists"
-            report.warnings.append(_finding(document, "spec.policyRef.name", wrong, right))
+        if policy is not None:
+            _warn(report, document, signals_that_nobody_carries(event, policy))
             continue
-        carried = {signal for target in policy.targets for signal, _ in target.capacity}
-        asked = {s for s, _ in event.base.expected} | {d.signal for d in event.base.derived}
-        sources = {d.source for d in event.base.derived}
-        for signal in sorted((asked | {m.signal for m in event.base.moments}) - carried - sources):
-            wrong = f'no target of {event.policy} carries "{signal}"'
-            report.warnings.append(
-                _finding(document, "spec", wrong, "add it to a target's capacity: nothing prepares it")
-            )
+        wrong = f'no ScalingPolicy "{event.policy}" in namespace {key.namespace} among these files'
+        right = "check the name, or pass its file too; on the cluster the event waits until it exists"
+        _warn(report, document, [Problem("spec.policyRef.name", wrong, right)])
 
 
 def _check_workloads(policies: list[Any], report: Report) -> None:
     """Workloads named by two policies: the oldest would win."""
-    seen: dict[Any, Any] = {}
+    from tidegate.api.together import shared_workloads
+
+    taken: dict[Any, Any] = {}
     for document, policy in policies:
-        for index, target in enumerate(policy.targets):
-            first = seen.setdefault(target.ref, policy.key)
-            if first != policy.key:
-                wrong = f"{target.ref} is a target of {first} too"
-                right = "one workload, one policy: on the cluster the oldest wins and this one stands back"
-                report.warnings.append(_finding(document, f"spec.targets[{index}].ref", wrong, right))
+        _warn(report, document, (problem for _, problem in shared_workloads(policy, taken)))
+        for target in policy.targets:
+            taken.setdefault(target.ref.identity, policy.key)
 
 
 def _check_lanes(policies: list[Any], pools: list[Any], report: Report) -> None:
     """Policies whose pool is in these files, and has not what they ask of it. A pool is somebody else's, in other files
     as a rule: that it is not here says nothing.
     """
+    from tidegate.api.together import lanes_that_refuse
+
     by_name = {pool.name: pool for _, pool in pools}
     for document, policy in policies:
-        if policy.pool not in by_name:
-            continue
-        pool = by_name[policy.pool]
-        for index, target in enumerate(policy.targets):
-            lane = pool.lane(target.lane)
-            if target.lane is None:
-                continue
-            if lane is None:
-                wrong = f'CapacityPool {pool.name} has no lane "{target.lane}"'
-                right = f"use one of {', '.join(one.name for one in pool.lanes)}"
-            elif policy.key.namespace not in lane.allowed_namespaces:
-                wrong = f"lane {lane.name} of CapacityPool {pool.name} does not allow namespace {policy.key.namespace}"
-                right = "add it to the lane's allowedNamespaces: until then every need is refused"
-            else:
-                continue
-            report.warnings.append(_finding(document, f"spec.targets[{index}].lane", wrong, right))
+        if policy.pool in by_name:
+            _warn(report, document, lanes_that_refuse(policy, by_name[policy.pool]))
 
 
 def _check_overrides(overrides: list[Any], policies: list[Any], report: Report) -> None:
     """Overrides of a target that their policy, which is in these files, does not have. Policies in force are in the
     cluster as a rule: that one is not here says nothing.
     """
+    from tidegate.api.together import target_that_is_not_there
+
     by_key = {policy.key: policy for _, policy in policies}
     for document, override in overrides:
         policy = by_key.get(type(override.key)(override.key.namespace, override.policy))
-        names = [target.name for target in policy.targets] if policy is not None else []
-        if names and override.target is not None and override.target not in names:
-            wrong = f'{override.policy} has no target "{override.target}"'
-            report.warnings.append(_finding(document, "spec.target", wrong, f"use one of {', '.join(names)}"))
+        if policy is not None:
+            _warn(report, document, target_that_is_not_there(override, policy))
+
+
+def _warn(report: Report, document: Document, found: Iterable[Any]) -> None:
+    """Add warnings of one object; ``found`` are ``Problem``s."""
+    report.warnings += [_finding(document, p.path, p.wrong, p.right) for p in found]
 
 
 def _now() -> float:

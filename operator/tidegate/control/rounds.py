@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from tidegate.pauses import Pauses
+
 T = TypeVar("T")
 
 log = logging.getLogger("tidegate.rounds")
@@ -120,14 +122,14 @@ class Backoff:
 
     def __init__(self, *, first: float, longest: float) -> None:
         """Both in seconds."""
-        self._first, self._longest = first, longest
+        self._pauses = Pauses(first=first, longest=longest)
         self._failures: dict[Hashable, int] = {}
         self._until: dict[Hashable, float] = {}
 
     def failed(self, key: Hashable, now: float) -> float:
         """Note a failure; the instant before which it is not tried again."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        self._until[key] = now + min(self._longest, self._first * 2.0 ** min(count - 1, 20))
+        self._until[key] = now + self._pauses.after(count)
         return self._until[key]
 
     def well(self, key: Hashable) -> None:
@@ -141,7 +143,7 @@ class Backoff:
         Pauses that reach further ahead than the longest were set by a clock that was stepped back since: they are over.
         """
         until = self._until.get(key, float("-inf"))
-        return until if until - now <= self._longest else float("-inf")
+        return until if until - now <= self._pauses.longest else float("-inf")
 
     def suspects(self, key: Hashable) -> bool:
         """Whether it failed last time."""

@@ -17,6 +17,7 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from urllib3.util.retry import Retry
 
 from tidegate.metrics.promql import NOTE, age_query, reading_of, sample_of
+from tidegate.pauses import Pauses
 from tidegate.planning.model import Freshness, Reading
 
 PARALLEL = 4
@@ -84,7 +85,7 @@ class PrometheusSource:
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another),
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._deadline),
-            wait=tenacity.wait_random_exponential(multiplier=0.2, max=2.0),
+            wait=Pauses(first=0.2, longest=2.0, least=0.0),
             reraise=True,
         )
         return await attempts(self._once, query)

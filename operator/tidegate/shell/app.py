@@ -8,25 +8,20 @@ standard library.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from itertools import chain, repeat
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
 
+from tidegate.pauses import Pauses
+from tidegate.shell.admission import GROUP, INVALID, NAMESPACED, OF_THE_CLUSTER, VERSION, judge
 from tidegate.shell.runtime import Runtime
-from tidegate.shell.settings import SettingsError, load_settings, watches_whole_cluster
+from tidegate.shell.settings import Settings, SettingsError, load_settings, serves_admission, watches_whole_cluster
+from tidegate.shell.webhook import NoErrors, WebhookServer
+
+log = logging.getLogger("tidegate.admission")
 
 _runtime: Runtime | None = None
-
-
-class Backoffs:
-    """Seconds between kopf's tries of a request, without end: after the last one kopf would end the operator, and an
-    API server that is away for a minute would cost a restart.
-    """
-
-    def __iter__(self) -> Iterator[float]:
-        return chain((1, 1, 2, 3, 5, 8), repeat(10))
 
 
 @kopf.on.login()
@@ -43,7 +38,7 @@ async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
         ours = load_settings()
     except SettingsError as error:  # trying again would change nothing
         raise kopf.PermanentError(str(error)) from error
-    configure(settings, whole_cluster=ours.namespaces is None)
+    configure(settings, ours)
     _runtime = Runtime(ours)
     await _runtime.start()
 
@@ -67,8 +62,40 @@ if watches_whole_cluster():  # pools are of the cluster: an operator of some nam
     kopf.on.event("tidegate.dev", "v1alpha1", "capacitypools")(object_seen)
 
 
-def configure(settings: kopf.OperatorSettings, *, whole_cluster: bool) -> None:
+async def admit(
+    *,
+    resource: kopf.Resource,
+    userinfo: Mapping[str, object],
+    warnings: list[str],
+    operation: str | None = None,
+    new: kopf.Body | None = None,
+    old: kopf.Body | None = None,
+    **_: Any,
+) -> None:
+    """Refuse what the operator could not use, in words, and warn of what would not do what was meant.
+
+    Answered in the event loop and at once, from the object and from what was read already. A deletion is never refused.
+    """
+    if _runtime is None or new is None or operation not in ("CREATE", "UPDATE"):
+        return
+    body = dict(new)
+    judgement = judge(str(resource.kind), body, None if old is None else dict(old), _runtime.store)
+    warnings.extend(judgement.warnings)
+    if judgement.refusal:
+        metadata = body.get("metadata") or {}
+        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}".lstrip("/")
+        log.info("refused %s %s of %s: %s", resource.kind, name, userinfo.get("username"), judgement.refusal)
+        raise kopf.AdmissionError(judgement.refusal, code=INVALID)
+
+
+if serves_admission():  # with a handler and no server kopf ends the operator
+    for _resource in (*NAMESPACED, *(OF_THE_CLUSTER if watches_whole_cluster() else ())):
+        kopf.on.validate(GROUP, VERSION, _resource, id=_resource, operations=["CREATE", "UPDATE"])(admit)
+
+
+def configure(settings: kopf.OperatorSettings, ours: Settings) -> None:
     """What kopf needs to be told: nothing of it may write to our objects, and no watch may hang for ever."""
+    whole_cluster = ours.namespaces is None
     # With rights in our namespaces alone, kopf would ask for all namespaces and CRDs, be refused, and try for 54 s
     # before it watches any policy.
     settings.scanning.disabled = not whole_cluster
@@ -81,6 +108,12 @@ def configure(settings: kopf.OperatorSettings, *, whole_cluster: bool) -> None:
     settings.watching.client_timeout = 300
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    settings.networking.error_backoffs = Backoffs()
+    # Without end: after the last one kopf would end the operator, and a minute without an API server cost a restart.
+    settings.networking.error_backoffs = Pauses(first=1.0, longest=10.0)
     settings.queueing.idle_timeout = 1.0
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # "handler succeeded" at each of our status writes
+    if ours.admission_certificates is not None:
+        # ``managed`` stays unset: the chart makes the webhook's configuration, and the operator may not touch it.
+        settings.admission.server = WebhookServer(ours.admission_certificates, ours.listen_admission)
+        logging.getLogger("kopf.objects").addFilter(NoErrors())
+        logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # a line for each object that anybody applies

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 
+from tidegate.pauses import Pauses
 from tidegate.ports import Json, RefusedError, TidegateError
 from tidegate.targets.client import PAGE, KubeClient
 from tidegate.targets.errors import ExpiredError
@@ -71,6 +71,7 @@ class Informer:
         self._life = time.monotonic()
         self._slice = 0.0
         self._failures = 0
+        self._pauses = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE, least=0.5)
         self._missed = False
         """A handler failed: what it did not take is told again by a list."""
         self._asked = False
@@ -148,10 +149,9 @@ class Informer:
         self.trouble = str(error)
         level = logging.ERROR if isinstance(error, RefusedError) else logging.INFO
         log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
         self._woken.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), random.uniform(longest / 2, longest))
+            await asyncio.wait_for(self._woken.wait(), self._pauses.after(self._failures))
 
     def _alive(self) -> None:
         self._life = time.monotonic()

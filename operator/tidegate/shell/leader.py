@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tidegate.pauses import Pauses
 from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
@@ -82,6 +82,7 @@ class LeaseLeader:
         self._past_epoch = past_epoch
         self._on_change = on_change
         self._times = times
+        self._pauses = Pauses(first=times.renew_every, longest=times.renew_every, least=0.9)
         self._renewed: float | None = None
         self._since = math.inf
         self._epoch = 0
@@ -189,8 +190,7 @@ class LeaseLeader:
                 missed = await self._round(client)
                 failures = failures + missed if missed else 0
                 with suppress(TimeoutError):
-                    pause = self._times.renew_every * random.uniform(0.9, 1.0)
-                    await asyncio.wait_for(stop.wait(), pause)
+                    await asyncio.wait_for(stop.wait(), self._pauses.after(1))
             if self._stopping.is_set() and self._release_it:
                 await self._release(client)
         finally:

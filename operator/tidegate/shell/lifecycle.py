@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tidegate.pauses import Pauses
 from tidegate.ports import TidegateError
 
 log = logging.getLogger("tidegate.lifecycle")
@@ -57,12 +58,12 @@ async def persistently(attempt: Callable[[], Awaitable[T]], *, on_failure: Calla
     What comes from outside is tried again: a refused connection, a missing right, an answer that does not come. Any
     other error is a bug and is raised.
     """
-    pause = FIRST_PAUSE
+    pauses = iter(Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE))
     while True:
         try:
             return await attempt()
         except (TidegateError, OSError) as error:  # a TimeoutError is an OSError
             on_failure(str(error) or type(error).__name__)
+            pause = next(pauses)
             log.warning("not started yet: %s; next try in %.0f s", error or type(error).__name__, pause)
         await asyncio.sleep(pause)
-        pause = min(LONGEST_PAUSE, 2 * pause)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -68,7 +67,7 @@ class StatusPublisher:
         self._now = now
         self._may_write = may_write
         self._pause = 1.0 / per_second
-        self._queue = StatusQueue(lambda: random.uniform(0.5, 1.0))
+        self._queue = StatusQueue()
         self._shown: dict[Name, bytes] = {}
         self._writers: set[asyncio.Task[None]] = set()
         self._not_before = 0.0

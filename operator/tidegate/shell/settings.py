@@ -76,6 +76,12 @@ class Settings:
     than a thousand other requests."""
     listen_probes: int = 8080
     """Port of /healthz and /readyz; 0 takes any free one."""
+    admission_certificates: Path | None = None
+    """A folder with ``tls.crt`` and ``tls.key``: with it the operator answers an API server that asks whether an object
+    is valid before it stores it. The files may come later, and are read again when they change. Default: nobody asks.
+    """
+    listen_admission: int = 9443
+    """Port on which the API server asks about objects; 0 takes any free one."""
     listen_metrics: int = 8081
     """Port of /metrics; the same as the probes' puts all on one."""
     log_level: str = "info"
@@ -141,6 +147,11 @@ def watches_whole_cluster(environ: Mapping[str, str] = os.environ) -> bool:
     return not environ.get("TIDEGATE_NAMESPACES", "").strip()
 
 
+def serves_admission(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether API servers may ask about objects: known before anything else is."""
+    return bool(environ.get("TIDEGATE_ADMISSION_CERTIFICATES", "").strip())
+
+
 def _namespaces(text: str) -> tuple[str, ...]:
     return tuple(sorted({_namespace(part.strip()) for part in text.split(",") if part.strip()}))
 
@@ -198,11 +209,17 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 
 _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
+    "TIDEGATE_ADMISSION_CERTIFICATES": (
+        "admission_certificates",
+        Path,
+        "a folder with tls.crt and tls.key",
+    ),
     "TIDEGATE_API_URL": ("api_url", _url, "a URL such as http://127.0.0.1:8080"),
     "TIDEGATE_BEAT_SECONDS": ("beat_seconds", _above(0), "seconds above 0, such as 15"),
     "TIDEGATE_CLOCK_SCHEDULE": ("clock_schedule", _file, "a file with a clock schedule"),
     "TIDEGATE_IDENTITY": ("identity", str, "a name"),
     "TIDEGATE_LEASE_NAME": ("lease_name", _namespace, "a name of lower-case letters, digits and dashes"),
+    "TIDEGATE_LISTEN_ADMISSION": ("listen_admission", _port, "a port from 0 to 65535"),
     "TIDEGATE_LISTEN_METRICS": ("listen_metrics", _port, "a port from 0 to 65535"),
     "TIDEGATE_LISTEN_PROBES": ("listen_probes", _port, "a port from 0 to 65535"),
     "TIDEGATE_LOG_LEVEL": (

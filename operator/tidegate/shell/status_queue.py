@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tidegate.pauses import Pauses
 from tidegate.planning.model import Key
 from tidegate.ports import Json
 
@@ -77,8 +78,8 @@ class _Lane:
 class StatusQueue:
     """Objects that should show another status. An object is under way once at a time."""
 
-    jitter: Callable[[], float]
-    """Share of a pause that is taken, from a half to one."""
+    pauses: Pauses = field(default_factory=lambda: Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE, least=0.5))
+    """Of an object, and of its namespace, that the server gave no answer about."""
     _wanted: dict[Name, Json] = field(default_factory=dict)
     _under_way: dict[Name, Json] = field(default_factory=dict)
     _urgent: set[Name] = field(default_factory=set)
@@ -180,5 +181,5 @@ class StatusQueue:
     def _rest(self, rests: dict[K, _Rest], key: K, now: float) -> _Rest:
         rest = rests.setdefault(key, _Rest())
         rest.failures += 1
-        rest.until = now + self.jitter() * min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(rest.failures - 1, 10))
+        rest.until = now + self.pauses.after(rest.failures)
         return rest

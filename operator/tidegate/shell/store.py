@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.parsed import ParsedEvent
-from tidegate.api.problems import InvalidObject, Problem
+from tidegate.api.problems import InvalidObject
+from tidegate.api.together import targets_beyond
 from tidegate.planning.model import Announcement, Key, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
@@ -191,6 +192,10 @@ class WatchedStore:
         valid = (Key("", name) for name in self._pools) if kind == "CapacityPool" else self._valid(kind)
         return frozenset(valid).union(key for of, key in self.invalid if of == kind)
 
+    def leaving(self, kind: str, key: Key) -> bool:
+        """Whether an object was deleted and still counts."""
+        return (kind, key) in self._leaving
+
     # ---- fed by the watches
 
     def put_event(self, obj: Mapping[str, Any]) -> Key:
@@ -247,10 +252,8 @@ class WatchedStore:
 
     def _policy(self, obj: Mapping[str, Any]) -> tuple[Policy, str]:
         policy = parse_policy(obj)
-        beside = (len(one.targets) for key, one in self._policies.items() if _beside(key, policy.key))
-        if (together := len(policy.targets) + sum(beside)) > MOST_TARGETS:
-            wrong = f"the policies of namespace {policy.key.namespace} have {together} targets together"
-            raise InvalidObject([Problem("spec.targets", wrong, f"at most {MOST_TARGETS} in one namespace")])
+        if problems := tuple(targets_beyond(policy, self._policies.values(), MOST_TARGETS)):
+            raise InvalidObject(problems)
         return confined(policy, obj) if self.confine else (policy, "")
 
     def delete_policy(self, key: Key) -> None:
@@ -413,10 +416,6 @@ def key_of(obj: Mapping[str, Any]) -> Key:
     """Namespace and name of an object as read."""
     metadata = obj["metadata"]
     return Key(metadata.get("namespace", ""), metadata["name"])
-
-
-def _beside(one: Key, policy: Key) -> bool:
-    return one.namespace == policy.namespace and one != policy
 
 
 def generation_of(obj: Mapping[str, Any]) -> int:

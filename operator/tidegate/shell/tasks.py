@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tidegate.pauses import Pauses
+
 log = logging.getLogger("tidegate.tasks")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -65,6 +67,7 @@ class TaskGroup:
         self._clock = clock
         self._later = later
         self._on_restart = on_restart
+        self._pauses = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._kept: dict[str, _Kept] = {}
         self._once: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -139,7 +142,7 @@ class TaskGroup:
             return
         one.ends = 1 if self._clock() - one.begun_at >= SETTLED else one.ends + 1
         one.why = _words(task, error)
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(one.ends - 1, 10))
+        pause = self._pauses.after(one.ends)
         log.error("%s has %s; it starts anew in %.0f s", name, one.why, pause, exc_info=error)
         self._on_restart(name)
         one.again = self._later(pause, lambda: self._begin(name))

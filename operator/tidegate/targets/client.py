@@ -29,6 +29,7 @@ from kubernetes.aio import config as kube_config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from tidegate.pauses import Pauses
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
 from tidegate.targets.errors import LaterError, from_answer, from_event
@@ -252,7 +253,7 @@ class KubeClient:
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         limits = self._limits
-        jitter = tenacity.wait_random_exponential(multiplier=limits.first_pause, max=limits.longest_pause)(state)
+        jitter = Pauses(first=limits.first_pause, longest=limits.longest_pause, least=0.0)(state)
         asked = error.after if isinstance(error, LaterError) and error.after is not None else None
         return jitter if asked is None else asked + jitter
 

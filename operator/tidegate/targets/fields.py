@@ -7,8 +7,8 @@ Every write is a JSON patch with ``test`` operations, so that nobody's change in
 from __future__ import annotations
 
 import asyncio
-import random
 
+from tidegate.pauses import Pauses
 from tidegate.ports import ConflictError, Held, Json, Manager, NotFoundError, Place, RefusedError, UnavailableError
 from tidegate.targets import jobs
 from tidegate.targets.client import Form, KubeClient
@@ -21,6 +21,8 @@ from tidegate.targets.scale import SUBRESOURCE, Workloads
 HAND_BACK_TRIES = 8
 """Tries to patch a resourceVersion that status writes keep moving: a busy Deployment moves it several times a second
 while pods start (a first try met a 422, the second passed), an HPA 3.5 times a minute."""
+
+HAND_BACK_PAUSES = Pauses(first=0.2, longest=1.6, least=0.2)
 
 
 class Fields:
@@ -72,7 +74,7 @@ class Fields:
         resource = await self._resource(place)
         for attempt in range(HAND_BACK_TRIES):
             if attempt:
-                await asyncio.sleep(random.uniform(0.02, 0.1) * 2 ** min(attempt, 4))
+                await asyncio.sleep(HAND_BACK_PAUSES.after(attempt))
             document = await self._read(resource, place)
             version = text(child(document, "metadata").get("resourceVersion"))
             leaf = await self._leaf(resource, place)

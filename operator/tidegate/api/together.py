@@ -1,0 +1,80 @@
+"""What objects say of one another: an event of its policy, two policies of one workload, a policy of its pool.
+
+None of it makes an object invalid: the other one may come later, or change. ``tidegate validate`` tells it of files,
+the operator's admission of what is on the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from tidegate.api.parsed import ParsedEvent
+from tidegate.api.problems import Problem
+from tidegate.planning.model import Identity, Key, Policy, TargetSpec
+from tidegate.planning.override import Override
+from tidegate.planning.shift.model import Pool
+
+
+def event_that_is_over(event: ParsedEvent, now: float) -> Iterator[Problem]:
+    """An event of the past: last year's file, applied again."""
+    if event.base.occurrences and event.next_occurrence(now) is None:
+        last = max(one.start + one.duration for one in event.base.occurrences)
+        ago = f"{(now - last) / 86_400:.0f} days ago" if now - last >= 172_800 else "already"
+        right = "change schedule.startTime: nothing will be prepared for it"
+        yield Problem("spec.schedule.startTime", f"the event is over, {ago}", right)
+
+
+def signals_that_nobody_carries(event: ParsedEvent, policy: Policy) -> Iterator[Problem]:
+    """Signals of an event that are in no target's capacity, and that no other signal follows."""
+    carried = {signal for target in policy.targets for signal, _ in target.capacity}
+    asked = {s for s, _ in event.base.expected} | {d.signal for d in event.base.derived}
+    sources = {d.source for d in event.base.derived}
+    for signal in sorted((asked | {m.signal for m in event.base.moments}) - carried - sources):
+        wrong = f'no target of {event.policy} carries "{signal}"'
+        yield Problem("spec", wrong, "add it to a target's capacity: nothing prepares it")
+
+
+def shared_workloads(policy: Policy, taken: Mapping[Identity, Key]) -> Iterator[tuple[TargetSpec, Problem]]:
+    """Targets whose workload is another policy's too; ``taken`` tells whose."""
+    for index, target in enumerate(policy.targets):
+        other = taken.get(target.ref.identity, policy.key)
+        if other != policy.key:
+            wrong = f"{target.ref} is a target of {other} too"
+            right = "one workload, one policy: on the cluster the oldest wins and this one stands back"
+            yield target, Problem(f"spec.targets[{index}].ref", wrong, right)
+
+
+def lanes_that_refuse(policy: Policy, pool: Pool) -> Iterator[Problem]:
+    """Lanes that the policy's pool does not have, or that do not allow its namespace."""
+    for index, target in enumerate(policy.targets):
+        if target.lane is None:
+            continue
+        lane = pool.lane(target.lane)
+        if lane is None:
+            wrong = f'CapacityPool {pool.name} has no lane "{target.lane}"'
+            right = f"use one of {', '.join(one.name for one in pool.lanes)}"
+        elif policy.key.namespace not in lane.allowed_namespaces:
+            wrong = f"lane {lane.name} of CapacityPool {pool.name} does not allow namespace {policy.key.namespace}"
+            right = "add it to the lane's allowedNamespaces: until then every need is refused"
+        else:
+            continue
+        yield Problem(f"spec.targets[{index}].lane", wrong, right)
+
+
+def target_that_is_not_there(override: Override, policy: Policy) -> Iterator[Problem]:
+    """The target of an override that its policy does not have."""
+    names = [target.name for target in policy.targets]
+    if override.target is not None and override.target not in names:
+        wrong = f'{override.policy} has no target "{override.target}"'
+        yield Problem("spec.target", wrong, f"use one of {', '.join(names)}")
+
+
+def targets_beyond(policy: Policy, beside: Iterable[Policy], most: int) -> Iterator[Problem]:
+    """More targets than the policies of one namespace may have together. ``beside`` may hold the policy itself, as it
+    was before.
+    """
+    others = (one for one in beside if one.key.namespace == policy.key.namespace and one.key != policy.key)
+    total = len(policy.targets) + sum(len(one.targets) for one in others)
+    if total > most:
+        wrong = f"the policies of namespace {policy.key.namespace} have {total} targets together"
+        yield Problem("spec.targets", wrong, f"at most {most} in one namespace")
