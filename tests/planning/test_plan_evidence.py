@@ -45,6 +45,7 @@ def test_what_may_block_is_looked_at_in_this_order() -> None:
     """What is certain before what is foreseen, and that before what was tried."""
     assert [cause.__name__ for cause in CAUSES] == [
         "in_trouble",
+        "left_to_nobody",
         "under_the_scalers_maximum",
         "under_a_quota",
         "in_the_pool",

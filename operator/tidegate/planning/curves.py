@@ -65,6 +65,10 @@ class Curves:
     def __getitem__(self, key: TargetKey) -> Curve:
         return self._curves[key]
 
+    def get(self, key: TargetKey) -> Curve | None:
+        """One target's need; None where it drives nothing, or its need cannot be worked out."""
+        return self._curves.get(key)
+
     def sync(self, roster: Roster, bounds: Mapping[TargetKey, Bounds]) -> Iterator[None]:
         """Bring the curves up to the book, the policies and what bounds their targets from outside; yields after each
         target that had to be looked at.

@@ -13,6 +13,7 @@ from tidegate.planning.shift.inputs import TimetableInputs
 from tidegate.planning.shift.model import PoolFacts
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.step import PoolStep
+from tidegate.planning.withheld import Withheld
 
 
 class Action(Enum):
@@ -92,6 +93,8 @@ class TargetPlan:
     """False: what it was decided on is older than its bound."""
     refusals: tuple[PoolRefusal, ...] = ()
     """What its pool does not carry."""
+    withheld: Withheld | None = None
+    """Why nothing is written, where that is somebody's will: None while the operator acts."""
     overridden: tuple[str, ...] = ()
     """What on-call says of it now, a sentence an override: shown wherever the number is."""
 

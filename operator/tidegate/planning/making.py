@@ -227,7 +227,8 @@ class Making:
             return not_planned(policy, target, observed, why)
         start = self._start(policy, target)
         pools = self.pools
-        say = Say(self._spoken(policy, target), pools.limits.get(key), pools.refusals.get(key, ()))
+        spoken, stopped = self._spoken(policy, target), self.world.stopped
+        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), stopped)
         situation = Situation(
             policy,
             target,
@@ -238,7 +239,7 @@ class Making:
             say,
             self._unknown(policy.key, observed),
         )
-        return decide(self.world.settings, self.world.stopped, situation, now=self.now)
+        return decide(self.world.settings, situation, now=self.now)
 
     def _unknown(self, policy: Key, observed: Observed) -> str:
         """Why more may be needed than is known; of what cannot be understood for as long as the loan was to last.
@@ -263,13 +264,23 @@ class Making:
 
     def _judge(self, policy: Policy, judged: dict[Key, Verdict]) -> Iterator[None]:
         """The verdicts on a policy's events, into ``judged``."""
-        found = verdict.of_policy(self.world, self.book, self._plans, policy, self.now)
+        needed = partial(self._needed, policy)
+        found = verdict.of_policy(self.world, self.book, self._plans, policy, self.now, needed)
         while (some := attempt(lambda: list(islice(found, VERDICTS)))) != []:
             if isinstance(some, Failure):
                 missing = verdict.near_of(self.book, policy.key, self.now) - judged.keys()
                 some = list(verdict.of_unjudged(self.book, missing, some.message, self.now))
             judged.update(some)
             yield
+
+    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float) -> int:
+        """Largest need of a target between two instants, within its bounds; 0 where no event needs it then."""
+        curve = self.curves.get((policy.key, target.name))
+        if curve is None or curve.units is None:
+            return 0
+        low, high = (min(max(self.book.index(at), 0), self.book.size - 1) for at in (since, until))
+        most = int(curve.units[low : max(high, low + 1)].max())
+        return min(max(most, target.minimum), target.maximum) if most > 0 else 0
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):

@@ -17,6 +17,9 @@ from tidegate.planning.resources import Resources
 STAGES = ("database", "cache", "app", "edge")
 """The order of readiness: what stands behind is ready first."""
 
+OURS = "tidegate.dev/v1alpha1"
+"""Group and version of our own kinds."""
+
 MANAGER = "tidegate"
 """Our field manager's name, wherever a field's owner is written or compared."""
 

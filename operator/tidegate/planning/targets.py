@@ -29,6 +29,7 @@ from tidegate.planning.model import (
 from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
+from tidegate.planning.withheld import withheld
 
 _DOWNWARDS = {
     Reason.EVENT_DEMAND: "all that is still announced",
@@ -47,6 +48,8 @@ class Say:
     """Those that name it, also what is over but still within the hold; sorted."""
     limit: PoolLimit | None = None
     refusals: tuple[PoolRefusal, ...] = ()
+    stopped: bool = False
+    """The durable stop is set."""
 
 
 NOBODY = Say()
@@ -82,7 +85,7 @@ def boosted(line: Timeline | None, overrides: Iterable[Override], *, now: float)
     return replace(line, units=units)
 
 
-def decide(settings: PlanSettings, stopped: bool, situation: Situation, *, now: float) -> TargetPlan:
+def decide(settings: PlanSettings, situation: Situation, *, now: float) -> TargetPlan:
     """Plan one target."""
     policy, target, observed, say = situation.policy, situation.target, situation.observed, situation.say
     acting = policy.mode is Mode.ENFORCE
@@ -125,7 +128,7 @@ def decide(settings: PlanSettings, stopped: bool, situation: Situation, *, now: 
     action = _action(facts, level, trail)
     if action is Action.LOWER:
         message = _DOWNWARDS.get(reason, message)
-    if stopped and action is not Action.NOTHING:
+    if say.stopped and action is not Action.NOTHING:
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
         action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
@@ -330,6 +333,7 @@ def _plan(
         blind=facts.blind_since is not None,
         seen=facts.observed.seen,
         refusals=say.refusals,
+        withheld=withheld(facts.policy, facts.target, facts.overrides, stopped=say.stopped),
         overridden=tuple([told(one) for one in facts.overrides]),
     )
 

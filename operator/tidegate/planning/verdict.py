@@ -14,11 +14,9 @@ from dataclasses import dataclass, replace
 from tidegate.planning.book import SHIFT, WATCH, Book, LeftOut
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
 from tidegate.planning.evidence import blocking, cramped
-from tidegate.planning.model import Evidence, Key, Observed, Occurrence, Policy, Ref, Room, TargetSpec
+from tidegate.planning.model import OURS, Evidence, Key, Observed, Occurrence, Policy, Ref, Room, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
-
-OURS = "tidegate.dev/v1alpha1"
 
 PACE = 5.0
 """Seconds on which verdicts tick: time alone changes one no sooner."""
@@ -30,11 +28,10 @@ _BLOCKING = {
     Reason.NOT_SCALABLE,
     Reason.FORBIDDEN,
     Reason.FIELD_MANAGER_CONFLICT,
-    Reason.STOPPED,
     Reason.SHARED_WORKLOAD,
     Reason.CANNOT_BE_PLANNED,
 }
-_NOT_FROM_SIGHT = {Reason.STOPPED, Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
+_NOT_FROM_SIGHT = {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
 """The blocking reasons that do not rest on what was seen of the target."""
 _WAITING = {Reason.NOTICE_TOO_SHORT, Reason.MINIMUM_RUN}
 """What a pool refuses that time alone brings."""
@@ -46,8 +43,17 @@ _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY
 Found = tuple[Key, Verdict]
 
 
+Needed = Callable[[TargetSpec, float, float], int]
+"""The largest need of a target between two instants, within its bounds."""
+
+
 def of_policy(
-    world: World, book: Book, plans: Mapping[tuple[Key, str], TargetPlan], policy: Policy, now: float
+    world: World,
+    book: Book,
+    plans: Mapping[tuple[Key, str], TargetPlan],
+    policy: Policy,
+    now: float,
+    needed: Needed = lambda target, since, until: 0,
 ) -> Iterator[Found]:
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
     alike: dict[tuple[frozenset[str], float | None], Verdict] = {}
@@ -64,8 +70,9 @@ def of_policy(
                 verdict = replace(verdict, starts_at=occurrence.start)
             else:
                 carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
-                verdict = _verdict(world, plans, policy, entry.signals, carrying, occurrence, now)
-                if not any(plans[policy.key, t.name].refusals for t in carrying):  # these are for one time alone
+                verdict = _verdict(world, plans, policy, entry.signals, carrying, occurrence, now, needed)
+                mine = [plans[policy.key, t.name] for t in carrying]
+                if not any(one.refusals or one.withheld for one in mine):  # these are for one time alone
                     alike[entry.signals, None] = verdict
             alike[entry.signals, occurrence.start] = verdict
         yield key, verdict
@@ -132,14 +139,16 @@ def _verdict(
     carrying: list[TargetSpec],
     occurrence: Occurrence,
     now: float,
+    needed: Needed,
 ) -> Verdict:
     if not carrying:
         message = f"no target of {policy.key.name} carries {', '.join(sorted(signals)) or 'any of its signals'}"
         return Verdict(Outcome.BLOCKED, Reason.NO_TARGET, message, occurrence.start, object=_policy_ref(policy.key))
     seen = {t.name: (plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed())) for t in carrying}
     tight = cramped(seen.values())
+    span = max(occurrence.start, now), occurrence.start + occurrence.duration
     cases = [
-        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now, occurrence)
+        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now, occurrence, needed(t, *span))
         for t in sorted(carrying, key=lambda t: t.name)
     ]
     judged = [_of_target(case, occurrence.start) for case in cases]
@@ -198,6 +207,8 @@ class Case:
     """A shared bound under which its peak does not fit."""
     now: float
     occurrence: Occurrence
+    needed: int
+    """Units that all events together need of it while this one is on."""
 
 
 Cause = Callable[[Case], Evidence | None]
@@ -209,6 +220,20 @@ def in_trouble(case: Case) -> Evidence | None:
     if plan.reason not in (_BLOCKING if case.observed.seen else _NOT_FROM_SIGHT):
         return None
     return Evidence(plan.reason, case.observed.about or plan.ref, "", plan.message)
+
+
+def left_to_nobody(case: Case) -> Evidence | None:
+    """More is needed than is there, and nobody will write it: green would be a lie."""
+    plan, observed, withheld = case.plan, case.observed, case.plan.withheld
+    there = max(observed.level or 0, observed.ready or 0, observed.desired or 0)
+    if withheld is None or observed.level is None or case.needed <= there:
+        return None
+    rises = plan.next_at is not None and plan.next_level is not None and plan.next_level > observed.level
+    if rises and plan.next_at is not None and withheld.until <= plan.next_at:
+        return None  # it is over before anything is due
+    seen = "are" if observed.seen else "were last seen"
+    message = f"{case.needed} units are needed, {there} {seen} there, and nobody raises them: {withheld.message}"
+    return Evidence(withheld.reason, withheld.object, withheld.field, message)
 
 
 def under_the_scalers_maximum(case: Case) -> Evidence | None:
@@ -265,10 +290,20 @@ def in_the_cluster(case: Case) -> Evidence | None:
     return replace(found, message=f"{ready} of {plan.level} ready: {found.message}")
 
 
-CAUSES: tuple[Cause, ...] = (in_trouble, under_the_scalers_maximum, under_a_quota, in_the_pool, in_the_cluster)
+NOBODYS_FAULT = frozenset({Reason.STOPPED, Reason.OBSERVE_ONLY, Reason.OVERRIDE_PAUSE, Reason.SHARED_WORKLOAD})
+"""What blocks an event because somebody wants it so: it is shown, and it alarms nobody."""
+
+CAUSES: tuple[Cause, ...] = (
+    in_trouble,
+    left_to_nobody,
+    under_the_scalers_maximum,
+    under_a_quota,
+    in_the_pool,
+    in_the_cluster,
+)
 """What is looked at, in this order; the first that stands is named."""
 
-UNSEEN_CAUSES: tuple[Cause, ...] = (in_trouble, in_the_pool)
+UNSEEN_CAUSES: tuple[Cause, ...] = (in_trouble, left_to_nobody, in_the_pool)
 """What may be said of a target that was not seen lately."""
 
 

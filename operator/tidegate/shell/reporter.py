@@ -14,7 +14,7 @@ from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
 from tidegate.planning.model import Key, PlanSettings, Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.verdict import settled
+from tidegate.planning.verdict import NOBODYS_FAULT, settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
 from tidegate.shell.pace import Pace
 from tidegate.shell.pool_status import override_status, pool_status
@@ -241,7 +241,7 @@ class Reporter:
             return
         log.info("%s: %s: %s", key, verdict.outcome.value, verdict.message)
         subject = Ref(API_VERSION, "LiveEvent", key.namespace, key.name)
-        bad = verdict.outcome is not Outcome.READY
+        bad = verdict.outcome is not Outcome.READY and verdict.reason not in NOBODYS_FAULT
         self.events.emit(subject, reason=_VERDICTS[verdict.outcome], message=verdict.message, warning=bad)
 
 

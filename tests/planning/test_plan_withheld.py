@@ -1,0 +1,123 @@
+"""No event is called ready while nobody writes what it needs: Observe, a pause, the durable stop, another policy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from worlds import CORE, NS, T0, event, policy, world
+
+from tidegate.planning.decision import Outcome, Verdict
+from tidegate.planning.model import OURS, Key, LoanState, Mode, Observed, Ref
+from tidegate.planning.override import Override, OverrideAction
+from tidegate.planning.plan import make_plan
+from tidegate.planning.reasons import Reason
+from tidegate.planning.verdict import NOBODYS_FAULT
+from tidegate.planning.world import World
+
+KEY, SHOW = (CORE, "order"), Key(NS, "show")
+BEFORE, SOON = T0 - 3000.0, T0 - 10.0
+
+
+def told(w: World, at: float) -> Verdict:
+    return make_plan(w, at).verdicts[SHOW]
+
+
+def observing(*, there: int = 2) -> World:
+    core = policy(mode=Mode.OBSERVE)
+    return world(event(), policies=(core,), observed={KEY: Observed(level=there, ready=there, desired=there)})
+
+
+def paused(until: float, *, author: str = "ann") -> World:
+    one = Override(Key(NS, "quiet"), CORE.name, None, OverrideAction.PAUSE, until, author, "a migration")
+    return replace(world(event()), overrides=(one,))
+
+
+@pytest.mark.parametrize("at", [BEFORE, SOON, T0 + 30.0])
+def test_a_policy_that_only_observes_leaves_its_event_blocked(at: float) -> None:
+    said = told(observing(), at)
+    assert (said.outcome, said.reason) == (Outcome.BLOCKED, Reason.OBSERVE_ONLY)
+    assert (said.object, said.field) == (Ref(OURS, "ScalingPolicy", NS, CORE.name), "spec.mode")
+    assert said.message == (
+        "order: 10 units are needed, 2 are there, and nobody raises them: ScalingPolicy/core only observes"
+    )
+
+
+@pytest.mark.parametrize("at", [BEFORE, SOON, T0 + 30.0])
+def test_what_somebody_else_has_raised_is_enough(at: float) -> None:
+    assert told(observing(there=10), at).outcome is Outcome.READY
+
+
+def test_units_that_an_autoscaler_has_asked_for_are_on_their_way() -> None:
+    on_the_way = Observed(level=2, ready=2, desired=10, maximum=50)
+    assert told(replace(observing(), observed={KEY: on_the_way}), T0 - 60.0).reason is not Reason.OBSERVE_ONLY
+
+
+@pytest.mark.parametrize("at", [BEFORE, SOON, T0 + 30.0])
+def test_the_durable_stop_blocks_what_is_not_there_yet(at: float) -> None:
+    said = told(replace(world(event()), stopped=True), at)
+    assert (said.outcome, said.reason) == (Outcome.BLOCKED, Reason.STOPPED)
+    assert "tidegate resume" in said.message
+
+
+def test_the_durable_stop_blocks_nothing_that_is_there() -> None:
+    """On the way down, too, where the stop keeps what is no longer needed."""
+    loan = LoanState(2, 10, T0 - 400.0, T0 - 400.0, T0 + 9000.0)
+    lent = Observed(level=10, ready=10, desired=10, loan=loan)
+    w = replace(world(event(), observed={KEY: lent}), stopped=True)
+    assert told(w, T0 + 60.0).outcome is Outcome.READY
+
+
+def test_a_pause_that_ends_before_anything_is_due_blocks_nothing() -> None:
+    """Written half a minute before T-0, when the pause is over."""
+    due = make_plan(world(event()), BEFORE).targets[KEY].next_at
+    assert due is not None
+    assert told(paused(due), BEFORE).outcome is Outcome.READY
+    said = told(paused(due + 1.0), BEFORE)
+    assert (said.outcome, said.reason) == (Outcome.BLOCKED, Reason.OVERRIDE_PAUSE)
+
+
+def test_a_pause_says_until_when_and_by_whom() -> None:
+    said = told(paused(T0 + 600.0), SOON)
+    assert said.object == Ref(OURS, "Override", NS, "quiet")
+    assert "nobody raises them: paused until 2026-11-09T16:10:00Z by ann: a migration" in said.message
+
+
+def test_of_two_pauses_the_longer_one_is_named() -> None:
+    short, long = paused(T0 + 60.0).overrides[0], paused(T0 + 600.0, author="bob").overrides[0]
+    w = replace(world(event()), overrides=(short, replace(long, key=Key(NS, "later"))))
+    assert "by bob" in told(w, SOON).message
+
+
+def test_a_policy_that_another_outranks_blocks_its_events() -> None:
+    older = policy(key=Key(NS, "older"), mode=Mode.ENFORCE)
+    core = replace(policy(), created=5.0)
+    said = told(world(event(), policies=(core, older)), SOON)
+    assert (said.outcome, said.reason) == (Outcome.BLOCKED, Reason.SHARED_WORKLOAD)
+
+
+def test_only_what_an_event_needs_itself_counts_against_it() -> None:
+    """A larger one comes in the evening; the one at noon needs what is there."""
+    small = event(level=10.0)
+    large = replace(event("large", level=5000.0, start=T0 + 20_000.0), policy=CORE.name)
+    w = world(small, large, policies=(policy(mode=Mode.OBSERVE),))
+    assert told(w, SOON).outcome is Outcome.READY
+    assert told(replace(w, announcements={SHOW: event(level=900.0)}), SOON).outcome is Outcome.BLOCKED
+
+
+def test_two_events_of_one_policy_are_judged_each_by_its_own_time() -> None:
+    small, large = event(level=10.0, duration=300.0), event("large", level=5000.0, start=T0 + 1200.0)
+    verdicts = make_plan(world(small, large, policies=(policy(mode=Mode.OBSERVE),)), SOON).verdicts
+    assert verdicts[SHOW].outcome is Outcome.READY
+    assert verdicts[Key(NS, "large")].outcome is Outcome.BLOCKED
+
+
+def test_what_is_not_seen_is_told_as_last_seen() -> None:
+    dim = Observed(level=2, ready=2, desired=2, seen=False)
+    said = told(replace(observing(), observed={KEY: dim}), SOON)
+    assert "10 units are needed, 2 were last seen there" in said.message
+
+
+def test_what_somebody_wants_so_alarms_nobody() -> None:
+    for w in (observing(), paused(T0 + 600.0), replace(world(event()), stopped=True)):
+        assert told(w, SOON).reason in NOBODYS_FAULT
