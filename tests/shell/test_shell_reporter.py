@@ -35,6 +35,8 @@ class Wall:
     status: Json = field(default_factory=dict)
     urgent: list[bool] = field(default_factory=list)
     """Of each of an event's, whether it goes before others."""
+    looked: list[bool] = field(default_factory=list)
+    """The same of what says only that it was looked at again."""
     texts: list[str] = field(default_factory=list)
     """Every verdict that was published."""
     said: list[tuple[str, str, bool]] = field(default_factory=list)
@@ -42,6 +44,10 @@ class Wall:
     def publish(self, patches: Iterable[StatusPatch]) -> None:
         for patch in patches:
             if patch.kind == "LiveEvent":
+                if {**patch.status, "lookedAt": None} == {**self.status, "lookedAt": None}:
+                    self.status = patch.status
+                    self.looked.append(patch.urgent)
+                    continue
                 self.status = patch.status
                 self.urgent.append(patch.urgent)
                 self.texts.append(str(patch.status.get("verdict")))

@@ -237,6 +237,19 @@ class Share(Stored):
     """Units (replicas) at the event's own peak."""
 
 
+class LastOccurrence(Stored):
+    """How an occurrence went, as told last before it ended."""
+
+    start: Annotated[str, Field(max_length=35)]
+    """T-0, UTC."""
+    outcome: Annotated[str, Field(max_length=16)]
+    """The last verdict in one word: Ready, Late, Blocked or Unknown."""
+    message: Annotated[str, Field(max_length=512)]
+    """Its sentence."""
+    ready_time: Annotated[str, Field(max_length=35)] | None = None
+    """When all of it was ready, UTC; absent when it was not at the end."""
+
+
 class LiveEventStatus(Stored):
     """What became of the announcement."""
 
@@ -262,6 +275,13 @@ class LiveEventStatus(Stored):
     """Ready, Late or Blocked, with the reason in a sentence."""
     blocked_by: Annotated[str, Field(max_length=320)] | None = None
     """The object that stands in the way of a Blocked event, as ``Kind/name``; absent otherwise."""
+    ready_time: Annotated[str, Field(max_length=35)] | None = None
+    """Since when all of the occurrence is ready, UTC; absent while it is not."""
+    looked_at: Annotated[str, Field(max_length=35)] | None = None
+    """When this was last looked at, UTC: shown from 15 minutes before T-0 to the end, moved at most every 30 s. Two
+    minutes old, it means that nobody leads, or that the loop is stuck. Absent while too many events run at once."""
+    last_occurrence: LastOccurrence | None = None
+    """How the last occurrence went; absent when none was seen to end."""
 
 
 class LiveEvent:
@@ -281,6 +301,7 @@ class LiveEvent:
         {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
         {"name": "Verdict", "type": "string", "jsonPath": ".status.outcome"},
         {"name": "Blocked-By", "type": "string", "jsonPath": ".status.blockedBy"},
+        {"name": "Looked", "type": "date", "jsonPath": ".status.lookedAt"},
         {"name": "Next", "type": "string", "jsonPath": ".status.nextOccurrence.startLocal"},
         {"name": "Live", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Live")].status'},
         {"name": "Policy", "type": "string", "jsonPath": ".spec.policyRef.name"},

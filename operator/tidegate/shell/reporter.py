@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from tidegate.api.walltime import to_rfc3339
 from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Outcome, Verdict
@@ -20,6 +21,7 @@ from tidegate.shell.pace import Pace
 from tidegate.shell.pool_status import override_status, pool_status
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
+from tidegate.shell.went import Went, looks
 
 log = logging.getLogger("tidegate.decisions")
 
@@ -50,6 +52,8 @@ class Reporter:
     events: EventSink
     clock: Clock
     cell: float = PlanSettings().cell
+    most_looked: int = 150
+    """Events of which the instant of the last look is shown: of a quarter of the status writes that are allowed."""
     last: Beat | None = None
     _live: set[Key] = field(default_factory=set)
     _told: dict[Key, Verdict] = field(default_factory=dict)
@@ -57,6 +61,9 @@ class Reporter:
     _looked: dict[Key, tuple[Verdict, float]] = field(default_factory=dict)
     """What the last decision found of each event, and since when it is so."""
     _changes_at: dict[Key, float] = field(default_factory=dict)
+    _went: Went = field(default_factory=Went)
+    _looked_at: dict[Key, float] = field(default_factory=dict)
+    """When each event that runs or begins soon was last looked at, as shown."""
 
     def report(self, beat: Beat) -> None:
         """Show one beat in one go. Only the leader shows status: two that disagree would write for ever."""
@@ -81,15 +88,17 @@ class Reporter:
         for one in applied:
             self._say(one)
 
-    def arrived(self, key: Key) -> None:
-        """An event appeared or changed: show that it was accepted, or why not."""
+    def arrived(self, key: Key, status: object = None) -> None:
+        """An event appeared or changed, and shows ``status``: show that it was accepted, or why not."""
         self._changes_at.pop(key, None)
+        self._went.recall(key, status)
         if self.last is not None and self.last.leading:
             self.publisher.publish(self._event(key))
 
     def forget(self, key: Key) -> None:
         """An event is gone."""
         self._changes_at.pop(key, None)
+        self._went.forget(key)
 
     async def sweep_for_ever(self) -> None:
         """Now and then, bring every event's status up: its occurrence may have passed."""
@@ -160,12 +169,18 @@ class Reporter:
             if verdict is not None and self._is_worth_telling(key, verdict, beat):
                 changed.add(key)
                 self._announce(key, verdict, self._told.get(key))
+                self._went.judged(key, self._told.get(key), verdict, beat.now)
                 self._told[key], self._told_at[key] = verdict, beat.now
         for gone in self._told.keys() - beat.plan.verdicts.keys():
-            del self._told[gone], self._told_at[gone]
+            self._went.ended(gone, self._told.pop(gone), beat.now)
+            del self._told_at[gone]
             changed.add(gone)
+        before, self._looked_at = self._looked_at, looks(self._told, beat.now, most=self.most_looked)
+        older = {key for key in before.keys() | self._looked_at if before.get(key) != self._looked_at.get(key)}
         for key in sorted(changed):
             yield from (replace(patch, urgent=True) for patch in self._event(key))
+        for key in sorted(older - changed):
+            yield from self._event(key)
 
     def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
         """What a verdict means, at once; its numbers now and then."""
@@ -205,7 +220,12 @@ class Reporter:
         policy = self.store.policy(Key(key.namespace, parsed.policy))
         announced = self.store.announcements().get(key)
         share = own_share(announced, policy, cell=self.cell) if policy and announced else ()
-        status = event_status(parsed, self._told.get(key), live=key in self._live, share=share, now=now)
+        verdict = self._told.get(key)
+        status = event_status(parsed, verdict, live=key in self._live, share=share, now=now, last=self._went.last(key))
+        since = self._went.ready_since(key, verdict.starts_at) if verdict is not None else None
+        looked = self._looked_at.get(key)
+        status["readyTime"] = to_rfc3339(since) if since is not None else None
+        status["lookedAt"] = to_rfc3339(looked) if looked is not None else None
         return [StatusPatch("LiveEvent", key, status)]
 
     def _say(self, one: Applied) -> None:

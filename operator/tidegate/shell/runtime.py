@@ -37,6 +37,7 @@ from tidegate.shell.stillness import Stillness
 from tidegate.shell.store import WatchedStore
 from tidegate.shell.tasks import TaskGroup
 from tidegate.shell.watches import event_watches, stop_watch
+from tidegate.shell.went import LOOKED_EVERY
 from tidegate.shell.wiring import Works, build_works
 from tidegate.shell.workloads import WorkloadWatch
 from tidegate.targets.client import KubeClient
@@ -138,7 +139,8 @@ class Runtime:
         works = self._works = build_works(
             settings, self.clock, self.store, clients, leader, sink, self._beaten, self._watch_age
         )
-        reporter = Reporter(self.store, publisher, sink, self.clock, cell=settings.plan.cell)
+        most_looked = int(settings.status_writes_per_second / 4 * LOOKED_EVERY)
+        reporter = Reporter(self.store, publisher, sink, self.clock, cell=settings.plan.cell, most_looked=most_looked)
         self._lead(leader)
         self._show(works, clients, reporter, publisher, sink)
         self._watch(works, clients, reporter, publisher, few, leader)

@@ -44,9 +44,17 @@ def invalid_status(invalid: Invalid) -> Json:
 
 
 def event_status(
-    event: ParsedEvent, verdict: Verdict | None, *, live: bool, share: Iterable[tuple[str, int]], now: float
+    event: ParsedEvent,
+    verdict: Verdict | None,
+    *,
+    live: bool,
+    share: Iterable[tuple[str, int]],
+    now: float,
+    last: Json | None = None,
 ) -> Json:
-    """Of a LiveEvent: armed, its verdict, its next occurrence. One that waits for next Friday is Ready."""
+    """Of a LiveEvent: armed, its verdict, its next occurrence, how the last one went. One that waits for next Friday is
+    Ready.
+    """
     generation = event.generation
     occurrence = event.next_occurrence(now)
     armed = "Armed" if occurrence is not None else "Over"
@@ -55,13 +63,14 @@ def event_status(
         "observedGeneration": generation,
         "conditions": [
             *accepted_conditions(generation=generation, reason=armed, message=message),
-            _on_time(verdict, generation),
+            _on_time(verdict, generation) if verdict is not None else _not_judged(last, occurrence is None, generation),
             condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
         "share": [{"target": target, "units": min(units, 10**9)} for target, units in share][:SHARE_MOST],
         "outcome": verdict.outcome.value if verdict is not None else armed,
-        "verdict": _cut(f"{verdict.outcome.value}: {verdict.message}") if verdict is not None else None,
+        "verdict": _cut(f"{verdict.outcome.value}: {verdict.message}") if verdict is not None else _story(last),
+        "lastOccurrence": last,
         "blockedBy": str(verdict.object) if verdict is not None and verdict.object is not None else None,
     }
     return status
@@ -129,10 +138,26 @@ def _confined(free: str | None, generation: int) -> list[Json]:
     return [condition(CONFINED, True, "OwnNamespace", generation=generation)]
 
 
-def _on_time(verdict: Verdict | None, generation: int) -> Json:
-    if verdict is None:
-        message = "A verdict is given from an hour before T-0."
-        return condition("OnTime", None, "NotDueYet", message, generation=generation)
+def _story(last: Json | None) -> str | None:
+    """How the last occurrence went, in a sentence."""
+    if last is None:
+        return None
+    ready = f", all of it ready at {last['readyTime']}" if "readyTime" in last else ""
+    return _cut(f"The occurrence of {last['start']} was {last['outcome']}{ready}: {last['message']}")
+
+
+def _not_judged(last: Json | None, over: bool, generation: int) -> Json:
+    """While there is no verdict: how it went when it is over, else that one will be given."""
+    story = _story(last)
+    if over:
+        status = None if last is None else last["outcome"] == Outcome.READY.value
+        message = story or "It is over, and nobody saw how it went."
+        return condition("OnTime", status, "Over", message, generation=generation)
+    message = "A verdict is given from an hour before T-0."
+    return condition("OnTime", None, "NotDueYet", _cut(f"{message} {story or ''}".strip()), generation=generation)
+
+
+def _on_time(verdict: Verdict, generation: int) -> Json:
     status = {Outcome.READY: True, Outcome.LATE: False, Outcome.BLOCKED: False}.get(verdict.outcome)
     message = verdict.message
     if verdict.ready_at is not None:

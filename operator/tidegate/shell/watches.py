@@ -45,7 +45,7 @@ def event_watches(
             return
         store.put_event(obj)
         publisher.seen("LiveEvent", key, obj.get("status"))
-        reporter.arrived(key)
+        reporter.arrived(key, obj.get("status"))
         arrived += 1
         if waiting and arrived % FROZEN_EVERY == 0:
             gc.freeze()

@@ -1,0 +1,90 @@
+"""How occurrences went, and how old what is shown of them is: what a verdict alone does not say.
+
+Both are shown in the event's own status and taken from there after a restart, so that nothing is lost with the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from tidegate.api.walltime import from_rfc3339, to_rfc3339
+from tidegate.planning.decision import Outcome, Verdict
+from tidegate.planning.model import Key
+from tidegate.planning.reasons import Reason
+from tidegate.ports import Json
+
+LOOKED_EVERY = 30.0
+"""Seconds between two instants of the last look that are shown of an event."""
+CLOSE = 900.0
+"""Seconds before T-0 from which the instant of the last look is shown, to the occurrence's end."""
+
+
+@dataclass(slots=True)
+class Went:
+    """Of each event since when its occurrence has been ready, and how the last one went."""
+
+    _ready: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    """(T-0 of the occurrence, since when all of it is ready)."""
+    _last: dict[Key, Json] = field(default_factory=dict)
+    """As shown in ``status.lastOccurrence``."""
+
+    def judged(self, key: Key, before: Verdict | None, verdict: Verdict, now: float) -> None:
+        """A verdict is shown, after another one."""
+        if before is not None and before.starts_at != verdict.starts_at:
+            self.ended(key, before, now)
+        known = self._ready.get(key)
+        if verdict.outcome is not Outcome.READY or verdict.reason is not Reason.READY:
+            self._ready.pop(key, None)
+        elif known is None or known[0] != verdict.starts_at:
+            self._ready[key] = verdict.starts_at, now
+
+    def ended(self, key: Key, verdict: Verdict, now: float) -> None:
+        """An event has no verdict any more, or that on another occurrence: what was told last is how it went, unless it
+        was taken back before it began.
+        """
+        starts_at, since = self._ready.pop(key, (None, 0.0))
+        if verdict.starts_at <= now:
+            ready = {"readyTime": to_rfc3339(since)} if starts_at == verdict.starts_at else {}
+            said = {"outcome": verdict.outcome.value, "message": verdict.message[:500]}
+            self._last[key] = {"start": to_rfc3339(verdict.starts_at), **said, **ready}
+
+    def ready_since(self, key: Key, starts_at: float) -> float | None:
+        """Since when all of an occurrence is ready; None while it is not."""
+        known = self._ready.get(key)
+        return known[1] if known is not None and known[0] == starts_at else None
+
+    def last(self, key: Key) -> Json | None:
+        """How the last occurrence went; None when nobody saw one."""
+        return self._last.get(key)
+
+    def recall(self, key: Key, status: object) -> None:
+        """An object shows this: what this process does not know itself is taken from there."""
+        if not isinstance(status, Mapping):
+            return
+        last, coming = status.get("lastOccurrence"), status.get("nextOccurrence")
+        if key not in self._last and isinstance(last, Mapping) and last.get("start"):
+            self._last[key] = dict(last)
+        since, start = status.get("readyTime"), coming.get("start") if isinstance(coming, Mapping) else None
+        if key not in self._ready and isinstance(since, str) and isinstance(start, str):
+            try:
+                self._ready[key] = from_rfc3339(start), from_rfc3339(since)
+            except ValueError:
+                return
+
+    def forget(self, key: Key) -> None:
+        """An event is gone."""
+        self._ready.pop(key, None)
+        self._last.pop(key, None)
+
+
+def looks(verdicts: Mapping[Key, Verdict], now: float, *, most: int) -> dict[Key, float]:
+    """The instant of the last look to show of each event that runs or begins soon: no more often than every
+    ``LOOKED_EVERY`` seconds, and not of all events at once. Nothing when there are more than ``most`` of them: then the
+    Lease and the policies tell.
+    """
+    close: Collection[Key] = [key for key, verdict in verdicts.items() if verdict.starts_at - CLOSE <= now]
+    if len(close) > most:
+        return {}
+    return {key: now - (now - crc32(str(key).encode()) % LOOKED_EVERY) % LOOKED_EVERY for key in close}

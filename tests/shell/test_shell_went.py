@@ -1,0 +1,165 @@
+"""What an event's status says of the past: ready since when, how the last occurrence went, when it was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from test_shell_reporter import FULL, READY, SHOW, T0, Noon, Wall, live_event, scaling_policy
+
+from tidegate.control.loop import Beat
+from tidegate.planning.decision import Outcome, Plan, Verdict
+from tidegate.planning.model import Key
+from tidegate.planning.reasons import Reason
+from tidegate.planning.world import World
+from tidegate.ports import Json
+from tidegate.shell.reporter import Reporter
+from tidegate.shell.store import WatchedStore
+from tidegate.shell.went import CLOSE, LOOKED_EVERY, looks
+
+LENGTH = 3600.0
+LATE = Verdict(Outcome.LATE, Reason.LATE, "order: 1 of 2 ready", T0, ready_at=T0 + 30.0)
+
+
+class Clock(Noon):
+    """Says what it is set to."""
+
+    def __init__(self) -> None:
+        self.at = T0 - 600.0
+
+    def now(self) -> float:
+        return self.at
+
+
+class Evening:
+    """One event, told of by beats; what its status says then."""
+
+    def __init__(self, status: Json | None = None) -> None:
+        self.clock, self.wall = Clock(), Wall()
+        self.store = WatchedStore(self.clock.now)
+        self.store.put_policy(scaling_policy())
+        self.store.put_event(live_event())
+        self.reporter = Reporter(self.store, self.wall, self.wall, self.clock)
+        self.reporter.arrived(SHOW, status)
+
+    def beat(self, at: float, *verdicts: Verdict) -> Json:
+        """A beat with this verdict, or without any."""
+        self.clock.at = at
+        plan = Plan(at, {}, dict.fromkeys([SHOW], *verdicts) if verdicts else {}, (), None)
+        self.reporter.report(Beat(at, World({}, self.store.announcements()), plan, (), (), True, 0, None))
+        return self.wall.status
+
+    def on_time(self) -> tuple[str, str, str]:
+        (found,) = (c for c in self.wall.status["conditions"] if c["type"] == "OnTime")
+        return found["status"], found["reason"], found["message"]
+
+
+def test_after_the_event_the_status_says_how_it_went() -> None:
+    evening = Evening()
+    evening.beat(T0 - 600.0, replace(READY))
+    evening.beat(T0 + 60.0, READY)
+    shown = evening.beat(T0 + LENGTH + 1.0)
+    assert shown["outcome"] == "Over"
+    assert shown["readyTime"] is None
+    assert shown["lastOccurrence"] == {
+        "start": "2026-11-09T16:00:00Z",
+        "outcome": "Ready",
+        "message": "order: 2 of 2 ready",
+        "readyTime": "2026-11-09T15:50:00Z",
+    }
+    story = (
+        "The occurrence of 2026-11-09T16:00:00Z was Ready, all of it ready at 2026-11-09T15:50:00Z: order: 2 of 2 ready"
+    )
+    assert evening.on_time() == ("True", "Over", story)
+    assert shown["verdict"] == story
+
+
+def test_an_event_that_was_blocked_to_the_end_is_not_called_ready_afterwards() -> None:
+    evening = Evening()
+    for at in (T0 - 20.0, T0 - 10.0):
+        evening.beat(at, FULL)
+    shown = evening.beat(T0 + LENGTH + 1.0)
+    assert shown["lastOccurrence"]["outcome"] == "Blocked"
+    assert "readyTime" not in shown["lastOccurrence"]
+    assert evening.on_time()[0] == "False"
+
+
+def test_an_event_that_was_put_off_before_it_began_has_not_gone_in_any_way() -> None:
+    evening = Evening()
+    evening.beat(T0 - 600.0, READY)
+    assert evening.beat(T0 - 300.0)["lastOccurrence"] is None
+
+
+def test_the_next_evening_of_a_series_keeps_how_the_last_one_went() -> None:
+    evening = Evening()
+    evening.beat(T0 + 60.0, READY)
+    tomorrow = replace(FULL, starts_at=T0 + 86_400.0)
+    for at in (1.0, 10.0):
+        shown = evening.beat(T0 + 82_800.0 + at, tomorrow)
+    assert shown["outcome"] == "Blocked"
+    assert shown["lastOccurrence"]["outcome"] == "Ready"
+
+
+def test_since_when_it_is_ready_is_since_when_all_of_it_is() -> None:
+    evening = Evening()
+    assert evening.beat(T0 - 600.0, READY)["readyTime"] == "2026-11-09T15:50:00Z"
+    assert evening.beat(T0 - 300.0, READY)["readyTime"] == "2026-11-09T15:50:00Z"
+    for at in (T0 - 200.0, T0 - 190.0):
+        shown = evening.beat(at, LATE)
+    assert shown["readyTime"] is None
+    assert evening.beat(T0 - 100.0, READY)["readyTime"] == "2026-11-09T15:58:20Z"
+
+
+def test_the_next_life_takes_from_the_object_what_it_has_not_seen_itself() -> None:
+    first = Evening()
+    first.beat(T0 - 600.0, READY)
+    second = Evening(first.wall.status)
+    assert second.beat(T0 + 60.0, READY)["readyTime"] == "2026-11-09T15:50:00Z"
+    over = second.beat(T0 + LENGTH + 1.0)
+    third = Evening()
+    third.beat(T0 + LENGTH + 60.0)
+    third.reporter.arrived(SHOW, over)
+    assert third.wall.status["lastOccurrence"] == over["lastOccurrence"]
+    assert third.on_time() == second.on_time()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [None, [], "x", {"lastOccurrence": 3}, {"readyTime": "soon", "nextOccurrence": {"start": 4}}, {"readyTime": "x"}],
+)
+def test_a_status_that_cannot_be_understood_is_nothing_seen(status: object) -> None:
+    evening = Evening()
+    evening.reporter.arrived(SHOW, status)
+    assert evening.beat(T0 - 600.0, READY)["readyTime"] == "2026-11-09T15:50:00Z"
+
+
+# ---- the last look
+
+
+def test_an_event_that_runs_or_begins_soon_says_when_it_was_looked_at() -> None:
+    evening = Evening()
+    assert evening.beat(T0 - CLOSE - 100.0, READY)["lookedAt"] is None
+    ages = []
+    for number in range(60):
+        at = T0 - 600.0 + 2.0 * number
+        looked = evening.beat(at, READY)["lookedAt"]
+        assert looked is not None
+        ages.append(looked)
+    assert len(set(ages)) == 2 * 60 / LOOKED_EVERY + 1
+    assert evening.beat(T0 + LENGTH + 1.0)["lookedAt"] is None
+
+
+def test_where_too_many_run_at_once_nobody_pays_for_it() -> None:
+    verdicts = {Key("shop", f"show-{n}"): READY for n in range(100)}
+    assert looks(verdicts, T0, most=99) == {}
+    found = looks(verdicts, T0, most=100)
+    assert found.keys() == verdicts.keys()
+    assert all(T0 - LOOKED_EVERY < at <= T0 for at in found.values())
+    assert len(set(found.values())) > 20, "not all at one instant"
+
+
+def test_what_is_only_looked_at_again_waits_behind_what_is_new() -> None:
+    evening = Evening()
+    evening.beat(T0 - 600.0, READY)
+    evening.beat(T0 - 540.0, READY)
+    assert evening.wall.looked == [False]
