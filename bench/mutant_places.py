@@ -64,7 +64,12 @@ def idle(source: str) -> list[Span]:
                 elif isinstance(one, ast.Call):
                     found += [argument.value for argument in one.keywords if argument.arg in DECLARED]
     aliases = (node.value for node in tree.body if isinstance(node, ast.Assign))
-    found += [one for alias in aliases for one in ast.walk(alias) if isinstance(one, ast.BinOp)]
+    found += [
+        one
+        for alias in aliases
+        for one in ast.walk(alias)
+        if isinstance(one, ast.BinOp) and isinstance(one.op, ast.BitOr)
+    ]
     return [_span(node, lines) for node in found]
 
 
