@@ -4,7 +4,7 @@
 
 A place is a token of a room's code that Cosmic Ray can change in one or more ways. Places are drawn by lot, and one way
 for each; a larger sample begins with the smaller one. What cannot matter to a test is not drawn: see
-``mutant_places``.
+``mutant_places.idle``.
 
 Each mutant lives in a copy of the tree, never in the working tree. One clean run under coverage says which tests
 execute which line, and how long they take. Against a mutant run the tests that execute its statement, the quickest
@@ -12,162 +12,37 @@ first, up to the first that fails. Where the statement runs at import, all other
 that no test executes is a survivor at once. A run that takes four times what it took clean, and half a minute more, is
 ended and counts as killed.
 
-Prints the killed share with a 95 % Wilson interval, and every survivor with its reason from bench/mutants-reasons.toml.
+Prints a line on stderr for each mutant; then the killed share with a 95 % Wilson interval, and every survivor with its
+reason from bench/mutants-reasons.toml.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import math
-import os
 import queue
-import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mutant_places import Mutant, draw, mutants, mutated, statement
+from mutant_places import Mutant, draw, mutants, mutated
+from mutant_runs import Result, clean_run, judge
 
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = ROOT / "bench" / "mutants-reasons.toml"
 ROOMS = ("planning", "control", "targets")
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
-
-
-@dataclass(slots=True)
-class Result:
-    """What became of a mutant: killed, timed out or survived."""
-
-    mutant: Mutant
-    outcome: str
-    tests: int
-    """Tests that were there to be run against it."""
-    diff: list[str]
-    text: str
-    """The line before the change."""
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class CleanRun:
-    """Which tests of a room execute which of its lines; seconds of each test."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    tests: dict[str, dict[int, set[str]]] = field(default_factory=dict)
-    """By file and line; the empty name stands for the import."""
-    failing: list[str] = field(default_factory=list)
-
-    def against(self, file: str, lines: range) -> list[str]:
-        """Tests to run against a change of these lines, in their order."""
-        touched = self.tests.get(file, {})
-        executing = set().union(*(touched.get(line, set()) for line in lines))
-        touching = set().union(*touched.values())
-        names = self.seconds.keys() if "" in executing else executing
-        return sorted(names, key=lambda name: (name not in executing, name not in touching, self.seconds[name], name))
-
-
-# ---- what becomes of it
-
-
-def pytest(folder: Path, arguments: Sequence[str], limit: float | None = None, **environment: str) -> tuple[int, str]:
-    """Run tests in a copy of the tree: exit code, below zero where the limit ended it, and output."""
-    path = os.pathsep.join(str(folder / part) for part in ("operator", "stacks", "policies"))
-    known = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", **environment}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--hypothesis-profile=mutants",
-        *arguments,
-    ]
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | known,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return -signal.SIGKILL, process.communicate()[0]
-    return process.returncode, output
-
-
-def clean_run(folder: Path, room: str) -> CleanRun:
-    """Run a room's tests as they are. A test that fails even so judges no mutant; ends the program where many do."""
-    from coverage import CoverageData
-
-    watch = [f"--cov=operator/tidegate/{room}", "--cov-context=test", "--cov-report="]
-    times = ["--durations=0", "--durations-min=0", "-vv", "-p", "no:xdist"]
-    code, output = pytest(folder, [*watch, *times, f"tests/{room}"], COVERAGE_FILE=str(folder / ".coverage"))
-    failing = set(re.findall(r"^(?:FAILED|ERROR) (tests/\S+::.*?)(?: - .*)?$", output, re.MULTILINE))
-    if code and not 0 < len(failing) < 5:
-        sys.exit(f"{output[-5000:]}\nthe tests of {room} fail without any mutant")
-    found = CleanRun(failing=sorted(failing))
-    for seconds, name in re.findall(r"^([\d.]+)s (?:call|setup|teardown) +(\S.*?) *$", output, re.MULTILINE):
-        if name not in failing:
-            found.seconds[name] = found.seconds.get(name, 0.0) + float(seconds)
-    data = CoverageData(str(folder / ".coverage"))
-    data.read()
-    for path in data.measured_files():
-        lines = data.contexts_by_lineno(path)
-        contexts = {line: {one.rpartition("|")[0] for one in names} - failing for line, names in lines.items()}
-        found.tests[str(Path(path).relative_to(folder))] = contexts
-    if not any(name for lines in found.tests.values() for names in lines.values() for name in names):
-        sys.exit(f"no test of {room} executes a line of it")
-    return found
-
-
-def judge(folder: Path, mutant: Mutant, clean: CleanRun) -> Result:
-    """Let a copy of the tree hold the mutant while the tests run; the copy is as before afterwards."""
-    path = folder / mutant.file
-    source = path.read_text(encoding="utf-8")
-    stamp = path.stat().st_mtime
-    text = mutated(mutant, source) or source
-    changed = list(difflib.unified_diff(source.splitlines(), text.splitlines(), n=0, lineterm=""))[3:]
-    tests = clean.against(mutant.file, statement(source, mutant.line))
-    result = Result(mutant, "survived", len(tests), changed, source.splitlines()[mutant.line - 1].strip())
-    if tests:
-        each = 10.0 + 4 * max(clean.seconds[name] for name in tests)
-        limit = 30.0 + 4 * sum(clean.seconds[name] for name in tests)
-        listed = folder / "tests.txt"
-        listed.write_text("\n".join(tests), encoding="utf-8")
-        stop = ["-x", "--tb=line", "-o", f"timeout={each:.0f}", "-p", "no:xdist"]
-        try:
-            path.write_text(text, encoding="utf-8")
-            os.utime(
-                path, (stamp + 60, stamp + 60)
-            )  # by second and size alone, compiled code could pass for a mutant's
-            code, output = pytest(folder, [*stop, f"@{listed}"], limit, PYTHONDONTWRITEBYTECODE="1")
-            if code == 4 and "not found" in output:  # a mutant can change the names of parameters
-                files = sorted({name.partition("::")[0] for name in tests})
-                code, output = pytest(folder, [*stop, *files], 2 * limit, PYTHONDONTWRITEBYTECODE="1")
-        finally:
-            path.write_text(source, encoding="utf-8")
-            os.utime(path, (stamp, stamp))
-        late = code < 0 or "Failed: Timeout" in output
-        result.outcome = "timed out" if late else "killed" if code else "survived"
-    return result
 
 
 def wilson(hits: int, of: int, level: float = 0.95) -> tuple[float, float]:
@@ -206,9 +81,11 @@ def measure(room: str, args: argparse.Namespace) -> dict[str, Any]:
                 return None
             folder = copies.get()
             try:
-                return judge(folder, mutant, clean)
+                result = judge(folder, mutant, clean)
             finally:
                 copies.put(folder)
+            print(f"{mutant.file}:{mutant.line} {mutant.operator}: {result.outcome}", file=sys.stderr, flush=True)
+            return result
 
         with ThreadPoolExecutor(args.jobs) as pool:
             results = [result for result in pool.map(one, drawn) if result]
@@ -261,18 +138,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.0, help="a room; what is not judged by then is left out")
     parser.add_argument("--output", choices=["text", "json"], default="text")
     args = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    about = {"commit": commit.stdout.strip(), "seed": args.seed}
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     rooms = []
     for room in args.room or ROOMS:
         rooms.append(measure(room, args))
         if args.output == "text":
             show(rooms[-1])
-    print(
-        json.dumps(about | {"rooms": rooms}) if args.output == "json" else f"commit {about['commit']}, seed {args.seed}"
-    )
+    if args.output == "json":
+        print(json.dumps({"commit": commit, "seed": args.seed, "rooms": rooms}))
+    else:
+        print(f"commit {commit}, seed {args.seed}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from project_tree import ROOT
 sys.path.append(str(ROOT / "bench"))
 
 from mutant_places import Mutant, draw, idle, sensible, statement
-from mutants import CleanRun, reasons, wilson
+from mutant_runs import CleanRun
+from mutants import reasons, wilson
 
 SOURCE = '''
 from functools import lru_cache
