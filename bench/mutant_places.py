@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 BITS = {"BitOr", "BitAnd", "BitXor", "LShift", "RShift"}
+ORDER, IDENTITY = {"Lt", "LtE", "Gt", "GtE"}, {"Is", "IsNot"}
 SAME = {frozenset({"Is", "Eq"}), frozenset({"IsNot", "NotEq"})}
 SILENT = {"lru_cache", "cache", "final", "override", "overload", "abstractmethod", "runtime_checkable"}
 """Decorators without which every call still gives the same answer."""
@@ -86,14 +87,13 @@ def _span(node: Any, lines: Sequence[str]) -> Span:
 def sensible(operator: str, after: str) -> bool:
     """Whether a change of an operator could be meant by a programmer; ``after``: the source that follows it.
 
-    Not: arithmetic for bits, ``==`` for ``is`` (the same for enums), ``is`` for an order, the ``*`` of a signature.
+    Not: arithmetic for bits, ``==`` for ``is`` (the same for enums), ``is`` for an order or an order for ``is``, the ``*`` of a signature.
     """
     family, *words = operator.partition("/")[2].split("_")
     if family == "ReplaceBinaryOperator":
         return (words[0] in BITS) == (words[1] in BITS) and not after.lstrip("*/").lstrip().startswith((",", ")"))
     if family == "ReplaceComparisonOperator":
-        ordered = {"Lt", "LtE", "Gt", "GtE"}
-        return frozenset(words) not in SAME and not (words[0] in ordered and words[1].startswith("Is"))
+        return frozenset(words) not in SAME and not (ORDER & set(words) and IDENTITY & set(words))
     return True
 
 

@@ -68,6 +68,7 @@ def test_what_no_test_could_see_is_not_drawn(text: str) -> None:
         ("core/ReplaceBinaryOperator_Mul_Div", "* (1 + 2)", True),
         ("core/ReplaceComparisonOperator_Lt_LtE", "< 1", True),
         ("core/ReplaceComparisonOperator_Lt_IsNot", "< other", False),
+        ("core/ReplaceComparisonOperator_Is_GtE", "is Reason.READY", False),
         ("core/ReplaceComparisonOperator_Is_Eq", "is Reason.READY", False),
         ("core/ReplaceComparisonOperator_Is_IsNot", "is Reason.READY", True),
         ("core/NumberReplacer", "3", True),
