@@ -87,7 +87,8 @@ def _span(node: Any, lines: Sequence[str]) -> Span:
 def sensible(operator: str, after: str) -> bool:
     """Whether a change of an operator could be meant by a programmer; ``after``: the source that follows it.
 
-    Not: arithmetic for bits, ``==`` for ``is`` (the same for enums), ``is`` for an order or an order for ``is``, the ``*`` of a signature.
+    Not: arithmetic for bits, ``==`` for ``is`` (the same for enums), ``is`` for an order, the ``*`` of a signature; nor
+    any of these the other way round.
     """
     family, *words = operator.partition("/")[2].split("_")
     if family == "ReplaceBinaryOperator":
