@@ -106,6 +106,24 @@ async def test_a_pool_that_does_not_answer_keeps_what_was_seen_and_grows_old_and
     assert site.looker.is_old("p", T0 + OLD + 1.0)
 
 
+async def test_a_pool_that_nobody_names_any_more_is_forgotten_and_later_looked_at_anew(site: Site) -> None:
+    await site.look()
+    assert site.looker.next_at(T0) == T0 + LOOK_AGAIN
+    site.looker.want({}, busy=frozenset())
+    assert (site.looker.looks, site.looker.notes) == ({}, {})
+    site.looker.want({"p": POOL}, busy=frozenset({"p"}))
+    assert [job.key for job in site.looker.due(T0)] == ["p"]
+
+
+async def test_an_object_made_anew_under_the_same_name_is_not_the_one_that_was_lent(site: Site) -> None:
+    await site.lend(4)
+    await site.look()
+    (loan,) = site.ledger.loans.values()
+    look = site.looker.looks["p"]
+    assert look.of(loan) is not None
+    assert look.of(replace(loan, place=replace(loan.place, uid="u0"))) is None
+
+
 # ---- timetables
 
 
@@ -262,6 +280,16 @@ def test_suspects_under_way_count_and_their_slots_are_not_given_to_more_of_them(
     running = [Job(f"r{n}", f"t{n}", 0.0, suspect=True) for n in range(8)]
     begun = chosen([*jobs("bad", 1, at=-1.0, suspect=True), *jobs("good", 1)], running, 16)
     assert [job.tenant for job in begun] == ["good"]
+
+
+@pytest.mark.parametrize("slots", [2, 4, TENANT_SHARE - 1])
+def test_a_gate_of_fewer_slots_than_shares_leaves_each_tenant_one(slots: int) -> None:
+    begun = chosen([*jobs("one", 3), *jobs("other", 3, at=1.0)], (), slots)
+    assert [job.tenant for job in begun] == ["one", "other"]
+
+
+def test_a_gate_of_one_slot_asks_a_suspect_too() -> None:
+    assert len(chosen(jobs("bad", 1, suspect=True), (), 1)) == 1
 
 
 def test_a_tenant_with_ten_thousand_jobs_holds_its_share_and_no_more() -> None:
