@@ -74,3 +74,12 @@ async def test_on_a_clock_that_is_hurried_tenfold_a_reading_lasts_ten_times_as_l
     one = reader(speed=10.0)
     await read(one)
     assert one.told(T0 + after)[ORDERS].freshness is want
+
+
+async def test_signals_are_as_old_as_the_question_that_is_longest_ago() -> None:
+    one = reader()
+    assert one.age(T0 + 50.0) == 0.0, "none was asked yet"
+    await read(one)
+    assert one.age(T0 + 50.0) == 50.0
+    one.want({ORDERS: SPEC}, wanted=frozenset())
+    assert one.age(T0 + 50.0) == 0.0, "none is wanted"
