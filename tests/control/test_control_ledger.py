@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 from fakes import FakeCluster, HandClock, Thing
-from sites import Site, place
+from sites import Site, place, terms
 from worlds import T0
 
-from tidegate.ports import Held, Place
+from tidegate.ports import ConflictError, Held, Place
 
 
 @dataclass
@@ -42,3 +42,22 @@ async def test_without_versions_only_what_was_asked_later_counts(site: Site) -> 
     await site.lend(4)
     assert not site.ledger.is_current(place(), asked=asked, version=9)
     assert site.ledger.is_current(place(), asked=site.ledger.tick(), version=0)
+
+
+async def test_a_first_move_that_meets_another_value_leaves_no_loan(site: Site) -> None:
+    """Nothing was borrowed: nothing is owed."""
+    held = site.held()
+    site.cluster.things["order"].write(12, "helm", T0)
+    with pytest.raises(ConflictError):
+        await site.ledger.move(place(), held=held, level=4, terms=terms())
+    assert (site.ledger.loans, site.cluster.loans) == ({}, {})
+
+
+async def test_a_further_move_that_meets_another_value_keeps_the_loan_and_its_original(site: Site) -> None:
+    await site.lend(4)
+    held = site.held()
+    site.cluster.things["order"].write(7, "argocd", T0)
+    with pytest.raises(ConflictError):
+        await site.ledger.move(place(), held=held, level=2, terms=terms())
+    assert [loan.original for loan in site.ledger.loans.values()] == [10]
+    assert [loan.original for loan in site.cluster.loans.values()] == [10]

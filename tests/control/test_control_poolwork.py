@@ -153,3 +153,14 @@ async def test_a_notice_that_this_life_has_told_is_not_told_again_when_it_is_sto
     assert isinstance(site.work.events, Sink)
     site.work.tell_again(plan())
     assert (place().ref, "NoticeGiven", wish.notice) not in site.work.events.told
+
+
+async def test_notices_of_a_pool_on_which_nothing_was_decided_are_not_told(site: Site) -> None:
+    note = terms().hand_over
+    assert note is not None
+    await site.ledger.move(
+        place(), held=site.held(), level=4, terms=replace(terms(), hand_over=replace(note, notices=NOTICES))
+    )
+    site.work.tell_again(replace(plan(), pools={}))
+    assert isinstance(site.work.events, Sink)
+    assert site.work.events.told == []
