@@ -164,3 +164,23 @@ async def test_notices_of_a_pool_on_which_nothing_was_decided_are_not_told(site:
     site.work.tell_again(replace(plan(), pools={}))
     assert isinstance(site.work.events, Sink)
     assert site.work.events.told == []
+
+
+# ---- how long machines take to come free
+
+
+async def test_machines_that_are_seen_free_after_a_stop_are_measured_once(site: Site) -> None:
+    note = terms().hand_over
+    assert note is not None
+    stopped = replace(terms(), hand_over=replace(note, stops=(Notice(4, T0),)))
+    await site.ledger.move(place(), held=site.held(), level=4, terms=stopped)
+    for _ in range(2):
+        site.clock.at += 40.0
+        await site.look()
+    assert site.looker.drains.samples() == {("p", "data"): (40.0,)}
+
+
+async def test_a_look_that_was_asked_before_the_stop_measures_nothing(site: Site) -> None:
+    await site.look()
+    await site.lend(4)
+    assert site.looker.drains.samples() == {}
