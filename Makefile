@@ -3,13 +3,14 @@
 #
 # The ground (Pulumi components, and the rules that their programs keep) has two more, .venv-stacks and .venv-policies:
 # Pulumi is large, and pulumi-policy holds protobuf back at 5. What they hold beside what constraints.txt names is pinned in
-# constraints-stacks.txt and constraints-policies.txt.
+# constraints-stacks.txt and constraints-policies.txt. `make mutants` has .venv-mutants, with constraints-mutants.txt.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 GROUND := stacks policies
+EXTRAS := $(GROUND) mutants
 STACKS := .venv-stacks/bin
 POLICIES := .venv-policies/bin
 # Of what pip freeze says: packages of an index, not what is installed from a folder.
@@ -27,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench faults accept crds rbac docs format constraints venv \
+        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -108,6 +109,9 @@ bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \
 	  $(BIN)/python bench/plan_scale.py --events $$events --workloads 500 $(ARGS) || exit 1; done
 
+mutants: .venv-mutants/.up-to-date ## How many small faults in the code its tests find; ARGS="--room control --sample 40"
+	@.venv-mutants/bin/python bench/mutants.py --jobs $(JOBS) $(ARGS)
+
 faults: $(STAMP) ## Fault runs: the operator through random faults, judged; ARGS="--runs 200 --seed 1"
 	@$(BIN)/python tests/faults/run.py $(ARGS)
 
@@ -130,14 +134,14 @@ format: $(STAMP) ## Repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-constraints: venvs ## Take the newest versions that pyproject.toml allows into constraints.txt and its companions
+constraints: venvs .venv-mutants/.up-to-date ## Take the newest versions that pyproject.toml allows into constraints.txt and its companions
 	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager -e '.[dev]'
 	$(BIN)/pip freeze --exclude-editable | $(PINNED) > constraints.txt
-	for extra in $(GROUND); do \
+	for extra in $(EXTRAS); do \
 	  .venv-$$extra/bin/pip install --quiet --upgrade --upgrade-strategy eager -c constraints.txt -e ".[dev,$$extra]" && \
 	  .venv-$$extra/bin/pip freeze --exclude-editable | $(PINNED) | grep -vxFf constraints.txt \
 	    > constraints-$$extra.txt || exit 1; done
-	@touch $(STAMP) $(GROUND:%=.venv-%/.up-to-date)
+	@touch $(STAMP) $(EXTRAS:%=.venv-%/.up-to-date)
 
 venv: $(STAMP) ## Make or update the environment
 
@@ -162,4 +166,4 @@ define install # FOLDER,EXTRAS,OPTION
 endef
 
 clean: ## Remove the environments and what tools left behind
-	rm -rf $(VENV) $(GROUND:%=.venv-%) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(EXTRAS:%=.venv-%) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,6 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+
+# For `make mutants`: the same examples each time, and none made smaller after a failure.
+settings.register_profile(
+    "mutants", derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
+)
 
 for room in sorted(Path(__file__).parent.iterdir()):
     if room.is_dir() and not room.name.startswith((".", "__")):

@@ -106,6 +106,33 @@ async def test_a_pool_that_does_not_answer_keeps_what_was_seen_and_grows_old_and
     assert site.looker.is_old("p", T0 + OLD + 1.0)
 
 
+async def test_a_pool_that_nobody_names_any_more_is_forgotten_and_later_looked_at_anew(site: Site) -> None:
+    await site.look()
+    assert site.looker.next_at(T0) == T0 + LOOK_AGAIN
+    site.looker.want({}, busy=frozenset())
+    assert (site.looker.looks, site.looker.notes) == ({}, {})
+    site.looker.want({"p": POOL}, busy=frozenset({"p"}))
+    assert [job.key for job in site.looker.due(T0)] == ["p"]
+
+
+async def test_pools_are_as_old_as_the_look_that_is_longest_ago(site: Site) -> None:
+    assert site.looker.age(T0) == 0.0
+    site.looker.want({"p": POOL, "q": replace(POOL, name="q")}, busy=frozenset())
+    await site.look()
+    site.clock.at += 20.0
+    await site.looker.do(Job("q", "q", site.clock.at))
+    assert site.looker.age(T0 + 50.0) == 50.0
+
+
+async def test_an_object_made_anew_under_the_same_name_is_not_the_one_that_was_lent(site: Site) -> None:
+    await site.lend(4)
+    await site.look()
+    (loan,) = site.ledger.loans.values()
+    look = site.looker.looks["p"]
+    assert look.of(loan) is not None
+    assert look.of(replace(loan, place=replace(loan.place, uid="u0"))) is None
+
+
 # ---- timetables
 
 
@@ -165,6 +192,16 @@ async def test_a_solver_that_fails_leaves_the_last_timetable_says_why_and_is_ask
     await pursue(work, clock.at)
     assert work.notes == {}
     assert work.timetables["p"] is not last
+
+
+async def test_timetables_are_as_old_as_the_oldest_that_is_not_good_any_more() -> None:
+    work = Timetabler(Counting(), HandClock(T0))
+    work.want({"p": view(), "q": view("q", now=T0 + 60.0)})
+    assert work.age(T0 + 100.0) == 0.0, "none was made yet"
+    await pursue(work, T0)
+    assert work.age(T0 + 100.0) == 0.0, "all are good"
+    work.want({"p": view(now=T0 + 90.0), "q": view("q", now=T0 + 90.0)})
+    assert work.age(T0 + 100.0) == 100.0
 
 
 async def test_a_pool_that_went_while_its_timetable_was_made_has_none() -> None:
@@ -262,6 +299,16 @@ def test_suspects_under_way_count_and_their_slots_are_not_given_to_more_of_them(
     running = [Job(f"r{n}", f"t{n}", 0.0, suspect=True) for n in range(8)]
     begun = chosen([*jobs("bad", 1, at=-1.0, suspect=True), *jobs("good", 1)], running, 16)
     assert [job.tenant for job in begun] == ["good"]
+
+
+@pytest.mark.parametrize("slots", [2, 4, TENANT_SHARE - 1])
+def test_a_gate_of_fewer_slots_than_shares_leaves_each_tenant_one(slots: int) -> None:
+    begun = chosen([*jobs("one", 3), *jobs("other", 3, at=1.0)], (), slots)
+    assert [job.tenant for job in begun] == ["one", "other"]
+
+
+def test_a_gate_of_one_slot_asks_a_suspect_too() -> None:
+    assert len(chosen(jobs("bad", 1, suspect=True), (), 1)) == 1
 
 
 def test_a_tenant_with_ten_thousand_jobs_holds_its_share_and_no_more() -> None:

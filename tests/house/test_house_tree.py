@@ -62,7 +62,7 @@ def test_no_python_file_holds_two_ideas() -> None:
     assert {str(path): lines for path, lines in lengths.items() if lines > LONGEST} == {}
 
 
-@pytest.mark.parametrize("extra", ["dev", "stacks", "policies"])
+@pytest.mark.parametrize("extra", ["dev", "stacks", "policies", "mutants"])
 def test_constraints_are_plain_versions_of_everything_that_is_installed_directly(extra: str) -> None:
     files = ["constraints.txt"] if extra == "dev" else ["constraints.txt", f"constraints-{extra}.txt"]
     lines = [line for file in files for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]

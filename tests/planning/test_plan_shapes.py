@@ -46,6 +46,16 @@ def test_a_part_of_a_curve_is_that_part_of_the_whole(
         assert whole[0].max() == part.most
 
 
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_below_the_heights_stand_their_squares_rounded_up_for_the_spread_of_sums(profile: str) -> None:
+    e = event(profile=profile, moments=(moment(factor=3.0),))
+    (part,) = contributions(e, e.occurrences[0], cell=15.0)
+    heights, again, squares = part.cells(part.first, part.end)
+    assert np.array_equal(heights, again)
+    assert (squares >= heights**2).all()
+    assert (squares < heights**2 + 1 / 1024).all()
+
+
 @pytest.mark.parametrize(
     "e",
     [

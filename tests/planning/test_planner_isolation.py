@@ -122,6 +122,7 @@ def test_an_event_left_out_today_stops_no_release_of_yesterdays() -> None:
 BAD_TARGETS = {
     "a headroom that is no number": target(headroom=math.nan),
     "a capacity of nothing": target(capacity=(("orders", 0.0),)),
+    "a capacity below nothing": target(capacity=(("orders", -0.5),)),
     "a background beyond all numbers": target(background=(("orders", math.inf),)),
     "a stage that nobody knows": target(stage="moon"),
 }

@@ -179,3 +179,13 @@ def test_units_that_return_leave_the_notice_of_the_others_standing() -> None:
     assert done == [Do.STOP]
     assert stored is not None
     assert stored.asked == 8
+
+
+def test_a_further_stop_keeps_only_those_before_it_whose_machines_may_not_be_free_yet() -> None:
+    """A Loan holds them: it must not grow with every stop of a night."""
+    stops = (Notice(4, T0 - 61), Notice(3, T0 - 59))
+    mark = Mark(5, 3, T0 - 59, (Notice(2, T0 - 600),), stops, T0, T0 + 3600, (Promised(T0 + 5400, 2),), WANTED.needs)
+    _, done, stored = at(T0, loader(units=3, mark=mark), WANTED, WANTED, WANTED)
+    assert done == [Do.STOP]
+    assert stored is not None
+    assert stored.stops == (Notice(3, T0 - 59), Notice(2, T0))

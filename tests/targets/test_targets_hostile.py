@@ -25,7 +25,7 @@ from tidegate.targets.pods import evidence_of
 from tidegate.targets.pools import KubePools, holder_of
 from tidegate.targets.quantity import quantity
 from tidegate.targets.quotas import covers, refusal, rooms
-from tidegate.targets.read import child, instant, maps
+from tidegate.targets.read import child, instant, maps, whole
 from tidegate.targets.registry import KubeTargets
 from tidegate.targets.scale import ScalePaths, workload_of
 from tidegate.targets.sights import sight_of
@@ -152,6 +152,16 @@ def test_a_quantity_is_bounded(written: str) -> None:
 def test_a_request_below_nothing_gives_nobody_room() -> None:
     containers = [{"resources": {"requests": {"cpu": cpu}}} for cpu in ("2", "-1")]
     assert pod_takes({"containers": containers}) == Resources(2000, 0)
+
+
+@pytest.mark.parametrize("value", [0, 7, -7, 2**63 - 1, 1 - 2**63])
+def test_a_whole_number_that_the_api_can_hold_is_read_as_it_stands(value: int) -> None:
+    assert whole(value) == value
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63), "7", 7.0, True, None])
+def test_what_the_api_cannot_hold_as_a_whole_number_is_none(value: object) -> None:
+    assert whole(value) is None
 
 
 @pytest.mark.parametrize("many", [2**63, 2**31, -1, "3", 1.5, True, []])

@@ -42,6 +42,19 @@ POOL = Learned(
 )
 
 
+@pytest.mark.parametrize(
+    ("of", "name"),
+    [
+        (Key("shop", "core"), "policy-core-0d45f5fd46"),
+        (Key("", "core"), "pool-core-0d45f5fd46"),
+        (Key("shop", "Big_Sale.2"), "policy-big-sale-2-85acdb1e46"),
+    ],
+)
+def test_names_are_those_of_every_version(of: Key, name: str) -> None:
+    """Under another name the next version would find nothing of what this one learned."""
+    assert learned_name(of) == name
+
+
 @pytest.fixture
 def cluster() -> EmbeddedCluster:
     made = EmbeddedCluster(namespaces=(NS, "tidegate"))

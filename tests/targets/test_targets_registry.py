@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import Ref, Trouble
-from tidegate.ports import Json, Manager, UnavailableError
+from tidegate.ports import ConflictError, Json, Manager, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Params
-from tidegate.targets.errors import ForbiddenError, LaterError
+from tidegate.targets.errors import ForbiddenError, InvalidError, LaterError
 from tidegate.targets.registry import KubeTargets
 
 WEB = Ref("apps/v1", "Deployment", "default", "web")
@@ -27,6 +28,7 @@ class Hooked(KubeClient):
     down: str = "nothing"
     asked: list[str]
     before_rewrite: Any = None
+    refuses_levels: InvalidError | None = None
     after_list: Any = None
 
     async def get(self, path: str, params: Params | None = None) -> Json:
@@ -46,6 +48,8 @@ class Hooked(KubeClient):
     ) -> Json:
         if self.before_rewrite is not None and "managedFields" in str(body):
             self.before_rewrite()
+        if self.refuses_levels is not None:
+            raise self.refuses_levels
         return await super().patch(path, body, form, manager=manager, force=force)
 
 
@@ -173,3 +177,48 @@ async def test_an_object_that_never_stands_still_is_given_up_in_words(
     client.before_rewrite = move
     with pytest.raises(UnavailableError, match="moved under each of 2 tries"):
         await targets.hand_back(sight.place, HELM)
+
+
+async def test_tries_to_hand_back_lie_further_and_further_apart(
+    client: Hooked, cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status writes of a start keep moving the version for a while: eight tries at once would all meet them."""
+    targets = KubeTargets(client)
+    sight = await targets.see(WEB)
+    assert sight.place is not None
+    await targets.swap(sight.place, believed=2, wanted=9)
+    pauses, moves, real = [], iter(range(100)), asyncio.sleep
+
+    def move() -> None:
+        labels = {"metadata": {"labels": {"moved": str(next(moves))}}}
+        cluster.patch("autoscaling/v2", "HorizontalPodAutoscaler", "web", labels)
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await real(0)
+
+    client.before_rewrite = move
+    monkeypatch.setattr("tidegate.targets.fields.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("tidegate.targets.fields.asyncio", SimpleNamespace(sleep=pause))
+    with pytest.raises(UnavailableError, match="moved under each of 8 tries"):
+        await targets.hand_back(sight.place, HELM)
+    assert pauses == pytest.approx([0.2, 0.4, 0.8, 1.6, 1.6, 1.6, 1.6])
+
+
+async def test_a_level_that_has_come_back_since_the_test_failed_is_a_conflict(client: Hooked) -> None:
+    """A failed test of a JSON patch names no cause."""
+    targets = KubeTargets(client)
+    sight = await targets.see(WEB)
+    assert sight.place is not None
+    client.refuses_levels = InvalidError("422: the test failed")
+    with pytest.raises(ConflictError, match="was not 2 for a moment"):
+        await targets.swap(sight.place, believed=2, wanted=9)
+
+
+async def test_a_level_that_the_server_finds_wrong_is_refused_with_its_words(client: Hooked) -> None:
+    targets = KubeTargets(client)
+    sight = await targets.see(WEB)
+    assert sight.place is not None
+    client.refuses_levels = InvalidError("422: minReplicas is too large", ("spec.minReplicas: must be less than max",))
+    with pytest.raises(RefusedError, match="minReplicas is too large"):
+        await targets.swap(sight.place, believed=2, wanted=51)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from builders_embedded import HandClock
 
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
@@ -75,7 +76,8 @@ ALONE = REFS[0]
 
 @pytest.fixture
 def cluster() -> EmbeddedCluster:
-    made = EmbeddedCluster()
+    """Its controllers stand still: nothing changes between a list and the look that is compared with it."""
+    made = EmbeddedCluster(clock=HandClock())
     for document in OBJECTS:
         made.apply(document, manager="helm")
     return made

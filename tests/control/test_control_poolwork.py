@@ -1,0 +1,186 @@
+"""What is due of the work on a pool, as wishes of fields: notices, stops, returns, and what no pool speaks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fakes import Sink
+from sites import POOL, Site, place, terms
+from worlds import T0
+
+from tidegate.control.wishes import Kind, Wish
+from tidegate.planning.decision import Plan, PoolView
+from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import Resources
+from tidegate.planning.shift.facts import PoolSeen
+from tidegate.planning.shift.handover import Act, Do
+from tidegate.planning.shift.inputs import TimetableInputs
+from tidegate.planning.shift.model import Mark, Notice, PoolFacts, Promised
+from tidegate.planning.shift.plan import timetable
+from tidegate.planning.shift.step import step
+from tidegate.ports import PoolSight
+
+NOTICES = (Notice(8, T0 - 60.0), Notice(6, T0 - 30.0), Notice(4, T0))
+MARK = Mark(10, 10, T0, notices=NOTICES, until=T0 + 600.0, promises=(Promised(T0 + 900.0, 6),), needs=("shop/core",))
+
+
+def act(do: Do, *, level: int = 10, mark: Mark = MARK) -> Act:
+    return Act(do, place().ref, "data", 10, level, mark, Reason.NOTICE_GIVEN, "")
+
+
+def plan(*acts: Act) -> Plan:
+    inputs = TimetableInputs(POOL, PoolFacts(Resources(8000, 8192), {}, ()), (), (), T0, 0.0)
+    made = timetable(inputs).plan
+    todo = replace(step(POOL, inputs.facts, made, T0), acts=acts)
+    return Plan(T0, {}, {}, (), None, {"p": PoolView(inputs, made, todo, None, None, False)})
+
+
+def wishes(site: Site, *acts: Act) -> list[Wish]:
+    return list(site.work.wishes(plan(*acts), {"p": POOL}, frozenset(), T0))
+
+
+async def test_a_notice_tells_the_last_level_and_stores_the_mark(site: Site) -> None:
+    await site.look()
+    (wish,) = wishes(site, act(Do.NOTIFY))
+    assert (wish.kind, wish.place) == (Kind.RECORD, place())
+    assert wish.notice == "will go from 10 to 4 for a peak (CapacityPool p, lane data)"
+    assert wish.terms is not None
+    assert wish.terms.until == T0 + 900.0, "the work is back when it was promised"
+    assert wish.terms.hand_over is not None
+    assert wish.terms.hand_over.notices == NOTICES
+
+
+async def test_a_record_tells_the_work_nothing(site: Site) -> None:
+    await site.look()
+    (wish,) = wishes(site, act(Do.RECORD))
+    assert (wish.kind, wish.notice) == (Kind.RECORD, "")
+
+
+@pytest.mark.parametrize("do", [Do.STOP, Do.RESUME])
+async def test_a_stop_and_a_start_move_the_level(site: Site, do: Do) -> None:
+    await site.look()
+    (wish,) = wishes(site, act(do, level=4))
+    assert (wish.kind, wish.level) == (Kind.MOVE, 4)
+    assert wish.held is not None
+    assert wish.held.value == 10
+
+
+async def test_an_end_returns_the_loan_where_there_is_one(site: Site) -> None:
+    await site.look()
+    assert wishes(site, act(Do.CLOSE)) == []
+    await site.lend(4)
+    await site.look()
+    (wish,) = wishes(site, act(Do.CLOSE))
+    assert wish.kind is Kind.RETURN
+    assert wish.loan is not None
+    assert wish.loan.original == 10
+
+
+async def test_nothing_is_due_of_work_that_was_not_seen(site: Site) -> None:
+    assert wishes(site, act(Do.STOP, level=4)) == []
+
+
+async def test_nothing_is_due_of_a_field_that_is_left_to_somebody_else(site: Site) -> None:
+    await site.look()
+    site.conflicts.give_way(place().id, "argocd keeps setting it", about=place().ref, now=T0)
+    assert wishes(site, act(Do.STOP, level=4)) == []
+
+
+async def test_what_was_written_since_a_look_is_what_the_field_holds(site: Site) -> None:
+    await site.look()
+    await site.lend(4)
+    (wish,) = wishes(site, act(Do.STOP, level=2))
+    assert wish.held is not None
+    assert wish.held.value == 4
+
+
+async def test_a_member_that_was_written_since_a_look_is_seen_unless_it_is_left_to_somebody_else(site: Site) -> None:
+    await site.look()
+    await site.lend(4)
+    assert [(one.level, one.seen) for one in site.seen().members] == [(4, True)]
+    site.conflicts.give_way(place().id, "argocd keeps setting it", about=place().ref, now=T0)
+    assert [one.seen for one in site.seen().members] == [False]
+
+
+# ---- what no pool speaks for
+
+
+async def test_a_loan_of_a_pool_that_is_gone_is_returned(site: Site) -> None:
+    await site.lend(4)
+    (wish,) = site.work.wishes(plan(), {}, frozenset(), T0)
+    assert (wish.kind, wish.said.reason, wish.said.level) == (Kind.RETURN, Reason.RETURNED, 10)
+
+
+async def test_a_loan_of_a_pool_that_cannot_be_used_now_stays(site: Site) -> None:
+    await site.lend(4)
+    assert list(site.work.wishes(plan(), {}, frozenset({"p"}), T0)) == []
+
+
+async def test_a_loan_of_work_that_is_no_member_any_more_is_returned_once_that_was_seen(site: Site) -> None:
+    await site.lend(4)
+    assert wishes(site) == [], "nobody has looked yet"
+    await site.look()
+    assert wishes(site) == [], "it is a member"
+    look = site.looker.looks["p"]
+    site.looker.looks["p"] = replace(look, sight=PoolSight(PoolSeen(Resources(8000, 8192), {}, ()), {}))
+    assert [wish.kind for wish in wishes(site)] == [Kind.RETURN]
+
+
+# ---- notices of a former life
+
+
+async def test_a_notice_that_stands_and_that_this_life_has_not_told_is_told_once(site: Site) -> None:
+    note = terms().hand_over
+    assert note is not None
+    await site.ledger.move(
+        place(), held=site.held(), level=4, terms=replace(terms(), hand_over=replace(note, notices=NOTICES[-1:]))
+    )
+    sink = site.work.events
+    assert isinstance(sink, Sink)
+    site.work.tell_again(plan())
+    site.work.tell_again(plan())
+    message = "will go from 10 to 4 for a peak (CapacityPool p, lane data)"
+    assert sink.told == [(place().ref, "NoticeGiven", message)]
+
+
+async def test_a_notice_that_this_life_has_told_is_not_told_again_when_it_is_stored(site: Site) -> None:
+    await site.look()
+    (wish,) = wishes(site, act(Do.NOTIFY))
+    site.work.tell_again(plan())
+    assert wish.terms is not None
+    await site.ledger.move(place(), held=site.held(), level=10, terms=wish.terms)
+    assert isinstance(site.work.events, Sink)
+    site.work.tell_again(plan())
+    assert (place().ref, "NoticeGiven", wish.notice) not in site.work.events.told
+
+
+async def test_notices_of_a_pool_on_which_nothing_was_decided_are_not_told(site: Site) -> None:
+    note = terms().hand_over
+    assert note is not None
+    await site.ledger.move(
+        place(), held=site.held(), level=4, terms=replace(terms(), hand_over=replace(note, notices=NOTICES))
+    )
+    site.work.tell_again(replace(plan(), pools={}))
+    assert isinstance(site.work.events, Sink)
+    assert site.work.events.told == []
+
+
+# ---- how long machines take to come free
+
+
+async def test_machines_that_are_seen_free_after_a_stop_are_measured_once(site: Site) -> None:
+    note = terms().hand_over
+    assert note is not None
+    stopped = replace(terms(), hand_over=replace(note, stops=(Notice(4, T0),)))
+    await site.ledger.move(place(), held=site.held(), level=4, terms=stopped)
+    for _ in range(2):
+        site.clock.at += 40.0
+        await site.look()
+    assert site.looker.drains.samples() == {("p", "data"): (40.0,)}
+
+
+async def test_a_look_that_was_asked_before_the_stop_measures_nothing(site: Site) -> None:
+    await site.look()
+    await site.lend(4)
+    assert site.looker.drains.samples() == {}
