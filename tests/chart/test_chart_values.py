@@ -20,6 +20,7 @@ FREE = {
     "nodeSelector",
     "podAnnotations",
     "podLabels",
+    "prometheusRule.additionalLabels",
     "resources.limits",
     "resources.requests",
     "serviceAccount.annotations",

@@ -49,6 +49,7 @@ class OwnMetrics:
         self._stand_still = self._gauge(
             "loop_stand_still_seconds", "Longest stand-still of the event loop within the last minutes.", ()
         )
+        self._decision_age = self._gauge("decision_age_seconds", "Seconds since the last decision.", ())
         self._writes = Counter("tidegate_writes", "Writes to the cluster.", ("kind", "result"), registry=self.registry)
         self._targets: set[TargetName] = set()
         self._policies: set[Key] = set()
@@ -146,6 +147,10 @@ class OwnMetrics:
     def stand_still(self, longest: Callable[[], float]) -> None:
         """Ask for the event loop's longest stand-still whenever it is scraped."""
         self._stand_still.set_function(longest)
+
+    def decision_age(self, age: Callable[[], float]) -> None:
+        """Ask for the seconds since the last decision whenever it is scraped."""
+        self._decision_age.set_function(age)
 
     def troubled_tasks(self, trouble: Callable[[], Mapping[str, str]]) -> None:
         """Ask for the tasks that keep ending whenever it is scraped."""

@@ -52,7 +52,11 @@ class Heart:
 
     def check(self, *, limit: float) -> Check:
         """Wrong when it has not for ``limit`` seconds."""
-        return age_check(lambda: time.monotonic() - self._at, limit=limit)
+        return age_check(self.age, limit=limit)
+
+    def age(self) -> float:
+        """Seconds since the loop came round."""
+        return time.monotonic() - self._at
 
 
 class Probes:

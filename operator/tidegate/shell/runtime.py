@@ -301,6 +301,7 @@ class Runtime:
         self.metrics.leader(leader.may_write)
         self.metrics.clock_skew(lambda: clients.looks.clock_skew_seconds)
         self.metrics.stand_still(self.stillness.longest)
+        self.metrics.decision_age(self.heart.age)
         self.metrics.troubled_tasks(self.group.trouble)
 
     # ---- what happens
