@@ -1,4 +1,4 @@
-"""The chart's one alert, in Debian's real Prometheus: it fires when nobody leads or the loop is stuck, and only then."""
+"""The chart's one alert, in a real Prometheus: it fires when nobody leads or the loop is stuck, and only then."""
 
 from __future__ import annotations
 
