@@ -7,6 +7,7 @@ the simulator for tests. Every method may raise an error of the small tree below
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -100,10 +101,11 @@ class Place:
     subresource: str = ""
     """``scale`` when the write goes through it."""
 
-    @property
-    def id(self) -> FieldId:
-        """The field, whichever version of the object is named."""
-        return FieldId(self.ref.identity, self.uid, self.field, self.subresource)
+    id: FieldId = dataclasses.field(init=False, repr=False, compare=False)
+    """The field, whichever version of the object is named. Kept: it is asked for at each decision, of every target."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", FieldId(self.ref.identity, self.uid, self.field, self.subresource))
 
 
 @dataclass(frozen=True, slots=True)

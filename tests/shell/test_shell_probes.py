@@ -72,13 +72,16 @@ def series(metrics: OwnMetrics, name: str) -> dict[tuple[str, ...], float]:
 
 
 def test_what_is_not_known_and_what_is_gone_have_no_series() -> None:
-    metrics = OwnMetrics()
-    metrics.target(SHOP, "order", floor=12, level=12, ready=3, next_step_seconds=60.0, overrides=0)
-    metrics.target(SHOP, "cache", floor=2, level=2, ready=2, next_step_seconds=None, overrides=0)
+    clock = [1000.0]
+    metrics = OwnMetrics(lambda: clock[0])
+    metrics.target(SHOP, "order", floor=12, level=12, ready=3, next_step_at=1060.0, overrides=0)
+    metrics.target(SHOP, "cache", floor=2, level=2, ready=2, next_step_at=None, overrides=0)
     metrics.blind(SHOP, blind=True)
     assert series(metrics, "tidegate_target_floor") == {("shop", "core", "order"): 12, ("shop", "core", "cache"): 2}
     assert series(metrics, "tidegate_next_step_seconds") == {("shop", "core", "order"): 60}
-    metrics.target(SHOP, "order", floor=12, level=None, ready=None, next_step_seconds=None, overrides=0)
+    clock[0] += 15.0
+    assert series(metrics, "tidegate_next_step_seconds") == {("shop", "core", "order"): 45}, "it shrinks by itself"
+    metrics.target(SHOP, "order", floor=12, level=None, ready=None, next_step_at=None, overrides=0)
     assert series(metrics, "tidegate_target_ready") == {("shop", "core", "cache"): 2}
     metrics.keep({(SHOP, "cache")})
     assert series(metrics, "tidegate_target_floor") == {("shop", "core", "cache"): 2}

@@ -11,10 +11,12 @@ import pytest
 
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
+from tidegate.pauses import Pauses
 from tidegate.planning.model import Ref, Trouble
 from tidegate.ports import ConflictError, Json, Manager, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Params
 from tidegate.targets.errors import ForbiddenError, InvalidError, LaterError
+from tidegate.targets.fields import HAND_BACK_PAUSES
 from tidegate.targets.registry import KubeTargets
 
 WEB = Ref("apps/v1", "Deployment", "default", "web")
@@ -198,7 +200,9 @@ async def test_tries_to_hand_back_lie_further_and_further_apart(
         await real(0)
 
     client.before_rewrite = move
-    monkeypatch.setattr("tidegate.targets.fields.random.uniform", lambda low, high: high)
+    assert 0.04 <= HAND_BACK_PAUSES.after(1) <= 0.2, "a random part of each: what failed together is not tried together"
+    assert HAND_BACK_PAUSES.longest == 1.6
+    monkeypatch.setattr("tidegate.targets.fields.HAND_BACK_PAUSES", Pauses(first=0.2, longest=1.6))
     monkeypatch.setattr("tidegate.targets.fields.asyncio", SimpleNamespace(sleep=pause))
     with pytest.raises(UnavailableError, match="moved under each of 8 tries"):
         await targets.hand_back(sight.place, HELM)

@@ -66,6 +66,8 @@ class Looker:
     _active: frozenset[TargetKey] = frozenset()
     _near: frozenset[TargetKey] = frozenset()
     _touched: dict[TargetKey, float] = field(default_factory=dict)
+    _next_due: float | None = None
+    """When the next look will be due of those that are not, as long as nothing changes; None: it has to be found."""
     _asked_at: dict[TargetKey, float] = field(default_factory=dict)
     """When each was asked for last."""
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=30.0))
@@ -77,7 +79,7 @@ class Looker:
 
     def want(self, policies: Mapping[Key, Policy], *, active: frozenset[TargetKey], near: frozenset[TargetKey]) -> None:
         """Which targets there are, which are looked at often, and of which it is found out why units are missing."""
-        self._active, self._near = active, near
+        self._active, self._near, self._next_due = active, near, None
         if policies == self._policies:  # they are compared by identity first
             return
         self._policies = dict(policies)
@@ -106,11 +108,13 @@ class Looker:
 
     def touch(self, ref: Ref) -> None:
         """A watch saw an object change, or we wrote it: look at its targets at once."""
+        self._next_due = None
         for key in self.keys_of(ref):
             self._touched.setdefault(key, self.clock.now())
 
     def hasten(self) -> None:
         """Look at every active target in the next round, however short a time ago it was looked at."""
+        self._next_due = None
         for key in self._active:
             self._touched.setdefault(key, self.clock.now())
 
@@ -118,16 +122,22 @@ class Looker:
 
     def due(self, now: float) -> Sequence[Job]:
         """See ``rounds.Round``."""
-        found = []
+        found, later = [], math.inf
         for key in self._specs:
             at = self._due_at(key, now)
             if at <= now:
                 found.append(Job(key, key[0].namespace, at, self._backoff.suspects(key)))
+            elif at < later:
+                later = at
+        self._next_due = later
         return found
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
-        return min((at for key in self._specs if (at := self._due_at(key, now)) > now), default=None)
+        if self._next_due is None or self._next_due <= now:
+            self.due(now)
+        at = self._next_due
+        return None if at is None or at == math.inf else at
 
     async def do(self, job: Job) -> None:
         """Look at one target."""
@@ -136,6 +146,7 @@ class Looker:
         if spec is None:
             return
         self._touched.pop(key, None)
+        self._next_due = None
         at, asked = self.clock.now(), self.ledger.tick()
         self._asked_at[key] = at
         self._backoff.failed(key, at)  # held against it until it has answered
@@ -146,6 +157,7 @@ class Looker:
 
     def _fill(self, key: TargetKey, sight: Sight, asked: int, at: float) -> None:
         before, believed = self.sights.get(key), self.believed(key)
+        self._next_due = None
         if sight.observed.trouble is Trouble.UNREADABLE:
             if before is not None and before.sight.observed.trouble is not Trouble.UNREADABLE:
                 fresh = replace(before, note=sight.observed.note)  # unknown is not zero: what was seen last stands

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,9 @@ TargetName = tuple[Key, str]
 class OwnMetrics:
     """Our numbers, in a registry of their own. What is not known has no series: never a zero in its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        """``now``: epoch seconds, as plans count them."""
+        self._now = now
         self.registry = CollectorRegistry()
         names = ("namespace", "policy", "target")
         self._floor = self._gauge("target_floor", "Least level that the plan asks for now.", names)
@@ -63,7 +66,7 @@ class OwnMetrics:
         floor: int | None,
         level: int | None,
         ready: int | None,
-        next_step_seconds: float | None,
+        next_step_at: float | None,
         overrides: int,
     ) -> None:
         """A target's numbers now."""
@@ -72,7 +75,10 @@ class OwnMetrics:
         _put(self._floor, labels, floor)
         _put(self._level, labels, level)
         _put(self._ready, labels, ready)
-        _put(self._next_step, labels, next_step_seconds)
+        if next_step_at is None:
+            self._next_step.remove(*labels)
+        else:  # asked at each scrape: it shrinks by itself
+            self._next_step.labels(*labels).set_function(lambda: next_step_at - self._now())
         _put(self._overridden, labels, overrides)
 
     def keep(self, targets: set[TargetName]) -> None:

@@ -70,7 +70,7 @@ class Runtime:
         self.clock: Clock = ScheduledClock.from_file(path) if path else RealClock()
         self.store = WatchedStore(self.clock.now, confine=settings.confine_queries)
         self.heart = Heart()
-        self.metrics = OwnMetrics()
+        self.metrics = OwnMetrics(self.clock.now)
         self.stillness = Stillness()
         self.group = TaskGroup(
             clock=time.monotonic, later=asyncio.get_running_loop().call_later, on_restart=self.metrics.restarted

@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tidegate.control.loop import Beat
-from tidegate.planning.decision import TargetPlan
-from tidegate.planning.model import Observed, TargetKey
+from tidegate.planning.model import TargetKey
 from tidegate.planning.shift.step import summary
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.pace import Pace
@@ -29,8 +28,8 @@ class Showing:
         self._on_beat = on_beat
         self._waiting: deque[Beat] = deque()
         self._wake = asyncio.Event()
-        self._counted: dict[TargetKey, tuple[TargetPlan, Observed | None]] = {}
-        """What each target's numbers were made from."""
+        self._counted: dict[TargetKey, tuple[object, ...]] = {}
+        """Each target's numbers as told last."""
 
     def take(self, beat: Beat) -> None:
         """A beat was made. Never blocks."""
@@ -65,21 +64,22 @@ class Showing:
         yield from self._count_pools(beat)
 
     def _count_targets(self, beat: Beat) -> Iterator[None]:
-        """Of a decision that stands the numbers stand, too."""
+        """Tell the numbers that have changed."""
         counted, self._counted = self._counted, {}
         blind = {key[0]: False for key in beat.plan.targets}
         for key, plan in beat.plan.targets.items():
             seen = beat.world.observed.get(key)
             blind[key[0]] = blind[key[0]] or plan.blind
-            before, self._counted[key] = counted.get(key), (plan, seen)
-            if before is not None and before[0] is plan and before[1] == seen:
+            level, ready = (seen.level, seen.ready) if seen is not None else (None, None)
+            self._counted[key] = told = plan.level, level, ready, plan.next_at, len(plan.overridden)
+            if counted.get(key) == told:
                 continue
             self._metrics.target(
                 *key,
                 floor=plan.level,
-                level=seen.level if seen else None,
-                ready=seen.ready if seen else None,
-                next_step_seconds=plan.next_at - beat.now if plan.next_at is not None else None,
+                level=level,
+                ready=ready,
+                next_step_at=plan.next_at,
                 overrides=len(plan.overridden),
             )
             yield
