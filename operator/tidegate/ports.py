@@ -340,8 +340,10 @@ class MetricsSource(Protocol):
 class EventSink(Protocol):
     """Few, well-named Kubernetes Events (or lines of a demo)."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
-        """Never blocks and never fails."""
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+        """Never blocks and never fails. What is said again of one subject and the same part of it, ``about``, for the
+        same reason may become one Event.
+        """
 
 
 class Leadership(Protocol):

@@ -313,7 +313,7 @@ class Sink:
 
     told: list[tuple[Ref, str, str]] = field(default_factory=list)
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         self.told.append((subject, reason, message))
 
 

@@ -64,6 +64,17 @@ async def test_what_is_said_again_soon_is_counted_and_later_is_news(desk: Desk) 
     assert len(desk.posted()) == 3
 
 
+async def test_sixteen_targets_that_were_raised_are_sixteen_events(desk: Desk) -> None:
+    """Not the last one sixteen times."""
+    for number in range(16):
+        desk.events.emit(SUBJECT, reason="FloorRaised", message=f"w{number}: 2 to 9", about=f"w{number}")
+    desk.events.emit(SUBJECT, reason="FloorRaised", message="w3: 9 to 12", about="w3")
+    await desk.events.flushed()
+    posted = {event["message"]: event["count"] for event in desk.posted()}
+    assert len(posted) == 16
+    assert posted["w3: 9 to 12"] == 2
+
+
 async def test_an_event_that_expired_on_the_server_is_said_anew(desk: Desk) -> None:
     desk.events.emit(SUBJECT, reason="Late", message="one")
     await desk.events.flushed()

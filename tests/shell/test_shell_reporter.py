@@ -52,7 +52,7 @@ class Wall:
                 self.urgent.append(patch.urgent)
                 self.texts.append(str(patch.status.get("verdict")))
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         self.said.append((reason, message, warning))
 
 

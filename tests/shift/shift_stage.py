@@ -224,7 +224,7 @@ class Stage:
     told: list[tuple[float, Ref]] = field(default_factory=list)
     """Notices as the work gets them."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         """``ports.EventSink``."""
         if reason == "NoticeGiven":
             self.told.append((self.clock.at, subject))

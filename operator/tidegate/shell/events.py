@@ -1,8 +1,8 @@
 """Kubernetes Events: few, well named, and never in the way.
 
-What is said again about the same subject for the same reason within ten minutes raises the count of the Event that is
-there, as ``kubectl describe`` expects. A queue stands between the loop and the server; when it is full, the newest is
-dropped and counted: an Event is news, no record (status and metrics are).
+What is said again about the same target of a subject for the same reason within ten minutes raises the count of the
+Event that is there, as ``kubectl describe`` expects. A queue stands between the loop and the server; when it is full,
+the newest is dropped and counted: an Event is news, no record (status and metrics are).
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ PAUSE = 0.1
 LONGEST_MESSAGE = 1024
 """Characters, the API's own limit."""
 
-Subject = tuple[Ref, str]
+Subject = tuple[Ref, str, str]
+"""What an Event is about, why it is said, and which part of the subject it is about: a target of a policy, say."""
 
 
 @dataclass(slots=True)
@@ -71,9 +72,9 @@ class KubeEventSink:
         self.dropped = 0
         """Events that nobody will see: the queue was full, or the server would not have them."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         """See ``ports.EventSink``."""
-        name, now = (subject, reason), self._now()
+        name, now = (subject, reason, about), self._now()
         said = self._said.get(name)
         if said is not None and 0 <= now - said.last < TOGETHER:
             said.count, said.last, said.message, said.warning = said.count + 1, now, message[:LONGEST_MESSAGE], warning
@@ -117,7 +118,7 @@ class KubeEventSink:
                 await asyncio.sleep(PAUSE)
 
     async def _write(self, name: Subject, said: _Said) -> None:
-        subject, reason = name
+        subject, reason, _ = name
         try:
             if said.path:
                 with suppress(NotFoundError):  # expired on the server: said anew below

@@ -237,11 +237,12 @@ class Reporter:
         subject = Ref(API_VERSION, "ScalingPolicy", one.policy.namespace, one.policy.name)
         if one.error is not None:
             log.warning("%s/%s: %s failed: %s", one.policy, one.target, one.action.value, one.error)
-            self.events.emit(subject, reason="WriteFailed", message=f"{one.target}: {one.error}", warning=True)
+            failed = f"{one.target}: {one.error}"
+            self.events.emit(subject, reason="WriteFailed", message=failed, warning=True, about=one.target)
             return
         text = f"{one.target}: {one.before} to {one.level}, {one.message}"
         log.info("%s %s", one.policy, text)
-        self.events.emit(subject, reason=_DID[one.action], message=text)
+        self.events.emit(subject, reason=_DID[one.action], message=text, about=one.target)
 
     def _say_of_pool(self, one: Applied) -> None:
         """A step of a hand-over is told to the work itself; its notice was told before it was stored."""
