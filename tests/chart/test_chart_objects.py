@@ -89,6 +89,20 @@ def test_the_operator_understands_the_environment_that_the_chart_gives_it(tmp_pa
     assert (settings.listen_probes, settings.listen_metrics, settings.log_level) == (9000, 9001, "debug")
 
 
+def test_a_secret_for_prometheus_is_mounted_where_the_operator_looks_for_it(tmp_path: Path) -> None:
+    """Settings read the folder, so that what the chart names is replaced by one that is here."""
+    objects = render(tmp_path, settings={"prometheusUrl": "https://thanos", "prometheusSecret": "thanos-token"})
+    pod = pod_of(one(objects, "Deployment"))
+    assert pod["volumes"] == [{"name": "prometheus", "secret": {"secretName": "thanos-token"}}]
+    told, (mount,) = environment(objects), pod["containers"][0]["volumeMounts"]
+    assert (mount["name"], mount["readOnly"]) == ("prometheus", True)
+    assert mount["mountPath"] == told["TIDEGATE_PROMETHEUS_CREDENTIALS"]
+    here = tmp_path / "mounted"
+    here.mkdir()
+    (here / "token").write_text("t")
+    assert load_settings({**told, "TIDEGATE_PROMETHEUS_CREDENTIALS": str(here)}).prometheus_credentials == here
+
+
 def test_kopf_and_the_settings_agree_on_what_is_watched(tmp_path: Path) -> None:
     for values, scope, watched in (
         ({}, ["--all-namespaces"], None),
