@@ -25,6 +25,9 @@ DOUBTFUL_FACTOR = 1.25
 """Times the confirmed value from which a sample that nobody confirmed is remembered as doubtful: below it is noise.
 Judgment."""
 
+NOT_READ_YET = "NotReadYet"
+"""The outcome of a signal that nobody has asked for yet."""
+
 _NAMED = 3
 """Blind signals that a sentence names."""
 
@@ -105,7 +108,7 @@ def measured(policy: Policy, target: TargetSpec, readings: Sequence[Reading | No
             demands.append(Demand(spec.name, units(reading.value), units(confirmed)))
         if outcome is not Freshness.FRESH:
             blind.append(
-                _blindness(spec, reading, "NotReadYet" if outcome is None else outcome.value, note, since, units)
+                _blindness(spec, reading, NOT_READ_YET if outcome is None else outcome.value, note, since, units)
             )
     return Measure(tuple(demands), tuple(blind))
 
