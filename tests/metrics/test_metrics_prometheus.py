@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -310,3 +312,49 @@ async def test_a_token_that_no_header_can_hold_is_said_and_never_repeated(stub: 
     assert (reading.freshness, "secret" in reading.note, stub.asked) == (Freshness.UNREACHABLE, False, 0)
     assert "token must hold one word of printable ASCII" in reading.note
     await source.close()
+
+
+async def test_a_ca_of_ones_own_is_trusted_when_it_is_there_and_named_when_it_is_missing(tmp_path: Path) -> None:
+    """The certificate is renewed in place: the next query already trusts the new one."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on PATH")
+    key, certificate, secret = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "secret"
+    secret.mkdir()
+    (secret / "tenant").write_text("shop")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    making = [openssl, *words.split(), "-keyout", str(key), "-out", str(certificate)]
+    assert await (await asyncio.create_subprocess_exec(*making, stderr=asyncio.subprocess.DEVNULL)).wait() == 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    made = Stub()
+    made.holds("orders", 4.0)
+    app = web.Application()
+    app.router.add_get("/api/v1/query", made.query)
+    made.server = TestServer(app, host="127.0.0.1", scheme="https")
+    await made.server.start_server(ssl=context, shutdown_timeout=0.1)
+    source = PrometheusSource(made.url, credentials=Credentials(secret))
+    unknown = await ask(source, "orders")
+    (secret / "ca.crt").write_bytes(certificate.read_bytes())
+    known = await ask(source, "orders")
+    await source.close()
+    await made.server.close()
+    assert unknown.freshness is Freshness.UNREACHABLE
+    assert unknown.note.startswith("TLS with Prometheus fails: nobody vouches for its certificate (ca.crt in")
+    assert (known.freshness, known.value) == (Freshness.FRESH, 4.0)
+
+
+async def test_credentials_do_not_follow_a_redirect_to_another_host(stub: Stub, tmp_path: Path) -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPFound(stub.url.replace("127.0.0.1", "localhost") + "/api/v1/query?query=orders")
+
+    stub.holds("orders", 4.0)
+    (tmp_path / "token").write_text("one")
+    app = web.Application()
+    app.router.add_get("/api/v1/query", elsewhere)
+    async with TestServer(app, host="127.0.0.1") as server:
+        source = PrometheusSource(str(server.make_url("")), credentials=Credentials(tmp_path))
+        await ask(source, "orders")
+        await source.close()
+    assert stub.headers
+    assert not any("Authorization" in headers for headers in stub.headers)
