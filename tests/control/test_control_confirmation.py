@@ -62,6 +62,7 @@ def test_demand_that_lasts_longer_than_its_window_is_confirmed() -> None:
 
 def test_a_late_replicas_older_sample_confirms_nothing() -> None:
     assert fed((0.0, 40.0), (-5.0, 40.0)).confirmed is None
+    assert fed((0.0, 40.0), (-5.0, 40.0), (0.0, 40.0)).confirmed is None
 
 
 def test_a_clock_that_was_set_back_does_not_end_confirming() -> None:

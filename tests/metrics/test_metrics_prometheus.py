@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import shutil
 import socket
 import ssl
@@ -83,6 +84,8 @@ class Stub:
             await asyncio.sleep(self.hang)
         if query in self.dripping:
             return await self._drip(request)
+        if isinstance(self.body, bytes):
+            return web.Response(body=self.body, headers={"Content-Encoding": "gzip"})
         if isinstance(self.body, str):
             return web.Response(text=self.body, status=self.status)
         return web.json_response(self.bodies.get(query, self.body), status=self.status)
@@ -178,6 +181,12 @@ async def test_an_answer_too_large_is_no_answer_and_says_what_helps(stub: Stub, 
         "the answer of Prometheus is larger than 1024 KiB: aggregate the query",
     )
     assert stub.asked == 1
+
+
+async def test_an_answer_that_is_large_once_unpacked_is_too_large(stub: Stub, source: PrometheusSource) -> None:
+    stub.body = gzip.compress(b" " * (8 * MOST_BYTES))
+    reading = await ask(source, "packed")
+    assert reading.note == "the answer of Prometheus is larger than 1024 KiB: aggregate the query"
 
 
 # ---- answers that are none
