@@ -74,6 +74,13 @@ def test_samples_of_before_a_long_gap_confirm_nothing_of_after_it() -> None:
     assert one.confirmed == 10.0
 
 
+def test_samples_that_may_be_hours_old_confirm_each_other_hours_apart() -> None:
+    one = Confirmation()
+    for at in (0.0, 3000.0):
+        one.take(Reading(Freshness.FRESH, 40.0, T + at), T + at, stale_after=7200.0)
+    assert one.confirmed == 40.0
+
+
 def test_noise_is_no_doubt() -> None:
     assert fed((0.0, 40.0), (15.0, 44.0), (30.0, 48.0)).doubt is None
 

@@ -20,7 +20,8 @@ DOUBT_SECONDS = 3600.0
 """How long a sample that was never confirmed is remembered: long enough for any level to have come down. Judgment."""
 
 GAP = 600.0
-"""Seconds without a sample after which the ones before no longer count as neighbours of the next."""
+"""Seconds without a sample after which the ones before no longer count as neighbours of the next; longer for a signal
+whose samples may be older."""
 
 BEHIND = 300.0
 """Seconds that a sample may lie before the newest one and still be a late replica's: Prometheus' look-back. One that is
@@ -49,14 +50,16 @@ class Confirmation:
     """What was never confirmed; of several such samples the largest value and the earliest time."""
     _slots: list[_Slot] = field(default_factory=list)
 
-    def take(self, reading: Reading, now: float) -> None:
+    def take(self, reading: Reading, now: float, stale_after: float = 0.0) -> None:
         """Take in a reading with a value. The same sample read twice is one sample; an older one changes nothing. Of a
-        partial answer only what is above the confirmed counts: it says nothing about less.
+        partial answer only what is above the confirmed counts: it says nothing about less. ``stale_after``: seconds
+        that a sample of the signal may be old.
         """
         value = reading.value
         if value is None or (reading.freshness is Freshness.PARTIAL and value <= (self.confirmed or 0.0)):
             return
-        if self._is_new(reading.since if reading.stamp is None else reading.stamp, value, reading.span):
+        gap = max(GAP, 2.0 * stale_after) + reading.span
+        if self._is_new(reading.since if reading.stamp is None else reading.stamp, value, reading.span, gap):
             self._confirm(reading.span)
         self._remember(value, reading.since, now)
 
@@ -64,10 +67,10 @@ class Confirmation:
         """The doubt, unless it is too old to matter."""
         return self.doubt if self.doubt is not None and now - self.doubt.at <= DOUBT_SECONDS else None
 
-    def _is_new(self, stamp: float, value: float, span: float) -> bool:
+    def _is_new(self, stamp: float, value: float, span: float, gap: float) -> bool:
         """Put a sample among the others; False when it is none of the newest."""
         slots = self._slots
-        if slots and (stamp - slots[-1].last > GAP + span or slots[-1].last - stamp > BEHIND):
+        if slots and (stamp - slots[-1].last > gap or slots[-1].last - stamp > BEHIND):
             slots.clear()
         if slots and stamp < slots[-1].last:
             return False

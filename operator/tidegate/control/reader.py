@@ -129,7 +129,7 @@ class Reader:
         answer = replace(answer, since=min(answer.since, now))
         confirmation = self._confirmations.setdefault(key, Confirmation())
         if answer.freshness in (Freshness.FRESH, Freshness.PARTIAL):
-            confirmation.take(answer, now)
+            confirmation.take(answer, now, self._specs[key].stale_after)
         blind_since = None if answer.freshness is Freshness.FRESH else self._blind_since(key, before, now)
         if answer.freshness not in (Freshness.FRESH, Freshness.PARTIAL, Freshness.STALE):
             value, since = (before.value, min(before.since, now)) if before is not None else (None, now)

@@ -2,9 +2,9 @@
 
 An instant query is stamped with the time it was asked for, whatever the age of its samples (up to the server's
 look-back of five minutes). ``timestamp()`` tells a sample's own time, but of a plain selector only. So each selector
-inside of the query is asked for its newest and its oldest sample, all in one question; what the answers mean for the
-whole query follows from where the selectors stand in it. An ``offset`` is taken out: a value that was asked for as of
-five minutes ago is as old as it should be.
+inside of the query is asked for the newest sample of its series, and for that of the series that is furthest behind,
+all in one question; what the answers mean for the whole query follows from where the selectors stand in it. An
+``offset`` is taken out: a value that was asked for as of five minutes ago is as old as it should be.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SampleTimes:
     newest: float
     """Of each selector its newest sample; of several selectors the one that is furthest behind."""
     oldest: float
-    """The oldest sample of any series."""
+    """The oldest newest sample of any series that is read without a range."""
     whole: bool = True
     """False: some selectors have no series, while others have."""
 
@@ -173,7 +173,8 @@ class _Reader:
         self._selectors += 1
         back = offset + _seconds(selector.offset)
         asked = f"{text}{_offset(back)}"
-        for name, pick in (("newest", "max"), ("oldest", "min")):
+        # A range leaves out by itself what is older than it is long.
+        for name, pick in (("newest", "max"),) if span > 0 else (("newest", "max"), ("oldest", "min")):
             question = f"{pick}(timestamp({asked}))"
             if span > 0:  # a series that ended a while ago still counts within the range
                 step = max(1, round(span / _STEPS))
@@ -195,8 +196,8 @@ def _reads(node: _Node) -> bool:
 
 def _times(node: _Node, told: Mapping[str, float]) -> SampleTimes | Rest:
     if isinstance(node, _Leaf):
-        newest, oldest = told.get(f"newest {node.number}"), told.get(f"oldest {node.number}")
-        return Rest.NOTHING if newest is None or oldest is None else SampleTimes(newest, oldest)
+        newest = told.get(f"newest {node.number}")
+        return Rest.NOTHING if newest is None else SampleTimes(newest, told.get(f"oldest {node.number}", newest))
     if isinstance(node, _Either):
         first = _times(node.first, told)
         second = _times(node.second, told) if first is Rest.NOTHING else first
