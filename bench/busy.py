@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import tempfile
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from aiohttp import web
 from whole import Figure, Operator, deployment, empty_cluster, free_port, live_event, policy, served, show, until
 
 from tidegate.embedded.cluster import WRITE_VERBS, EmbeddedCluster
+from tidegate.metrics.ages import PART
 
 EACH = 5
 """Workloads of a policy, which has a namespace to itself."""
@@ -89,12 +91,15 @@ async def move(cluster: EmbeddedCluster, workloads: int, per_minute: float) -> N
 
 @asynccontextmanager
 async def prometheus(queries: Counter[str]) -> AsyncIterator[str]:
-    """Answers every query with the demand that was announced, and counts them."""
+    """Answers every query with the demand that was announced, as of now, and counts them."""
 
     async def answer(request: web.Request) -> web.Response:
         form = await request.post() if request.method == "POST" else request.query
-        queries[str(form.get("query", ""))] += 1
-        result = [{"metric": {}, "value": [time.time(), str(ORDERS)]}]
+        query, now = str(form.get("query", "")), time.time()
+        queries[query] += 1
+        parts = re.findall(rf'"{PART}", "(\w+ \d+)"', query)  # it asks how old the samples are
+        result = [{"metric": {PART: part}, "value": [now, str(now)]} for part in parts]
+        result = result or [{"metric": {}, "value": [now, str(ORDERS)]}]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     app = web.Application()

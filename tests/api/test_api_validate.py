@@ -108,6 +108,28 @@ def test_a_problem_is_told_with_file_object_path_and_cure(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("sum(viewers)", None),
+        ("sum(rate(viewers_total[1m])) or sum(old_viewers)", None),
+        ("sum(viewers) or vector(0)", "puts a number in the place of missing series"),
+        ("hour() * 100", "reads no series, so that it has no age"),
+        ("sum(viewers", "the age of its samples is not checked: it cannot be taken apart"),
+    ],
+)
+def test_a_query_that_hides_what_is_missing_or_has_no_age_is_a_warning(
+    query: str, wrong: str | None, tmp_path: Path
+) -> None:
+    signals = f'spec:\n  signals: [{{name: concurrent_viewers, query: "{query}"}}]'
+    result = run(tmp_path, POLICY.replace("spec:", signals), output="json")
+    warnings = json.loads(result.stdout)["warnings"]
+
+    assert result.exit_code == 0
+    assert [w["path"] for w in warnings] == ([] if wrong is None else ["spec.signals[0].query"])
+    assert all(w["wrong"].startswith(wrong) and w["right"] for w in warnings)
+
+
 def test_json_holds_problems_and_warnings(tmp_path: Path) -> None:
     result = run(tmp_path, EVENT, POLICY.replace("capacity: {concurrent_viewers: 100}", "capacity: {}"), output="json")
     report = json.loads(result.stdout)

@@ -89,6 +89,20 @@ def test_the_operator_understands_the_environment_that_the_chart_gives_it(tmp_pa
     assert (settings.listen_probes, settings.listen_metrics, settings.log_level) == (9000, 9001, "debug")
 
 
+def test_a_secret_for_prometheus_is_mounted_where_the_operator_looks_for_it(tmp_path: Path) -> None:
+    """Settings read the folder, so that what the chart names is replaced by one that is here."""
+    objects = render(tmp_path, settings={"prometheusUrl": "https://thanos", "prometheusSecret": "thanos-token"})
+    pod = pod_of(one(objects, "Deployment"))
+    assert pod["volumes"] == [{"name": "prometheus", "secret": {"secretName": "thanos-token"}}]
+    told, (mount,) = environment(objects), pod["containers"][0]["volumeMounts"]
+    assert (mount["name"], mount["readOnly"]) == ("prometheus", True)
+    assert mount["mountPath"] == told["TIDEGATE_PROMETHEUS_CREDENTIALS"]
+    here = tmp_path / "mounted"
+    here.mkdir()
+    (here / "token").write_text("t")
+    assert load_settings({**told, "TIDEGATE_PROMETHEUS_CREDENTIALS": str(here)}).prometheus_credentials == here
+
+
 def test_kopf_and_the_settings_agree_on_what_is_watched(tmp_path: Path) -> None:
     for values, scope, watched in (
         ({}, ["--all-namespaces"], None),
@@ -163,3 +177,14 @@ def test_two_releases_share_no_object_of_the_cluster(tmp_path: Path) -> None:
     }
     assert names
     assert all(name.startswith(f"{NAMESPACE}-tidegate") for _, name in names)
+
+
+def test_a_token_for_prometheus_and_a_certificate_for_the_webhook_are_mounted_side_by_side(tmp_path: Path) -> None:
+    settings = {"prometheusUrl": "http://prometheus:9090", "prometheusSecret": "token"}
+    pod = pod_of(one(render(tmp_path, settings=settings, admissionWebhook={"enabled": True}), "Deployment"))
+    (container,) = pod["containers"]
+    assert {volume["name"] for volume in pod["volumes"]} == {"admission", "prometheus"}
+    assert {mount["name"]: mount["readOnly"] for mount in container["volumeMounts"]} == {
+        "admission": True,
+        "prometheus": True,
+    }

@@ -67,6 +67,8 @@ def test_a_misspelt_value_is_refused_wherever_it_stands(where: str, tmp_path: Pa
         ({"image": {"digest": "sha256:short"}}, "digest"),
         ({"settings": {"beatSeconds": 0}}, "beatSeconds"),
         ({"settings": {"prometheusUrl": "prometheus:9090"}}, "prometheusUrl"),
+        ({"settings": {"prometheusSecret": "thanos-token"}}, "prometheusUrl"),
+        ({"settings": {"prometheusUrl": "http://p", "prometheusSecret": "Not_A_Name"}}, "prometheusSecret"),
         ({"settings": {"log": {"format": "xml"}}}, "format"),
         ({"targets": {"extraScaleResources": [{"group": "agones.dev", "kind": "Fleet"}]}}, "resource"),
         ({"targets": {"extraScaleResources": [{"group": "*", "kind": "A", "resource": "as"}]}}, "group"),

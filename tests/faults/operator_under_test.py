@@ -24,6 +24,7 @@ from wire import Wire
 
 from tidegate.control.inline import InlineSolver
 from tidegate.metrics.prometheus import PARALLEL, PrometheusSource
+from tidegate.metrics.promql import Answer
 from tidegate.shell import runtime, wiring
 from tidegate.shell.informer import Informer
 from tidegate.shell.kinds import OVERRIDES, POLICIES, POOLS
@@ -194,9 +195,9 @@ class _Prometheus(PrometheusSource):
         assert life is not None
         self._fake = life.prometheus
 
-    async def _once(self, query: str) -> Any:
+    async def _once(self, query: str, at: float | None = None) -> Answer:
         async with self._gate:
-            return await self._fake.ask(query)
+            return Answer(await self._fake.ask(query))
 
 
 class _Rest:

@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+from tidegate.metrics.ages import PART, age_check
+
 TIMEOUT = 5.0
 """Seconds after which the real client gives one request up."""
 
@@ -25,10 +27,14 @@ class FakePrometheus:
     """The true value of a query now."""
     badness: Callable[[str], str] = field(default=lambda query: "")
     """How a query is answered badly now; empty: well."""
+    _ages: dict[str, str] = field(default_factory=dict)
+    """Queries by the question for the age of their samples."""
 
     async def ask(self, query: str) -> Any:
         """What ``PrometheusConnect.custom_query`` returns or raises."""
-        plain = query.removeprefix("timestamp(").removesuffix(")") if query.startswith("timestamp(") else query
+        plain = self._ages.get(query, query)
+        check = age_check(plain)
+        self._ages[check.question] = plain
         how, now = self.badness(plain), self.wall()
         if how == "hang":
             await asyncio.sleep(TIMEOUT)
@@ -41,9 +47,11 @@ class FakePrometheus:
         if how == "empty":
             return []
         at = now - 900.0 if how == "stale" else now - 5.0
-        value = str(at) if query != plain else self._value(plain, how)
-        series = [{"metric": {}, "value": [now, value]}]
-        return [*series, {"metric": {"pod": "b"}, "value": [now, value]}] if how == "many" else series
+        if query != plain:
+            return [{"metric": {PART: part}, "value": [now, str(at)]} for part in check.parts]
+        value = [now, self._value(plain, how)]
+        series = [{"metric": {}, "value": value}]
+        return [*series, {"metric": {"pod": "b"}, "value": value}] if how == "many" else series
 
     def _value(self, query: str, how: str) -> str:
         said = {"nan": "NaN", "inf": "+Inf", "negative": "-50", "text": "a lot", "huge": "1e18"}

@@ -12,7 +12,8 @@ from project_tree import ROOT, Block, anchors, blocks, links, pages
 from tidegate.cli.manifests import Document, read_documents
 from tidegate.cli.validate import check_documents
 from tidegate.planning.guardrails import GUARDRAILS
-from tidegate.planning.model import STAGES, Trouble
+from tidegate.planning.model import STAGES, Freshness, Trouble
+from tidegate.planning.readings import NOT_READ_YET
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.shape import PROFILES
 
@@ -104,8 +105,8 @@ def test_every_trouble_of_a_target_is_a_reason_too() -> None:
     assert {trouble.value for trouble in Trouble} <= {reason.value for reason in Reason}
 
 
-def test_reason_codes_that_pages_name_exist() -> None:
-    codes = {reason.value for reason in Reason}
+def test_reason_codes_and_outcomes_of_readings_that_pages_name_exist() -> None:
+    codes = {reason.value for reason in Reason} | {one.value for one in Freshness} | {NOT_READ_YET}
     text = pages()["docs/troubleshooting.md"] + pages()["docs/failure-modes.md"]
     named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", text))
     elsewhere = {"LiveEvent", "ScalingPolicy", "KeepsLastValid", "WriteFailed", "OnTime", "TidegateNobodyActs"}
@@ -123,3 +124,9 @@ def test_profiles_and_stages_of_the_core_are_those_of_the_api() -> None:
     reference = pages()["docs/reference/api.md"]
     for words in (PROFILES, STAGES):
         assert ", ".join(f"`{word}`" for word in words) in reference
+
+
+def test_the_page_on_blindness_has_every_outcome() -> None:
+    text = pages()["docs/troubleshooting.md"].partition("## Blind")[2].partition("\n## ")[0]
+    bad = {one.value for one in Freshness if one is not Freshness.FRESH} | {NOT_READ_YET}
+    assert {outcome for outcome in bad if f"`{outcome}" not in text} == set()

@@ -1,27 +1,27 @@
-"""Signals from Prometheus: a real one where the program is installed, and a stub for what a real one rarely does."""
+"""The reader of Prometheus against a stub, for what a real one rarely does: no bad answer is a number, none hangs."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import shutil
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tidegate.metrics.prometheus import PrometheusSource
+from tidegate.metrics.ages import PART, age_check
+from tidegate.metrics.credentials import Credentials
+from tidegate.metrics.prometheus import MOST_BYTES, PARALLEL, PrometheusSource
 from tidegate.planning.model import Freshness, Reading
 
-CONFIG = """
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: shop
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
+NOW = 1_794_240_000.0
 
 
 def free_port() -> int:
@@ -30,75 +30,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def exporter() -> TestServer:
-    async def metrics(_: web.Request) -> web.Response:
-        old = int((time.time() - 200) * 1000)
-        lines = ["orders 42", "nobody NaN", 'many{i="1"} 1', 'many{i="2"} 2', f"late 7 {old}"]
-        return web.Response(text="\n".join(lines) + "\n")
-
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    server = TestServer(app, host="127.0.0.1")
-    await server.start_server()
-    return server
-
-
-@pytest.fixture
-async def prometheus(tmp_path: Path) -> AsyncIterator[PrometheusSource]:
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("no prometheus on PATH")
-    server = await exporter()
-    config = tmp_path / "prometheus.yml"
-    config.write_text(CONFIG.format(port=server.port))
-    port = free_port()
-    arguments = [f"--config.file={config}", f"--storage.tsdb.path={tmp_path}/data"]
-    arguments += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
-    process = await asyncio.create_subprocess_exec(
-        program, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    source = PrometheusSource(f"http://127.0.0.1:{port}")
-    try:
-        async with asyncio.timeout(30):
-            await scraped(source)
-        yield source
-    finally:
-        await source.close()
-        process.terminate()
-        await process.wait()
-        await server.close()
-
-
 async def ask(source: PrometheusSource, query: str, stale_after: float = 60) -> Reading:
-    return await source.read(query, now=time.time(), stale_after=stale_after)
+    return await source.read(query, now=NOW, stale_after=stale_after)
 
 
-async def scraped(source: PrometheusSource) -> None:
-    while True:
-        if (await ask(source, "orders")).freshness is Freshness.FRESH:
-            return
-        await asyncio.sleep(0.2)
-
-
-async def test_a_real_prometheus_gives_each_outcome(prometheus: PrometheusSource) -> None:
-    orders = await ask(prometheus, "sum(orders)")
-    assert (orders.freshness, orders.value) == (Freshness.FRESH, 42.0)
-    assert abs(orders.since - time.time()) < 5
-    assert (await ask(prometheus, "scalar(orders)")).value == 42.0
-    assert (await ask(prometheus, "absent_metric")).freshness is Freshness.EMPTY
-    assert (await ask(prometheus, "nobody")).freshness is Freshness.NAN
-    many = await ask(prometheus, "many")
-    assert (many.freshness, many.value) == (Freshness.MANY, None)
-    late = await ask(prometheus, "late")
-    assert (late.freshness, late.value) == (Freshness.STALE, 7.0)
-    assert 195 < time.time() - late.since < 230
-    assert (await ask(prometheus, "late", stale_after=280)).freshness is Freshness.FRESH
-    broken = await ask(prometheus, "sum(")
-    assert (broken.freshness, broken.value) == (Freshness.UNREACHABLE, None)
-    assert "parse error" in broken.note
-
-
-# ---- a stub
+def success(*result: object, **more: object) -> dict[str, object]:
+    return {"status": "success", "data": {"resultType": "vector", "result": list(result)}, **more}
 
 
 class Stub:
@@ -106,20 +43,60 @@ class Stub:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.hang = False
+        self.hang = 0.0
         self.status = 200
-        self.body: object = {"status": "success", "data": {"resultType": "vector", "result": []}}
+        self.body: object = success()
         self.bodies: dict[str, object] = {}
         """By query, before ``body``."""
+        self.dripping: set[str] = set()
+        """Queries that are answered with a byte a second."""
+        self.headers: list[dict[str, str]] = []
         self.server: TestServer
+
+    @property
+    def url(self) -> str:
+        return str(self.server.make_url(""))
+
+    def holds(
+        self,
+        query: str,
+        value: float,
+        *,
+        taken: float = NOW,
+        oldest: float | None = None,
+        answered: float = NOW,
+        **more: object,
+    ) -> None:
+        """The query has a value of samples that were taken then."""
+        self.bodies[query] = success({"metric": {}, "value": [answered, str(value)]}, **more)
+        check = age_check(query)
+        times = {"newest": taken, "oldest": taken if oldest is None else oldest}
+        told = [
+            {"metric": {PART: part}, "value": [answered, str(times[part.partition(" ")[0]])]} for part in check.parts
+        ]
+        self.bodies[check.question] = success(*told)
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
+        self.headers.append(dict(request.headers))
+        query = request.query["query"]
         if self.hang:
-            await asyncio.sleep(3)
+            await asyncio.sleep(self.hang)
+        if query in self.dripping:
+            return await self._drip(request)
+        if isinstance(self.body, bytes):
+            return web.Response(body=self.body, headers={"Content-Encoding": "gzip"})
         if isinstance(self.body, str):
             return web.Response(text=self.body, status=self.status)
-        return web.json_response(self.bodies.get(request.query["query"], self.body), status=self.status)
+        return web.json_response(self.bodies.get(query, self.body), status=self.status)
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b" ")
+            await asyncio.sleep(0.1)
+        return response
 
 
 @pytest.fixture
@@ -128,65 +105,265 @@ async def stub() -> AsyncIterator[Stub]:
     app = web.Application()
     app.router.add_get("/api/v1/query", made.query)
     made.server = TestServer(app, host="127.0.0.1")
-    await made.server.start_server()
+    await made.server.start_server(shutdown_timeout=0.1)
     yield made
     await made.server.close()
 
 
+@pytest.fixture
+async def source(stub: Stub) -> AsyncIterator[PrometheusSource]:
+    made = PrometheusSource(stub.url)
+    yield made
+    await made.close()
+
+
+# ---- answers that do not end
+
+
 async def test_a_prometheus_that_hangs_costs_its_deadline_and_no_more(stub: Stub) -> None:
-    stub.hang = True
-    source = PrometheusSource(str(stub.server.make_url("")), timeout=0.3, deadline=0.8)
+    stub.hang = 3.0
+    source = PrometheusSource(stub.url, timeout=0.3, deadline=0.8)
     began = time.monotonic()
     reading = await ask(source, "sum(q)")
-    assert reading.freshness is Freshness.UNREACHABLE
+    assert (reading.freshness, reading.note) == (Freshness.UNREACHABLE, "no whole answer from Prometheus in 0.3 s")
     assert time.monotonic() - began < 1.5
+    assert stub.asked == 1, "too heavy a query is no lighter the second time"
     await source.close()
+
+
+async def test_answers_that_drip_free_their_threads_and_hold_up_no_healthy_query(stub: Stub) -> None:
+    source = PrometheusSource(stub.url, timeout=0.4, deadline=1.5)
+    drips = [f"drip_{n}" for n in range(PARALLEL)]
+    stub.dripping = set(drips)
+    stub.holds("well", 4.0)
+    for round_ in range(3):
+        began = time.monotonic()
+        waiting = [asyncio.ensure_future(ask(source, query)) for query in drips]
+        await asyncio.sleep(0)
+        healthy = await ask(source, "well")
+        took = time.monotonic() - began
+        assert (healthy.freshness, healthy.value) == (Freshness.FRESH, 4.0)
+        assert took < (1.0 if round_ == 0 else 0.3), "in the first round nobody knows yet which ones drip"
+        assert {(one.freshness, one.note) for one in await asyncio.gather(*waiting)} == {
+            (Freshness.UNREACHABLE, "no whole answer from Prometheus in 0.4 s")
+        }
+    await source.close()
+
+
+async def test_headers_that_drip_end_too() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        try:
+            for _ in range(100):
+                writer.write(b"a")
+                await writer.drain()
+                await asyncio.sleep(0.1)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    source = PrometheusSource(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.4, deadline=3.0)
+    began = time.monotonic()
+    reading = await ask(source, "sum(q)")
+    assert (reading.freshness, reading.note) == (Freshness.UNREACHABLE, "no whole answer from Prometheus in 0.4 s")
+    assert time.monotonic() - began < 1.0
+    await source.close()
+    server.close()
+
+
+async def test_an_answer_too_large_is_no_answer_and_says_what_helps(stub: Stub, source: PrometheusSource) -> None:
+    stub.body = "x" * (MOST_BYTES + 100_000)
+    reading = await ask(source, "all_of_it")
+    assert (reading.freshness, reading.note) == (
+        Freshness.UNREACHABLE,
+        "the answer of Prometheus is larger than 1024 KiB: aggregate the query",
+    )
+    assert stub.asked == 1
+
+
+async def test_an_answer_that_is_large_once_unpacked_is_too_large(stub: Stub, source: PrometheusSource) -> None:
+    stub.body = gzip.compress(b" " * (8 * MOST_BYTES))
+    reading = await ask(source, "packed")
+    assert reading.note == "the answer of Prometheus is larger than 1024 KiB: aggregate the query"
+
+
+# ---- answers that are none
 
 
 @pytest.mark.parametrize(
-    ("status", "body"),
-    [(500, {"status": "error"}), (503, "starting"), (200, "<html>"), (200, {"status": "success"}), (200, "[]")],
+    ("status", "body", "note"),
+    [
+        (500, {"status": "error"}, "Prometheus answers 500 Internal Server Error"),
+        (503, "starting", "Prometheus answers 503 Service Unavailable"),
+        (401, "who?", "Prometheus answers 401 Unauthorized: it wants a token"),
+        (403, "", "Prometheus answers 403 Forbidden: the token may not ask it"),
+        (404, "404 page not found", "Prometheus answers 404 Not Found: is a prefix missing in its URL?"),
+        (
+            422,
+            {"status": "error", "error": "many-to-many matching not allowed"},
+            "Prometheus answers 422 Unprocessable Entity: many-to-many matching not allowed",
+        ),
+        (200, "<html>", "what answers is no Prometheus API"),
+        (200, {"status": "success"}, "what answers is no Prometheus API"),
+        (200, "[]", "what answers is no Prometheus API"),
+    ],
 )
-async def test_a_broken_answer_is_unreachable_and_not_asked_for_again_in_secret(
-    stub: Stub, status: int, body: object
+async def test_a_broken_answer_is_unreachable_says_what_it_was_and_is_not_asked_for_again_in_secret(
+    stub: Stub, source: PrometheusSource, status: int, body: object, note: str
 ) -> None:
     stub.status, stub.body = status, body
-    source = PrometheusSource(str(stub.server.make_url("")))
     reading = await ask(source, "sum(q)")
     assert (reading.freshness, reading.value) == (Freshness.UNREACHABLE, None)
+    assert reading.note.startswith(note)
     assert stub.asked == 1
-    await source.close()
-
-
-@pytest.mark.parametrize("ahead", [0.0, 86400.0, -86400.0], ids=["in step", "a day ahead", "a day behind"])
-@pytest.mark.parametrize(("age", "want"), [(10.0, Freshness.FRESH), (200.0, Freshness.STALE)])
-async def test_a_sample_is_as_old_as_the_servers_own_clock_says(
-    stub: Stub, ahead: float, age: float, want: Freshness
-) -> None:
-    now = 1_794_240_000.0
-
-    def answer(value: float) -> object:
-        result = [{"metric": {}, "value": [now + ahead, str(value)]}]
-        return {"status": "success", "data": {"resultType": "vector", "result": result}}
-
-    stub.bodies = {"orders": answer(42.0), "timestamp(orders)": answer(now + ahead - age)}
-    source = PrometheusSource(str(stub.server.make_url("")))
-    reading = await source.read("orders", now=now, stale_after=60.0)
-    assert (reading.freshness, reading.value, reading.since) == (want, 42.0, now - age)
-    await source.close()
-
-
-async def test_no_instant_is_ahead_of_ours(stub: Stub) -> None:
-    now = 1_794_240_000.0
-    result = [{"metric": {}, "value": [now + 86400.0, "42"]}]
-    stub.body = {"status": "success", "data": {"resultType": "vector", "result": result}}
-    source = PrometheusSource(str(stub.server.make_url("")))
-    assert await source.read("sum(orders)", now=now, stale_after=60.0) == Reading(Freshness.FRESH, 42.0, now)
-    await source.close()
 
 
 async def test_nobody_listening_is_unreachable_after_a_few_tries() -> None:
     source = PrometheusSource(f"http://127.0.0.1:{free_port()}")
     reading = await ask(source, "sum(q)")
     assert reading.freshness is Freshness.UNREACHABLE
+    assert reading.note == "no connection to Prometheus: Connection refused"
     await source.close()
+
+
+async def test_minus_one_is_not_a_demand_and_several_series_are_not_one(stub: Stub, source: PrometheusSource) -> None:
+    stub.bodies["minus"] = success({"metric": {}, "value": [NOW, "-1"]})
+    stub.bodies["pair"] = success(*({"metric": {"replica": r}, "value": [NOW, "4"]} for r in "ab"))
+    minus, pair = await ask(source, "minus"), await ask(source, "pair")
+    assert (minus.freshness, minus.value, minus.note) == (
+        Freshness.NEGATIVE,
+        None,
+        "below zero, which no demand is: minus",
+    )
+    assert (pair.freshness, pair.note.rpartition(": ")[2]) == (Freshness.MANY, "max without (replica) (pair)")
+
+
+# ---- ages
+
+
+@pytest.mark.parametrize("ahead", [0.0, 86400.0, -86400.0], ids=["in step", "a day ahead", "a day behind"])
+@pytest.mark.parametrize(("age", "want"), [(10.0, Freshness.FRESH), (200.0, Freshness.STALE)])
+@pytest.mark.parametrize("query", ["orders", "sum(orders)", "sum(orders) or vector(0)", "avg(rate(orders[1m])) * 60"])
+async def test_a_sample_is_as_old_as_the_servers_own_clock_says(
+    stub: Stub, source: PrometheusSource, query: str, age: float, want: Freshness, ahead: float
+) -> None:
+    stub.holds(query, 42.0, answered=NOW + ahead, taken=NOW + ahead - age)
+    reading = await ask(source, query)
+    assert (reading.freshness, reading.value, reading.since) == (want, 42.0, NOW - age)
+    assert reading.stamp == NOW + ahead - age
+
+
+async def test_a_number_in_the_place_of_missing_series_is_no_reading(stub: Stub, source: PrometheusSource) -> None:
+    stub.bodies["sum(orders) or vector(0)"] = success({"metric": {}, "value": [NOW, "0"]})
+    reading = await ask(source, "sum(orders) or vector(0)")
+    assert (reading.freshness, reading.value) == (Freshness.EMPTY, None)
+
+
+async def test_an_answer_of_which_a_part_is_old_or_missing_is_partial(stub: Stub, source: PrometheusSource) -> None:
+    stub.holds("sum(orders)", 42.0, oldest=NOW - 100.0)
+    old = await ask(source, "sum(orders)")
+    assert (old.freshness, old.value, old.note) == (Freshness.PARTIAL, 42.0, "some of its series are older than 60 s")
+    query = "sum(orders) + (sum(refunds) or vector(0))"
+    stub.holds(query, 42.0)
+    whole: Any = stub.bodies[age_check(query).question]
+    assert (await ask(source, query)).freshness is Freshness.FRESH
+    whole["data"]["result"] = whole["data"]["result"][:2]
+    assert (await ask(source, query)).note == "some of its selectors find no series"
+
+
+async def test_a_warning_makes_an_answer_partial(stub: Stub, source: PrometheusSource) -> None:
+    stub.holds("sum(orders)", 20.0, warnings=["receive store-1: connection refused"])
+    reading = await ask(source, "sum(orders)")
+    assert (reading.freshness, reading.value, reading.note) == (
+        Freshness.PARTIAL,
+        20.0,
+        "receive store-1: connection refused",
+    )
+
+
+async def test_a_sample_from_the_future_is_suspect(stub: Stub, source: PrometheusSource) -> None:
+    stub.holds("sum(orders)", 42.0, taken=NOW + 6.0)
+    reading = await ask(source, "sum(orders)")
+    assert (reading.freshness, reading.value) == (Freshness.FUTURE, None)
+    assert "ahead of the server's own clock" in reading.note
+
+
+async def test_a_query_that_reads_no_series_is_as_old_as_its_answer(stub: Stub, source: PrometheusSource) -> None:
+    stub.bodies["hour() * 10"] = success({"metric": {}, "value": [NOW - 86_400.0, "40"]})
+    reading = await ask(source, "hour() * 10")
+    assert (reading.freshness, reading.value, stub.asked) == (Freshness.FRESH, 40.0, 1)
+
+
+# ---- who we are
+
+
+async def test_token_and_tenant_come_from_files_and_a_new_token_counts_at_once(stub: Stub, tmp_path: Path) -> None:
+    stub.holds("orders", 4.0)
+    (tmp_path / "token").write_text("one\n")
+    (tmp_path / "tenant").write_text("shop")
+    source = PrometheusSource(stub.url, credentials=Credentials(tmp_path))
+    assert (await ask(source, "orders")).freshness is Freshness.FRESH
+    (tmp_path / "token").write_text("two")
+    await ask(source, "orders")
+    assert [(h["Authorization"], h["X-Scope-OrgID"]) for h in stub.headers[::2]] == [
+        ("Bearer one", "shop"),
+        ("Bearer two", "shop"),
+    ]
+    await source.close()
+
+
+async def test_a_token_that_no_header_can_hold_is_said_and_never_repeated(stub: Stub, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret one\nX-Evil: 1")
+    source = PrometheusSource(stub.url, credentials=Credentials(tmp_path))
+    reading = await ask(source, "orders")
+    assert (reading.freshness, "secret" in reading.note, stub.asked) == (Freshness.UNREACHABLE, False, 0)
+    assert "token must hold one word of printable ASCII" in reading.note
+    await source.close()
+
+
+async def test_a_ca_of_ones_own_is_trusted_when_it_is_there_and_named_when_it_is_missing(tmp_path: Path) -> None:
+    """The certificate is renewed in place: the next query already trusts the new one."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on PATH")
+    key, certificate, secret = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "secret"
+    secret.mkdir()
+    (secret / "tenant").write_text("shop")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    making = [openssl, *words.split(), "-keyout", str(key), "-out", str(certificate)]
+    assert await (await asyncio.create_subprocess_exec(*making, stderr=asyncio.subprocess.DEVNULL)).wait() == 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    made = Stub()
+    made.holds("orders", 4.0)
+    app = web.Application()
+    app.router.add_get("/api/v1/query", made.query)
+    made.server = TestServer(app, host="127.0.0.1", scheme="https")
+    await made.server.start_server(ssl=context, shutdown_timeout=0.1)
+    source = PrometheusSource(made.url, credentials=Credentials(secret))
+    unknown = await ask(source, "orders")
+    (secret / "ca.crt").write_bytes(certificate.read_bytes())
+    known = await ask(source, "orders")
+    await source.close()
+    await made.server.close()
+    assert unknown.freshness is Freshness.UNREACHABLE
+    assert unknown.note.startswith("TLS with Prometheus fails: nobody vouches for its certificate (ca.crt in")
+    assert (known.freshness, known.value) == (Freshness.FRESH, 4.0)
+
+
+async def test_credentials_do_not_follow_a_redirect_to_another_host(stub: Stub, tmp_path: Path) -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPFound(stub.url.replace("127.0.0.1", "localhost") + "/api/v1/query?query=orders")
+
+    stub.holds("orders", 4.0)
+    (tmp_path / "token").write_text("one")
+    app = web.Application()
+    app.router.add_get("/api/v1/query", elsewhere)
+    async with TestServer(app, host="127.0.0.1") as server:
+        source = PrometheusSource(str(server.make_url("")), credentials=Credentials(tmp_path))
+        await ask(source, "orders")
+        await source.close()
+    assert stub.headers
+    assert not any("Authorization" in headers for headers in stub.headers)

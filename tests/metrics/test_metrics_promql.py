@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.metrics.promql import age_query, reading_of, sample_of
+from tidegate.metrics.promql import Sample, answer_of, reading_of, sample_of
 from tidegate.planning.model import Freshness
 
 
@@ -37,6 +37,8 @@ def vector(*values: str, at: float = 100.0) -> list[object]:
         ([{"metric": {}, "value": {"0": 1}}], Freshness.EMPTY),
         ([{"metric": {}, "values": 5}], Freshness.EMPTY),
         ([[], "7"], Freshness.EMPTY),
+        (vector("-1"), Freshness.NEGATIVE),
+        (vector("-0"), (100.0, 0.0)),
     ],
 )
 def test_each_shape_of_answer_has_its_outcome(result: object, want: object) -> None:
@@ -62,7 +64,7 @@ def test_whatever_is_answered_is_a_finite_sample_or_an_outcome(result: object) -
     ("age", "want"), [(0, Freshness.FRESH), (120, Freshness.FRESH), (121, Freshness.STALE), (-5, Freshness.FRESH)]
 )
 def test_a_sample_is_stale_by_its_own_time(age: float, want: Freshness) -> None:
-    reading = reading_of((1000.0, 4.0), now=1000.0 + age, stale_after=120, query="q")
+    reading = reading_of(Sample(1000.0, 4.0), now=1000.0 + age, stale_after=120, query="q")
     assert (reading.freshness, reading.value, reading.since) == (want, 4.0, 1000.0)
 
 
@@ -73,18 +75,56 @@ def test_what_is_not_a_sample_never_carries_a_value(outcome: Freshness, now: flo
     assert reading.note
 
 
+def test_a_partial_sample_is_partial_and_an_old_one_stale_whatever_else_it_is() -> None:
+    partial = Sample(1000.0, 4.0, partial="a store did not answer")
+    reading = reading_of(partial, now=1000.0, stale_after=120, query="q")
+    assert (reading.freshness, reading.value, reading.note) == (Freshness.PARTIAL, 4.0, "a store did not answer")
+    assert reading_of(partial, now=1121.0, stale_after=120, query="q").freshness is Freshness.STALE
+
+
+def test_a_note_is_the_same_while_the_same_is_wrong() -> None:
+    """Else each reading would be news, and a status would be written for it."""
+    notes = {reading_of(Sample(1000.0, 4.0), now=now, stale_after=60, query="q").note for now in (1061.0, 1200.0)}
+    assert len(notes) == 1
+
+
 @pytest.mark.parametrize(
-    ("query", "want"),
+    ("document", "want"),
     [
-        ("orders", True),
-        (' orders_total{shop="a}b", x=~"c|d"} ', True),
-        ('{__name__="orders"}', True),
-        ("sum(orders)", False),
-        ("orders offset 5m", False),
-        ("rate(orders[1m])", False),
-        ("orders + 1", False),
-        ("", False),
+        ({}, ""),
+        ({"warnings": []}, ""),
+        ({"warnings": ["PromQL info: metric might not be a counter"], "infos": ["x"]}, ""),
+        ({"warnings": ["PromQL info: odd", "no store matched"]}, "no store matched"),
+        ({"warnings": "text"}, ""),
+        ({"isPartial": True}, "some storage nodes did not answer"),
+        ({"isPartial": False}, ""),
+        (None, ""),
+        ([1], ""),
+        ({"warnings": [None]}, "None"),
     ],
 )
-def test_only_a_plain_selector_can_tell_its_samples_age(query: str, want: bool) -> None:
-    assert (age_query(query) is not None) is want
+def test_an_answer_says_whether_it_is_whole(document: object, want: str) -> None:
+    assert answer_of([], document).partial == want
+
+
+def series(**labels: str) -> dict[str, object]:
+    return {"metric": labels, "value": [1000.0, "4"]}
+
+
+@pytest.mark.parametrize(
+    ("result", "advice"),
+    [
+        ([series(pod="a"), series(pod="b")], "aggregate the query: sum(orders)"),
+        ([series(replica="a"), series(replica="b")], "counts it twice: max without (replica) (orders)"),
+        (
+            [series(prometheus_replica="a", pod="1"), series(prometheus_replica="b", pod="2")],
+            "counts it twice: sum(max without (prometheus_replica) (orders))",
+        ),
+        ([series(), series(replica="b")], "counts it twice: max without (replica) (orders)"),
+        ([{"metric": 5}, {"metric": None}], "aggregate the query: sum(orders)"),
+        (None, "aggregate the query: sum(orders)"),
+    ],
+)
+def test_of_several_series_it_is_said_how_to_make_one(result: object, advice: str) -> None:
+    note = reading_of(Freshness.MANY, now=0.0, stale_after=60, query="orders", result=result).note
+    assert note.endswith(advice)

@@ -235,7 +235,7 @@ def test_a_maximum_below_the_need_is_a_finding_not_silently_raised() -> None:
 
 def test_measured_demand_above_the_plan_adds_at_once() -> None:
     core = policy(target(headroom=0.2), signals=(signal(),))
-    readings = {(CORE, "orders"): Reading(Freshness.FRESH, 3000.0, T0)}
+    readings = {(CORE, "orders"): Reading(Freshness.FRESH, 3000.0, T0, confirmed=3000.0)}
     plan = plan_of(world(event(), policies=(core,), readings=readings))
     assert (plan.level, plan.reason) == (36, Reason.LIVE_DEMAND)
 

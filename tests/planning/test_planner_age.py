@@ -147,7 +147,7 @@ def test_a_reading_older_than_its_bound_is_not_fresh_whatever_it_is_called() -> 
     core = policy(signals=(signal(stale_after=120.0),))
 
     def level(age: float) -> tuple[int | None, bool]:
-        readings = {(CORE, "orders"): Reading(Freshness.FRESH, 5000.0, T0 - age)}
+        readings = {(CORE, "orders"): Reading(Freshness.FRESH, 5000.0, T0 - age, confirmed=5000.0)}
         plan = plan_of(world(event(), policies=(core,), readings=readings))
         return plan.level, plan.blind
 

@@ -18,6 +18,7 @@ def test_an_empty_environment_gives_working_defaults() -> None:
 def test_every_variable_arrives(tmp_path: Path) -> None:
     file = tmp_path / "f.json"
     file.write_text("{}")
+    (tmp_path / "token").write_text("t\n")
     settings = load_settings(
         {
             "TIDEGATE_NAMESPACES": "shop, chat,shop",
@@ -26,6 +27,7 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
             "TIDEGATE_LEASE_NAME": "tidegate-shop",
             "TIDEGATE_API_URL": "http://127.0.0.1:1/",
             "TIDEGATE_PROMETHEUS_URL": "http://p:9090/prefix/",
+            "TIDEGATE_PROMETHEUS_CREDENTIALS": str(tmp_path),
             "TIDEGATE_BEAT_SECONDS": "0.5",
             "TIDEGATE_PLAN_CELL_SECONDS": "5",
             "TIDEGATE_PLAN_HORIZON_SECONDS": "3600",
@@ -44,6 +46,7 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
     assert settings.identity.startswith("pod-1_")
     assert (settings.operator_namespace, settings.lease_name) == ("ops", "tidegate-shop")
     assert (settings.api_url, settings.prometheus_url) == ("http://127.0.0.1:1", "http://p:9090/prefix")
+    assert settings.prometheus_credentials == tmp_path
     plan = settings.plan
     assert (plan.cell, plan.horizon, plan.creation_rate, plan.fail_over) == (5, 3600, 100, 0)
     assert (settings.clock_schedule, settings.status_writes_per_second) == (file, 50)
@@ -66,6 +69,7 @@ def test_two_lives_of_one_pod_are_never_taken_for_one() -> None:
         ("TIDEGATE_PLAN_HORIZON_SECONDS", "inf", "seconds above 0"),
         ("TIDEGATE_NAMESPACES", "Shop", "names of namespaces"),
         ("TIDEGATE_PROMETHEUS_URL", "prometheus:9090", "a URL"),
+        ("TIDEGATE_PROMETHEUS_CREDENTIALS", "/nowhere", "a folder with a file token, tenant or ca.crt"),
         ("TIDEGATE_RECORDED_METRICS", "/nowhere", "a file"),
         ("TIDEGATE_LISTEN_PROBES", "70000", "a port"),
     ],

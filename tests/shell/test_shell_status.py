@@ -8,7 +8,7 @@ from test_shell_store import live_event, scaling_policy
 
 from tidegate.api.parse import parse_live_event, parse_policy
 from tidegate.planning.decision import Outcome, Verdict
-from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Trouble
+from tidegate.planning.model import Freshness, Key, Mode, Observed, PlanSettings, Reading, SignalSpec, Trouble
 from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
@@ -84,6 +84,30 @@ def test_nothing_inside_a_list_is_null() -> None:
 def test_a_target_in_trouble_is_named_in_the_condition() -> None:
     status = shown(Observed(trouble=Trouble.MISSING, note="order does not exist"))
     assert conditions(status)["Ready"] == ("True", "TargetMissing")
+
+
+def test_blind_names_each_signal_once_with_what_became_of_asking_for_it() -> None:
+    """Two targets that carry one signal; the time that passes is no news."""
+    base = parse_policy(scaling_policy())
+    order = base.targets[0]
+    carried = order.capacity[0][0]
+    signals = (SignalSpec(carried, "sum(orders)"),)
+    chosen = replace(
+        base, signals=signals, targets=(order, replace(order, name="pay", ref=order.ref._replace(name="pay")))
+    )
+    event = parse_live_event(live_event()).announcement(T0 - 86_400, T0 + 86_400)
+    seen = {(CORE, name): Observed(level=2, ready=2, desired=2) for name in ("order", "pay")}
+    messages = set()
+    for late in (0.0, 60.0):
+        gone = Reading(Freshness.UNREACHABLE, None, T0, "Prometheus answers 404 Not Found", blind_since=T0)
+        world = World(
+            {CORE: chosen}, {event.key: event}, seen, settings=PlanSettings(), readings={(CORE, carried): gone}
+        )
+        status = policy_status(chosen, make_plan(world, T0 + late), world.observed)
+        assert conditions(status)["Blind"] == ("True", "Blind")
+        messages |= {c["message"] for c in status["conditions"] if c["type"] == "Blind"}
+    (message,) = messages
+    assert message.endswith(f"Targets: order, pay. {carried}: Unreachable (Prometheus answers 404 Not Found)")
 
 
 def test_observe_says_so() -> None:

@@ -41,9 +41,13 @@ class Signal(Written):
     query: Annotated[str, StringConstraints(min_length=1, max_length=4096, strict=True)] | None = Field(
         default=None, examples=["sum(rate(orders_total[1m]))"]
     )
-    """PromQL that gives one series: the demand now, in the signal's unit. Without it the signal is planned only."""
+    """PromQL that gives one series: the demand now, in the signal's unit. Without it the signal is planned only. One
+    reading raises a floor to twice the plan at most; samples that share nothing confirm the rest: two scrapes, or with
+    rate(x[1m]) two minutes, so that a short range is confirmed sooner. Two Prometheus that scrape the same: max without
+    (replica) (...), for a sum would count it twice."""
     stale_after_seconds: Annotated[int, Field(ge=5, le=DAY)] = 120
-    """A sample older than this is stale: it stops every downward move and never counts as zero."""
+    """A sample older than this is stale: it stops every downward move and never counts as zero. Of a sum, a rate or any
+    other expression the samples of its inner selectors count."""
 
 
 class TargetRef(Written):
@@ -183,7 +187,8 @@ class ScalingPolicySpec(Written):
     release: ReleasePlan = Field(default_factory=ReleasePlan, json_schema_extra={"default": {}})
     """How floors come down."""
     blind_max_seconds: Annotated[int, Field(ge=0, le=WEEK)] = 1800
-    """How long missing metrics stop downward moves; after that, levels step down gently all the same and say so."""
+    """How long missing metrics stop downward moves, counted from the end of the last good reading whatever is wrong
+    since; after that, levels step down gently all the same and say so."""
 
 
 class LeadTimeParts(Stored):

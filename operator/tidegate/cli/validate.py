@@ -132,6 +132,7 @@ def check_documents(documents: Iterable[Document]) -> Report:
     _check_events(found.events, found.policies, report)
     _check_past(found.events, report)
     _check_workloads(found.policies, report)
+    _check_queries(found, report)
     _check_lanes(found.policies, found.pools, report)
     _check_overrides(found.overrides, found.policies, report)
     return report
@@ -198,6 +199,39 @@ def _check_workloads(policies: list[Any], report: Report) -> None:
         _warn(report, document, (problem for _, problem in shared_workloads(policy, taken)))
         for target in policy.targets:
             taken.setdefault(target.ref.identity, policy.key)
+
+
+def _check_queries(found: Found, report: Report) -> None:
+    """Queries the age of whose samples cannot be asked for, and those that hide that their series are missing."""
+    for document, policy in found.policies:
+        for index, signal in enumerate(policy.signals):
+            _check_query(document, f"spec.signals[{index}].query", signal.query, report)
+    for document, pool in found.pools:
+        for n, lane in enumerate(pool.lanes):
+            for m, member in enumerate(lane.members):
+                path = f"spec.lanes[{n}].members[{m}].work.remaining.query"
+                _check_query(document, path, member.work.query if member.work is not None else None, report)
+
+
+def _check_query(document: Document, path: str, query: str | None, report: Report) -> None:
+    from tidegate.metrics.ages import UncheckedError, age_check
+
+    if not query:
+        return
+    try:
+        check = age_check(query)
+    except UncheckedError as error:
+        right = (
+            "as it is, an old sample counts as fresh: write it so that each selector can be asked for its newest sample"
+        )
+        report.warnings.append(_finding(document, path, f"the age of its samples is not checked: it {error}", right))
+        return
+    if not check.question:
+        right = "name the series that measure the demand; a number that is always there hides that they are missing"
+        report.warnings.append(_finding(document, path, "reads no series, so that it has no age", right))
+    elif check.falls_back:
+        right = "leave out the part after or: missing series then read as Blind, and are never zero"
+        report.warnings.append(_finding(document, path, "puts a number in the place of missing series", right))
 
 
 def _check_lanes(policies: list[Any], pools: list[Any], report: Report) -> None:

@@ -4,6 +4,12 @@ A round: it fills readings, the decision takes what is there.
 
 What became of a question is a ``Reading``, never a zero. A reading is as old as its sample: yesterday's is stale today,
 whether anybody has asked since or not.
+
+What is remembered of a signal from one reading to the next is here: the last good value, what two samples agree on
+(``Confirmation``), and since when it is blind. Blindness begins where the last good reading ends: with the first bad
+answer after it, whatever kind of bad that one and the next are, or when it grows stale. It begins anew when the signal
+is good once, when it is wanted again after a time in which nobody asked, and with a new process. A process that starts
+anew therefore counts ``blindMaxSeconds`` from its start: levels are kept for longer, never shorter.
 """
 
 from __future__ import annotations
@@ -12,7 +18,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.confirmation import Confirmation, is_ahead
 from tidegate.control.rounds import Backoff, Job
+from tidegate.planning.instants import SKEW
 from tidegate.planning.model import Freshness, Key, Reading, SignalSpec
 from tidegate.ports import Clock, MetricsSource
 
@@ -40,6 +48,9 @@ class Reader:
     _specs: dict[SignalKey, SignalSpec] = field(default_factory=dict)
     _wanted: frozenset[SignalKey] = frozenset()
     _asked_at: dict[SignalKey, float] = field(default_factory=dict)
+    _confirmations: dict[SignalKey, Confirmation] = field(default_factory=dict)
+    _resumed_at: dict[SignalKey, float] = field(default_factory=dict)
+    """When a signal was wanted (again): no blindness began before."""
     _hasty: set[SignalKey] = field(default_factory=set)
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=5.0, longest=30.0))
 
@@ -55,8 +66,20 @@ class Reader:
         for gone in ((self._asked_at.keys() | self.readings.keys()) - asked.keys()) | changed:
             self.readings.pop(gone, None)
             self._asked_at.pop(gone, None)
+            self._confirmations.pop(gone, None)
             self._backoff.well(gone)
-        self._specs, self._wanted = asked, wanted & asked.keys()
+        before, self._specs, self._wanted = self._wanted, asked, wanted & asked.keys()
+        for gone in self._resumed_at.keys() - self._wanted:
+            del self._resumed_at[gone]
+        for key in (self._wanted - before) | (self._wanted & changed):
+            self._resume(key)
+
+    def _resume(self, key: SignalKey) -> None:
+        """A signal is wanted, and was not until now: what was remembered of its blindness and its samples is over."""
+        self._resumed_at[key] = self.clock.now()
+        self._confirmations.pop(key, None)
+        if key in self.readings:
+            self.readings[key] = replace(self.readings[key], confirmed=None, doubt=None, blind_since=None)
 
     def hasten(self) -> None:
         """Read every signal that is wanted in the next round, if it was not asked for just now."""
@@ -93,19 +116,56 @@ class Reader:
         if key not in self._specs or self._specs[key].query != spec.query:
             return
         before = self.readings.get(key)
-        fresh = self.readings[key] = _remembered(answer, before, now)
-        if before is None or (before.freshness, before.value) != (fresh.freshness, fresh.value):
+        fresh = self.readings[key] = self._remembered(key, answer, before, now)
+        if before is None or _meaning(before) != _meaning(fresh):
             self.on_news()
+
+    def _remembered(self, key: SignalKey, answer: Reading, before: Reading | None, now: float) -> Reading:
+        """An answer with what is known from those before it. A bad one keeps the last good value and its age."""
+        if answer.freshness is not Freshness.UNREACHABLE and is_ahead(answer, now, SKEW):
+            answer = replace(
+                answer, freshness=Freshness.FUTURE, value=None, note="its sample is dated ahead of our clock"
+            )
+        answer = replace(answer, since=min(answer.since, now))
+        confirmation = self._confirmations.setdefault(key, Confirmation())
+        if answer.freshness in (Freshness.FRESH, Freshness.PARTIAL):
+            confirmation.take(answer, now, self._specs[key].stale_after)
+        blind_since = None if answer.freshness is Freshness.FRESH else self._blind_since(key, before, now)
+        if answer.freshness not in (Freshness.FRESH, Freshness.PARTIAL, Freshness.STALE):
+            value, since = (before.value, min(before.since, now)) if before is not None else (None, now)
+            answer = replace(answer, value=value, since=since)
+        return replace(
+            answer, confirmed=confirmation.confirmed, doubt=confirmation.known_doubt(now), blind_since=blind_since
+        )
+
+    def _blind_since(self, key: SignalKey, before: Reading | None, now: float) -> float:
+        """When the last good reading ended; not before the signal was wanted."""
+        begun = self._resumed_at.get(key, now)
+        if before is None:
+            return min(begun, now)
+        ended = before.blind_since
+        if ended is None:
+            good = before.freshness is Freshness.FRESH
+            ended = min(now, before.since + self._specs[key].stale_after) if good else begun
+        return min(max(ended, begun), now)
 
     # ---- what the decision takes
 
     def told(self, now: float) -> dict[SignalKey, Reading]:
         """The last word on every signal, as old as it is now."""
         return {
-            key: _aged(one, self._specs[key], now - self._waited(key, now))
+            key: self._aged(key, one, now - self._waited(key, now))
             for key, one in self.readings.items()
             if key in self._specs
         }
+
+    def _aged(self, key: SignalKey, one: Reading, now: float) -> Reading:
+        """A reading that was good, and is stale by now."""
+        stale_after = self._specs[key].stale_after
+        if one.freshness not in (Freshness.FRESH, Freshness.PARTIAL) or now - one.since <= stale_after:
+            return one
+        note = f"not read for longer than {stale_after:g} s"
+        return replace(one, freshness=Freshness.STALE, note=note, blind_since=self._blind_since(key, one, now))
 
     def _waited(self, key: SignalKey, now: float) -> float:
         """Seconds since a signal was asked for, as far as they pass because a clock is hurried and not because nobody
@@ -130,18 +190,6 @@ class Reader:
         return max(asked + every, again)
 
 
-def _remembered(answer: Reading, before: Reading | None, now: float) -> Reading:
-    """A bad answer keeps the last good value and its age; a sample from the future is of now."""
-    answer = replace(answer, since=min(answer.since, now))
-    if answer.freshness in (Freshness.FRESH, Freshness.STALE):
-        return answer
-    if before is not None:
-        return replace(answer, value=before.value, since=min(before.since, now))
-    return replace(answer, value=None, since=now)
-
-
-def _aged(one: Reading, spec: SignalSpec, now: float) -> Reading:
-    if one.freshness is Freshness.FRESH and now - one.since > spec.stale_after:
-        note = f"last read {now - one.since:.0f} s ago, stale after {spec.stale_after:g} s"
-        return replace(one, freshness=Freshness.STALE, note=note)
-    return one
+def _meaning(one: Reading) -> tuple[object, ...]:
+    """What of a reading a decision may depend on, beside its age."""
+    return one.freshness, one.value, one.confirmed

@@ -1,54 +1,71 @@
 """Signals from Prometheus, through ``prometheus-api-client`` in a few threads.
 
-That client is synchronous and would retry in secret; here its own retry is off, each request has a timeout, and the
-retries stand outside with one deadline for all of them, so that a Prometheus that hangs costs a beat a known time.
+That client is synchronous and would retry in secret; here its own retry is off, each whole answer has a deadline and a
+size, and the retries stand outside with one deadline for all of them, so that a Prometheus that hangs costs a beat a
+known time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import requests
 import tenacity
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from urllib3.util.retry import Retry
 
-from tidegate.metrics.promql import NOTE, age_query, reading_of, sample_of
+from tidegate.metrics.ages import Rest, SampleTimes, UncheckedError, age_check
+from tidegate.metrics.credentials import Credentials, CredentialsError
+from tidegate.metrics.promql import Answer, Sample, answer_of, reading_of, sample_of
+from tidegate.metrics.transport import BoundedSession, TooLargeError
+from tidegate.metrics.trouble import trouble_in_words
 from tidegate.pauses import Pauses
 from tidegate.planning.model import Freshness, Reading
 
 PARALLEL = 4
 """Queries under way at a time: each holds a thread, and Prometheus has other guests."""
 
+SUSPECTS = 8
+"""Queries under way at a time that had no whole answer the last time: they have threads of their own, and no healthy
+query waits for them."""
+
+MOST_SUSPECTS = 4096
+"""Queries that are remembered as suspect."""
+
 ATTEMPTS = 3
 """Of one query, the first included."""
+
+MOST_BYTES = 1 << 20
+"""Of one answer: one series takes less than a thousandth of it."""
+
+AHEAD = 5.0
+"""Seconds that a sample may be ahead of the server's own clock."""
 
 
 class PrometheusSource:
     """``ports.MetricsSource`` over one Prometheus."""
 
     def __init__(
-        self, url: str, *, timeout: float = 5.0, deadline: float = 10.0, headers: dict[str, str] | None = None
+        self, url: str, *, timeout: float = 5.0, deadline: float = 10.0, credentials: Credentials | None = None
     ) -> None:
-        """``timeout``: seconds for one request; ``deadline``: seconds for all attempts of one reading, the wait for a
-        free thread included. ``headers``: e.g. an authorization.
+        """``timeout``: seconds for one whole answer; ``deadline``: seconds for all attempts of one reading, and for the
+        wait for a free thread.
         """
-        self._api = PrometheusConnect(
-            url=url.rstrip("/"),
-            headers=headers,
-            retry=Retry(total=0, redirect=2),
-            timeout=timeout,
-        )
-        self._deadline = deadline
-        # Threads of our own: four that hang must not take those that the rest of the process shares.
+        address = url.rstrip("/")
+        self._session = BoundedSession(seconds=timeout, most_bytes=MOST_BYTES, credentials=credentials)
+        self._api = PrometheusConnect(url=address, session=self._session, timeout=timeout)
+        self._session.bound(address)  # in place of the adapter that the client has put there
+        self._timeout, self._deadline = timeout, deadline
+        # Threads of our own: those that hang must not take those that the rest of the process shares.
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="prometheus")
+        self._suspect_threads = ThreadPoolExecutor(SUSPECTS, thread_name_prefix="prometheus-suspect")
+        self._suspects: set[str] = set()
 
     async def close(self) -> None:
         """Drop the connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._suspect_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._api.close()
 
     async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
@@ -58,42 +75,80 @@ class PrometheusSource:
         """
         try:
             async with asyncio.timeout(self._deadline):
-                sample = sample_of(await self._ask(query))
-                if not isinstance(sample, Freshness):
-                    sample = (await self._taken_at(query, now, sample[0]), sample[1])
+                answer = await self._ask(query)
+                sample = sample_of(answer.result)
+                found: Sample | Freshness = (
+                    sample
+                    if isinstance(sample, Freshness)
+                    else await self._aged(query, *sample, answer, now, stale_after)
+                )
         except TimeoutError:
-            return Reading(Freshness.UNREACHABLE, None, now, f"no answer from Prometheus in {self._deadline:.0f} s")
+            note = f"no answer from Prometheus in {self._deadline:g} s"
+            return Reading(Freshness.UNREACHABLE, None, now, note)
+        except CredentialsError as error:
+            return Reading(Freshness.UNREACHABLE, None, now, str(error))
         except (requests.RequestException, PrometheusApiClientException, ValueError, KeyError, TypeError) as error:
-            return Reading(Freshness.UNREACHABLE, None, now, f"Prometheus: {error}"[:NOTE])
-        return reading_of(sample, now=now, stale_after=stale_after, query=query)
+            return Reading(Freshness.UNREACHABLE, None, now, trouble_in_words(error, self._timeout, MOST_BYTES))
+        return reading_of(found, now=now, stale_after=stale_after, query=query, result=answer.result)
 
-    async def _taken_at(self, query: str, now: float, answered: float) -> float:
-        """When the sample itself was taken by our clock, as far as can be told; never after now."""
-        asked = age_query(query)
-        if asked is None:
-            return min(answered, now)
+    async def _aged(
+        self, query: str, answered: float, value: float, answer: Answer, now: float, stale_after: float
+    ) -> Sample | Freshness:
+        """The sample with the age of what it rests on. Of a query that reads no series, or whose age cannot be asked
+        for, it is the age of the answer.
+        """
         try:
-            told = sample_of(await self._ask(asked))
-        except PrometheusApiClientException:
-            return min(answered, now)  # a word that looks like a name, as ``inf``
-        if isinstance(told, Freshness):
-            return min(answered, now)
-        asked_at, taken = told  # both by the server's clock
-        return now - max(0.0, asked_at - taken)
+            check = age_check(query)
+        except UncheckedError:
+            return Sample(now, value, answered, partial=answer.partial)
+        if not check.question:
+            return Sample(now, value, answered, partial=answer.partial)
+        told = await self._ask(check.question, answered)
+        times = check.times(told.result)
+        if isinstance(times, Rest):
+            return Freshness.EMPTY if times is Rest.NOTHING else Sample(now, value, answered, partial=answer.partial)
+        age = answered - times.newest
+        if age < -AHEAD:
+            return Freshness.FUTURE
+        partial = answer.partial or told.partial or _missing(times, answered, stale_after)
+        return Sample(now - max(0.0, age), value, times.newest, check.span, partial)
 
-    async def _ask(self, query: str) -> Any:
+    async def _ask(self, query: str, at: float | None = None) -> Answer:
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_worth_another),
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._deadline),
             wait=Pauses(first=0.2, longest=2.0, least=0.0),
             reraise=True,
         )
-        return await attempts(self._once, query)
+        return await attempts(self._once, query, at)
 
-    async def _once(self, query: str) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._api.custom_query, query)
+    async def _once(self, query: str, at: float | None = None) -> Answer:
+        threads = self._suspect_threads if query in self._suspects else self._threads
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(threads, self._asked, query, at)
+        except (requests.Timeout, asyncio.CancelledError):
+            if len(self._suspects) < MOST_SUSPECTS:
+                self._suspects.add(query)
+            raise
+        self._suspects.discard(query)
+        return answer
+
+    def _asked(self, query: str, at: float | None) -> Answer:
+        """In a thread."""
+        result = self._api.custom_query(query, params=None if at is None else {"time": f"{at:.3f}"})
+        response = self._session.response
+        return answer_of(result, response.json() if response is not None else None)
+
+
+def _missing(times: SampleTimes, answered: float, stale_after: float) -> str:
+    """Which part of a query's series is missing or old; empty when none is."""
+    if not times.whole:
+        return "some of its selectors find no series"
+    if answered - times.oldest > stale_after:
+        return f"some of its series are older than {stale_after:g} s"
+    return ""
 
 
 def _worth_another(error: BaseException) -> bool:
     """Broken connections are; timeouts are not, since a query that is too heavy stays so; refusals are not."""
-    return isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout)
+    return isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout | TooLargeError)

@@ -7,8 +7,8 @@ Nothing here ever turns "no answer" into a number.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.planning.model import Freshness, Reading
@@ -16,26 +16,38 @@ from tidegate.planning.model import Freshness, Reading
 NOTE = 200
 """Characters of a note."""
 
-
-_SELECTOR = re.compile(
-    r"""\s*(?:[a-zA-Z_:][\w:]*\s*)?(?:\{(?:[^"'`{}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)*\}\s*)?""", re.ASCII
-)
+REPLICA_LABELS = ("__replica__", "prometheus_replica", "replica", "receive_replica", "rule_replica")
+"""Labels by which the Prometheus of a pair that both scrape everything are usually told apart."""
 
 
-def age_query(query: str) -> str | None:
-    """The query for the time of the sample that ``query`` rests on, None when there is none.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an instant query answered."""
 
-    An instant query is stamped with the time it was asked for, whatever the age of its samples (up to the server's
-    look-back of five minutes). ``timestamp()`` tells the sample's own time, but of a plain selector only; of anything
-    else it tells the time of evaluation, which is known already.
+    result: Any
+    """The API's ``data.result``."""
+    partial: str = ""
+    """Why it is only a part of what was asked for; empty when it is whole."""
+
+
+def answer_of(result: object, document: object) -> Answer:
+    """An answer with what the document around it says of its completeness: ``warnings``, as Thanos and Prometheus give
+    for a store that did not answer, or ``isPartial``, as VictoriaMetrics does. Remarks on the query are none.
     """
-    return f"timestamp({query.strip()})" if query.strip() and _SELECTOR.fullmatch(query) else None
+    if not isinstance(document, Mapping):
+        return Answer(result)
+    warnings = document.get("warnings")
+    told = [str(one) for one in warnings] if isinstance(warnings, Sequence) and not isinstance(warnings, str) else []
+    partial = [one for one in told if not one.startswith("PromQL info")]
+    if document.get("isPartial") is True:
+        partial.append("some storage nodes did not answer")
+    return Answer(result, partial[0][:NOTE] or "a warning" if partial else "")
 
 
 def sample_of(result: object) -> tuple[float, float] | Freshness:
     """(time, value) of the single sample of a query's ``result``, else which outcome it is.
 
-    A vector or a matrix of one series counts (its newest sample), and so does a scalar.
+    A vector or a matrix of one series counts (its newest sample), and so does a scalar. A demand below zero is none.
     """
     if not isinstance(result, Sequence) or isinstance(result, str) or not result:
         return Freshness.EMPTY
@@ -48,7 +60,9 @@ def sample_of(result: object) -> tuple[float, float] | Freshness:
         return Freshness.NAN
     except (TypeError, ValueError, LookupError):
         return Freshness.EMPTY
-    return (at, value) if math.isfinite(value) and math.isfinite(at) else Freshness.NAN
+    if not (math.isfinite(value) and math.isfinite(at)):
+        return Freshness.NAN
+    return (at, value) if value >= 0.0 else Freshness.NEGATIVE
 
 
 def _newest(series: Mapping[str, Any]) -> Any:
@@ -56,22 +70,63 @@ def _newest(series: Mapping[str, Any]) -> Any:
     return series.get("value") or series["values"][-1]
 
 
-def reading_of(sample: tuple[float, float] | Freshness, *, now: float, stale_after: float, query: str) -> Reading:
-    """The reading for a sample, or for the want of one."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A value, and how old the samples are that it rests on."""
+
+    at: float
+    """When the newest of them was taken, by our clock."""
+    value: float
+    stamp: float | None = None
+    """The same by the server's clock; see ``Reading.stamp``."""
+    span: float = 0.0
+    """See ``Reading.span``."""
+    partial: str = field(default="")
+    """Why the value may be too low; empty when it is whole."""
+
+
+def reading_of(
+    sample: Sample | Freshness, *, now: float, stale_after: float, query: str, result: object = None
+) -> Reading:
+    """The reading for a sample, or for the want of one; ``result`` as answered, for what to do about many series."""
     if isinstance(sample, Freshness):
-        return Reading(sample, None, now, _why(sample, query))
-    at, value = sample
-    age = now - at
-    if age > stale_after:
-        note = f"the newest sample is {age:.0f} s old, more than {stale_after:.0f} s"
-        return Reading(Freshness.STALE, value, at, note)
-    return Reading(Freshness.FRESH, value, at)
+        return Reading(sample, None, now, _why(sample, query, result))
+    known = {"stamp": sample.stamp, "span": sample.span}
+    if now - sample.at > stale_after:
+        note = f"its newest sample is older than {stale_after:g} s"
+        return Reading(Freshness.STALE, sample.value, sample.at, note, **known)  # type: ignore[arg-type]
+    if sample.partial:
+        return Reading(Freshness.PARTIAL, sample.value, sample.at, sample.partial[:NOTE], **known)  # type: ignore[arg-type]
+    return Reading(Freshness.FRESH, sample.value, sample.at, **known)  # type: ignore[arg-type]
 
 
-def _why(outcome: Freshness, query: str) -> str:
+def _why(outcome: Freshness, query: str, result: object) -> str:
     short = query if len(query) <= NOTE // 2 else query[: NOTE // 2] + "…"
     if outcome is Freshness.MANY:
-        return f"more than one series; aggregate the query: sum({short})"
+        return f"more than one series; {_advice(short, result)}"
     if outcome is Freshness.NAN:
         return f"not a finite number: {short}"
+    if outcome is Freshness.NEGATIVE:
+        return f"below zero, which no demand is: {short}"
+    if outcome is Freshness.FUTURE:
+        return f"its newest sample is dated ahead of the server's own clock: {short}"
     return f"no series: {short}"
+
+
+def _advice(query: str, result: object) -> str:
+    """How to make one series of several: a sum of parts, and of replicas that all see the same the largest."""
+    labels = _differing(result)
+    replicas = sorted(labels & set(REPLICA_LABELS))
+    if not replicas:
+        return f"aggregate the query: sum({query})"
+    once = f"max without ({', '.join(replicas)}) ({query})"
+    whole = once if len(labels) == len(replicas) else f"sum({once})"
+    return f"replicas see the same demand, and a sum counts it twice: {whole}"
+
+
+def _differing(result: object) -> set[str]:
+    """Names of the labels in which the series of a result differ."""
+    series = [one.get("metric") for one in result if isinstance(one, Mapping)] if isinstance(result, Sequence) else []
+    found = [one for one in series if isinstance(one, Mapping)]
+    names = {str(name) for one in found for name in one}
+    return {name for name in names if len({str(one.get(name)) for one in found}) > 1}

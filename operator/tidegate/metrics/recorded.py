@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from tidegate.metrics.promql import reading_of
+from tidegate.metrics.promql import Sample, reading_of
 from tidegate.planning.model import Freshness, Reading
 
 Samples = Iterable[tuple[float, float | None]]
@@ -51,7 +51,9 @@ class RecordedSource:
         at, value = series[index] if index >= 0 else (now, None)
         if value is None:
             return reading_of(Freshness.EMPTY, now=now, stale_after=stale_after, query=query)
-        sample = (at, value) if math.isfinite(value) else Freshness.NAN
+        sample: Sample | Freshness = Sample(at, value, at)
+        if not (math.isfinite(value) and value >= 0.0):
+            sample = Freshness.NEGATIVE if value < 0.0 else Freshness.NAN
         return reading_of(sample, now=now, stale_after=stale_after, query=query)
 
 

@@ -89,6 +89,8 @@ class TargetPlan:
     short_at: float | None = None
     """When that would have been needed."""
     blind: bool = False
+    blind_signals: tuple[str, ...] = ()
+    """Each signal of it without a good reading, and what became of asking for it: ``orders: Empty (no series: …)``."""
     seen: bool = True
     """False: what it was decided on is older than its bound."""
     refusals: tuple[PoolRefusal, ...] = ()

@@ -17,6 +17,7 @@ from tidegate.planning.decision import Judgement, PoolLimit
 from tidegate.planning.instants import elapsed
 from tidegate.planning.model import LoanState, Observed, PlanSettings, Policy, Release, TargetSpec
 from tidegate.planning.override import Override
+from tidegate.planning.readings import Measure
 from tidegate.planning.reasons import Reason
 
 RELEASE_INTERVAL = 30.0
@@ -42,10 +43,8 @@ class Facts:
     """Need of the current cell."""
     soon: int
     """Largest need that falls due within one more lead time: what is lowered below it would have to rise at once."""
-    live: int | None
-    """Units for the measured demand with headroom; None when not measured or not fresh."""
-    blind_since: float | None
-    """Since when the oldest of the target's measured signals is blind; None when all are fresh, or none is measured."""
+    measure: Measure
+    """What the target's measured signals say."""
     ended_at: float | None
     """When the announced need last ended, for a loan that outlived it; None while there is one."""
     announced: int | None = None
@@ -56,6 +55,8 @@ class Facts:
     """How far the target's pool lets it rise; None: it has none, or the pool says nothing."""
     held: int = 0
     """The largest need, the present one or of a past whose hold is not over."""
+    sure: int | None = None
+    """What a blind target keeps when the rest of its level rests on one sample that was never confirmed; None: all."""
     left_out: str = ""
     """Which event of the policy is near and could not be summed, and why; empty when all of them count."""
 
@@ -63,6 +64,11 @@ class Facts:
     def current(self) -> int:
         """The level now."""
         return self.observed.level if self.observed.level is not None else 0
+
+    @property
+    def blind_since(self) -> float | None:
+        """Since when the first of the blind signals is blind; None when all are fresh, or none is measured."""
+        return self.measure.blind_since
 
     @property
     def rest(self) -> int:
@@ -98,10 +104,19 @@ def boost(facts: Facts, level: int) -> Judgement | None:
 
 
 def live(facts: Facts, level: int) -> Judgement | None:
-    """Measured demand adds at once, while an event is on; it never lowers."""
-    if facts.due <= 0 or facts.live is None or facts.live <= level:
+    """Measured demand adds at once, while an event is on; it never lowers. What one reading alone says adds up to a
+    factor of the plan, until a second sample confirms it.
+    """
+    if facts.due <= 0 or not facts.measure.demands:
         return None
-    return Judgement(Reason.LIVE_DEMAND, facts.live, f"measured demand needs {facts.live} units, the plan {level}")
+    held = facts.current if facts.observed.loan is not None else 0
+    most, found = max(((one.allowed(level, held), one) for one in facts.measure.demands), key=lambda pair: pair[0])
+    if most <= level:
+        return None
+    message = f"measured demand of {found.signal} needs {found.units} units, the plan {level}"
+    if found.units > found.bound(level):
+        message += f": {most} until a second sample confirms it"
+    return Judgement(Reason.LIVE_DEMAND, most, message)
 
 
 def policy_minimum(facts: Facts, level: int) -> Judgement | None:
@@ -209,25 +224,32 @@ def step_down(release: Release, highest: int) -> int:
 
 def _demand_gate(facts: Facts) -> int:
     """Level that measured demand forbids to go below; a workload with a reactive scaler is kept by that scaler."""
-    if facts.live is None or facts.observed.maximum is not None:
+    units = facts.measure.units
+    if units is None or facts.observed.maximum is not None:
         return 0
     if facts.ended_at is not None and facts.now - facts.ended_at > OVERRUN_MAX:
         return 0
-    return min(facts.live, facts.target.maximum)
+    return min(units, facts.target.maximum)
 
 
 def blind(facts: Facts, level: int) -> Judgement | None:
-    """A missing or stale metric is never zero: no way down while an event is on, until ``blindMaxSeconds``."""
+    """A missing or stale metric is never zero: no way down while an event is on, until ``blindMaxSeconds``. What rests
+    on one sample that was never confirmed is not kept.
+    """
     if facts.blind_since is None or level >= facts.current or facts.observed.loan is None:
         return None
-    age = elapsed(facts.now, facts.blind_since, wait=facts.policy.blind_max)
+    age, why = elapsed(facts.now, facts.blind_since, wait=facts.policy.blind_max), facts.measure.blindness
     if facts.due <= 0:
         message = f"blind, but no event needs the loan any more: down to {level} by the plan alone"
         return Judgement(Reason.LOAN_ENDED, level, message)
     if age >= facts.policy.blind_max:
-        message = f"blind for {facts.policy.blind_max:g} s and more: down to {level} by the plan alone"
+        message = f"blind for {facts.policy.blind_max:g} s and more: down to {level} by the plan alone. {why}"
         return Judgement(Reason.BLIND_TOO_LONG, level, message)
-    return Judgement(Reason.BLIND, facts.current, f"a metric is missing or stale: kept at {facts.current}")
+    if facts.sure is not None and facts.sure < facts.current:
+        kept = max(level, facts.sure)
+        message = f"blind, and what is above {facts.sure} rests on one sample that was never confirmed. {why}"
+        return Judgement(Reason.BLIND, kept, message)
+    return Judgement(Reason.BLIND, facts.current, f"kept at {facts.current}. {why}")
 
 
 def unseen(facts: Facts, level: int) -> Judgement | None:

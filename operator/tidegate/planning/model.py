@@ -225,13 +225,30 @@ class Freshness(Enum):
     STALE = "Stale"
     EMPTY = "Empty"
     NAN = "NaN"
+    NEGATIVE = "Negative"
     MANY = "ManySeries"
+    PARTIAL = "Partial"
+    """Only a part of what was asked for: the true value may be higher. It may raise a level and never lowers one."""
+    FUTURE = "FromTheFuture"
+    """Its sample bears a time that has not come yet."""
     UNREACHABLE = "Unreachable"
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """What one sample alone has said, far above what others agree on."""
+
+    value: float
+    at: float
+    """When the first such sample was taken, epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """The last word on a signal."""
+    """The last word on a signal, and what may be believed of it.
+
+    A source gives the fields down to ``span``; ``control.reader`` remembers the rest from one reading to the next.
+    """
 
     freshness: Freshness
     value: float | None
@@ -239,6 +256,18 @@ class Reading:
     since: float
     """When the last good value was measured; when asking began if there was never one."""
     note: str = ""
+    """What is wrong, in words; no number in it changes while the same thing is wrong."""
+    stamp: float | None = None
+    """Time of the newest sample by the clock of the server that keeps it: of one sample always the same. None: as
+    ``since``."""
+    span: float = 0.0
+    """Seconds before ``stamp`` from which samples count in the value: 60 for ``rate(x[1m])``."""
+    confirmed: float | None = None
+    """The demand that at least two samples agree on which have nothing in common; None while there are no two."""
+    doubt: Doubt | None = None
+    """A sample of the last hour that no other one confirmed."""
+    blind_since: float | None = None
+    """When the last good reading ended, or asking began (again); None while readings are good, or nobody remembers."""
 
 
 class Trouble(Enum):

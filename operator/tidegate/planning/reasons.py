@@ -101,7 +101,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.RELEASE_STEP: "The need has fallen; the level comes down by no more than maxStepPercentPerMinute.",
     Reason.RELEASE_WAIT: "The next step down is not due yet.",
     Reason.LOAN_ENDED: "Nothing needs the loan any more: down to the original value, which goes back to its owner.",
-    Reason.BLIND: "A metric is missing or stale, which is never read as zero: nothing is lowered.",
+    Reason.BLIND: "A metric is missing or doubtful, which is never zero: what was confirmed is kept.",
     Reason.BLIND_TOO_LONG: "Metrics have been blind for longer than blindMaxSeconds: stepping down by the plan alone.",
     Reason.SMALL_CHANGE: "The change downwards is too small to be worth a write.",
     Reason.ALREADY_ENOUGH: "The level that is there anyway is enough; nothing is borrowed.",

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tidegate.planning.capacity import units_for
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
 from tidegate.planning.evidence import slipped, started_at
 from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, pause, step_down, waits
-from tidegate.planning.instants import elapsed
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
-    Freshness,
     Key,
     Mode,
     Observed,
@@ -27,6 +24,7 @@ from tidegate.planning.model import (
     Trouble,
 )
 from tidegate.planning.override import MOST, Override, OverrideAction, told
+from tidegate.planning.readings import measured, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.withheld import withheld
@@ -89,7 +87,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     """Plan one target."""
     policy, target, observed, say = situation.policy, situation.target, situation.observed, situation.say
     acting = policy.mode is Mode.ENFORCE
-    live, blind_since = _measured(policy, target, situation.readings, now=now)
+    measure = measured(policy, target, situation.readings, now=now)
     plain = situation.line
     line = boosted(plain, say.overrides, now=now)
     wanted_line = line if acting or observed.loan is None else None
@@ -106,13 +104,13 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         due=due,
         need=line.need_at(now) if line else 0,
         soon=soon,
-        live=live,
-        blind_since=blind_since,
+        measure=measure,
         ended_at=_ended_at(wanted_line, observed, now),
         announced=announced,
         overrides=tuple(one for one in say.overrides if now < one.until),
         pool=say.limit if acting else None,
         held=_held(plain if announced is not None else wanted_line, now),
+        sure=sure_level(measure, observed, lambda at: _planned_at(wanted_line, target, at)),
         left_out=situation.left_out,
     )
     rise = _next_rise(facts, line, observed.level or 0)
@@ -190,6 +188,11 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
     return due
 
 
+def _planned_at(line: Timeline | None, target: TargetSpec, instant: float) -> int:
+    """Units that the plan asked for at an instant of the past, within the policy's bounds."""
+    return _bounded(target, line.due_at(instant)) if line is not None else 0
+
+
 def _held(line: Timeline | None, now: float) -> int:
     """The largest need that is present, or past and within its hold."""
     if line is None:
@@ -212,28 +215,6 @@ def _soon(line: Timeline | None, observed: Observed, target: TargetSpec, now: fl
     most = math.inf if observed.maximum is None else observed.maximum
     past, coming = (min(_bounded(target, units), most) for units in line.around(now, loan.stepped_at, loan.until))
     return int(max(soon, coming)) if past < coming <= loan.highest else soon
-
-
-def _measured(
-    policy: Policy, target: TargetSpec, readings: Sequence[Reading | None], *, now: float
-) -> tuple[int | None, float | None]:
-    """(units for the measured demand, since when some measured signal is blind)."""
-    carried = dict(target.capacity)
-    specs = [s for s in policy.signals if s.query and s.name in carried]
-    live: int | None = None
-    blind: float | None = None
-    for spec, reading in zip(specs, readings, strict=True):
-        if reading is None or reading.freshness is not Freshness.FRESH or reading.value is None:
-            since = reading.since if reading is not None else now
-            blind = since if blind is None else min(blind, since)
-            continue
-        stale = elapsed(now, reading.since, wait=spec.stale_after) > spec.stale_after
-        if stale or not math.isfinite(reading.value) or reading.value < 0.0:
-            blind = reading.since if blind is None else min(blind, reading.since)
-            continue
-        units = units_for(reading.value, capacity=carried[spec.name], headroom=target.headroom)
-        live = units if live is None else max(live, units)
-    return live, blind
 
 
 def _ended_at(line: Timeline | None, observed: Observed, now: float) -> float | None:
@@ -331,6 +312,7 @@ def _plan(
         ready_at=ready_at,
         short_at=short_at,
         blind=facts.blind_since is not None,
+        blind_signals=tuple(map(str, facts.measure.blind)),
         seen=facts.observed.seen,
         refusals=say.refusals,
         withheld=withheld(facts.policy, facts.target, facts.overrides, stopped=say.stopped),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidegate.metrics.credentials import Credentials
 from tidegate.planning.model import PlanSettings
 
 PREFIX = "TIDEGATE_"
@@ -48,6 +49,9 @@ class Settings:
     account."""
     prometheus_url: str | None = None
     """Where signals are measured. Default: nowhere, so that every plan rests on announcements alone."""
+    prometheus_credentials: Path | None = None
+    """A folder with any of the files ``token`` (bearer token), ``tenant`` (sent as X-Scope-OrgID) and ``ca.crt`` (who
+    signed the server's certificate): a mounted Secret. They are read anew for each query. Default: none is sent."""
     recorded_metrics: Path | None = None
     """A recording to read signals from instead, for demonstrations."""
     queries: str | None = None
@@ -122,6 +126,8 @@ def _read(environment: Mapping[str, str]) -> Settings:
             found[target] = value
     if "prometheus_url" in found and "recorded_metrics" in found:
         wrong.append("TIDEGATE_PROMETHEUS_URL and TIDEGATE_RECORDED_METRICS exclude each other; unset one")
+    if "prometheus_credentials" in found and "prometheus_url" not in found:
+        wrong.append("TIDEGATE_PROMETHEUS_CREDENTIALS is of no use without TIDEGATE_PROMETHEUS_URL; set both")
     if wrong:
         raise SettingsError("; ".join(wrong))
     found.setdefault("operator_namespace", _own_namespace())
@@ -172,6 +178,12 @@ def _file(text: str) -> Path:
     path = Path(text)
     if not path.is_file():
         raise ValueError(text)
+    return path
+
+
+def _credentials(text: str) -> Path:
+    path = Path(text)
+    Credentials(path).check()
     return path
 
 
@@ -233,6 +245,11 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
     "TIDEGATE_PLAN_CREATION_RATE": ("plan.creation_rate", _above(0), "pods per second above 0, such as 20"),
     "TIDEGATE_PLAN_FAIL_OVER_SECONDS": ("plan.fail_over", _at_least_zero, "seconds of 0 or more, such as 15"),
     "TIDEGATE_PLAN_HORIZON_SECONDS": ("plan.horizon", _above(0), "seconds above 0, such as 86400"),
+    "TIDEGATE_PROMETHEUS_CREDENTIALS": (
+        "prometheus_credentials",
+        _credentials,
+        "a folder with a file token, tenant or ca.crt: one word of printable ASCII in each of the first two",
+    ),
     "TIDEGATE_PROMETHEUS_URL": ("prometheus_url", _url, "a URL such as http://prometheus.monitoring:9090"),
     "TIDEGATE_QUERIES": ("queries", _one_of("free", "namespaced"), "free or namespaced"),
     "TIDEGATE_RECORDED_METRICS": ("recorded_metrics", _file, "a file with a recording"),

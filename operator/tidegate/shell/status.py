@@ -126,7 +126,8 @@ def _blind(blind: list[TargetPlan], generation: int) -> Json:
     if not blind:
         return condition("Blind", False, "Measured", generation=generation)
     names = ", ".join(p.target for p in blind)
-    message = _cut(f"{SENTENCES[Reason.BLIND]} Targets: {names}")
+    signals = "; ".join(dict.fromkeys(signal for p in blind for signal in p.blind_signals))
+    message = _cut(f"{SENTENCES[Reason.BLIND]} Targets: {names}. {signals}")
     return condition("Blind", True, Reason.BLIND.value, message, generation=generation)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.control.loop import Beat, Loop, LoopSettings
+from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness, Reading, Ref
@@ -147,5 +148,6 @@ def _source(settings: Settings) -> MetricsSource:
     if settings.recorded_metrics is not None:
         return RecordedSource.from_file(settings.recorded_metrics)
     if settings.prometheus_url is not None:
-        return PrometheusSource(settings.prometheus_url)
+        folder = settings.prometheus_credentials
+        return PrometheusSource(settings.prometheus_url, credentials=None if folder is None else Credentials(folder))
     return _Nowhere()
