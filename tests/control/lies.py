@@ -1,7 +1,7 @@
 """A cluster that lies: for a while it answers otherwise than it did, or does otherwise than it answers.
 
-The truth stands in ``things`` and ``loans`` as ever; ``lies`` say when which call tells something else. Every lie is one
-that some API server, cache or proxy has told: it names no value that never stood there.
+The truth stands in ``things`` and ``loans`` as ever; ``lies`` say when which call tells something else. Every lie is
+one that some API server, cache or proxy may tell: it names no value that never stood there.
 """
 
 from __future__ import annotations
@@ -233,16 +233,18 @@ class LyingPools(FakePools):
 
 @dataclass
 class LyingMetrics(NoMetrics):
-    """Queries: what is told is fresh by its own word."""
+    """Queries: what is told is fresh by its own word. The crowd goes home at ``ends``."""
 
     lies: Lies = field(default_factory=lambda: Lies((), lambda: 0.0))
     value: float = 1000.0
+    ends: float = float("inf")
 
     async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
         what = self.lies.of("metric")
         if what is What.STATUS:
             return Reading(Freshness.FRESH, 0.0, now)
-        return Reading(Freshness.FRESH, self.value / 4.0 if what is What.OLD else self.value, now)
+        true = self.value if now < self.ends else 0.0
+        return Reading(Freshness.FRESH, self.value / 4.0 if what is What.OLD else true, now)
 
 
 @dataclass
@@ -258,5 +260,3 @@ class LyingShelf(Shelf):
     async def save(self, one: Learned) -> None:
         self.saves += 1
         self.lies.written("learn", lambda: self.objects.__setitem__(one.of, one))
-
-

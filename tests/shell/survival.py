@@ -202,7 +202,7 @@ class Life:
     async def says(self) -> dict[str, tuple[object, ...]]:
         """What it decides now, once it has read its record and looked at all that this names."""
         for _ in range(2):
-            if self.loop.pool_looker is not None:
+            if self.loop.pool_looker is not None:  # a pool at rest is looked at once a minute
                 self.loop.pool_looker.hasten(POOL)
             beat = await self.loop.turn()
             assert beat is not None
@@ -260,8 +260,8 @@ async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
         world.shelf = Shelf()
     first = Life(world, 2)
     says = await first.says()
-    names = sorted({*last, *says})
-    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in names if says.get(name) != last.get(name)]
+    differ = [name for name in sorted({*last, *says}) if says.get(name) != last.get(name)]
+    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in differ]
 
 
 def main() -> int:
