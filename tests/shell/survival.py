@@ -218,20 +218,30 @@ def told(plan: TargetPlan) -> tuple[object, ...]:
 
 
 def of_work(view: PoolView) -> dict[str, tuple[object, ...]]:
-    """The same of the work of a pool, by its name."""
+    """The same of the work of a pool, by its name; of work that nobody was told yet when how much of it will be: which
+    of equal Jobs that is stands nowhere before its notice.
+    """
     acts: dict[str, list[object]] = {}
     for act in view.step.acts:
         acts.setdefault(act.ref.name, []).append((act.do, act.level))
-    return {
+    planned = sorted(one.deadline or 0.0 for one in view.step.hand_overs if one.mark is None)
+    said: dict[str, tuple[object, ...]] = {"planned": tuple(planned)} if planned else {}
+    return said | {
         one.ref.name: (
             one.state,
             one.asked,
             one.deadline,
-            (one.mark.notices, one.mark.stops, one.mark.until, one.mark.promises) if one.mark is not None else None,
+            (one.mark.notices, one.mark.stops, one.mark.until, one.mark.promises),
             acts.get(one.ref.name),
         )
         for one in view.step.hand_overs
+        if one.mark is not None
     }
+
+
+def has_pool(seed: int) -> bool:
+    """Whether the policies of a world share machines with work that may stop."""
+    return random.Random(f"{seed} pool").random() < 0.5
 
 
 async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
@@ -239,8 +249,7 @@ async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
     is lost between the two.
     """
     dice = random.Random(seed)
-    lent = random.Random(f"{seed} pool")
-    world = World(dice, lent if lent.random() < 0.5 else None)
+    world = World(dice, random.Random(f"{seed} lent") if has_pool(seed) else None)
     death = T0 + dice.uniform(-BEFORE / 2, AFTER)
     if world.lent is not None:
         death = world.in_a_hand_over(world.lent)

@@ -32,7 +32,7 @@ from tidegate.control.drift import (
     other_than_us,
 )
 from tidegate.control.former import Former
-from tidegate.planning.model import Key
+from tidegate.planning.model import MANAGER, Key
 from tidegate.ports import (
     Clock,
     ConflictError,
@@ -281,6 +281,8 @@ class Ledger:
             back = await self._read_back(place)
             if back.value != loan.original and drift(loan, back) is not Drift.NEW_INTENT:
                 raise ConflictError(f"{place.ref} shows {back.value}, not the original {loan.original}", _owner(back))
+            if back.manager is not None and back.manager.name == MANAGER:
+                raise ConflictError(f"{place.ref}: {place.field} is ours still, though it was handed back", MANAGER)
         except NotFoundError:
             pass  # the object, or that incarnation of it, is gone: there is nothing to restore
         await self._drop(loan)

@@ -91,7 +91,7 @@ class LoanLoader:
 
     async def _load(self) -> None:
         await self.ledger.load()
-        self._checked_at = self.clock.now()
+        self._checked_at, self._checked_drops = self.clock.now(), -1  # what this list lacked is seen once more
         for one in self.ledger.unreadable.values():
             log.error("Loan %s cannot be understood and is left as it is: %s", one.key, one.note)
         self.on_news()
