@@ -1,23 +1,71 @@
-"""Plays the scenarios: once a run, all at the same time, only those that a selected test judges."""
+"""The API server of the contract; and plays the scenarios: once a run, all at the same time, only those that a
+selected test judges.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import scenarios as play
+from contract import Api, EmbeddedApi, RealApi, Refusals
 from harness import Cluster, tool
 from recorder import Recorder
 from scene import Body, Playbill, Scene
 from shop import METRIC
 from stage import KUBECONFIG, METRICS_FILE, STOCK_KUBECONFIG
 
+from tidegate.targets.client import KubeClient
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Scenarios last: they are all on at once, and the chart's operator of the whole cluster would act in them."""
     items.sort(key=lambda item: hasattr(getattr(item, "function", None), "scenario"))
+
+
+# ---- the contract
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[Api]:
+    """The server that KUBECONFIG names, else an embedded one for the whole run."""
+    if KUBECONFIG:
+        yield RealApi()
+        return
+    embedded = EmbeddedApi()
+    yield embedded
+    embedded.close()
+
+
+@pytest.fixture
+async def kube(api: Api) -> AsyncIterator[KubeClient]:
+    """A client that may do everything."""
+    client = await api.connect()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def ns(kube: KubeClient) -> AsyncIterator[str]:
+    """A namespace of the test's own."""
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    await kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    await kube.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+async def refusals(api: Api, kube: KubeClient, ns: str) -> AsyncIterator[Refusals]:
+    """What the server refuses in that namespace."""
+    made = api.refusals(kube, ns)
+    yield made
+    await made.close()
+
+
+# ---- scenarios
 
 
 @pytest.fixture(scope="session")

@@ -1,101 +1,31 @@
-"""What borrowing a level relies on, on any cluster that KUBECONFIG points to: the embedded one or a real one."""
+"""What borrowing a level relies on, on the cluster that KUBECONFIG points to, else on the embedded one."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from borrowed import HELM, apply, deployment, eventually, hpa, job, path, ref, see_place
+from contract import installed, served
 
 from tidegate.planning.model import MANAGER, Ref, Trouble
-from tidegate.ports import ConflictError, Manager, NotFoundError, RefusedError, Sight
+from tidegate.ports import ConflictError, Manager, NotFoundError, RefusedError
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.errors import ExistsError, NotServedError
 from tidegate.targets.registry import KubeTargets
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="needs an API server, found by KUBECONFIG"),
-]
+pytestmark = pytest.mark.cluster
 Json = dict[str, Any]
-HELM = Manager("helm", "Apply")
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 GROUP = "contract.tidegate.dev"
-
-
-@pytest.fixture
-async def kube() -> AsyncIterator[KubeClient]:
-    client = await KubeClient.connect()
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def ns(kube: KubeClient) -> AsyncIterator[str]:
-    name = f"contract-{uuid.uuid4().hex[:8]}"
-    await kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    await kube.delete(f"/api/v1/namespaces/{name}")
+ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 @pytest.fixture
 def targets(kube: KubeClient) -> KubeTargets:
     return KubeTargets(kube, lifetime=0.0)
-
-
-def deployment(ns: str, name: str = "web", replicas: int = 2) -> Json:
-    labels = {"app": name}
-    container = {"name": "main", "image": "registry.example/web:1"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": ns}, "spec": spec}
-
-
-def hpa(ns: str, name: str = "web", minimum: int = 2, *, workload: str = "web", owner: Json | None = None) -> Json:
-    metadata: Json = {"name": name, "namespace": ns}
-    if owner:
-        metadata["ownerReferences"] = [owner]
-    resource = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
-    spec = {
-        "minReplicas": minimum,
-        "maxReplicas": 50,
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload},
-        "metrics": [{"type": "Resource", "resource": resource}],
-    }
-    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
-
-
-def path(document: Json, *, collection: bool = False) -> str:
-    plural = document["kind"].lower() + "s"
-    metadata = document["metadata"]
-    root = f"/apis/{document['apiVersion']}/namespaces/{metadata['namespace']}/{plural}"
-    return root if collection else f"{root}/{metadata['name']}"
-
-
-async def apply(kube: KubeClient, document: Json, *, manager: str = "helm", force: bool = False) -> Json:
-    return await kube.patch(path(document), document, Form.APPLY, manager=manager, force=force)
-
-
-def ref(document: Json) -> Ref:
-    metadata = document["metadata"]
-    return Ref(document["apiVersion"], document["kind"], metadata["namespace"], metadata["name"])
-
-
-async def eventually(look: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool], seconds: float = 20) -> Any:
-    async with asyncio.timeout(seconds):
-        while True:
-            if wanted(seen := await look()):
-                return seen
-            await asyncio.sleep(0.1)
-
-
-async def see_place(targets: KubeTargets, document: Json) -> Sight:
-    sight = await targets.see(ref(document))
-    assert sight.place is not None, sight.observed.note
-    return sight
 
 
 # ---- seeing
@@ -123,17 +53,48 @@ async def test_an_hpa_in_front_is_where_the_floor_goes(kube: KubeClient, ns: str
     assert sight.held.manager == HELM
 
 
-async def test_what_another_scaler_owns_is_refused_by_its_name(kube: KubeClient, ns: str, targets: KubeTargets) -> None:
+async def owned_by(kube: KubeClient, ns: str, root: str, scaler: Json) -> None:
+    """A Deployment, and an HPA of an owner that is there: the collector takes what has lost its owner."""
     await apply(kube, deployment(ns))
-    # An owner that is there, of a kind that every cluster serves: the collector takes what has lost its owner.
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-scaler", "namespace": ns}}
-    made = await kube.create(f"/api/v1/namespaces/{ns}/configmaps", settings)
-    uid = made["metadata"]["uid"]
-    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "web-scaler", "uid": uid, "controller": True}
-    await apply(kube, hpa(ns, owner=owner))
+    made = await kube.create(root, {**scaler, "metadata": {"name": "web-scaler", "namespace": ns}})
+    owner = {key: scaler[key] for key in ("apiVersion", "kind")} | {"name": "web-scaler", "controller": True}
+    await apply(kube, hpa(ns, owner={**owner, "uid": made["metadata"]["uid"]}))
+
+
+async def test_what_another_scaler_owns_is_refused_by_its_name(kube: KubeClient, ns: str, targets: KubeTargets) -> None:
+    await owned_by(kube, ns, f"/api/v1/namespaces/{ns}/configmaps", {"apiVersion": "v1", "kind": "ConfigMap"})
     sight = await targets.see(ref(deployment(ns)))
     assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
     assert "ConfigMap/web-scaler" in sight.observed.note
+
+
+@pytest.fixture
+async def keda(kube: KubeClient) -> AsyncIterator[str]:
+    """The API version of KEDA's ScaledObjects: as installed, else as far as an owner of an HPA goes."""
+    mine = not await served(kube, "/apis/keda.sh/v1alpha1/scaledobjects")
+    names = {"plural": "scaledobjects", "singular": "scaledobject", "kind": "ScaledObject"}
+    schema = {"type": "object", "properties": {"spec": ANYTHING, "status": ANYTHING}}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    spec = {"group": "keda.sh", "scope": "Namespaced", "names": names, "versions": [version]}
+    metadata = {"name": "scaledobjects.keda.sh"}
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
+    if mine:
+        await installed(kube, [{**crd, "spec": spec}])
+    yield "keda.sh/v1alpha1"
+    if mine:
+        await kube.delete(f"{CRDS}/scaledobjects.keda.sh")
+
+
+async def test_where_keda_is_served_its_scaledobject_is_named(
+    kube: KubeClient, ns: str, targets: KubeTargets, keda: str
+) -> None:
+    trigger = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}}
+    scaler: Json = {"apiVersion": keda, "kind": "ScaledObject"}
+    scaler["spec"] = {"scaleTargetRef": {"name": "web"}, "triggers": [trigger]}
+    await owned_by(kube, ns, f"/apis/{keda}/namespaces/{ns}/scaledobjects", scaler)
+    sight = await targets.see(ref(deployment(ns)))
+    assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
+    assert "ScaledObject/web-scaler" in sight.observed.note
 
 
 async def test_two_hpas_on_one_workload_leave_nothing_to_hold(kube: KubeClient, ns: str, targets: KubeTargets) -> None:
@@ -170,11 +131,9 @@ async def test_what_is_not_there_or_has_no_level_is_a_trouble_and_no_error(
 
 
 async def test_a_job_in_a_queue_belongs_to_kueue(kube: KubeClient, ns: str, targets: KubeTargets) -> None:
-    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "registry.example/job:1"}]}}
-    metadata = {"name": "night", "namespace": ns, "labels": {"kueue.x-k8s.io/queue-name": "batch"}}
-    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"suspend": True, "template": pod}}
-    await kube.create(path(job, collection=True), job)
-    sight = await targets.see(ref(job))
+    night = job(ns, labels={"kueue.x-k8s.io/queue-name": "batch"}, suspend=True)
+    await kube.create(path(night, collection=True), night)
+    sight = await targets.see(ref(night))
     assert sight.observed.trouble is Trouble.FOREIGN_OWNER
     assert "Kueue (queue batch)" in sight.observed.note
 
@@ -340,8 +299,7 @@ async def room_kind(kube: KubeClient) -> AsyncIterator[str]:
     """A kind that keeps its level at an unusual place."""
     kind = f"Room{uuid.uuid4().hex[:8]}"
     plural = kind.lower() + "s"
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": anything, "status": anything}}
+    schema = {"type": "object", "properties": {"spec": ANYTHING, "status": ANYTHING}}
     scale = {"specReplicasPath": ".spec.workers.count", "statusReplicasPath": ".status.replicas"}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     version["subresources"] = {"status": {}, "scale": scale}

@@ -1,17 +1,17 @@
-"""What watching and leading rely on, on any cluster that KUBECONFIG points to."""
+"""What watching and leading rely on, on the cluster that KUBECONFIG points to, else on the embedded one."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from contract import KUBECONFIG, Api, installed
 
+from tidegate.api.crd import all_crds
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.planning.model import Key, Ref
 from tidegate.ports import ConflictError, Loan, Manager, Place
@@ -22,26 +22,8 @@ from tidegate.targets.errors import ExpiredError
 from tidegate.targets.loans import DeposedError, KubeLoanBook, latest_epoch, loan_key
 from tidegate.targets.pools import ON_NODES
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="needs an API server, found by KUBECONFIG"),
-]
+pytestmark = pytest.mark.cluster
 Json = dict[str, Any]
-
-
-@pytest.fixture
-async def kube() -> AsyncIterator[KubeClient]:
-    client = await KubeClient.connect()
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def ns(kube: KubeClient) -> AsyncIterator[str]:
-    name = f"contract-{uuid.uuid4().hex[:8]}"
-    await kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    await kube.delete(f"/api/v1/namespaces/{name}")
 
 
 async def eventually(look: Callable[[], Any], seconds: float = 20) -> Any:
@@ -137,7 +119,7 @@ async def test_what_vanished_between_two_lists_is_told_as_deleted(kube: KubeClie
 async def test_a_version_that_is_too_old_is_told_apart(kube: KubeClient, ns: str) -> None:
     made = await add(kube, ns, "a")
     ancient = "1" if int(made["metadata"]["resourceVersion"]) > 1 else "0"
-    watch = kube.watch(config_maps(ns), resource_version=ancient, lasting=3, silence=5)
+    watch = kube.watch(config_maps(ns), resource_version=ancient, lasting=1, silence=5)
     seen: list[str] = []
     try:
         async for kind, _ in watch:
@@ -163,11 +145,13 @@ async def test_a_bookmark_ends_the_initial_events(kube: KubeClient, ns: str) -> 
 # ---- leading
 
 QUICK = LeaseTimes(duration=4.0, renew_every=0.3, deadline=3.0)
+if not KUBECONFIG:  # nothing stands between us and the embedded API
+    QUICK = LeaseTimes(duration=2.0, renew_every=0.2, deadline=1.5)
 Stand = Callable[[str], LeaseLeader]
 
 
 @pytest.fixture
-def stand(ns: str) -> Iterator[Stand]:
+def stand(ns: str, api: Api) -> Iterator[Stand]:
     """Candidates for one Lease, on quick times."""
     leaders: list[LeaseLeader] = []
 
@@ -176,7 +160,7 @@ def stand(ns: str) -> Iterator[Stand]:
 
     def make(identity: str) -> LeaseLeader:
         leader = LeaseLeader(
-            KubeClient.connect,
+            api.connect,
             namespace=ns,
             name="tidegate",
             identity=identity,
@@ -197,7 +181,7 @@ async def test_of_two_candidates_one_leads_and_keeps_leading(stand: Stand) -> No
     one, two = stand("one"), stand("two")
     await eventually(lambda: one.may_write() or two.may_write())
     first = one if one.may_write() else two
-    end = time.monotonic() + 4
+    end = time.monotonic() + QUICK.duration
     while time.monotonic() < end:
         assert [one.may_write(), two.may_write()].count(True) == 1
         await asyncio.sleep(0.05)
@@ -221,7 +205,7 @@ async def test_one_that_stops_cleanly_is_followed_at_once(stand: Stand) -> None:
 async def test_one_that_died_is_followed_after_the_lease_and_not_before(
     kube: KubeClient, ns: str, stand: Stand
 ) -> None:
-    spec = {"holderIdentity": "dead", "leaseDurationSeconds": 4, "leaseTransitions": 6}
+    spec = {"holderIdentity": "dead", "leaseDurationSeconds": int(QUICK.duration), "leaseTransitions": 6}
     # Its clock ran an hour ahead: nobody's decision may depend on that.
     spec["renewTime"] = spec["acquireTime"] = "2999-01-01T00:00:00.000000Z"
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "tidegate"}, "spec": spec}
@@ -229,7 +213,7 @@ async def test_one_that_died_is_followed_after_the_lease_and_not_before(
     began = time.monotonic()
     heir = stand("heir")
     await eventually(heir.may_write)
-    assert 4.0 <= time.monotonic() - began < 6.0
+    assert QUICK.duration <= time.monotonic() - began < QUICK.duration + 2.0
     assert heir.epoch == 7
 
 
@@ -279,31 +263,8 @@ async def book(kube: KubeClient, ns: str, loan_kind: None) -> KubeLoanBook:
 
 @pytest.fixture
 async def loan_kind(kube: KubeClient) -> None:
-    """The kind as installed, else one that takes any loan, so that this file needs no chart."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": anything}}
-    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    names = {"plural": "loans", "singular": "loan", "kind": "Loan"}
-    spec = {"group": "tidegate.dev", "scope": "Namespaced", "names": names, "versions": [version]}
-    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
-    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    known = {item["metadata"]["name"] for item in await kube.items(crds)}
-    if "loans.tidegate.dev" not in known:
-        await kube.create(crds, {**crd, "metadata": {"name": "loans.tidegate.dev"}, "spec": spec})
-
-    async def served() -> bool:
-        return "tidegate.dev" in {group["name"] for group in (await kube.get("/apis"))["groups"]}
-
-    await settled(served)
-    await asyncio.sleep(0.5)
-
-
-async def settled(look: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while True:
-            if await look():
-                return
-            await asyncio.sleep(0.1)
+    """Our kinds as installed, else as the chart brings them."""
+    await installed(kube, all_crds())
 
 
 async def test_a_loan_is_read_back_as_it_was_saved(ns: str, book: KubeLoanBook) -> None:
