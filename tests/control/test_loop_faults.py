@@ -100,6 +100,34 @@ async def test_a_value_of_the_users_is_not_overwritten_because_one_save_failed()
     assert (cluster.things["order"].level, cluster.loans) == (5, {})
 
 
+@pytest.mark.parametrize("blind", [False, True], ids=["seen right after", "not seen right after"])
+@pytest.mark.parametrize("error", [ConflictError("not as believed"), RefusedError("forbidden")])
+async def test_a_first_write_that_was_done_and_refused_keeps_the_loan_that_knows_the_original(
+    error: Exception, blind: bool
+) -> None:
+    @dataclass
+    class DoneAndRefused(FakeCluster):
+        times: int = 1
+        blind: bool = False
+
+        async def swap(self, place: Place, *, believed: int, wanted: int) -> None:
+            await super().swap(place, believed=believed, wanted=wanted)
+            if self.times:
+                self.times, self.blind = 0, blind
+                raise error
+
+        async def held(self, place: Place) -> Held:
+            if self.blind:
+                self.blind = False
+                raise UnavailableError("no answer")
+            return await super().held(place)
+
+    cluster = cluster_of(DoneAndRefused)
+    loop, _ = scene(cluster)
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert (cluster.things["order"].level, cluster.things["order"].manager, cluster.loans) == (2, "helm", {})
+
+
 # ---- what cannot be understood
 
 

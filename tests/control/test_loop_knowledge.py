@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Thing, key_of, operator, run_until
+from scenes import cluster_of, scene
 from sites import ORDER, Site, place
 from worlds import CORE, NS, T0, event, policy, target
 
@@ -13,7 +15,7 @@ from tidegate.control.loaner import CHECKED_EVERY, LoanLoader
 from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
 from tidegate.control.rounds import Job, run_once
 from tidegate.planning.model import Key, Ref
-from tidegate.ports import Held, OverwrittenError, Place, Sight, UnreadableLoan
+from tidegate.ports import ConflictError, Held, Loan, OverwrittenError, Place, Sight, UnreadableLoan
 
 # ---- loans
 
@@ -269,3 +271,39 @@ async def test_the_loan_of_a_target_that_is_renamed_is_not_led_back_before_its_n
     assert cluster.things["order"].level == 10
     await run_until(loop, cluster.clock, T0 + 3 * 3600.0)
     assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+@pytest.mark.parametrize("kept", [1, 3, 10**6], ids=["once", "three times", "for ever, by a finalizer"])
+async def test_a_loan_whose_deletion_was_accepted_and_not_done_is_ended_again(kept: int) -> None:
+    @dataclass
+    class Keeps(FakeCluster):
+        left: int = kept
+        lists: int = 0
+
+        async def list(self) -> Sequence[Loan]:
+            self.lists += 1
+            return await super().list()
+
+        async def remove(self, loan: Loan) -> None:
+            if self.left:
+                self.left -= 1
+            else:
+                await super().remove(loan)
+
+    cluster = cluster_of(Keeps)
+    assert isinstance(cluster, Keeps)
+    loop, _ = scene(cluster)
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert (cluster.things["order"].level, cluster.things["order"].manager) == (2, "helm")
+    assert bool(cluster.loans) == (kept > 3)
+    assert cluster.lists <= 8, "all loans are read anew less and less often"
+
+
+async def test_a_return_that_was_decided_on_another_level_of_ours_is_not_made(site: Site) -> None:
+    await site.lend(4)
+    loan = site.ledger.loans[place().id]
+    with pytest.raises(ConflictError, match="decided on 10"):
+        await site.ledger.give_back(loan, believed=10)
+    assert (site.held().value, site.cluster.loans[loan.key].original) == (4, 10)
+    await site.ledger.give_back(loan, believed=4)
+    assert (site.held().value, site.cluster.loans) == (10, {})

@@ -32,7 +32,7 @@ from tidegate.control.drift import (
     other_than_us,
 )
 from tidegate.control.former import Former
-from tidegate.planning.model import Key
+from tidegate.planning.model import MANAGER, Key
 from tidegate.ports import (
     Clock,
     ConflictError,
@@ -46,6 +46,7 @@ from tidegate.ports import (
     Place,
     RefusedError,
     Targets,
+    TidegateError,
     UnavailableError,
     UnreadableLoan,
 )
@@ -83,6 +84,11 @@ class Ledger:
     unreadable: dict[Key, UnreadableLoan] = field(default_factory=dict)
     surplus: list[Loan] = field(default_factory=list)
     """Second loans of one field, taken by the names of two of its object's versions: to be removed, and no more."""
+    strange: frozenset[Key] = frozenset()
+    """Loans that were there beside ours when their names were last asked for: one whose deletion was accepted and not
+    done, or that somebody made or brought back."""
+    drops: int = 0
+    """Loans removed."""
     writes: int = 0
     """Level writes made, for the figures."""
     epoch: int | None = None
@@ -180,10 +186,12 @@ class Ledger:
         """The loans in use whose objects are gone: each is to be written anew, or nothing would say what is owed.
 
         Whoever removes one, a person or a finalizer that ends late, does not tell us. One that was written since the
-        names were asked for is not among them.
+        names were asked for is not among them. What is there beside ours is kept in ``strange``.
         """
-        before = dict(self._stored)
+        before, held = dict(self._stored), {loan.key for loan in self.loans.values()}
         there = await self.book.names()
+        ours = held | {loan.key for loan in (*self.loans.values(), *self.surplus)} | self.unreadable.keys()
+        self.strange = there - ours
         gone = [one for one, loan in before.items() if loan.key not in there and self._stored.get(one) is loan]
         for one in gone:
             del self._stored[one]
@@ -233,7 +241,7 @@ class Ledger:
         try:
             await self._swap(place, believed=held.value, wanted=level)
         except (ConflictError, RefusedError):
-            if fresh:
+            if fresh and not await self._may_be_done(place, level):
                 await self._drop(loan)
             raise
         back = await self._read_back(place)
@@ -251,14 +259,18 @@ class Ledger:
         """Write down what was learned of a loan."""
         await self._save(self.loans.get(loan.place.id, loan))
 
-    async def give_back(self, loan: Loan) -> None:
+    async def give_back(self, loan: Loan, *, believed: int | None = None) -> None:
         """Restore the original, hand the field back to its former owner, read back, remove the loan.
 
-        A field whose object is gone needs nothing; somebody's newer value is left as it is.
+        A field whose object is gone needs nothing; somebody's newer value is left as it is. ``believed`` is the level
+        on which the return was decided: ConflictError when another one of ours stands there.
         """
         place = loan.place
         try:
             held = await self.look(place)
+            if believed not in (None, held.value) and drift(loan, held) is Drift.OURS:
+                words = f"{place.ref} shows {held.value}, and its return was decided on {believed}"
+                raise ConflictError(words, _owner(held))
             loan, _ = learned(loan, held)
             if loan.original != self._told_original(loan):
                 loan = await self._save(loan)  # said before it is returned to
@@ -269,6 +281,8 @@ class Ledger:
             back = await self._read_back(place)
             if back.value != loan.original and drift(loan, back) is not Drift.NEW_INTENT:
                 raise ConflictError(f"{place.ref} shows {back.value}, not the original {loan.original}", _owner(back))
+            if back.manager is not None and back.manager.name == MANAGER:
+                raise ConflictError(f"{place.ref}: {place.field} is ours still, though it was handed back", MANAGER)
         except NotFoundError:
             pass  # the object, or that incarnation of it, is gone: there is nothing to restore
         await self._drop(loan)
@@ -297,6 +311,15 @@ class Ledger:
         return held
 
     # ---- beneath
+
+    async def _may_be_done(self, place: Place, level: int) -> bool:
+        """Whether a first write that was refused stands there all the same: its loan alone knows the owner's value."""
+        try:
+            return (await self.look(place)).value == level
+        except NotFoundError:
+            return False
+        except TidegateError:
+            return True
 
     def _begun(self, place: Place, held: Held, level: int, terms: Terms) -> Loan:
         if (bad := self.unreadable_of(place)) is not None:
@@ -380,6 +403,7 @@ class Ledger:
             self.unload()
             raise
         self.former.ended(loan)
+        self.drops += 1
         if self.epoch == epoch:
             self.loans.pop(loan.place.id, None)
             self._stored.pop(loan.place.id, None)

@@ -39,8 +39,12 @@ class LoanLoader:
     trouble: str = ""
     """Why the last try failed; empty when it did not."""
     _checked_at: float = -math.inf
+    _checked_drops: int = 0
+    """Loans that had been removed by the last look: once more after that it is looked whether they are gone."""
     _watched_at: float = -math.inf
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, longest=5.0))
+    _strange: Backoff = field(default_factory=lambda: Backoff(first=30.0, longest=3600.0))
+    """Loans beside ours for which all were read anew."""
 
     @property
     def name(self) -> str:
@@ -79,15 +83,15 @@ class LoanLoader:
     def _due_at(self, now: float) -> float:
         if not self.ledger.loaded:
             return self._backoff.until("loans", now)
-        if not self.ledger.loans:
-            return math.inf
+        if not self.ledger.loans and self._checked_drops == self.ledger.drops:
+            return min((self._strange.until(key, now) for key in self.ledger.strange), default=math.inf)
         checked_at = self._checked_at = min(self._checked_at, now)  # a clock that was set back checks soon
         every = max(CHECKED_EVERY, EACH_COSTS * len(self.ledger.loans)) * self.speed
         return max(checked_at + every, self._backoff.until("check", now))
 
     async def _load(self) -> None:
         await self.ledger.load()
-        self._checked_at = self.clock.now()
+        self._checked_at, self._checked_drops = self.clock.now(), -1  # what this list lacked is seen once more
         for one in self.ledger.unreadable.values():
             log.error("Loan %s cannot be understood and is left as it is: %s", one.key, one.note)
         self.on_news()
@@ -104,9 +108,18 @@ class LoanLoader:
         await self.ledger.watch()
 
     async def _check(self) -> None:
-        self._checked_at = self.clock.now()
+        now = self._checked_at = self.clock.now()
+        drops = self.ledger.drops
         missed = await self.ledger.miss()
+        self._checked_drops = drops
+        self._strange.keep(self.ledger.strange)
+        strange = [key for key in self.ledger.strange if self._strange.until(key, now) <= now]
+        for key in strange:
+            self._strange.failed(key, now)  # one that a finalizer keeps is there again, whatever we do
+            log.warning("Loan %s is there and is none of ours: all are read anew", key)
+        if strange:
+            self.ledger.unload()
         for loan in missed:
             log.warning("Loan %s of %s was removed while in use: it is written anew", loan.key, loan.place.ref)
-        if missed:
+        if missed or strange:
             self.on_news()

@@ -101,7 +101,7 @@ def of_steps(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Iterator
         said = _of_step(step, now)
         if step.action is Action.RETURN:
             if (loan := ledger.of(place)) is not None:
-                yield Wish(Kind.RETURN, place.id, place.ref.namespace, said, place=place, loan=loan)
+                yield Wish(Kind.RETURN, place.id, place.ref.namespace, said, place=place, held=held, loan=loan)
         else:
             yield Wish(
                 Kind.MOVE, place.id, place.ref.namespace, said, place=place, held=held, level=step.level, terms=terms

@@ -161,7 +161,8 @@ class Writer:
         elif loan is None:
             return None
         elif wish.kind is Kind.RETURN:
-            await self.ledger.give_back(self.ledger.loans.get(loan.place.id, loan))
+            believed = wish.held.value if wish.held is not None else None
+            await self.ledger.give_back(self.ledger.loans.get(loan.place.id, loan), believed=believed)
             self.conflicts.forget(wish.field)
         elif wish.kind is Kind.LEAD_BACK:
             return await self._lead_back(wish)
