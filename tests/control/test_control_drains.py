@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tidegate.control.drains import Drains, drained
@@ -24,7 +26,7 @@ def loan(number: int, stopped_at: float) -> Loan:
 def measured(*seconds: float) -> Drains:
     drains = Drains()
     for number, took in enumerate(seconds):
-        drains.free(loan(number, 100.0), now=100.0 + took)
+        drains.free(loan(number, 100.0), now=100.0 + took, looked=99.0)
     return drains
 
 
@@ -47,7 +49,7 @@ def test_a_lanes_drain_is(seconds: tuple[float, ...], want: float) -> None:
 def test_one_stop_is_measured_once() -> None:
     drains = Drains()
     for now in (112.0, 400.0):
-        drains.free(loan(0, 100.0), now=now)
+        drains.free(loan(0, 100.0), now=now, looked=99.0)
     lane = drained(POOL, drains.samples()).lane("data")
     assert lane is not None
     assert lane.drain.seconds == 60.0
@@ -55,3 +57,18 @@ def test_one_stop_is_measured_once() -> None:
 
 def test_the_other_lane_keeps_its_own() -> None:
     assert drained(POOL, measured(12.0, 12.0, 12.0).samples()).lane("trading") == POOL.lane("trading")
+
+
+@pytest.mark.parametrize("looked", [-math.inf, 900.0], ids=["the first look of a life", "a look of its own before"])
+def test_work_that_left_before_anybody_looked_tells_nothing(looked: float) -> None:
+    drains = measured(12.0, 14.0, 11.0)
+    for now in (1000.0, 1100.0):
+        drains.free(loan(9, 100.0), now=now, looked=looked)
+    assert drains.samples() == measured(12.0, 14.0, 11.0).samples()
+
+
+def test_work_that_was_seen_to_hold_on_is_measured_from_its_stop_whoever_stopped_it() -> None:
+    drains = Drains()
+    drains.holds(loan(0, 100.0))
+    drains.free(loan(0, 100.0), now=160.0, looked=150.0)
+    assert list(drains.samples().values()) == [(60.0,)]

@@ -3,8 +3,11 @@
     python tests/shell/survival.py [--worlds 500] [--seed 1]
 
 A world has one to three policies of unequal workloads that start slower than is guessed, events, overrides, and edits
-of events, overrides and policies into something invalid. What both leaders say of each target at the instant of the
-death must be equal: level, action, next write and its instant, and until when it is borrowed.
+of events, overrides and policies into something invalid. Half of the worlds have a pool, whose work lends its machines:
+lanes, Jobs and a Deployment, notices, drains that are learned, deadlines; it may be edited into something invalid, too.
+What both leaders say at the instant of the death must be equal: of each target level, action, next write and its
+instant, and until when it is borrowed; of each piece of work where its hand-over stands, its level, until when that
+lasts, what was told and promised, and what is to be done now.
 """
 
 # ruff: noqa: T201 - a program for the terminal
@@ -18,18 +21,21 @@ import random
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
     sys.path += [str(Path(__file__).parents[1] / room) for room in ("control", "planning")]
 
-from fakes import FakeCluster, HandClock, Leader, NoMetrics, Shelf, Sink, Thing, key_of
+from fakes import HandClock, Leader, NoMetrics, Shelf, Sink, Thing, key_of
+from pool_worlds import POOL, with_pool
+from pooled import FakePools, PooledCluster, Work
 from worlds import NS, T0
 
 from tidegate.api.walltime import to_rfc3339
 from tidegate.control.loop import Loop, LoopSettings
-from tidegate.planning.decision import TargetPlan
+from tidegate.planning.decision import PoolView, TargetPlan
 from tidegate.planning.model import PlanSettings
 from tidegate.shell.store import WatchedStore
 
@@ -38,6 +44,8 @@ Json = dict[str, Any]
 BEFORE, AFTER = 5400.0, 3600.0
 """Seconds before and after T0 in which things happen."""
 BEAT = 15.0
+WITH_POOL = 3600.0
+"""Seconds before the death from which on things happen on a pool: timetables take long to make."""
 UNRECORDED = 6.0
 """Seconds after an edit within which the version before it may not be on record."""
 
@@ -45,6 +53,7 @@ INVALID: dict[str, Json] = {
     "LiveEvent": {"expected": {"orders": -1}},
     "Override": {"until": "soon"},
     "ScalingPolicy": {"targets": []},
+    "CapacityPool": {"lanes": []},
 }
 
 
@@ -53,21 +62,43 @@ class World:
     """What people wrote, and the cluster; outlives every leader."""
 
     dice: random.Random
+    lent: random.Random | None = None
+    """Draws the pool; None: there is none."""
     objects: dict[tuple[str, str], Json] = field(default_factory=dict)
-    cluster: FakeCluster = field(init=False)
+    cluster: PooledCluster = field(init=False)
     shelf: Shelf = field(default_factory=Shelf)
 
     def __post_init__(self) -> None:
-        self.cluster = FakeCluster(HandClock(T0 - BEFORE), {})
+        self.cluster = PooledCluster(HandClock(T0 - BEFORE), {})
         for policy in range(self.dice.randint(1, 3)):
             self._policy(f"p{policy}")
         for event in range(self.dice.randint(1, 4)):
             self._event(f"e{event}")
         for override in range(self.dice.randint(0, 2)):
             self._override(f"o{override}")
+        if self.lent is not None:
+            self._pool(self.lent)
+
+    def _pool(self, dice: random.Random) -> None:
+        """Let most of the policies share machines with work that may stop."""
+        standing = 0
+        for name in self._policies():
+            if dice.random() < 0.2:
+                continue
+            spec = self.objects["ScalingPolicy", name]["spec"]
+            spec["poolRef"] = {"name": POOL}
+            for target in spec["targets"]:
+                target["lane"] = "trading"
+                plain = self.cluster.things[target["name"]]
+                work = Work(uid=plain.uid, start_seconds=plain.start_seconds, stop_seconds=10.0)
+                self.cluster.things[target["name"]] = work
+                standing += work.level
+        self._put("CapacityPool", POOL, with_pool(self.cluster, dice, standing))
 
     def _put(self, kind: str, name: str, spec: Json) -> None:
-        metadata = {"namespace": NS, "name": name, "uid": f"{kind}-{name}", "generation": 1}
+        metadata = {"name": name, "uid": f"{kind}-{name}", "generation": 1}
+        if kind != "CapacityPool":
+            metadata["namespace"] = NS
         created = {"creationTimestamp": to_rfc3339(T0 - 86_400.0)}
         self.objects[kind, name] = {"metadata": metadata | created, "spec": spec}
 
@@ -110,6 +141,13 @@ class World:
         spec |= {"reason": "a rehearsal", "author": "me"} | ({"percent": 50} if action == "Boost" else {})
         self._put("Override", name, spec)
 
+    def in_a_hand_over(self, dice: random.Random) -> float:
+        """An instant at which something may be lent: from the notice for an event until all is back."""
+        specs = [one["spec"] for (kind, _), one in sorted(self.objects.items()) if kind == "LiveEvent"]
+        schedule = dice.choice(specs)["schedule"]
+        start = datetime.fromisoformat(schedule["startTime"] + "Z").timestamp()
+        return start + dice.uniform(-900.0, schedule["durationSeconds"] + 2400.0)
+
     def spoil(self) -> tuple[str, str]:
         """Edit something into something invalid."""
         one = self.dice.choice(sorted(self.objects))
@@ -138,6 +176,7 @@ class Life:
             key_of=key_of,
             leadership=Leader(epoch=epoch),
             events=Sink(),
+            pools=FakePools(world.cluster) if world.lent is not None else None,
             settings=LoopSettings(),
             plan_settings=PlanSettings(fail_over=20.0, reaction=5.0, creation_rate=20.0),
         )
@@ -147,6 +186,7 @@ class Life:
             "LiveEvent": self.store.put_event,
             "Override": self.store.put_override,
             "ScalingPolicy": self.store.put_policy,
+            "CapacityPool": self.store.put_pool,
         }
         put[kind](self.world.objects[kind, name])
 
@@ -161,10 +201,15 @@ class Life:
 
     async def says(self) -> dict[str, tuple[object, ...]]:
         """What it decides now, once it has read its record and looked at all that this names."""
-        await self.loop.turn()
-        beat = await self.loop.turn()
-        assert beat is not None
-        return {plan.target: told(plan) for plan in beat.plan.targets.values()}
+        for _ in range(2):
+            if self.loop.pool_looker is not None:  # a pool at rest is looked at once a minute
+                self.loop.pool_looker.hasten(POOL)
+            beat = await self.loop.turn()
+            assert beat is not None
+        said: dict[str, tuple[object, ...]] = {plan.target: told(plan) for plan in beat.plan.targets.values()}
+        for view in beat.plan.pools.values():
+            said |= of_work(view)
+        return said
 
 
 def told(plan: TargetPlan) -> tuple[object, ...]:
@@ -172,15 +217,46 @@ def told(plan: TargetPlan) -> tuple[object, ...]:
     return plan.level, plan.action, plan.next_at, plan.next_level, plan.until
 
 
+def of_work(view: PoolView) -> dict[str, tuple[object, ...]]:
+    """The same of the work of a pool, by its name; of work that nobody was told yet when how much of it will be: which
+    of equal Jobs that is stands nowhere before its notice.
+    """
+    acts: dict[str, list[object]] = {}
+    for act in view.step.acts:
+        acts.setdefault(act.ref.name, []).append((act.do, act.level))
+    planned = sorted(one.deadline or 0.0 for one in view.step.hand_overs if one.mark is None)
+    said: dict[str, tuple[object, ...]] = {"planned": tuple(planned)} if planned else {}
+    return said | {
+        one.ref.name: (
+            one.state,
+            one.asked,
+            one.deadline,
+            (one.mark.notices, one.mark.stops, one.mark.until, one.mark.promises),
+            acts.get(one.ref.name),
+        )
+        for one in view.step.hand_overs
+        if one.mark is not None
+    }
+
+
+def has_pool(seed: int) -> bool:
+    """Whether the policies of a world share machines with work that may stop."""
+    return random.Random(f"{seed} pool").random() < 0.5
+
+
 async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
     """What the next leader says otherwise, in words; nothing when the world goes well. ``forgotten``: what was learned
     is lost between the two.
     """
     dice = random.Random(seed)
-    world = World(dice)
+    world = World(dice, random.Random(f"{seed} lent") if has_pool(seed) else None)
     death = T0 + dice.uniform(-BEFORE / 2, AFTER)
-    spoiled = sorted(dice.uniform(T0 - BEFORE, death - UNRECORDED) for _ in range(dice.randint(0, 2)))
+    if world.lent is not None:
+        death = world.in_a_hand_over(world.lent)
+        world.cluster.clock.at = max(T0 - BEFORE, death - WITH_POOL)
+    spoiled = sorted(dice.uniform(world.cluster.clock.at, death - UNRECORDED) for _ in range(dice.randint(0, 2)))
     life = Life(world, 1)
+    assert not life.store.invalid
     for at in spoiled:
         await life.until(at)
         life.see(*world.spoil())
@@ -193,7 +269,8 @@ async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
         world.shelf = Shelf()
     first = Life(world, 2)
     says = await first.says()
-    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in last if says.get(name) != last[name]]
+    differ = [name for name in sorted({*last, *says}) if says.get(name) != last.get(name)]
+    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in differ]
 
 
 def main() -> int:

@@ -210,6 +210,45 @@ def test_policies_and_overrides_too() -> None:
     assert (after.policies(), after.overrides(), after.unusable()) == (watched.policies(), watched.overrides(), set())
 
 
+def pool_object(**spec: Any) -> dict[str, Any]:
+    lanes = [{"name": "trading", "allowedNamespaces": ["shop"]}, {"name": "data"}]
+    given = {"capacity": {"given": {"cpu": "40", "memory": "40Gi"}}, "lanes": lanes}
+    return {"metadata": {"name": "p", "uid": "u1", "generation": 1}, "spec": {**given, **spec}}
+
+
+def test_pools_too_each_in_what_was_learned_of_itself() -> None:
+    watched, _ = store()
+    watched.put_pool(pool_object())
+    watched.put_pool(pool_object(lanes=[]))
+    told = watched.last_valid()
+    assert [(of, one.kind, one.key) for of, ones in told.items() for one in ones] == [
+        (Key("", "p"), "CapacityPool", Key("", "p"))
+    ]
+    after, _ = store()
+    after.put_pool(pool_object(lanes=[]))
+    assert (after.pools(), after.unusable_pools()) == ({}, {"p"})
+    after.recall(told[Key("", "p")])
+    assert (after.pools(), after.unusable_pools(), after.last_valid()) == (watched.pools(), set(), told)
+    assert "lanes" in after.invalid["CapacityPool", Key("", "p")].problems
+
+
+def test_a_pool_that_is_invalid_stays_so_when_the_deadline_of_its_work_passes() -> None:
+    now = [NOW]
+    watched = module.WatchedStore(lambda: now[0])
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "warehouse", "name": "loader"}
+    work = {"deadline": "06:00", "timeZone": "UTC", "remaining": {"unitSeconds": 600}}
+    lanes = [{"name": "data", "members": [{"name": "loader", "ref": ref, "work": work}]}]
+    watched.put_pool(pool_object(lanes=lanes))
+    watched.put_pool(pool_object(lanes=[]))
+    first = watched.pools()["p"].lanes[0].members[0].work
+    now[0] += 86_400.0
+    second = watched.pools()["p"].lanes[0].members[0].work
+    assert first is not None
+    assert second is not None
+    assert second.deadline == first.deadline + 86_400.0
+    assert "lanes" in watched.invalid["CapacityPool", Key("", "p")].problems
+
+
 @pytest.mark.parametrize("document", ["", "[]", "{}", '{"metadata": {}}', '{"metadata": {}, "spec": {"expected": 3}}'])
 def test_a_version_that_says_nothing_is_none(document: str) -> None:
     watched, _ = store()

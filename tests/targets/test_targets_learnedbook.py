@@ -35,6 +35,7 @@ POOL = Learned(
     Key("", "hangzhou"),
     epoch=3,
     drains={"data": (12.0, 14.5)},
+    last_valid=(LastValid("CapacityPool", Key("", "hangzhou"), "u", "{}"),),
     granted=(
         Promise("shop/core/api", 0.0, 1.7e9, Resources(4000, 8192)),
         Promise("shop/core/web", 1.6e9, 1.7e9, Resources(1, 0)),

@@ -95,10 +95,10 @@ class EndedLoan(Stored):
 class LastValidVersion(Stored):
     """An object as it was before somebody edited it into something invalid: it counts until that is mended."""
 
-    kind: Literal["LiveEvent", "Override", "ScalingPolicy"]
-    """Kind of the object."""
+    kind: Literal["CapacityPool", "LiveEvent", "Override", "ScalingPolicy"]
+    """Kind of the object. A CapacityPool stands in what was learned of itself alone."""
     name: _Name
-    """Name of the object, in the namespace of the policy."""
+    """Name of the object, in the namespace of the policy; a CapacityPool has none."""
     uid: Annotated[str, Field(max_length=128)]
     """UID: an object that was deleted and made again has no last version."""
     document: Annotated[str, Field(max_length=MAX_DOCUMENT)]
@@ -213,15 +213,18 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
         if spec.of.kind == "ScalingPolicy" and any(one.namespace != namespace for one in spec.ended):
             wrong = "names an object of another namespace"
             raise InvalidObject([Problem("spec.ended", wrong, f"objects of {namespace}")])
+        of = Key(namespace if spec.of.kind == "ScalingPolicy" else "", spec.of.name)
+        versions = tuple(_read_version(one, namespace) for one in spec.last_valid)
+        if any(one.kind == "CapacityPool" and one.key != of for one in versions):
+            wrong = "names a CapacityPool that it is not about"
+            raise InvalidObject([Problem("spec.lastValid", wrong, "the CapacityPool of spec.of, or none")])
         return PortLearned(
-            of=Key(namespace if spec.of.kind == "ScalingPolicy" else "", spec.of.name),
+            of=of,
             epoch=spec.epoch,
             starts={one.target: tuple(map(Measured, one.units, _seconds(one.milliseconds))) for one in spec.starts},
             drains={one.lane: tuple(_seconds(one.milliseconds)) for one in spec.drains},
             ended=tuple(_read_ended(one) for one in spec.ended),
-            last_valid=tuple(
-                LastValid(one.kind, Key(namespace, one.name), one.uid, one.document) for one in spec.last_valid
-            ),
+            last_valid=versions,
             granted=tuple(map(_read_share, spec.granted)),
         )
     except ValidationError as error:
@@ -230,6 +233,10 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
         if isinstance(error, InvalidObject):
             raise
         raise InvalidObject([Problem("", f"is no Learned ({error})", "written by the operator alone")]) from error
+
+
+def _read_version(one: LastValidVersion, namespace: str) -> LastValid:
+    return LastValid(one.kind, Key("" if one.kind == "CapacityPool" else namespace, one.name), one.uid, one.document)
 
 
 def _share(promise: Promise) -> dict[str, Any]:

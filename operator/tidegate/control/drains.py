@@ -1,7 +1,8 @@
 """How long it takes from a stop to machines seen free, measured lane by lane.
 
 Seen from outside: from the write that stopped work to the first look at which its machines were free. That is what a
-borrower waits for, the pods' own grace and the distance of two looks included.
+borrower waits for, the pods' own grace and the distance of two looks included. Work that left while nobody looked, as
+between two leaders, tells nothing: it may have been gone for long.
 """
 
 from __future__ import annotations
@@ -31,16 +32,27 @@ class Drains:
     _seen: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     _counted: set[tuple[str, float]] = field(default_factory=set)
     """(loan, time of the stop) that were measured."""
+    _held: set[tuple[str, float]] = field(default_factory=set)
+    """(loan, time of the stop) whose machines were seen not to be free yet."""
 
-    def free(self, loan: Loan, *, now: float) -> None:
-        """All that a loan's work was stopped to is seen free."""
-        note = loan.hand_over
-        if note is None or not note.stops:
+    def holds(self, loan: Loan) -> None:
+        """Work that was stopped is seen on its machines still."""
+        if (last := _last_stop(loan)) is not None:
+            self._held.add((loan.key.name, last))
+
+    def free(self, loan: Loan, *, now: float, looked: float) -> None:
+        """All that a loan's work was stopped to is seen free. ``looked`` is when the pool was looked at before that:
+        minus infinity, never.
+        """
+        note, last = loan.hand_over, _last_stop(loan)
+        if note is None or last is None or loan.verified is None:
             return
-        last = max(stop.at for stop in note.stops)
-        if (loan.key.name, last) in self._counted or loan.verified is None:
+        one = loan.key.name, last
+        if one in self._counted:
             return
-        self._counted.add((loan.key.name, last))
+        self._counted.add(one)
+        if one not in self._held and not (looked > -math.inf and last >= looked):
+            return
         took = round(max(0.0, now - last), 1)
         self._seen.setdefault((note.pool, note.lane), deque(maxlen=KEPT)).append(took)
         self.version += 1
@@ -58,6 +70,13 @@ class Drains:
         """Keep in mind only the loans that are there."""
         names = {loan.key.name for loan in loans}
         self._counted = {one for one in self._counted if one[0] in names}
+        self._held = {one for one in self._held if one[0] in names}
+
+
+def _last_stop(loan: Loan) -> float | None:
+    """When a loan's work was last stopped; None for work that never was."""
+    note = loan.hand_over
+    return max((stop.at for stop in note.stops), default=None) if note is not None else None
 
 
 def drained(pool: Pool, samples: Mapping[tuple[str, str], Sequence[float]]) -> Pool:

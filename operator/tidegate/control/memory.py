@@ -136,7 +136,7 @@ class Memory:
             if (granted := tuple(islice(_told(begun), MOST_GRANTED))) != self._granted.get(name, ()):
                 self._granted[name] = granted
                 self._grants += 1
-        for gone in self._granted.keys() - pools.keys():
+        for gone in self._granted.keys() - pools.keys() - self._granted_before.keys():
             del self._granted[gone]
 
     @property

@@ -134,10 +134,10 @@ class PoolLooker:
         self.looks[pool.name] = look
         for place, _ in look.sight.places.values():
             self.ledger.asked_anew(place, look.asked)
-        self._measure(pool, look)
+        self._measure(pool, look, looked=before.at if before is not None else -math.inf)
 
-    def _measure(self, pool: Pool, look: PoolLook) -> None:
-        """Note whose machines are free by now."""
+    def _measure(self, pool: Pool, look: PoolLook, *, looked: float) -> None:
+        """Note whose machines are free by now, and whose were not when the pool was ``looked`` at before."""
         seen = {m.ref: m for m in look.sight.seen.members}
         for loan in self.loans_of(pool.name):
             at = look.of(loan)
@@ -149,7 +149,9 @@ class PoolLooker:
             ref = member.ref
             held = look.sight.seen.occupancy.get(Holder(ref.namespace, ref.kind, ref.name))
             if held is None or (held.used - member.unit.times(loan.pending)).nothing:
-                self.drains.free(loan, now=look.at)
+                self.drains.free(loan, now=look.at, looked=looked)
+            else:
+                self.drains.holds(loan)
         self.drains.forget(self.ledger.loans.values())
 
     # ---- what the decision takes

@@ -30,6 +30,10 @@ from tidegate.ports import EventSink, HandOverNote, Held, Loan, Place
 
 log = logging.getLogger("tidegate.pools")
 
+PATIENCE = 15.0
+"""Seconds of a leadership for which a pool is not decided on before each target on it was looked at: what was not
+looked at yet has no need, and its machines would be given back. Judgment: who hangs for longer holds up nobody else."""
+
 _ACTIONS = {Do.NOTIFY: Action.NOTHING, Do.STOP: Action.LOWER, Do.RESUME: Action.RAISE, Do.CLOSE: Action.RETURN}
 
 
@@ -44,6 +48,9 @@ class PoolWork:
     _told: set[tuple[Ref, int]] = field(default_factory=set)
     """Work and level of the notices that this life has told, or is about to."""
     _telling: set[tuple[Ref, int]] = field(default_factory=set)
+    _epoch: int | None = None
+    _led_since: float = -math.inf
+    """Since when the loans are those of this epoch."""
 
     # ---- what the decision takes
 
@@ -73,6 +80,8 @@ class PoolWork:
         for name, pool in pools.items():
             before = plan.pools.get(name) if plan is not None else None
             look = self.looker.looks.get(name)
+            if self._is_unknown(name, policies, now):
+                look = None
             found[name] = PoolWorld(
                 pool=drained(pool, measured),
                 seen=None if look is None else self._as_seen(pool, look, policies, now),
@@ -83,6 +92,17 @@ class PoolWork:
                 note=look.note if look is not None else self.looker.notes.get(name, ""),
             )
         return found
+
+    def _is_unknown(self, pool: str, policies: Mapping[Key, Policy], now: float) -> bool:
+        """Whether a leadership is so young that a target of a pool was not looked at yet."""
+        epoch = self.settling.ledger.epoch
+        if epoch != self._epoch:
+            self._epoch, self._led_since = epoch, now
+        if not 0.0 <= now - self._led_since < PATIENCE:
+            return False
+        mine = (policy for policy in policies.values() if policy.pool == pool)
+        on_it = ((policy.key, t.name) for policy in mine for t in policy.targets if t.lane is not None)
+        return any(key not in self.targets.sights for key in on_it)
 
     def _by_member(self, pool: str, look: PoolLook | None) -> dict[Ref, Loan]:
         """Loans of a pool's work, by the name that the pool's look has for it."""

@@ -147,8 +147,10 @@ class WatchedStore:
         for name, pool in self._pools.items():
             works = (m.work for lane in pool.lanes for m in lane.members)
             if any(work is not None and work.deadline <= now for work in works):
-                obj = self._pool_objects[name]
+                obj, bad = self._pool_objects[name], self.invalid.get(("CapacityPool", Key("", name)))
                 self._pools[name] = self._understood("CapacityPool", obj, lambda o: parse_pool(o, now=now)) or pool
+                if bad is not None:  # it was the last valid version that was understood anew
+                    self.invalid["CapacityPool", Key("", name)] = bad
         return dict(self._pools)
 
     def unread(self) -> Mapping[Key, str]:
@@ -166,7 +168,7 @@ class WatchedStore:
         if now // ROUND == self._told_at:
             return self._versions.last
         self._told_at = now // ROUND
-        counting = [(kind, key) for kind, key in self.invalid if kind != "CapacityPool" and key in self._valid(kind)]
+        counting = [(kind, key) for kind, key in self.invalid if key in self._valid(kind)]
         named = [(kind, key, self._policy_named(kind, key)) for kind, key in counting]
         return self._versions.told(named, self._announcements, now)
 
@@ -178,8 +180,8 @@ class WatchedStore:
 
     def unusable_pools(self) -> frozenset[str]:
         """Invalid pools without a valid version that this process has seen."""
-        invalid = {key.name for kind, key in self.invalid if kind == "CapacityPool"}
-        return frozenset(invalid - self._pools.keys())
+        invalid = {key for kind, key in self.invalid if kind == "CapacityPool"}
+        return frozenset(key.name for key in invalid - self._valid("CapacityPool").keys())
 
     def overrides(self) -> tuple[Override, ...]:
         """All that are valid, in a fixed order."""
@@ -188,8 +190,7 @@ class WatchedStore:
 
     def known(self, kind: str) -> frozenset[Key]:
         """Every object of a kind that is there as far as we know, valid or not; the deleted until their grace ends."""
-        valid = (Key("", name) for name in self._pools) if kind == "CapacityPool" else self._valid(kind)
-        return frozenset(valid).union(key for of, key in self.invalid if of == kind)
+        return frozenset(self._valid(kind)).union(key for of, key in self.invalid if of == kind)
 
     # ---- fed by the watches
 
@@ -262,10 +263,13 @@ class WatchedStore:
         now = self.now()
         name = self._arrived("CapacityPool", obj).name
         if (pool := self._understood("CapacityPool", obj, lambda obj: parse_pool(obj, now=now))) is not None:
+            self._versions.note("CapacityPool", Key("", name), obj)
             changed = self._pools.get(name) != pool
             self._pools[name], self._pool_objects[name] = pool, obj
             if changed:
                 self.on_change()
+        else:
+            self._adopt("CapacityPool", Key("", name))
         return name
 
     def delete_pool(self, name: str) -> None:
@@ -326,6 +330,8 @@ class WatchedStore:
     def _valid(self, kind: str) -> Mapping[Key, object]:
         if kind == "LiveEvent":
             return self.events
+        if kind == "CapacityPool":
+            return {Key("", name): pool for name, pool in self._pools.items()}
         return self._policies if kind == "ScalingPolicy" else self._overrides
 
     def _arrived(self, kind: str, obj: Mapping[str, Any]) -> Key:
@@ -358,28 +364,32 @@ class WatchedStore:
 
     def _adopt(self, kind: str, key: Key) -> None:
         """Let an invalid object count as a former life knew it, where this one knows no valid version."""
-        if kind == "CapacityPool" or key in self._valid(kind) or (kind, key) in self._leaving:
+        if key in self._valid(kind) or (kind, key) in self._leaving:
             return
         bad = self.invalid[kind, key]
         former = self._versions.take_recalled(kind, key, bad.uid)
         if former is None:
             return
-        puts = {"LiveEvent": self.put_event, "ScalingPolicy": self.put_policy, "Override": self.put_override}
+        puts: dict[str, Callable[[Mapping[str, Any]], object]] = {
+            "CapacityPool": self.put_pool,
+            "LiveEvent": self.put_event,
+            "Override": self.put_override,
+            "ScalingPolicy": self.put_policy,
+        }
         puts[kind](former)
         self.invalid[kind, key] = bad
         self._told_at = math.nan
 
     def _policy_named(self, kind: str, key: Key) -> Key:
-        """The policy that the valid version of an object names."""
-        if kind == "ScalingPolicy":
+        """The policy that the valid version of an object names; a policy and a pool are named by themselves."""
+        if kind in ("CapacityPool", "ScalingPolicy"):
             return key
         return Key(
             key.namespace, self._announcements[key].policy if kind == "LiveEvent" else self._overrides[key].policy
         )
 
     def _leave(self, kind: str, key: Key) -> None:
-        valid = key.name in self._pools if kind == "CapacityPool" else key in self._valid(kind)
-        if valid or (kind, key) in self.invalid:
+        if key in self._valid(kind) or (kind, key) in self.invalid:
             self._leaving.setdefault((kind, key), self.now() + GRACE)
 
     def _drop_event(self, key: Key) -> None:

@@ -33,7 +33,7 @@ class Versions:
 
     def note(self, kind: str, key: Key, obj: Mapping[str, Any]) -> None:
         """The object is valid as it is now."""
-        metadata = {name: obj["metadata"].get(name) for name in _PLANNED_WITH}
+        metadata = {name: obj["metadata"].get(name) for name in _PLANNED_WITH if name != "namespace" or key.namespace}
         whole = {"apiVersion": obj.get("apiVersion"), "kind": kind, "metadata": metadata, "spec": obj.get("spec")}
         document = orjson.dumps(whole, default=str)
         if len(document) <= MOST:
@@ -62,14 +62,17 @@ class Versions:
             return None
         if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
             return None
-        found["metadata"] |= {"namespace": key.namespace, "name": key.name, "uid": uid}  # nobody else's object
+        found["metadata"] |= {"name": key.name, "uid": uid}  # nobody else's object
+        found["metadata"].pop("namespace", None)
+        if key.namespace:
+            found["metadata"]["namespace"] = key.namespace
         return found
 
     def told(
         self, invalid: Iterable[tuple[str, Key, Key]], events: Mapping[Key, Announcement], now: float
     ) -> Mapping[Key, tuple[LastValid, ...]]:
-        """Versions of invalid objects (kind, object, policy), by policy: its own, then overrides, then events, the
-        nearest first. The same mapping while nothing changed.
+        """Versions of invalid objects (kind, object, policy or pool), by policy or pool: its own, then overrides, then
+        events, the nearest first. The same mapping while nothing changed.
         """
         found: dict[Key, list[tuple[float, LastValid]]] = {}
         for kind, key, policy in invalid:
@@ -86,7 +89,7 @@ class Versions:
 def _when(kind: str, event: Announcement | None, now: float) -> float | None:
     """Where in the order it comes; None for an event that is not near."""
     if kind != "LiveEvent":
-        return float("-inf") if kind == "ScalingPolicy" else 0.0
+        return 0.0 if kind == "Override" else float("-inf")
     return min(_near(event, now), default=None) if event is not None else None
 
 

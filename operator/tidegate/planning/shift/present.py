@@ -3,6 +3,9 @@
 Cheap, and on present facts: a timetable takes seconds to make and may come late or never. What was granted and is still
 wanted stands. A need that no timetable knows gets what is free and promised to nobody. Work stops for nobody but those
 for whom the timetable stops it.
+
+A new leader has no timetable for a few seconds. What the last leader granted and lent stands until then: the promises
+on record, and the marks that the loans of the work bear.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift import diagnose
 from tidegate.planning.shift.inputs import OLD, Timetabled, TimetableInputs
-from tidegate.planning.shift.lendings import WANTED_BY_MOST
+from tidegate.planning.shift.lendings import REACTION, WANTED_BY_MOST
 from tidegate.planning.shift.model import Lane, Member, Need, NeedStep, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Refusal
 from tidegate.planning.shift.steps import ahead, cuts_of, met, sums, without
@@ -73,7 +76,7 @@ class _Present:
         mine: dict[tuple[str, str, str], list[Need]] = defaultdict(list)
         for need in needs:
             mine[need.owner, need.lane, need.namespace].append(need)
-        for grant in self.standing.plan.grants if self.standing is not None else ():
+        for grant in self.standing.plan.grants if self.standing is not None else self._recorded(needs):
             steps = ahead(grant.steps, self.inputs.now)
             for need in mine[grant.owner, grant.lane, grant.namespace]:
                 kept = met(left[need.key], steps)
@@ -82,14 +85,28 @@ class _Present:
                     self.grants.append(replace(grant, key=need.key, steps=kept))
         return left
 
+    def _recorded(self, needs: Iterable[Need]) -> Iterable[Grant]:
+        """What was granted before, as a former life recorded it."""
+        asking = {need.owner: need for need in needs}
+        for one in self.inputs.promises:
+            need = asking.get(one.owner)
+            if need is not None:
+                steps = (NeedStep(one.start, one.end, one.amount),)
+                yield Grant(need.key, need.lane, need.namespace, False, steps, promised=True)
+
     def _lendings(self) -> Mapping[Ref, tuple[Lending, ...]]:
         """Absences of members that are still there, for needs that are still granted."""
-        if self.standing is None:
-            return {}
-        members = {member.ref for member in self.inputs.facts.members}
+        facts = self.inputs.facts
+        members = {member.ref for member in facts.members}
         served = {grant.owner for grant in self.grants}
+        known: Mapping[Ref, tuple[Lending, ...]]
+        if self.standing is not None:
+            known = self.standing.plan.lendings
+        else:
+            lanes = {lane.name: lane for lane in self.inputs.pool.lanes}
+            known = {m.ref: tuple(_marked(m, lanes[m.lane])) for m in facts.members if m.mark is not None}
         found = {}
-        for ref, lendings in self.standing.plan.lendings.items():
+        for ref, lendings in known.items():
             if ref in members and (kept := tuple(one for one in lendings if _wanted(one, served))):
                 found[ref] = kept
         return found
@@ -224,6 +241,23 @@ def _lent(facts: PoolFacts, instants: Sequence[float], lendings: Mapping[Ref, Se
     units = {member.ref: member.unit for member in facts.members}
     out = [NeedStep(one.free_by, one.until, units[ref]) for ref, ones in lendings.items() for one in ones]
     return sums(out, instants)
+
+
+def _marked(member: Member, lane: Lane) -> Iterable[Lending]:
+    """The units of a member that are out, and those that were told, by what was stored of their hand-over."""
+    mark, drain = member.mark, lane.drain
+    if mark is None:
+        return
+    for _ in range(mark.original - mark.asked):
+        yield Lending(mark.asked_at, mark.asked_at, mark.free_by, mark.until, mark.return_by, mark.needs)
+    told = mark.asked
+    for notice in sorted(mark.notices, key=lambda one: -one.level):
+        earliest = max(notice.at + drain.notice, member.running_since + drain.minimum_run)
+        stop_at = max(earliest, mark.free_by - drain.seconds - REACTION)
+        promise = min(mark.return_by, mark.until + lane.give_back_within)
+        for _ in range(told - notice.level):
+            yield Lending(notice.at, stop_at, mark.free_by, mark.until, promise, mark.needs)
+        told = min(told, notice.level)
 
 
 def _moves(lendings: Mapping[Ref, Sequence[Lending]]) -> Iterable[float]:
