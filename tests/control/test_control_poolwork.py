@@ -172,6 +172,7 @@ async def test_notices_of_a_pool_on_which_nothing_was_decided_are_not_told(site:
 async def test_machines_that_are_seen_free_after_a_stop_are_measured_once(site: Site) -> None:
     note = terms().hand_over
     assert note is not None
+    await site.look()  # what leaves while nobody looks is not measured
     stopped = replace(terms(), hand_over=replace(note, stops=(Notice(4, T0),)))
     await site.ledger.move(place(), held=site.held(), level=4, terms=stopped)
     for _ in range(2):
