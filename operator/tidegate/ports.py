@@ -332,8 +332,9 @@ class MetricsSource(Protocol):
     """Where signals are read."""
 
     async def read(self, query: str, *, now: float, stale_after: float) -> Reading:
-        """One instant query. Never raises for a bad answer: each kind is a Freshness. ``value`` is set for FRESH and
-        for STALE only, ``since`` is the sample's own time then, else ``now``.
+        """One instant query. Never raises for a bad answer: each kind is a Freshness. ``value`` is set for FRESH, STALE
+        and PARTIAL only, ``since`` is the sample's own time then, else ``now``; ``stamp`` and ``span`` tell two samples
+        apart. A note holds no number that changes while the same thing is wrong.
         """
 
 
