@@ -21,6 +21,8 @@ pytestmark = pytest.mark.timeout(300)  # a loaded machine fails no test
 
 RATE, START = 20.0, 30.0
 """Pods that the cluster creates in a second, and seconds until one is ready."""
+BATCH = 4
+"""Pods that are looked at as one."""
 KEYS = (Key(NS, "core"), Key(NS, "pay"), Key("chat", "core"))
 
 
@@ -74,8 +76,12 @@ class Queued(Obedient):
         super()._write(key, action, level, now)
         if level > before:
             self.written_at = max(self.written_at, now) + 1.0 / self.world.writes_per_second
-            self.free_at = max(self.free_at, self.written_at) + (level - before) / RATE
-            self.starting[key][-1] = (self.free_at + START, level - before)
+            begun, units = max(self.free_at, self.written_at), level - before
+            self.free_at = begun + units / RATE
+            del self.starting[key][-1]
+            for first in range(0, units, BATCH):  # the first of them are there before the last are created
+                last = min(first + BATCH, units)
+                self.starting[key].append((begun + last / RATE + START, last - first))
 
 
 @settings(max_examples=25, deadline=None)
