@@ -106,11 +106,12 @@ class Making:
             policy = self.roster.policies[key[0]]
             if policy.pool is None or target.lane is None:
                 continue
-            line = attempt(partial(self._boosted, policy, target))
+            line = attempt(partial(self.boosted, policy, target))
             if not isinstance(line, Failure):  # deciding the target fails for the same reason, and says so
                 yield PoolTarget(key, policy, target, self.world.observed.get(key, Observed()), line)
 
-    def _boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
+    def boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
+        """``timeline`` with what overrides add."""
         return boosted(self.timeline(policy, target), self._spoken(policy, target), now=self.now)
 
     def timeline(self, policy: Policy, target: TargetSpec) -> Timeline | None:
