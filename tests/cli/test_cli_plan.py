@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tidegate import __version__
+from tidegate.api.zonedata import zone_data
 from tidegate.cli.main import app
 
 runner = CliRunner()
@@ -98,8 +99,10 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_version() -> None:
-    assert run("version")[1] == f"tidegate {__version__}\n"
-    assert json.loads(run("version", "-o", "json")[1])["tidegate"] == __version__
+    assert run("version")[1] == f"tidegate {__version__}\ntime zones {zone_data()}\n"
+    told = json.loads(run("version", "-o", "json")[1])
+    assert told["tidegate"] == __version__
+    assert told["zoneData"] == {"version": zone_data().version, "source": zone_data().source}
 
 
 def test_release_without_all_does_nothing() -> None:

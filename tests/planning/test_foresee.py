@@ -12,6 +12,7 @@ from tidegate.planning.decision import Action
 from tidegate.planning.foresee import Foresight, foresight
 from tidegate.planning.model import Key, Observed, PlanSettings, Trouble
 from tidegate.planning.override import Override, OverrideAction
+from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
@@ -105,3 +106,20 @@ def test_more_steps_than_are_asked_for_are_said_to_be_more() -> None:
     few = foresight(w, T0 - 600.0, T0 + 7200.0, most=2)
     assert (len(few.steps), few.complete) == (2, False)
     assert foresight(replace(w), T0 - 600.0, T0 + 7200.0).complete
+
+
+@pytest.mark.parametrize("seed", DAYS[:20])
+def test_the_next_step_that_is_told_is_the_next_one_that_is_taken(seed: int) -> None:
+    """Of each target in sight, also under a pause, a hold, or while a need is waited for."""
+    w = day(seed)
+    steps = foresight(w, T0, T0 + 6 * 3600.0).steps
+    plan = make_plan(w, T0)
+    for key, one in plan.targets.items():
+        if w.observed[key].trouble is not None or one.action is not Action.NOTHING:
+            continue
+        first = next((s for s in steps if (s.step.policy, s.step.target) == key), None)
+        taken = (first.at, first.step.level) if first is not None else None
+        near = one.next_at is not None and one.next_at < T0 + 6 * 3600.0
+        assert (taken is not None) == near
+        if taken is not None:
+            assert (one.next_at, one.next_level) == (pytest.approx(taken[0], abs=1.5), taken[1])

@@ -115,8 +115,9 @@ def _next_look(planner: Planner, world: World, plan: Plan, now: float) -> float:
     times += [one.until for one in world.overrides]
     lent = [key for key, seen in world.observed.items() if seen.loan is not None and key[0] in world.policies]
     for key, line in planner.lines(world, lent):
-        if (loan := world.observed[key].loan) is not None:
-            times += turns(line, loan, world.policies[key[0]].release, now)
+        seen = world.observed[key]
+        if seen.loan is not None:
+            times += turns(line, seen.loan, world.policies[key[0]].release, seen.level or 0, now)
     return min(at for at in times if at > now)
 
 

@@ -14,16 +14,26 @@ from tidegate.planning.model import LoanState, Release
 from tidegate.planning.timeline import Timeline
 
 
-def turns(line: Timeline | None, loan: LoanState, release: Release, now: float) -> list[float]:
-    """Instants after ``now`` at which something that keeps the level may fall: the first of each kind."""
+def turns(line: Timeline | None, loan: LoanState, release: Release, level: int, now: float) -> list[float]:
+    """Instants after ``now`` at which something that keeps a level may fall: the first of each kind."""
     times = [loan.stepped_at + pause(release, loan.highest), loan.until]
     if line is not None:
-        columns = np.flatnonzero(np.diff(line.units) < 0) + 1  # the first of each smaller need
-        starts, before = (columns + line.first) * line.cell, line.units[columns - 1]
-        ends = starts + line.hold + line.shift
-        for kept in {line.due_at(now), line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL)}:
-            times += ends[(before >= kept) & (ends > now)][:1].tolist()
-        rises = np.flatnonzero(np.diff(line.units) > 0) + 1  # what is waited for is here
-        past, _ = line.around(now, loan.stepped_at, loan.until)
-        times += [(column + line.first) * line.cell for column in rises[line.units[rises] > past].tolist()]
+        times += falls(line, loan, level, now)
     return [at for at in times if at > now]
+
+
+def falls(line: Timeline, loan: LoanState, level: int, now: float) -> list[float]:
+    """Instants after ``now`` at which a need that keeps a level may fall: the first of each kind."""
+    change = np.diff(line.units)
+    columns = np.flatnonzero(change < 0) + 1  # the first of each smaller need
+    columns = columns[line.units[columns] < max(level, 1)]
+    starts, before = (columns + line.first) * line.cell, line.units[columns - 1]
+    ends, times = starts + line.hold + line.shift, list[float]()
+    for kept in {line.due_at(now), line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL)}:
+        times += ends[(before >= min(kept, level)) & (ends > now)][:1].tolist()
+    past, coming = line.around(now, loan.stepped_at, loan.until)
+    if past < min(coming, level):  # a need that the level was raised for, and that is waited for, is here one day
+        here = line.column(now) + 1
+        awaited = here + int((line.units[here:] >= min(coming, level)).argmax())
+        times.append((awaited + line.first) * line.cell)
+    return times
