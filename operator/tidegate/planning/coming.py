@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from tidegate.planning.decision import Action, Judgement
 from tidegate.planning.ending import Option, after_overrides, pause_end
 from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, pause, step_down
-from tidegate.planning.model import Observed, TargetSpec
+from tidegate.planning.model import LoanState, Observed, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.turns import falls
@@ -39,7 +40,9 @@ def next_write(
         if above > level:
             options.append((rise[0], above))
     if action is not Action.RETURN and (facts.observed.loan is not None or action is Action.RAISE):
-        options.extend(_way_down(facts, action, level, trail, line))
+        options.extend(
+            _way_down(_raised(facts, level) if action is Action.RAISE else facts, action, level, trail, line)
+        )
     options = after_overrides(facts, level, options, lambda at: _kept_at(facts, line, at))
     return min(options, default=(None, None), key=lambda option: option[0])
 
@@ -49,6 +52,14 @@ def next_rise(facts: Facts, line: Timeline | None, level: int, begin: float) -> 
     if line is None:
         return None
     return line.next_rise(begin, bar(facts.target, level), facts.now + facts.settings.horizon)
+
+
+def _raised(facts: Facts, level: int) -> Facts:
+    """The facts once a level has been raised: it is borrowed, and stands for what is still to come."""
+    known, now = facts.observed.loan, facts.now
+    highest = max(level, known.highest if known is not None else 0)
+    loan = LoanState(facts.rest, highest, now, now, now + facts.settings.horizon)
+    return replace(facts, observed=replace(facts.observed, level=level, loan=loan))
 
 
 def _way_down(

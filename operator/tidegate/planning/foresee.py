@@ -13,8 +13,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tidegate.planning.decision import Action, Judgement, Plan, Step, TargetPlan
-from tidegate.planning.model import Key, TargetKey
+from tidegate.planning.decision import Judgement, Plan, Step, TargetPlan
+from tidegate.planning.model import Key, TargetKey, Trouble
 from tidegate.planning.obeying import obeyed
 from tidegate.planning.plan import Planner
 from tidegate.planning.reasons import Reason
@@ -121,21 +121,15 @@ def _next_look(planner: Planner, world: World, plan: Plan, now: float) -> float:
     return min(at for at in times if at > now)
 
 
-_BENIGN = frozenset(
-    {
-        Reason.NO_EVENT_AHEAD,
-        Reason.ALREADY_ENOUGH,
-        Reason.EVENT_DEMAND,
-        Reason.SAME_AS_NOW,
-        Reason.LOAN_ENDED,
-        Reason.OWNER_LEVEL,
-    }
+_UNDRIVEN = frozenset(
+    {Reason(one.value) for one in Trouble} | {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED, Reason.NOT_SEEN_YET}
 )
+"""Reasons for which nothing at all is done with a target."""
 
 
 def _kept(plan: Plan, now: float) -> Iterator[Kept]:
     for key, one in plan.targets.items():
-        if one.action is Action.NOTHING and len(one.trail) == 1 and one.reason not in _BENIGN:
+        if one.reason in _UNDRIVEN:
             yield Kept(now, key[0], key[1], one.need or None, one.level, one.reason, one.message)
         elif (cut := _cut(one)) is not None:
             asked = max(judgement.level for judgement in one.trail)
