@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tidegate import __version__
+from tidegate.api.zonedata import zone_data
 from tidegate.cli.main import app
 
 runner = CliRunner()
@@ -98,8 +99,10 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_version() -> None:
-    assert run("version")[1] == f"tidegate {__version__}\n"
-    assert json.loads(run("version", "-o", "json")[1])["tidegate"] == __version__
+    assert run("version")[1] == f"tidegate {__version__}\ntime zones {zone_data()}\n"
+    told = json.loads(run("version", "-o", "json")[1])
+    assert told["tidegate"] == __version__
+    assert told["zoneData"] == {"version": zone_data().version, "source": zone_data().source}
 
 
 def test_release_without_all_does_nothing() -> None:
@@ -124,3 +127,65 @@ def test_a_plan_of_files_says_that_pools_are_not_looked_at_and_shows_what_is_nee
     assert code == 0
     assert "not looked at: CapacityPool hangzhou-a" in said
     assert [step["to"] for step in json.loads(out)["steps"]][:2] == [158, 100]
+
+
+SEAM = """
+{apiVersion: tidegate.dev/v1alpha1, kind: LiveEvent, metadata: {name: NAME, namespace: shop}, spec: {
+  schedule: {startTime: "2026-12-01TSTART", timeZone: UTC, durationSeconds: 600},
+  expected: {orders: 1000}, policyRef: {name: core}}}
+"""
+
+
+@pytest.fixture
+def seam(evening: str, tmp_path: Path) -> str:
+    """Two drops that are two minutes apart, on the evening's policy without a hold and with a lead of a minute."""
+    target, *_ = yaml.safe_load_all(Path(evening).read_text())
+    target["spec"]["release"]["holdSeconds"] = 0
+    shows = [SEAM.replace("NAME", n).replace("START", at) for n, at in (("one", "10:00:00"), ("two", "10:12:00"))]
+    path = tmp_path / "seam.yaml"
+    path.write_text(yaml.safe_dump_all([target, *map(yaml.safe_load, shows)]))
+    return str(path)
+
+
+def test_explain_answers_for_the_need_that_the_level_stands_for(seam: str) -> None:
+    """Between two shows a level is kept for the second one: it is asked for, though nothing is needed now."""
+    told = json.loads(run("explain", "core", "order", seam, "--at", "2026-12-01T10:11:00Z", "-o", "json")[1])
+    assert (told["need"], told["due"], told["dueFor"]) == (0, 10, "2026-12-01T10:12:00Z")
+    assert [share["event"] for share in told["askedBy"]] == ["shop/two"]
+    text = run("explain", "core", "order", seam, "--at", "2026-12-01T10:11:00Z")[1]
+    assert "asked by (for 2026-12-01T10:12:00Z: 10 units are needed then" in text
+    assert "nobody" not in text
+
+
+def test_what_explain_tells_as_next_is_what_plan_shows_next(seam: str) -> None:
+    steps = json.loads(run("plan", seam, "--at", "2026-12-01T10:05:00Z", "-o", "json")[1])["steps"]
+    enforced = seam.replace("seam", "enforced")
+    Path(enforced).write_text(Path(seam).read_text().replace("targets:", "mode: Enforce\n  targets:", 1))
+    told = json.loads(run("explain", "core", "order", enforced, "--at", "2026-12-01T10:05:00Z", "-o", "json")[1])
+    assert told["next"] == {"at": steps[1]["at"], "level": steps[1]["to"]}
+
+
+def test_what_cannot_be_known_is_said_and_no_none() -> None:
+    cases = Path(__file__).parents[2] / "examples" / "night-of-double-11.yaml"
+    for document in yaml.safe_load_all(cases.read_text()):
+        if document["kind"] != "ScalingPolicy":
+            continue
+        for target in document["spec"]["targets"]:
+            answer = run(
+                "explain", document["metadata"]["name"], target["name"], str(cases), "--at", "2030-01-01T00:00:00Z"
+            )
+            assert answer[0] == 0
+            assert "None" not in answer[1]
+            assert "next       no change is known" in answer[1]
+
+
+def test_the_hours_that_are_shown_do_not_change_what_is_planned(seam: str) -> None:
+    def shown(hours: str) -> list[dict[str, Any]]:
+        steps = json.loads(run("plan", seam, "--at", "2026-12-01T09:59:00Z", "--hours", hours, "-o", "json")[1])[
+            "steps"
+        ]
+        return [step for step in steps if step["at"] < "2026-12-01T10:05:00Z"]
+
+    assert shown("0.1") == shown("24")
+    long = json.loads(run("plan", seam, "--at", "2026-12-01T09:50:00Z", "-o", "json")[1])["steps"]
+    assert [s["action"] for s in long] == ["Raise", "Lower", "Return"]

@@ -21,6 +21,7 @@ from tidegate.planning.standing import PARTS, QUEUES, SHARE, SOON, STANDS
 from tidegate.planning.world import PoolWorld, World
 
 EVERY = 1_000_000
+DOWN = {Action.LOWER, Action.RETURN}
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Lasting:
 def test_what_stands_is_what_would_be_decided_anew(seed: int) -> None:
     """Whatever changed, and however little time passed: the same action, and the same level of whatever is acted on.
 
-    But for what the shared queues changed less than their time ago.
+    But for what the shared queues changed less than their time ago; and a fall may come later by a beat, never sooner.
     """
     hours, lasting, stood_once = Hours(5000 + seed), Lasting(), False
     for step in range(60):
@@ -63,6 +64,8 @@ def test_what_stands_is_what_would_be_decided_anew(seed: int) -> None:
             stood_once |= len(lasting.anew) < len(hours.world.policies)
             if abs(hours.now - lasting.queues_at) > QUEUES + 1.0:
                 for key, one in make_plan(hours.world, hours.now).targets.items():
+                    if one.action in DOWN and stood.targets[key].action is Action.NOTHING:
+                        continue  # what keeps it may have ended within the beat: a fall may come as much later
                     assert stood.targets[key].action is one.action, (step, key)
                     acts = not hours.world.stopped and hours.world.policies[key[0]].mode is Mode.ENFORCE
                     assert stood.targets[key].level == one.level or not acts, (step, key)

@@ -8,6 +8,7 @@ from tidegate.api.check_event import check_signal
 from tidegate.api.problems import Problem, quoted
 from tidegate.api.scalingpolicy import ScalingPolicySpec, Target
 from tidegate.planning.model import (
+    STAGES,
     Key,
     LeadTimeGuess,
     Mode,
@@ -18,6 +19,9 @@ from tidegate.planning.model import (
     TargetSpec,
 )
 
+LONGEST_LEAD = 82_800
+"""Seconds from the write to ready, and until the stages in front have settled: the planner's horizon of a day less an
+hour for its own reaction and the queues that all share."""
 _AUTOSCALERS = {"HorizontalPodAutoscaler", "ScaledObject"}
 
 
@@ -92,6 +96,22 @@ def _check_targets(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
             wrong = f"{quoted(target.lane)} is a lane of no pool"
             problems.append(Problem(f"{path}.lane", wrong, "give spec.poolRef too, e.g. {name: hangzhou-a}"))
         check_target(target, path, problems)
+    _check_leads(spec, problems)
+
+
+def _check_leads(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
+    """What is to be written before it can be planned would come late, and nobody would say so before."""
+    for index, target in enumerate(spec.targets):
+        behind = STAGES[STAGES.index(target.stage.name) + 1 :]
+        settle = {other.stage.name: 0 for other in spec.targets if other.stage.name in behind}
+        for other in spec.targets:
+            if other.stage.name in settle:
+                settle[other.stage.name] = max(settle[other.stage.name], other.stage.settle_seconds)
+        lead = target.lead_time.guess_seconds + target.lead_time.machine_seconds
+        if lead + sum(settle.values()) > LONGEST_LEAD:
+            wrong = f"takes {lead} s, and {sum(settle.values())} s more until the stages in front of it have settled"
+            right = f"together at most {LONGEST_LEAD} s: a day is planned ahead, and an hour of it is for the queues"
+            problems.append(Problem(f"spec.targets[{index}].leadTime", wrong, right))
 
 
 def check_target(target: Target, path: str, problems: list[Problem]) -> None:

@@ -46,7 +46,18 @@ class Series:
         return max(self.duration, *(o.duration for o in self.changed)) if self.changed else self.duration
 
     def between(self, since: float, until: float) -> tuple[Occurrence, ...]:
-        """Occurrences that overlap ``[since, until)`` (epoch seconds), sorted."""
+        """Occurrences that overlap ``[since, until)`` (epoch seconds), sorted; of several that begin at one instant the
+        longest: one show is not two because it was postponed to where another was announced.
+        """
+        by_start: dict[float, Occurrence] = {}
+        for one in self.every(since, until):
+            known = by_start.get(one.start)
+            if known is None or known.duration < one.duration:
+                by_start[one.start] = one
+        return tuple(by_start.values())
+
+    def every(self, since: float, until: float) -> tuple[Occurrence, ...]:
+        """As ``between``, with each of those that begin at one instant."""
         low, high = max(since, _EARLIEST), min(until, _LATEST)
         if low >= high:
             return ()
@@ -55,12 +66,12 @@ class Series:
         first = _naive(low - self.duration, self.zone) - day
         last = _naive(high, self.zone) + day
         last = last if self.last is None else min(last, self.last)
-        found = {
+        found = [
             Occurrence(to_instant(local, self.zone), self.duration)
             for local in local_starts(self.rule, self.start, since=first, until=last)
             if local not in self.skipped
-        }
-        found.update(self.changed)
+        ]
+        found += self.changed
         return tuple(
             sorted(
                 (o for o in found if o.start < high and o.start + o.duration > low), key=lambda o: (o.start, o.duration)
@@ -139,17 +150,31 @@ def describe_occurrence(event: ParsedEvent, occurrence: Occurrence) -> dict[str,
     """
     end = occurrence.start + occurrence.duration
     local = to_local(occurrence.start, event.zone)
-    announced = next((wall for instant, wall in event.moved if instant == occurrence.start), None)
-    if announced is None:
-        announced = datetime.combine(local.date(), event.start.time())
     told = {
         "start": to_rfc3339(occurrence.start),
         "startLocal": local.isoformat(timespec="seconds"),
         "end": to_rfc3339(end),
         "endLocal": to_local(end, event.zone).isoformat(timespec="seconds"),
     }
-    note = clock_note(announced, event.zone)
-    return told if note is None else told | {"note": note}
+    notes = [clock_note(_announced(event, occurrence.start), event.zone), _at_once(event, occurrence.start)]
+    note = "; ".join(one for one in notes if one is not None)
+    return told | {"note": note} if note else told
+
+
+def _announced(event: ParsedEvent, start: float) -> datetime:
+    """The wall-clock time as it was written of what begins at an instant. A gap may have moved it across midnight."""
+    written = [wall for instant, wall in event.moved if instant == start]
+    today = to_local(start, event.zone).date()
+    days = [datetime.combine(today + timedelta(days=ahead), event.start.time()) for ahead in (0, -1, 1)]
+    return next((wall for wall in (*written, *days) if to_instant(wall, event.zone) == start), days[0])
+
+
+def _at_once(event: ParsedEvent, start: float) -> str | None:
+    """That several occurrences begin at an instant, in words; None when it is one."""
+    if event.series is None or start not in {one.start for one in event.series.changed}:
+        return None
+    count = sum(one.start == start for one in event.series.every(start, start + 1.0))
+    return f"{count} occurrences begin at this instant and count as one" if count > 1 else None
 
 
 def _naive(instant: float, zone: ZoneInfo) -> datetime:

@@ -260,6 +260,9 @@ class ScalingPolicyStatus(Stored):
     """When any target moves next, UTC."""
     summary: Annotated[str, Field(max_length=256)] | None = None
     """All targets in one line: what is held now and what comes next."""
+    zone_data: Annotated[str, Field(max_length=64)] | None = None
+    """The time zone database that events' wall-clock times are read with: its release, and whether it is the system's
+    or the installed package's."""
 
 
 class ScalingPolicy:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import Problem
+from tidegate.api.walltime import to_local
 from tidegate.planning.model import Identity, Key, Policy, TargetSpec
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
@@ -22,6 +23,28 @@ def event_that_is_over(event: ParsedEvent, now: float) -> Iterator[Problem]:
         ago = f"{(now - last) / 86_400:.0f} days ago" if now - last >= 172_800 else "already"
         right = "change schedule.startTime: nothing will be prepared for it"
         yield Problem("spec.schedule.startTime", f"the event is over, {ago}", right)
+
+
+def occurrences_at_once(event: ParsedEvent) -> Iterator[Problem]:
+    """Occurrences that were postponed to where another one is: at the same instant they are one, else they add up."""
+    changed = event.series.changed if event.series is not None else ()
+    told = set[float]()
+    for one in changed:
+        assert event.series is not None  # noqa: S101 - there are changed ones
+        beside = [o.start for o in event.series.every(one.start, one.start + one.duration)]
+        beside.remove(one.start)
+        if one.start in told or not beside:
+            continue
+        told |= {one.start, *beside}
+        at = to_local(one.start, event.zone).isoformat(timespec="seconds")
+        if one.start in beside:
+            wrong, right = (
+                f"two occurrences begin at {at}",
+                "they count as one: cancel one, or postpone it to another time",
+            )
+        else:
+            wrong, right = f"the occurrence at {at} overlaps another", "what they need adds up: postpone it further"
+        yield Problem("spec.schedule.changes", wrong, right)
 
 
 def signals_that_nobody_carries(event: ParsedEvent, policy: Policy) -> Iterator[Problem]:

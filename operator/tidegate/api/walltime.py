@@ -11,6 +11,8 @@ from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from tidegate.api.zonedata import zone_data
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
 
@@ -20,11 +22,19 @@ def find_zone(name: str) -> ZoneInfo | None:
     """The IANA zone of that exact name, or None. Names that mean something else on each machine are no zones."""
     if name not in _zone_names():
         return None
-    return ZoneInfo(name)
+    return ZoneInfo(name)  # of the database that the names were read from
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """As ``find_zone``, of a zone that is known to exist; KeyError when it does not."""
+    if (zone := find_zone(name)) is None:
+        raise KeyError(name)
+    return zone
 
 
 @lru_cache(maxsize=1)
 def _zone_names() -> frozenset[str]:
+    zone_data()
     return frozenset(available_timezones()) - {"localtime", "Factory", "posixrules"}
 
 

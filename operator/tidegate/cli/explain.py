@@ -6,11 +6,14 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.output import Output
+
+if TYPE_CHECKING:
+    from tidegate.planning.decision import TargetPlan
 
 
 def explain(
@@ -25,7 +28,7 @@ def explain(
 ) -> None:
     """Say who asked for how much at an instant, which lead time applies, and what limited the level."""
     from tidegate.cli.world import instant, load
-    from tidegate.planning.explain import shares
+    from tidegate.planning.explain import kept_by
     from tidegate.planning.plan import Planner
     from tidegate.planning.whole import plan_whole
 
@@ -44,19 +47,24 @@ def explain(
         raise typer.Exit(1)
     chosen, spec = found[0]
     planner = Planner(given.world.settings)
-    decided = plan_whole(planner, given.world, now)[1].targets[chosen.key, spec.name]
-    asked = shares(planner.book, chosen, spec, now)
+    world, plan = plan_whole(planner, given.world, now)
+    decided = plan.targets[chosen.key, spec.name]
+    line = dict(planner.lines(world, [(chosen.key, spec.name)])).get((chosen.key, spec.name))
+    kept = kept_by(planner.book, chosen, spec, line, now)
     told: dict[str, Any] = {
         "at": _utc(now),
         "policy": str(chosen.key),
         "target": spec.name,
         "assumedLevels": given.assumed,
         "need": decided.need,
+        "due": kept.need if kept is not None else 0,
+        "dueFor": _utc(kept.at) if kept is not None else None,
         "level": decided.level,
         "reason": decided.reason.value,
         "message": decided.message,
         "askedBy": [
-            {"event": str(s.event), "signal": s.signal, "demand": round(s.demand, 3), "units": s.units} for s in asked
+            {"event": str(s.event), "signal": s.signal, "demand": round(s.demand, 3), "units": s.units}
+            for s in (kept.asked if kept is not None else ())
         ],
         "background": dict(spec.background),
         "capacity": dict(spec.capacity),
@@ -68,7 +76,7 @@ def explain(
             "parts": dict(decided.lead.parts),
             "learned": decided.lead.learned,
         },
-        "next": {"at": _utc(decided.next_at), "level": decided.next_level} if decided.next_at else None,
+        "next": _next(decided),
     }
     if output is Output.JSON:
         print(json.dumps(told))
@@ -76,11 +84,30 @@ def explain(
         _print(told)
 
 
+def _next(plan: TargetPlan) -> dict[str, Any] | None:
+    """The next change; None where none is known, also while nothing can be written at all."""
+    from tidegate.planning.model import Trouble
+
+    if (
+        plan.next_at is None
+        or plan.next_level in (None, plan.level)
+        or plan.reason.value in {one.value for one in Trouble}
+    ):
+        return None
+    return {"at": _utc(plan.next_at), "level": plan.next_level}
+
+
 def _print(told: dict[str, Any]) -> None:
-    print(f"{told['policy']} {told['target']} at {told['at']}: level {told['level']}, needed {told['need']}")
+    level = "level unknown" if told["level"] is None else f"level {told['level']}"
+    print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {told['need']}")
     if told["assumedLevels"]:
         print("  (without a cluster: the target is taken to stand at its policy's min)")
-    print("asked by")
+    if told["dueFor"] is None or told["dueFor"] == told["at"]:
+        print("asked by")
+    elif told["dueFor"] > told["at"]:
+        print(f"asked by (for {told['dueFor']}: {told['due']} units are needed then, and take their lead time)")
+    else:
+        print(f"asked by (at {told['dueFor']}: {told['due']} units were needed, and are held)")
     for share in told["askedBy"]:
         demand = f"{share['demand']:g} {share['signal']}"
         print(f"  {share['event']:40} {demand:36} {share['units']:>7} units alone")
@@ -99,6 +126,8 @@ def _print(told: dict[str, Any]) -> None:
     print(f"lead time  {lead['seconds']:g} s = {parts}   (start: {source})")
     if told["next"]:
         print(f"next       {told['next']['level']} at {told['next']['at']}")
+    else:
+        print("next       no change is known")
 
 
 def _utc(at: float) -> str:

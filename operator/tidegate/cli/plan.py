@@ -13,8 +13,10 @@ import typer
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tidegate.cli.world import Given
-    from tidegate.planning.foresee import Foreseen
+    from tidegate.planning.foresee import Foreseen, Foresight, Kept
 
 
 def plan(
@@ -26,10 +28,10 @@ def plan(
         str | None, typer.Option("--namespace", "-n", help="only this namespace of the cluster")
     ] = None,
     at: Annotated[str | None, typer.Option(help="plan as of this instant, RFC 3339; default: now")] = None,
-    hours: Annotated[float, typer.Option(min=0.1, max=48, help="how far to look ahead")] = 24.0,
+    hours: Annotated[float, typer.Option(min=0.1, max=48, help="how far ahead to show; all is planned as ever")] = 24.0,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
 ) -> None:
-    """Show every step that is coming: when, which target, from what to what, and why.
+    """Show every step that is coming: when, which target, from what to what, and why; and what is not done, and why.
 
     With files the targets are taken to stand at their policy's min; with a cluster they are looked at. Nothing is
     written. Policies in mode Observe are planned as if they enforced, and what metrics will say is left out.
@@ -37,20 +39,20 @@ def plan(
     from dataclasses import replace
 
     from tidegate.cli.world import instant, load
-    from tidegate.planning.foresee import foresee
+    from tidegate.planning.foresee import foresight
     from tidegate.planning.model import Mode
 
     now = instant(at, default=time.time())
     given = load(files, namespace, now)
     # What will be measured is not known: without signals the plan rests on the announcements alone.
     policies = {key: replace(policy, mode=Mode.ENFORCE, signals=()) for key, policy in given.world.policies.items()}
-    settings = replace(given.world.settings, horizon=hours * 3600.0)
-    world = replace(given.world, policies=policies, settings=settings)
-    steps = foresee(world, now, now + hours * 3600.0)
+    found = foresight(replace(given.world, policies=policies), now, now + hours * 3600.0)
     if output is Output.JSON:
-        print(json.dumps({"now": _utc(now), "assumedLevels": given.assumed, "steps": [_row(s) for s in steps]}))
+        told = {"now": _utc(now), "assumedLevels": given.assumed, "complete": found.complete}
+        rows = {"steps": [_row(s) for s in found.steps], "notDone": [_not_done(k) for k in found.kept]}
+        print(json.dumps(told | rows))
         return
-    _print(given, steps, now)
+    _print(given, found, now)
 
 
 def _row(foreseen: Foreseen) -> dict[str, Any]:
@@ -68,22 +70,48 @@ def _row(foreseen: Foreseen) -> dict[str, Any]:
     }
 
 
-def _print(given: Given, steps: tuple[Foreseen, ...], now: float) -> None:
+def _not_done(kept: Kept) -> dict[str, Any]:
+    return {
+        "since": _utc(kept.at),
+        "namespace": kept.policy.namespace,
+        "policy": kept.policy.name,
+        "target": kept.target,
+        "needed": kept.needed,
+        "level": kept.level,
+        "reason": kept.reason.value,
+        "message": kept.message,
+    }
+
+
+def _print(given: Given, found: Foresight, now: float) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     events, policies = len(given.world.announcements), len(given.world.policies)
     console.print(f"{_words(policies, 'policy', 'policies')}, {_words(events, 'event', 'events')}, as of {_utc(now)}")
     if given.assumed:
         console.print("Without a cluster: every target is taken to stand at its policy's min.")
-    if not steps:
+    if not found.steps:
         console.print("Nothing will be done.")
-        return
+    else:
+        _print_steps(console, found.steps)
+    if not found.complete:
+        console.print(f"More follows after {_short(found.steps[-1].at)}: these are the first {len(found.steps)} steps.")
+    for kept in found.kept:
+        needed = f"needs {kept.needed}, " if kept.needed is not None else ""
+        level = "its level is unknown" if kept.level is None else f"stays at {kept.level}"
+        why = f"{needed}{level}. {kept.reason.value}: {kept.message}"
+        line = f"Not done, {_short(kept.at)}: {kept.policy} {kept.target} {why}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_steps(console: Console, steps: list[Foreseen]) -> None:
+    from rich.table import Table
+
     many = len({foreseen.step.policy for foreseen in steps}) > 1
     rows = [
         (
-            datetime.fromtimestamp(foreseen.at, UTC).strftime("%m-%d %H:%M:%S"),
+            _short(foreseen.at),
             f"{foreseen.step.policy} {foreseen.step.target}" if many else foreseen.step.target,
             str(foreseen.step.before),
             str(foreseen.step.level),
@@ -103,6 +131,10 @@ def _print(given: Given, steps: tuple[Foreseen, ...], now: float) -> None:
 
 def _words(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
+
+
+def _short(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%m-%d %H:%M:%S")
 
 
 def _utc(at: float) -> str:

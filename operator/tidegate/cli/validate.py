@@ -153,12 +153,13 @@ def _check_kind(document: Document, kinds: Collection[str]) -> None:
 
 
 def _check_past(events: list[Any], report: Report) -> None:
-    """Events that are over."""
-    from tidegate.api.together import event_that_is_over
+    """Events that are over, and occurrences that meet."""
+    from tidegate.api.together import event_that_is_over, occurrences_at_once
 
     now = _now()
     for document, event in events:
         _warn(report, document, event_that_is_over(event, now))
+        _warn(report, document, occurrences_at_once(event))
 
 
 def _check_names(found: Found, report: Report) -> None:

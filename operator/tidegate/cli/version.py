@@ -13,8 +13,12 @@ from tidegate.cli.output import Output
 
 
 def version(output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT) -> None:
-    """Print the version."""
+    """Print the version, and which time zone database is used: the newest of the system's and the installed one."""
+    from tidegate.api.zonedata import zone_data
+
+    zones = zone_data()
     if output is Output.JSON:
-        print(json.dumps({"tidegate": __version__, "python": platform.python_version()}))
+        told = {"version": zones.version, "source": zones.source}
+        print(json.dumps({"tidegate": __version__, "python": platform.python_version(), "zoneData": told}))
     else:
-        print(f"tidegate {__version__}")
+        print(f"tidegate {__version__}\ntime zones {zones}")

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.api.walltime import zone_named
+
 Values = NDArray[np.float64]
 
-CHINA = ZoneInfo("Asia/Shanghai")
+CHINA = zone_named("Asia/Shanghai")
 TOLERANCE = 0.3
 """Pixels by which a drawn line may miss its values."""
 

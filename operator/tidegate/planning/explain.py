@@ -13,6 +13,7 @@ from tidegate.planning.capacity import units_for
 from tidegate.planning.isolation import Failure, attempt
 from tidegate.planning.model import Announcement, Key, Policy, TargetSpec
 from tidegate.planning.shape import contributions
+from tidegate.planning.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,15 @@ class Share:
     signal: str
     demand: float
     units: int
+
+
+class Keeping(NamedTuple):
+    """The need that a level stands for."""
+
+    at: float
+    """Its instant: in the past while it is held, ahead while a lead time passes."""
+    need: int
+    asked: tuple[Share, ...]
 
 
 def shares(book: Book, policy: Policy, target: TargetSpec, at: float) -> tuple[Share, ...]:
@@ -37,6 +47,17 @@ def shares(book: Book, policy: Policy, target: TargetSpec, at: float) -> tuple[S
                 units = units_for(demand, capacity=capacity[part.signal], headroom=target.headroom)
                 found.append(Share(entry.announcement.key, part.signal, demand, units))
     return tuple(sorted(found, key=lambda s: (-s.units, s.event, s.signal)))
+
+
+def kept_by(book: Book, policy: Policy, target: TargetSpec, line: Timeline | None, now: float) -> Keeping | None:
+    """The need that a level of now stands for: the largest that is held, present or due, where it lies, and who asks.
+
+    None: no announced need is held, present or due.
+    """
+    if line is None or (due := line.due_at(now)) <= 0:
+        return None
+    at = line.keeps(now, due)
+    return Keeping(at, due, shares(book, policy, target, at))
 
 
 def own_share(event: Announcement, policy: Policy, *, cell: float) -> tuple[tuple[str, int], ...]:

@@ -23,6 +23,10 @@ from tidegate.planning.reasons import Reason
 RELEASE_INTERVAL = 30.0
 """Least seconds between two steps down: smaller ones are more writes for nothing. Judgment."""
 
+EXACT = 0.001
+"""Seconds to which instants are told apart: a wait is over at the instant that was told as its end, however that was
+rounded."""
+
 OVERRUN_MAX = 3600.0
 """Seconds after the announced end for which real demand may keep a bare workload from its original. Judgment: a floor
 that never ends would make this a reactive autoscaler."""
@@ -210,7 +214,7 @@ def pause(release: Release, highest: int) -> float:
 def waits(loan: LoanState, release: Release, *, now: float) -> bool:
     """Whether a loan's next step down is not due yet."""
     wait = pause(release, loan.highest)
-    return elapsed(now, loan.stepped_at, wait=wait) < wait
+    return elapsed(now, loan.stepped_at, wait=wait) < wait - EXACT
 
 
 def step_down(release: Release, highest: int) -> int:

@@ -106,11 +106,12 @@ class Making:
             policy = self.roster.policies[key[0]]
             if policy.pool is None or target.lane is None:
                 continue
-            line = attempt(partial(self._boosted, policy, target))
+            line = attempt(partial(self.boosted, policy, target))
             if not isinstance(line, Failure):  # deciding the target fails for the same reason, and says so
                 yield PoolTarget(key, policy, target, self.world.observed.get(key, Observed()), line)
 
-    def _boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
+    def boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
+        """``timeline`` with what overrides add."""
         return boosted(self.timeline(policy, target), self._spoken(policy, target), now=self.now)
 
     def timeline(self, policy: Policy, target: TargetSpec) -> Timeline | None:
@@ -273,14 +274,20 @@ class Making:
             judged.update(some)
             yield
 
-    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float) -> int:
-        """Largest need of a target between two instants, within its bounds; 0 where no event needs it then."""
+    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> tuple[int, float]:
+        """See ``verdict.Needed``."""
         curve = self.curves.get((policy.key, target.name))
         if curve is None or curve.units is None:
-            return 0
+            return 0, math.inf
         low, high = (min(max(self.book.index(at), 0), self.book.size - 1) for at in (since, until))
-        most = int(curve.units[low : max(high, low + 1)].max())
-        return min(max(most, target.minimum), target.maximum) if most > 0 else 0
+        units = curve.units[low : max(high, low + 1)]
+        most = int(units.max())
+        bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0
+        if bounded <= there:
+            return bounded, math.inf
+        first = low + int((units > min(there, most - 1)).argmax())
+        lead = self._plans[policy.key, target.name].lead.seconds + curve.shift
+        return bounded, (first + self.book.first) * self.book.cell - lead
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):

@@ -8,16 +8,18 @@ decisions stand that rest on nothing new (``standing``): then a plan costs what 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from tidegate.planning.book import Book
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Plan
 from tidegate.planning.explain import Askers
+from tidegate.planning.isolation import Failure, attempt
 from tidegate.planning.making import Making, frozen
-from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetSpec
+from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.queue import bounds_of
 from tidegate.planning.roster import Roster, roster_of
 from tidegate.planning.standing import Decisions
@@ -133,6 +135,21 @@ class Planner:
     def timeline(self, world: World, policy: Policy, target: TargetSpec, now: float) -> Timeline | None:
         """A target's need and lead over time, for explaining and for looking ahead; None without any need."""
         return self.begin(world, now).bring_up().timeline(policy, target)
+
+    def lines(self, world: World, keys: Iterable[TargetKey]) -> Iterator[tuple[TargetKey, Timeline | None]]:
+        """Timelines of some targets as of the last plan, with what overrides add; none of one that cannot be planned.
+
+        ``world`` may be what that plan has led to: its observations count.
+        """
+        if self._begun is None:
+            raise RuntimeError("plan() has not been called yet")
+        last = self._begun.bring_up()
+        making = Making(world, last.now, last.book, last.curves, last.roster, last.lag, last.askers)
+        for key in keys:
+            policy, target = last.roster.policies[key[0]], last.roster.driven.get(key)
+            line = attempt(partial(making.boosted, policy, target)) if target is not None else None
+            if target is not None and not isinstance(line, Failure):
+                yield key, line
 
     @property
     def book(self) -> Book:

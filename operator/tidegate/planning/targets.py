@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
 from tidegate.planning.evidence import slipped, started_at
-from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, pause, step_down, waits
+from tidegate.planning.guardrails import KEEPING, Facts, judge, step_down, waits
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
     Key,
@@ -92,7 +93,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     line = boosted(plain, say.overrides, now=now)
     wanted_line = line if acting or observed.loan is None else None
     announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
-    due, soon = _due(wanted_line, target, observed, now), _soon(wanted_line, observed, target, now)
+    due, soon = _due(wanted_line, target, observed, now), soon_due(wanted_line, observed, target, now)
     if say.limit is not None and say.limit.cut is not None:
         soon = min(soon, say.limit.cut)
     facts = Facts(
@@ -113,7 +114,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         sure=sure_level(measure, observed, lambda at: _planned_at(wanted_line, target, at)),
         left_out=situation.left_out,
     )
-    rise = _next_rise(facts, line, observed.level or 0)
+    rise = next_rise(facts, line, observed.level or 0, now)
     lead = _lead(settings, situation.start, line, rise)
     if observed.trouble is not None or observed.level is None:
         return _troubled(facts, _Outlook(line, lead, rise), say)
@@ -190,7 +191,7 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
 
 def _planned_at(line: Timeline | None, target: TargetSpec, instant: float) -> int:
     """Units that the plan asked for at an instant of the past, within the policy's bounds."""
-    return _bounded(target, line.due_at(instant)) if line is not None else 0
+    return bounded(target, line.due_at(instant)) if line is not None else 0
 
 
 def _held(line: Timeline | None, now: float) -> int:
@@ -198,23 +199,6 @@ def _held(line: Timeline | None, now: float) -> int:
     if line is None:
         return 0
     return int(line.units[line.column(now - line.hold - line.shift) : line.column(now) + 1].max())
-
-
-def _soon(line: Timeline | None, observed: Observed, target: TargetSpec, now: float) -> int:
-    """Largest need, within bounds, that falls due within another lead time and step; asked only of a loan.
-
-    A level that was raised for a need which has not come yet is kept for it, however late that would be due by now: who
-    raised it may have known a longer lead time, and has led before us.
-    """
-    loan = observed.loan
-    if line is None or loan is None:
-        return 0
-    soon = _bounded(target, line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL))
-    if loan.highest != observed.level:  # it was lowered since
-        return soon
-    most = math.inf if observed.maximum is None else observed.maximum
-    past, coming = (min(_bounded(target, units), most) for units in line.around(now, loan.stepped_at, loan.until))
-    return int(max(soon, coming)) if past < coming <= loan.highest else soon
 
 
 def _ended_at(line: Timeline | None, observed: Observed, now: float) -> float | None:
@@ -232,12 +216,6 @@ class _Outlook:
     lead: Lead
     rise: tuple[float, int] | None
     """(when, need) of the next write upwards from the level now."""
-
-
-def _next_rise(facts: Facts, line: Timeline | None, level: int) -> tuple[float, int] | None:
-    if line is None:
-        return None
-    return line.next_rise(facts.now, _bar(facts.target, level), facts.now + facts.settings.horizon)
 
 
 def _lead(settings: PlanSettings, start: Start, line: Timeline | None, rise: tuple[float, int] | None) -> Lead:
@@ -284,7 +262,7 @@ def _plan(
 ) -> TargetPlan:
     line = outlook.line
     peak, peak_at = _peak(facts, line)
-    next_at, next_level = _next(facts, action, level, trail, outlook)
+    next_at, next_level = next_write(facts, action, level, trail, outlook.line, outlook.rise)
     until = None
     if line is not None:
         until = line.end_of_need(facts.now, facts.rest, facts.now + facts.settings.horizon)
@@ -355,54 +333,3 @@ def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
         at = int(less[-1]) + 1 if less.size else 0
     bounded = min(max(most, facts.target.minimum), facts.target.maximum)
     return max(bounded, facts.rest), (at + line.first) * line.cell
-
-
-def _next(
-    facts: Facts, action: Action, level: int | None, trail: tuple[Judgement, ...], outlook: _Outlook
-) -> tuple[float | None, int | None]:
-    """(when, level) of the next write after this one, as far as it can be known."""
-    if level is None:
-        return None, None
-    options: list[tuple[float, int]] = []
-    rise = outlook.rise if level == facts.current else _next_rise(facts, outlook.line, level)
-    if rise is not None and rise[0] > facts.now and facts.target.maximum > level:
-        options.append((rise[0], _bounded(facts.target, rise[1])))
-    if action is not Action.RETURN and (facts.observed.loan is not None or action is Action.RAISE):
-        options.extend(_way_down(facts, action, level, trail, outlook.line))
-    return min(options, default=(None, None), key=lambda option: option[0])
-
-
-def _bar(target: TargetSpec, level: int) -> int:
-    """Needs above this are a step up from a level: below the policy's min any need at all is one."""
-    return level if level >= min(target.minimum, target.maximum) else 0
-
-
-def _bounded(target: TargetSpec, need: int) -> int:
-    """A need within the policy's bounds; none stays none."""
-    return min(max(need, target.minimum), target.maximum) if need > 0 else 0
-
-
-def _way_down(
-    facts: Facts, action: Action, level: int, trail: tuple[Judgement, ...], line: Timeline | None
-) -> list[tuple[float, int]]:
-    """The next step down, if one is in sight: what keeps the level now says when it may fall."""
-    if trail[-1].reason in KEEPING:
-        return []
-    loan = facts.observed.loan
-    rest = loan.original if loan else facts.current
-    highest = loan.highest if loan else level
-    step, wait = step_down(facts.policy.release, highest), pause(facts.policy.release, highest)
-    wanted = max(_bounded(facts.target, facts.due), rest)
-    if action is Action.LOWER and level > wanted:
-        return [(facts.now + wait, max(level - step, wanted))]
-    if loan is not None and trail[-1].reason is Reason.RELEASE_WAIT:
-        return [(loan.stepped_at + wait, max(level - step, wanted))]
-    if trail[-1].reason is Reason.BLIND and facts.blind_since is not None:
-        return [(facts.blind_since + facts.policy.blind_max, max(level - step, wanted))]
-    if line is None or level <= rest:
-        return []
-    fall = line.next_fall(facts.now, min(facts.due, level) or 1)
-    if fall is None or fall <= facts.now:
-        return []
-    after = max(_bounded(facts.target, line.due_at(fall)), rest, level - step)
-    return [(fall, after)] if after < level else []

@@ -79,6 +79,18 @@ class Timeline:
         most = int(self.units[low : here + 1].max())
         return max(most, self._largest_due(here + 1, len(self.units), now + ahead))
 
+    def keeps(self, now: float, due: int) -> float:
+        """When the need lies that makes ``due_at(now)`` what it is: now, else the last that is held, else the first
+        that is ahead.
+        """
+        here, low = self.column(now), self.column(now - self.hold - self.shift)
+        past = np.flatnonzero(self.units[low : here + 1] >= due)
+        if len(past) and low + int(past[-1]) == here:
+            return now
+        ahead = 0 if len(past) else int((self.units[here + 1 :] >= due).argmax())
+        column = low + int(past[-1]) if len(past) else here + 1 + ahead
+        return (column + self.first) * self.cell
+
     def around(self, now: float, since: float, until: float) -> tuple[int, int]:
         """(largest need from ``since`` to now, largest need after that until ``until``)."""
         here = self.column(now)

@@ -8,8 +8,10 @@ does not rest on seeing it may be said: else the verdict is Unknown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tidegate.planning.book import SHIFT, WATCH, Book, LeftOut
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
@@ -43,8 +45,10 @@ _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY
 Found = tuple[Key, Verdict]
 
 
-Needed = Callable[[TargetSpec, float, float], int]
-"""The largest need of a target between two instants, within its bounds."""
+Needed = Callable[[TargetSpec, float, float, int], tuple[int, float]]
+"""Of a target between two instants, and of what is there: (the largest need within its bounds, when the first write
+upwards for it is due). Infinite: none is.
+"""
 
 
 def of_policy(
@@ -53,7 +57,7 @@ def of_policy(
     plans: Mapping[tuple[Key, str], TargetPlan],
     policy: Policy,
     now: float,
-    needed: Needed = lambda target, since, until: 0,
+    needed: Needed = lambda target, since, until, there: (0, math.inf),
 ) -> Iterator[Found]:
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
     alike: dict[tuple[frozenset[str], float | None], Verdict] = {}
@@ -148,7 +152,7 @@ def _verdict(
     tight = cramped(seen.values())
     span = max(occurrence.start, now), occurrence.start + occurrence.duration
     cases = [
-        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now, occurrence, needed(t, *span))
+        Case(*seen[t.name], t.lead.machine_seconds, tight.get(t.name), now, occurrence, partial(needed, t, *span))
         for t in sorted(carrying, key=lambda t: t.name)
     ]
     judged = [_of_target(case, occurrence.start) for case in cases]
@@ -207,8 +211,8 @@ class Case:
     """A shared bound under which its peak does not fit."""
     now: float
     occurrence: Occurrence
-    needed: int
-    """Units that all events together need of it while this one is on."""
+    needed: Callable[[int], tuple[int, float]]
+    """As ``Needed``, of all events together while this one is on: by the units that are there."""
 
 
 Cause = Callable[[Case], Evidence | None]
@@ -224,15 +228,15 @@ def in_trouble(case: Case) -> Evidence | None:
 
 def left_to_nobody(case: Case) -> Evidence | None:
     """More is needed than is there, and nobody will write it: green would be a lie."""
-    plan, observed, withheld = case.plan, case.observed, case.plan.withheld
+    observed, withheld = case.observed, case.plan.withheld
     there = max(observed.level or 0, observed.ready or 0, observed.desired or 0)
-    if withheld is None or observed.level is None or case.needed <= there:
+    if withheld is None or observed.level is None:
         return None
-    rises = plan.next_at is not None and plan.next_level is not None and plan.next_level > observed.level
-    if rises and plan.next_at is not None and withheld.until <= plan.next_at:
-        return None  # it is over before anything is due
+    needed, due_at = case.needed(there)
+    if needed <= there or withheld.until <= due_at:  # enough is there; or it is over before anything is due
+        return None
     seen = "are" if observed.seen else "were last seen"
-    message = f"{case.needed} units are needed, {there} {seen} there, and nobody raises them: {withheld.message}"
+    message = f"{needed} units are needed, {there} {seen} there, and nobody raises them: {withheld.message}"
     return Evidence(withheld.reason, withheld.object, withheld.field, message)
 
 

@@ -17,6 +17,7 @@ from tidegate.api.problems import InvalidObject, Problem, shown
 from tidegate.api.together import (
     event_that_is_over,
     lanes_that_refuse,
+    occurrences_at_once,
     shared_workloads,
     signals_that_nobody_carries,
     target_that_is_not_there,
@@ -82,6 +83,7 @@ def _told(problems: tuple[Problem, ...]) -> tuple[str, ...]:
 def _live_event(new: Json, old: Json | None, store: WatchedStore) -> Iterator[Problem]:
     event = parse_live_event(new)
     yield from event_that_is_over(event, store.now())
+    yield from occurrences_at_once(event)
     key = Key(event.key.namespace, event.policy)
     policy = store.policy(key)
     if policy is not None:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from tidegate.api.zonedata import zone_data
 from tidegate.planning.model import Key
 from tidegate.planning.resources import NOTHING, Resources
 
@@ -54,6 +55,8 @@ class OwnMetrics:
         )
         self._decision_age = self._gauge("decision_age_seconds", "Seconds since the last decision.", ())
         self._writes = Counter("tidegate_writes", "Writes to the cluster.", ("kind", "result"), registry=self.registry)
+        zones = self._gauge("zone_data_info", "1 for the time zone database that is used.", ("version", "source"))
+        zones.labels(zone_data().version, zone_data().source).set(1)
         self._targets: set[TargetName] = set()
         self._policies: set[Key] = set()
         self._pools: dict[str, set[str]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from tidegate.api.conditions import accepted_conditions, condition, invalid_conditions
 from tidegate.api.parsed import ParsedEvent, describe_occurrence
 from tidegate.api.walltime import to_rfc3339
+from tidegate.api.zonedata import zone_data
 from tidegate.planning.decision import Outcome, Plan, TargetPlan, Verdict
 from tidegate.planning.model import Key, Mode, Observed, Policy
 from tidegate.planning.reasons import SENTENCES, Reason
@@ -109,6 +110,7 @@ def policy_status(
         "targets": [_target(p, observed.get((policy.key, p.target), Observed())) for p in mine],
         "nextStepTime": to_rfc3339(min(upcoming)) if upcoming else None,
         "summary": _summary(mine),
+        "zoneData": str(zone_data()),
     }
 
 
