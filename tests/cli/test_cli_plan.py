@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tidegate import __version__
 from tidegate.api.zonedata import zone_data
 from tidegate.cli.main import app
+from tidegate.cli.world import _other_zone_data
 
 runner = CliRunner()
 
@@ -189,3 +190,13 @@ def test_the_hours_that_are_shown_do_not_change_what_is_planned(seam: str) -> No
     assert shown("0.1") == shown("24")
     long = json.loads(run("plan", seam, "--at", "2026-12-01T09:50:00Z", "-o", "json")[1])["steps"]
     assert [s["action"] for s in long] == ["Raise", "Lower", "Return"]
+
+
+def test_a_difference_of_time_zone_data_between_operator_and_command_is_said() -> None:
+    """By the release alone: the same one from the system and from the package has the same rules."""
+    same = f"{zone_data().version} (somewhere)"
+    assert _other_zone_data(frozenset({same})) is None
+    assert _other_zone_data(frozenset()) is None
+    said = _other_zone_data(frozenset({same, "2020a (system)"}))
+    assert said is not None
+    assert f"the operator uses 2020a (system), this command {zone_data()}" in said

@@ -30,6 +30,8 @@ class Given:
     assumed: bool
     """Levels are assumed: every target stands at its policy's min."""
     problems: list[str] = field(default_factory=list)
+    zone_data: frozenset[str] = frozenset()
+    """Time zone databases that the operator names in the policies' status."""
 
 
 def instant(text: str | None, *, default: float) -> float:
@@ -69,7 +71,22 @@ def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
     given = from_files(files, now) if files else from_cluster(namespace, now)
     for problem in given.problems:
         typer.echo(f"left out: {problem}", err=True)
+    if (other := _other_zone_data(given.zone_data)) is not None:
+        typer.echo(other, err=True)
     return replace(given, world=_without_pools(given.world))
+
+
+def _other_zone_data(operators: frozenset[str]) -> str | None:
+    """That the operator reads wall-clock times with another database than this command, in words."""
+    from tidegate.api.zonedata import zone_data
+
+    others = sorted(one for one in operators if one.partition(" ")[0] != zone_data().version)
+    if not others:
+        return None
+    return (
+        f"time zones: the operator uses {', '.join(others)}, this command {zone_data()}; where a zone's rules differ"
+        " between them, the operator prepares for another instant than is shown here"
+    )
 
 
 def _without_pools(world: World) -> World:
@@ -102,6 +119,7 @@ async def _read(namespace: str | None, now: float) -> Given:
                 items = []
             documents += [{**item, "kind": kind} for item in items]
         given = _given(documents, now, observed={})
+        told = frozenset(zones for d in documents if (zones := (d.get("status") or {}).get("zoneData")))
         book = KubeLoanBook(
             client, [namespace] if namespace else None, to_object=loan_to_object, from_object=loan_from_object
         )
@@ -112,7 +130,7 @@ async def _read(namespace: str | None, now: float) -> Given:
             for target in policy.targets:
                 seen = (await targets.see(target.ref)).observed
                 observed[key, target.name] = replace(seen, loan=loans.get((key, target.name)))
-        return Given(replace(given.world, observed=observed), False, given.problems)
+        return Given(replace(given.world, observed=observed), False, given.problems, told)
     finally:
         await client.close()
 
