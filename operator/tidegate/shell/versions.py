@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,8 @@ class Versions:
     """By kind and key."""
 
     _documents: dict[tuple[str, Key], tuple[str, bytes]] = field(default_factory=dict)
-    """uid and document."""
+    """uid and document, packed: there is one of each of tens of thousands of events, and hardly any is ever needed.
+    orjson's own bytes hold on to the four kilobytes that they were written into."""
     _recalled: dict[tuple[str, Key], LastValid] = field(default_factory=dict)
     """What a former life knew of objects of which we know no valid version yet."""
     last: Mapping[Key, tuple[LastValid, ...]] = field(default_factory=dict)
@@ -37,7 +39,7 @@ class Versions:
         whole = {"apiVersion": obj.get("apiVersion"), "kind": kind, "metadata": metadata, "spec": obj.get("spec")}
         document = orjson.dumps(whole, default=str)
         if len(document) <= MOST:
-            self._documents[kind, key] = str(metadata["uid"] or ""), document
+            self._documents[kind, key] = str(metadata["uid"] or ""), zlib.compress(document, 1)
         else:
             self._documents.pop((kind, key), None)
         self._recalled.pop((kind, key), None)
@@ -79,7 +81,7 @@ class Versions:
             uid, document = self._documents.get((kind, key), ("", b""))
             at = _when(kind, events.get(key), now)
             if document and at is not None:
-                found.setdefault(policy, []).append((at, LastValid(kind, key, uid, document.decode())))
+                found.setdefault(policy, []).append((at, LastValid(kind, key, uid, zlib.decompress(document).decode())))
         told = {of: tuple(one for _, one in sorted(ones, key=_order)) for of, ones in sorted(found.items())}
         if told != self.last:
             self.last = told
