@@ -110,6 +110,23 @@ def test_since_when_it_is_ready_is_since_when_all_of_it_is() -> None:
     assert evening.beat(T0 - 100.0, READY)["readyTime"] == "2026-11-09T15:58:20Z"
 
 
+def test_a_level_that_rises_in_mid_show_in_time_takes_nothing_back() -> None:
+    evening = Evening()
+    evening.beat(T0 - 600.0, READY)
+    rising = Verdict(Outcome.READY, Reason.ON_PLAN, "order: 2 of 9 ready, the rest is expected in time", T0)
+    unseen = Verdict(Outcome.UNKNOWN, Reason.NOT_SEEN_LATELY, "order: not seen for 40 s", T0)
+    for number, verdict in enumerate((rising, rising, unseen, unseen, READY)):
+        shown = evening.beat(T0 + 60.0 + 20.0 * number, verdict)
+    assert shown["readyTime"] == "2026-11-09T15:50:00Z"
+    assert evening.beat(T0 + LENGTH + 1.0)["lastOccurrence"]["readyTime"] == "2026-11-09T15:50:00Z"
+
+
+def test_what_is_only_on_plan_is_not_ready_yet() -> None:
+    evening = Evening()
+    on_plan = Verdict(Outcome.READY, Reason.ON_PLAN, "order: 2 of 9 ready, the rest is expected in time", T0)
+    assert evening.beat(T0 - 600.0, on_plan)["readyTime"] is None
+
+
 def test_the_next_life_takes_from_the_object_what_it_has_not_seen_itself() -> None:
     first = Evening()
     first.beat(T0 - 600.0, READY)

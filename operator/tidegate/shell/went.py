@@ -31,13 +31,15 @@ class Went:
     """As shown in ``status.lastOccurrence``."""
 
     def judged(self, key: Key, before: Verdict | None, verdict: Verdict, now: float) -> None:
-        """A verdict is shown, after another one."""
+        """A verdict is shown, after another one. Ready since is since when all was there, and nothing came late after
+        that: a level that rises in mid-show, in time, takes nothing back.
+        """
         if before is not None and before.starts_at != verdict.starts_at:
             self.ended(key, before, now)
         known = self._ready.get(key)
-        if verdict.outcome is not Outcome.READY or verdict.reason is not Reason.READY:
+        if verdict.outcome in (Outcome.LATE, Outcome.BLOCKED):
             self._ready.pop(key, None)
-        elif known is None or known[0] != verdict.starts_at:
+        elif verdict.reason is Reason.READY and (known is None or known[0] != verdict.starts_at):
             self._ready[key] = verdict.starts_at, now
 
     def ended(self, key: Key, verdict: Verdict, now: float) -> None:
