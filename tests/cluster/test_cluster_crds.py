@@ -11,6 +11,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,9 @@ def test_kubectl_get_answers_is_it_all_right_what_is_next_and_when(namespace: st
         "share": [{"target": "order-service", "units": 12}],
         "outcome": "Ready",
         "verdict": "Ready: all targets stand at their floors.",
+        "lookedAt": (datetime.now(UTC) - timedelta(seconds=25)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "readyTime": "2026-11-10T11:58:00Z",
+        "lastOccurrence": {"start": "2026-11-09T12:00:00Z", "outcome": "Late", "message": "order: 8 of 12 ready"},
     }
     patch = orjson.dumps({"status": status}).decode()
     name = event["metadata"]["name"]
@@ -307,5 +311,7 @@ def test_kubectl_get_answers_is_it_all_right_what_is_next_and_when(namespace: st
 
     assert orjson.loads(patched.stdout)["status"] == status, "the schema prunes nothing of a status"
     heading, row = kubectl("get", "lev", "-n", namespace).stdout.splitlines()[:2]
-    assert heading.split() == ["NAME", "READY", "VERDICT", "BLOCKED-BY", "NEXT", "LIVE", "POLICY", "AGE"]
-    assert row.split()[1:4] == ["True", "Ready", "2026-11-10T20:00:00+08:00"]
+    assert heading.split() == ["NAME", "READY", "VERDICT", "BLOCKED-BY", "LOOKED", "NEXT", "LIVE", "POLICY", "AGE"]
+    ready, verdict, looked, following = row.split()[1:5]
+    assert (ready, verdict, following) == ("True", "Ready", "2026-11-10T20:00:00+08:00")
+    assert 20 <= int(looked.removesuffix("s")) <= 119, "how long ago it was looked at"
