@@ -173,7 +173,9 @@ class Looker:
         if before is not None and _older(fresh, before):
             return  # a slow answer that a later question, or a watch that our own look, has overtaken
         self.sights[key] = fresh
-        self._index(key, sight)
+        if before is not None and before.sight.place != fresh.sight.place:
+            self._unindex(key, before.sight)
+        self._index(key, fresh.sight)
         self.on_look(key, fresh)
         if before is None or _news(before, believed) != _news(fresh, self.believed(key)):
             self.on_news()
@@ -258,6 +260,16 @@ class Looker:
         look = self.sights.get(key)
         if look is not None and look.sight.place is not None:
             yield look.sight.place.ref.identity
+
+    def _unindex(self, key: TargetKey, sight: Sight) -> None:
+        """A target's level lies elsewhere by now: what happens to the object that held it wakes nobody."""
+        place = sight.place
+        if place is None or place.ref.identity == self._specs[key].ref.identity:
+            return
+        keys = self._keys.get(place.ref.identity, set())
+        keys.discard(key)
+        if not keys:
+            self._keys.pop(place.ref.identity, None)
 
     def _index(self, key: TargetKey, sight: Sight) -> None:
         if sight.place is not None:
