@@ -142,12 +142,22 @@ def test_the_next_life_takes_from_the_object_what_it_has_not_seen_itself() -> No
 
 @pytest.mark.parametrize(
     "status",
-    [None, [], "x", {"lastOccurrence": 3}, {"readyTime": "soon", "nextOccurrence": {"start": 4}}, {"readyTime": "x"}],
+    [
+        None,
+        [],
+        "x",
+        {"lastOccurrence": 3},
+        {"lastOccurrence": {"start": "x"}},
+        {"lastOccurrence": {"outcome": 7}},
+        {"readyTime": "soon", "nextOccurrence": {"start": 4}},
+        {"readyTime": "x"},
+    ],
 )
 def test_a_status_that_cannot_be_understood_is_nothing_seen(status: object) -> None:
     evening = Evening()
     evening.reporter.arrived(SHOW, status)
     assert evening.beat(T0 - 600.0, READY)["readyTime"] == "2026-11-09T15:50:00Z"
+    assert evening.beat(T0 - 500.0)["lastOccurrence"] is None
 
 
 # ---- the last look
@@ -168,11 +178,19 @@ def test_an_event_that_runs_or_begins_soon_says_when_it_was_looked_at() -> None:
 
 def test_where_too_many_run_at_once_nobody_pays_for_it() -> None:
     verdicts = {Key("shop", f"show-{n}"): READY for n in range(100)}
-    assert looks(verdicts, T0, most=99) == {}
+    assert len(looks(verdicts, T0, most=99)) == 99
     found = looks(verdicts, T0, most=100)
     assert found.keys() == verdicts.keys()
     assert all(T0 - LOOKED_EVERY < at <= T0 for at in found.values())
     assert len(set(found.values())) > 20, "not all at one instant"
+
+
+def test_a_namespace_of_many_events_takes_the_last_look_from_nobody_else() -> None:
+    crowd = {Key("crowd", f"show-{n}"): READY for n in range(1000)}
+    few = {Key(namespace, "show"): READY for namespace in ("a", "shop", "z")}
+    found = looks({**crowd, **few}, T0, most=50)
+    assert len(found) == 50
+    assert few.keys() <= found.keys()
 
 
 def test_what_is_only_looked_at_again_waits_behind_what_is_new() -> None:

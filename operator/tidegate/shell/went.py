@@ -5,7 +5,8 @@ Both are shown in the event's own status and taken from there after a restart, s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -19,6 +20,9 @@ LOOKED_EVERY = 30.0
 """Seconds between two instants of the last look that are shown of an event."""
 CLOSE = 900.0
 """Seconds before T-0 from which the instant of the last look is shown, to the occurrence's end."""
+
+_SAID = ("start", "outcome", "message")
+"""What each ``lastOccurrence`` has; one without is somebody else's, and nothing seen."""
 
 
 @dataclass(slots=True)
@@ -66,7 +70,11 @@ class Went:
         if not isinstance(status, Mapping):
             return
         last, coming = status.get("lastOccurrence"), status.get("nextOccurrence")
-        if key not in self._last and isinstance(last, Mapping) and last.get("start"):
+        if (
+            key not in self._last
+            and isinstance(last, Mapping)
+            and all(isinstance(last.get(part), str) for part in _SAID)
+        ):
             self._last[key] = dict(last)
         since, start = status.get("readyTime"), coming.get("start") if isinstance(coming, Mapping) else None
         if key not in self._ready and isinstance(since, str) and isinstance(start, str):
@@ -83,10 +91,14 @@ class Went:
 
 def looks(verdicts: Mapping[Key, Verdict], now: float, *, most: int) -> dict[Key, float]:
     """The instant of the last look to show of each event that runs or begins soon: no more often than every
-    ``LOOKED_EVERY`` seconds, and not of all events at once. Nothing when there are more than ``most`` of them: then the
-    Lease and the policies tell.
+    ``LOOKED_EVERY`` seconds, and not of all events at once. When there are more than ``most`` of them, each namespace
+    has as many as any other, as far as it has them; of the rest the Lease and the policies tell.
     """
-    close: Collection[Key] = [key for key, verdict in verdicts.items() if verdict.starts_at - CLOSE <= now]
+    close = [key for key, verdict in verdicts.items() if verdict.starts_at - CLOSE <= now]
     if len(close) > most:
-        return {}
+        turns, taken = Counter[str](), list[tuple[int, Key]]()
+        for key in sorted(close):
+            taken.append((turns[key.namespace], key))
+            turns[key.namespace] += 1
+        close = [key for _, key in sorted(taken)[:most]]
     return {key: now - (now - crc32(str(key).encode()) % LOOKED_EVERY) % LOOKED_EVERY for key in close}
