@@ -31,6 +31,7 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
 
+JOBS = ("shop", "slow")
 SLOW = 6
 """Seconds between two scrapes of what is scraped slowly."""
 
@@ -165,14 +166,38 @@ def prometheus(folder: Path, ground: Ground) -> Iterator[Ground]:
 
 
 def _wait_for(url: str) -> None:
-    """Until the first scrape can be asked for."""
+    """Until the first scrape of both jobs can be asked for: they begin at instants of their own, seconds apart."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/api/v1/query?query=up", timeout=2) as answer:
-                if json.load(answer)["data"]["result"]:
+                if len(json.load(answer)["data"]["result"]) == len(JOBS):
                     return
         except OSError:
             pass
         time.sleep(0.1)
-    raise TimeoutError("prometheus did not start within 30 s")
+    raise TimeoutError("prometheus did not scrape both jobs within 30 s")
+
+
+class Watch:
+    """How long a thread that only sleeps came back too late: what the machine, not the product, did to the scenes."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            before = time.monotonic()
+            if self._over.wait(0.1):
+                return
+            self.worst = max(self.worst, time.monotonic() - before - 0.1)

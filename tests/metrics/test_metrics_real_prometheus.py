@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Leader, Sink, Thing, key_of
-from real_prometheus import Ground, prometheus
+from real_prometheus import Ground, Watch, prometheus
 from worlds import CORE, event, policy, signal, target
 
 from tidegate.control.loop import Loop, LoopSettings
@@ -24,13 +24,16 @@ from tidegate.planning.decision import TargetPlan
 from tidegate.planning.model import Freshness, PlanSettings, Reading
 from tidegate.planning.reasons import Reason
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("real prometheus")]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("real prometheus")]
 
 BEGUN = time.time()
 LENGTH = 56.0
 """Seconds that the scenes play: a level that was raised first comes down 30 s later."""
 ODD_AT = 8.0
 """When what is odd happens."""
+PLAYS = 3
+STOOD_STILL = 0.4
+"""Seconds: half of what one answer of Prometheus may take."""
 WINDOW = 10
 """Seconds of the ranges of rates."""
 
@@ -167,8 +170,16 @@ def spoil(query: str, at: float) -> str:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
-    """All scenes, played."""
-    folder = tmp_path_factory.mktemp("prometheus")
+    """All scenes, played: anew where the machine stood still meanwhile, for their clock is the wall's."""
+    for _ in range(PLAYS):
+        with Watch() as watch:
+            played = _played(tmp_path_factory.mktemp("prometheus"))
+        if watch.worst < STOOD_STILL:
+            return played
+    pytest.skip(f"in each of {PLAYS} plays the machine stood still for more than {STOOD_STILL} s: too much runs beside")
+
+
+def _played(folder: Path) -> dict[str, Scene]:
     secret = folder / "secret"
     secret.mkdir()
     (secret / "token").write_text("wrong")
