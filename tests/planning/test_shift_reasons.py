@@ -73,9 +73,37 @@ def test_a_namespace_gets_no_more_than_the_lanes_cap() -> None:
 def test_a_pool_that_is_too_small_says_how_much_it_could_give() -> None:
     plan = plan_pool(quick(), facts(cores(4), job("a")), [need("t", T0 + 600, T0 + 1200, cores(9))], T0)
     assert one(plan, Reason.POOL_TOO_SMALL).message == (
-        "lane trading of hangzhou: 9 cpu needed at 2026-11-09T16:10:00Z, 4 can be there."
+        "lane trading of hangzhou: 9 cpu needed at 2026-11-09T16:10:00Z, 4 can be there; of 9Gi memory 4Gi."
         " The pool would be too small even if all work that may stop were stopped."
     )
+
+
+def test_the_resource_that_is_short_is_named_where_the_other_lies_idle() -> None:
+    """Pods are let in whole, so a refusal lacks CPU and memory by the same share: only one of them is the reason."""
+    asked = need("t", T0 + 600, T0 + 1200, Resources(80_000, 5001))
+    roomy = facts(Resources(40_500, 1_572_864), job("a"))
+    refusal = one(plan_pool(quick(), roomy, [asked], T0), Reason.POOL_TOO_SMALL)
+    assert refusal.resource == "cpu"
+    assert "80 cpu needed at 2026-11-09T16:10:00Z, 40.5 can be there." in refusal.message
+
+
+def test_the_resource_that_is_short_is_found_where_work_would_have_to_stop_for_it() -> None:
+    """Beside work that holds all memory and hardly a core, memory is short; its guarantee keeps half of it."""
+    holder = loader(units=4, size=Resources(100, 1024))
+    seen = facts(Resources(100_000, 4096), holder)
+    refusal = one(
+        plan_pool(quick(guarantee=50), seen, [need("t", T0 + 600, T0 + 900, Resources(9_000, 3072))], T0),
+        Reason.LANE_GUARANTEE,
+    )
+    assert refusal.resource == "memory"
+    assert "3Gi memory needed at 2026-11-09T16:10:00Z, 2Gi can be there." in refusal.message
+
+
+def test_two_resources_that_are_short_are_both_named_the_scarcer_one_first() -> None:
+    asked = need("t", T0 + 600, T0 + 1200, Resources(8_000, 8192))
+    refusal = one(plan_pool(quick(), facts(Resources(4_000, 1024)), [asked], T0), Reason.POOL_TOO_SMALL)
+    assert refusal.resource == "memory"
+    assert "8Gi memory needed at 2026-11-09T16:10:00Z, 1Gi can be there; of 8 cpu 4." in refusal.message
 
 
 def test_what_was_granted_before_is_named_when_it_is_in_the_way() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidegate.planning.instants import rfc3339
 from tidegate.planning.reasons import SENTENCES, Reason
-from tidegate.planning.resources import Resources, binding, written
+from tidegate.planning.resources import NAMES, Resources, binding, written
 from tidegate.planning.shift.asks import Ask
 from tidegate.planning.shift.model import Need, NeedStep, Pool
 from tidegate.planning.shift.outcome import Refusal
@@ -72,8 +72,12 @@ def short(
     name = binding(needed, available)
     message = (
         f"lane {ask.need.lane} of {pool.name}: {written(name, needed.of(name))} {name} needed at {rfc3339(at)},"
-        f" {written(name, available.of(name))} can be there. {SENTENCES[reason]}"
+        f" {written(name, available.of(name))} can be there"
     )
+    for other in NAMES:
+        if other != name and needed.of(other) > available.of(other):
+            message += f"; of {written(other, needed.of(other))} {other} {written(other, available.of(other))}"
+    message += f". {SENTENCES[reason]}"
     if earliest is not None:
         message += f" Served in full from {rfc3339(earliest)}."
     if note:

@@ -56,13 +56,13 @@ class Refusal:
     reason: Reason
     message: str
     resource: str = ""
-    """Which resource is short: ``cpu`` or ``memory``."""
+    """Which resource is short, ``cpu`` or ``memory``: of two the one that lacks the larger share of what is needed."""
     at: float = 0.0
     """The first instant at which it is short."""
     needed: Resources = NOTHING
     """Of all needs together at that instant, this one in full."""
     available: Resources = NOTHING
-    """What can be there for needs at that instant."""
+    """What can be there for needs at that instant: of each resource, as if the need asked for no other."""
     earliest: float | None = None
     """From when on all that is still needed is served; None when some of it never is."""
     sure: bool = True

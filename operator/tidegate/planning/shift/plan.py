@@ -26,6 +26,7 @@ from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amoun
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import Stock, stocks_of
 from tidegate.planning.shift.present import present
+from tidegate.planning.shift.shortage import can_be_there
 from tidegate.planning.shift.steps import ahead, append, cuts_of, sums, without
 from tidegate.planning.shift.timetable import EVERY, KINDS, Problem, Rule, Timetable
 
@@ -253,10 +254,11 @@ class _Planning:
         short = [k for k in range(problem.spans) if cut.granted[k] != cut.wish[k]]
         last = max(k for k in range(problem.spans) if not cut.wish[k].nothing)
         first = short[0]
+        cause = self._cause(problem, cut)
         return diagnose.short(
-            cut.ask, self.pool, self._cause(problem, cut),
+            cut.ask, self.pool, cause,
             at=problem.times[first], needed=cut.loads[first] + cut.wish[first],
-            available=cut.loads[first] + cut.granted[first],
+            available=can_be_there(problem, cut.loads, cut.wish, first, self.explaining, self.served),
             earliest=problem.times[short[-1] + 1] if short[-1] < last else None, sure=cut.sure,
             note=diagnose.too_much_work(self.units, MEMBERS_MOST) if self.too_large else "",
         )  # fmt: skip
