@@ -22,7 +22,22 @@ from tidegate.planning.shift.step import step
 from tidegate.ports import PoolSight
 
 NOTICES = (Notice(8, T0 - 60.0), Notice(6, T0 - 30.0), Notice(4, T0))
-MARK = Mark(10, 10, T0, notices=NOTICES, until=T0 + 600.0, promises=(Promised(T0 + 900.0, 6),), needs=("shop/core",))
+MARK = Mark(
+    10,
+    10,
+    T0,
+    notices=NOTICES,
+    free_by=T0 + 120.0,
+    until=T0 + 600.0,
+    promises=(Promised(T0 + 900.0, 6),),
+    needs=("shop/core",),
+)
+
+
+NOTICE = (
+    "will go from 10 to 4 at 2026-11-09T16:02:00Z for a peak"
+    " (CapacityPool p, lane data), planned back at 2026-11-09T16:10:00Z"
+)
 
 
 def act(do: Do, *, level: int = 10, mark: Mark = MARK) -> Act:
@@ -44,7 +59,7 @@ async def test_a_notice_tells_the_last_level_and_stores_the_mark(site: Site) -> 
     await site.look()
     (wish,) = wishes(site, act(Do.NOTIFY))
     assert (wish.kind, wish.place) == (Kind.RECORD, place())
-    assert wish.notice == "will go from 10 to 4 for a peak (CapacityPool p, lane data)"
+    assert wish.notice == NOTICE
     assert wish.terms is not None
     assert wish.terms.until == T0 + 900.0, "the work is back when it was promised"
     assert wish.terms.hand_over is not None
@@ -134,13 +149,16 @@ async def test_a_notice_that_stands_and_that_this_life_has_not_told_is_told_once
     note = terms().hand_over
     assert note is not None
     await site.ledger.move(
-        place(), held=site.held(), level=4, terms=replace(terms(), hand_over=replace(note, notices=NOTICES[-1:]))
+        place(),
+        held=site.held(),
+        level=4,
+        terms=replace(terms(), hand_over=replace(note, notices=NOTICES[-1:], free_by=T0 + 120.0)),
     )
     sink = site.work.events
     assert isinstance(sink, Sink)
     site.work.tell_again(plan())
     site.work.tell_again(plan())
-    message = "will go from 10 to 4 for a peak (CapacityPool p, lane data)"
+    message = NOTICE
     assert sink.told == [(place().ref, "NoticeGiven", message)]
 
 

@@ -16,6 +16,7 @@ from tidegate.planning.model import STAGES, Freshness, Trouble
 from tidegate.planning.readings import NOT_READ_YET
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.shape import PROFILES
+from tidegate.planning.shift.diagnose import CAUSES
 
 KINDS = {"LiveEvent", "ScalingPolicy"}
 
@@ -130,3 +131,11 @@ def test_the_page_on_blindness_has_every_outcome() -> None:
     text = pages()["docs/troubleshooting.md"].partition("## Blind")[2].partition("\n## ")[0]
     bad = {one.value for one in Freshness if one is not Freshness.FRESH} | {NOT_READ_YET}
     assert {outcome for outcome in bad if f"`{outcome}" not in text} == set()
+
+
+def test_the_page_on_what_a_pool_refuses_has_every_code() -> None:
+    text = pages()["docs/troubleshooting.md"].partition("### The pool refuses")[2].partition("\n## ")[0]
+    codes = list(Reason)
+    refused = codes[codes.index(Reason.POOL_TOO_SMALL) : codes.index(Reason.UNIT_UNKNOWN) + 1]
+    assert {rule.value for _, rule in CAUSES} < {one.value for one in refused}
+    assert {one.value for one in refused if f"`{one.value}`" not in text} == set()

@@ -223,11 +223,14 @@ class Stage:
     beats: list[Beat] = field(default_factory=list)
     told: list[tuple[float, Ref]] = field(default_factory=list)
     """Notices as the work gets them."""
+    words: dict[Ref, str] = field(default_factory=dict)
+    """What the last notice of each said."""
 
     def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         """``ports.EventSink``."""
         if reason == "NoticeGiven":
             self.told.append((self.clock.at, subject))
+            self.words[subject] = message
 
     @classmethod
     async def open(cls, objects: Iterable[Json], *, jobs: int = 40, nodes: int = NODES) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -65,6 +66,26 @@ async def test_work_is_told_before_it_is_stopped(stage: Stage) -> None:
     await alone(stage, start)
     assert stage.at(start).out
     told_in_time(stage)
+
+
+async def test_a_notice_says_when_the_work_stops_for_which_event_and_when_it_runs_again(stage: Stage) -> None:
+    start = opening(stage)
+    await alone(stage, start + LENGTH + 400.0, step=5.0)
+    names = {name for sample in stage.samples for name in sample.out}
+    assert names
+    for ref, message in stage.words.items():
+        if ref.name not in names:
+            continue
+        said = re.fullmatch(
+            r"will go from 1 to 0 at (\S+) for LiveEvent/opening \(CapacityPool hangzhou-a, lane data\),"
+            r" planned back at (\S+)",
+            message,
+        )
+        assert said is not None, message
+        stops, returns = (from_rfc3339(said[n]) for n in (1, 2))
+        out = [sample.at for sample in stage.samples if ref.name in sample.out]
+        assert stops <= out[0] <= stops + 10.0, "two steps of the play"
+        assert returns - 30.0 <= out[-1] <= returns
 
 
 async def test_a_new_life_tells_the_notices_that_stand_again_and_once(stage: Stage) -> None:

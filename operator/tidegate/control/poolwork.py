@@ -18,11 +18,12 @@ from tidegate.control.reader import SignalKey
 from tidegate.control.settling import Settling
 from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.planning.decision import Action, Plan, PoolView
+from tidegate.planning.instants import rfc3339
 from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
-from tidegate.planning.shift.handover import Act, Do
+from tidegate.planning.shift.handover import Act, Do, State
 from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
 from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.world import PoolWorld
@@ -33,6 +34,9 @@ log = logging.getLogger("tidegate.pools")
 PATIENCE = 15.0
 """Seconds of a leadership for which a pool is not decided on before each target on it was looked at: what was not
 looked at yet has no need, and its machines would be given back. Judgment: who hangs for longer holds up nobody else."""
+
+NAMED = 3
+"""Events that a notice names."""
 
 _ACTIONS = {Do.NOTIFY: Action.NOTHING, Do.STOP: Action.LOWER, Do.RESUME: Action.RAISE, Do.CLOSE: Action.RETURN}
 
@@ -162,7 +166,7 @@ class PoolWork:
             look = self.looker.looks.get(name)
             for act in view.step.acts:
                 at = look.sight.places.get(act.ref) if look is not None else None
-                if at is not None and (wish := self._of_act(name, act, at[0], look, at[1], now)) is not None:
+                if at is not None and (wish := self._of_act(plan, name, act, at[0], look, at[1], now)) is not None:
                     yield wish
         for loan in self._orphans(plan, pools, unusable, now):
             said = Applied(
@@ -171,7 +175,9 @@ class PoolWork:
             )  # fmt: skip
             yield Wish(Kind.RETURN, loan.place.id, loan.place.ref.namespace, said, loan=loan)
 
-    def _of_act(self, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float) -> Wish | None:
+    def _of_act(
+        self, plan: Plan, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float
+    ) -> Wish | None:
         loan = self.settling.ledger.of(place)
         if self.settling.conflicts.of(place.id, now) is not None or look is None:
             return None
@@ -193,7 +199,7 @@ class PoolWork:
         if act.do is Do.NOTIFY:
             self._told.add((act.ref, mark.notices[-1].level))
             self._telling.add((act.ref, mark.notices[-1].level))
-            notice = _notice(pool, act.lane, mark.notices[-1], mark.original)
+            notice = _notice(plan.pools[pool], act.ref, note, mark.notices[-1], mark.original)
         return Wish(Kind.RECORD, one, tenant, said, place=place, held=held, terms=terms, notice=notice)
 
     def tell_again(self, plan: Plan) -> None:
@@ -209,7 +215,8 @@ class PoolWork:
         for one, (loan, notice) in standing.items():
             if one not in self._told and loan.hand_over is not None:
                 self._told.add(one)
-                message = _notice(loan.hand_over.pool, loan.hand_over.lane, notice, loan.original)
+                view = plan.pools[loan.hand_over.pool]
+                message = _notice(view, one[0], loan.hand_over, notice, loan.original)
                 self.events.emit(one[0], reason=Reason.NOTICE_GIVEN.value, message=message)
 
     def _orphans(self, plan: Plan, pools: Mapping[str, Pool], unusable: Iterable[str], now: float) -> Iterator[Loan]:
@@ -241,8 +248,16 @@ def _said(pool: str, act: Act, now: float) -> Applied:
     )
 
 
-def _notice(pool: str, lane: str, notice: Notice, original: int) -> str:
-    return f"will go from {original} to {notice.level} for a peak (CapacityPool {pool}, lane {lane})"
+def _notice(view: PoolView, ref: Ref, note: HandOverNote, notice: Notice, original: int) -> str:
+    """What the work is told: from when on it is stopped, for whom, and when it is planned to run again."""
+    stop = next((one.deadline for one in view.step.hand_overs if one.ref == ref and one.state is State.NOTICE), None)
+    names = view.told_for.get(ref, ())
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    who = ", ".join(names[:NAMED]) + more if names else "a peak"
+    return (
+        f"will go from {original} to {notice.level} at {rfc3339(note.free_by if stop is None else stop)} for {who}"
+        f" (CapacityPool {note.pool}, lane {note.lane}), planned back at {rfc3339(note.until)}"
+    )
 
 
 def _remaining(pool: Pool, readings: Mapping[SignalKey, Reading]) -> dict[str, float | None]:

@@ -156,6 +156,8 @@ class PoolView:
     """The instant that the timetable was made for which this rests on; None: there is none."""
     due: bool
     """A timetable has to be made: there is none, it was made from something else, or it is not kept any longer."""
+    told_for: Mapping[Ref, tuple[str, ...]] = field(default_factory=dict)
+    """By work that was told to stop and has not: the events that it is told for, the largest first."""
 
     @property
     def facts(self) -> PoolFacts:

@@ -7,7 +7,7 @@ does not change until the last one is. One target or event that raises leaves th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
@@ -15,15 +15,16 @@ from itertools import chain, islice
 from tidegate.planning import verdict
 from tidegate.planning.book import WATCH, Book
 from tidegate.planning.curves import Curves
-from tidegate.planning.decision import Action, Plan, PoolLimit, Step, TargetPlan, Verdict
+from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
-from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, TargetKey, TargetSpec
+from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster
+from tidegate.planning.shift.handover import State
 from tidegate.planning.standing import Decisions, Inputs, Standing
 from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
 from tidegate.planning.timeline import Timeline, timeline
@@ -89,7 +90,20 @@ class Making:
                 dict(chain.from_iterable(one.limits.items() for one in alone)),
                 dict(chain.from_iterable(one.refusals.items() for one in alone)),
             )
-        self.pools = outcome
+        owners = {one.owner: one.key[0] for one in asking}
+        views = {name: replace(view, told_for=self._told_for(view, owners)) for name, view in outcome.views.items()}
+        self.pools = replace(outcome, views=views)
+
+    def _told_for(self, view: PoolView, owners: Mapping[str, Key]) -> dict[Ref, tuple[str, ...]]:
+        """By work that was told to stop: the events of the policies that need its machines, while they need them."""
+        found: dict[Ref, tuple[str, ...]] = {}
+        for one in view.step.hand_overs:
+            if one.state is State.NOTICE and one.mark is not None:
+                since, until = max(one.mark.free_by, self.now), max(one.mark.until, self.now)
+                policies = dict.fromkeys(owners[need] for need in one.mark.needs if need in owners)
+                names = (name for key in policies for name in self.askers.who(self.book, key, since, until))
+                found[one.ref] = tuple(dict.fromkeys(names))
+        return found
 
     def _ask_pool(self, name: str, asking: list[PoolTarget]) -> PoolOutcome:
         """Plan one pool by itself; while it cannot be planned, its targets may have no more than they have."""
