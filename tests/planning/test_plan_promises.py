@@ -214,3 +214,7 @@ def test_the_older_policy_drives_a_shared_workload() -> None:
     plan = make_plan(w, T0)
     assert plan.targets[Key(NS, "zebra"), "order"].level == 10
     assert plan.targets[Key(NS, "ant"), "order"].reason.value == "SharedWorkload"
+    left = replace(event(), policy="ant", key=Key(NS, "left"))
+    verdict = make_plan(world(left, policies=(new, old)), T0).verdicts[left.key]
+    assert (verdict.outcome.value, verdict.reason.value) == ("Blocked", "SharedWorkload")
+    assert (str(verdict.object), verdict.field) == ("ScalingPolicy/zebra", "spec.targets")

@@ -28,7 +28,7 @@ from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.readings import measured, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
-from tidegate.planning.withheld import withheld
+from tidegate.planning.withheld import outranked, withheld
 
 _DOWNWARDS = {
     Reason.EVENT_DEMAND: "all that is still announced",
@@ -136,8 +136,8 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
 
 def not_ours(policy: Policy, target: TargetSpec, winner: tuple[Key, str]) -> TargetPlan:
     """A target whose workload another one drives: an older policy's, or an earlier one of the same policy."""
-    by = f"ScalingPolicy {winner[0].name}" if winner[0] != policy.key else f"target {winner[1]} of this policy"
-    return _nothing(policy, target, Reason.SHARED_WORKLOAD, f"{target.ref} is driven by {by}, which comes first")
+    why = outranked(policy, target, winner)
+    return replace(_nothing(policy, target, why.reason, why.message), withheld=why)
 
 
 def not_planned(policy: Policy, target: TargetSpec, observed: Observed, why: str) -> TargetPlan:

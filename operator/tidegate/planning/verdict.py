@@ -223,6 +223,8 @@ def in_trouble(case: Case) -> Evidence | None:
     plan = case.plan
     if plan.reason not in (_BLOCKING if case.observed.seen else _NOT_FROM_SIGHT):
         return None
+    if plan.withheld is not None and plan.withheld.reason is plan.reason:  # what is in the way is who comes first
+        return Evidence(plan.reason, plan.withheld.object, plan.withheld.field, plan.message)
     return Evidence(plan.reason, case.observed.about or plan.ref, "", plan.message)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegate.planning.instants import rfc3339
-from tidegate.planning.model import OURS, Mode, Policy, Ref, TargetSpec
+from tidegate.planning.model import OURS, Mode, Policy, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.reasons import Reason
 
@@ -23,6 +23,13 @@ class Withheld:
     field: str = ""
     until: float = math.inf
     """When levels are written again, epoch seconds."""
+
+
+def outranked(policy: Policy, target: TargetSpec, winner: TargetKey) -> Withheld:
+    """Why a target is left to another that drives the same workload and comes first."""
+    by = f"ScalingPolicy {winner[0].name}" if winner[0] != policy.key else f"target {winner[1]} of this policy"
+    about = Ref(OURS, "ScalingPolicy", winner[0].namespace, winner[0].name)
+    return Withheld(Reason.SHARED_WORKLOAD, f"{target.ref} is driven by {by}, which comes first", about, "spec.targets")
 
 
 def withheld(policy: Policy, target: TargetSpec, overrides: Iterable[Override], *, stopped: bool) -> Withheld | None:

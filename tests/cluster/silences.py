@@ -1,0 +1,138 @@
+"""Six ways in which nobody acts, and what ``kubectl get liveevents`` says of them a minute after each began.
+
+The show is two minutes and a half ahead, needs 20 units of which 2 are there, and its step is due a minute before it.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from harness import ApiError, Json
+from scenarios import _tidegate
+from scene import Scene
+from shop import deployment, event, hpa, in_seconds, policy
+
+AHEAD = 150.0
+LATER = 60.0
+"""Seconds after which a person looks."""
+
+
+def _look(scene: Scene) -> None:
+    time.sleep(LATER)
+    _shown_now(scene)
+
+
+def _shown_now(scene: Scene) -> None:
+    """What is shown: the columns by their headings, and the event."""
+    shown = scene.cluster.run("kubectl", "get", "liveevents", "-n", scene.ns).stdout
+    scene.mark(shown)
+    heading, line = shown.splitlines()
+    starts = [heading.index(word) for word in heading.split()]
+    cells = [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    scene.notes["shown"] = dict(zip(heading.split(), cells, strict=True))
+    scene.notes["event"] = scene.cluster.get("LiveEvent", scene.ns, "show")
+
+
+def _announced(scene: Scene, made: Json, ahead: float = AHEAD) -> None:
+    scene.apply(made)
+    scene.t0 = in_seconds(ahead)
+    scene.apply(event(scene.ns, "show", t0=scene.t0, policy=made["metadata"]["name"]))
+    scene.mark("announced")
+
+
+def observed(scene: Scene) -> None:
+    """The policy only observes, as it does unless it is told otherwise."""
+    scene.workload()
+    scene.leading(scene.operator())
+    made = policy(scene.ns, "web")
+    del made["spec"]["mode"]
+    _announced(scene, made)
+    _look(scene)
+
+
+def paused(scene: Scene) -> None:
+    """On-call has paused it for an hour."""
+    scene.workload()
+    scene.leading(scene.operator())
+    until = datetime.fromtimestamp(in_seconds(3600), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    scene.apply(
+        {
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": "Override",
+            "metadata": {"name": "freeze", "namespace": scene.ns},
+            "spec": {
+                "policyRef": {"name": "shop"},
+                "action": "Pause",
+                "until": until,
+                "author": "mei",
+                "reason": "database migration",
+            },
+        }
+    )
+    _announced(scene, policy(scene.ns, "web"))
+    _look(scene)
+
+
+def stopped(scene: Scene) -> None:
+    """The durable stop is set."""
+    scene.workload()
+    scene.leading(scene.operator())
+    scene.notes["stop"] = _tidegate(scene, "release", "--all", "--namespace", scene.ns)
+    _announced(scene, policy(scene.ns, "web"))
+    _look(scene)
+
+
+def outranked(scene: Scene) -> None:
+    """An older policy drives the same workload, and has no event."""
+    scene.workload()
+    scene.leading(scene.operator())
+    scene.apply(policy(scene.ns, "web", name="elder"))
+    time.sleep(2)  # creation times are whole seconds
+    _announced(scene, policy(scene.ns, "web"))
+    _look(scene)
+
+
+def nobody_leads(scene: Scene) -> None:
+    """Somebody else keeps the Lease: the operator runs, and does not lead."""
+    scene.apply(deployment(scene.ns, "web", replicas=None))
+    scene.apply(hpa(scene.ns, "web"))
+    operator = scene.operator()
+    scene.leading(operator)
+    _announced(scene, policy(scene.ns, "web"))
+    scene.until(
+        lambda: scene.cluster.get("LiveEvent", scene.ns, "show").get("status", {}).get("lookedAt"), 30, "looked at once"
+    )
+    scene.notes["from"] = time.time()
+    end = time.time() + LATER
+    while time.time() < end:
+        _hold_the_lease(scene)
+        time.sleep(2)
+    scene.notes["alive"] = operator.alive
+    scene.notes["leader"] = scene.leader()
+    _shown_now(scene)
+
+
+def _hold_the_lease(scene: Scene) -> None:
+    lease = scene.cluster.get("Lease", scene.ns, "tidegate")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    lease["spec"] |= {"holderIdentity": "elsewhere", "renewTime": now}
+    try:
+        scene.cluster.send("PUT", f"apis/coordination.k8s.io/v1/namespaces/{scene.ns}/leases/tidegate", lease)
+    except ApiError as error:
+        if error.status != 409:  # it was renewed in between: taken at the next turn
+            raise
+
+
+def killed(scene: Scene) -> None:
+    """The operator is killed once the event was looked at, before its step is due."""
+    scene.workload()
+    operator = scene.operator()
+    scene.leading(operator)
+    _announced(scene, policy(scene.ns, "web"))
+    scene.until(
+        lambda: scene.cluster.get("LiveEvent", scene.ns, "show").get("status", {}).get("lookedAt"), 30, "looked at once"
+    )
+    operator.kill()
+    scene.notes["from"] = time.time()
+    _look(scene)
