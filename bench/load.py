@@ -15,8 +15,10 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from plan_scale import raw_events
 from whole import (
@@ -116,12 +118,13 @@ async def cold(args: argparse.Namespace, folder: Path) -> list[Figure]:
             peak, complaints = operator.peak_mib(), operator.complaints()
         finally:
             operator.end()
-        begun = time.time()
+        begun, before_it = time.time(), statuses(cluster)
         operator = Operator(url, folder, nice=args.nice, **settings)
         try:
             second = await planned(operator)
             await until_quiet(cluster, seconds=20, patience=60)
             later = status_writes(cluster, since=begun)
+            changed = leaves_changed(before_it, statuses(cluster), later & shown)
             second_peak, complaints = operator.peak_mib(), complaints + operator.complaints()
         finally:
             operator.end()
@@ -139,7 +142,9 @@ async def cold(args: argparse.Namespace, folder: Path) -> list[Figure]:
         Figure("first start: objects whose status was written", len(shown)),
         Figure("first start: peak memory", peak, "MiB"),
         Figure("second start: to the first plan", second, "s", "< 15"),
-        Figure("second start: statuses written that were shown before", len(later & shown), "", "0"),
+        Figure("second start: statuses written that were shown before", len(later & shown)),
+        Figure("of these with more than the instant of the last look", sum(changed.values()), "", "0"),
+        *(Figure(f"  {leaf}", count) for leaf, count in changed.most_common(20)),
         Figure("second start: statuses written that were not", len(later - shown)),
         Figure("second start: peak memory", second_peak, "MiB"),
         Figure("errors in the log", complaints, "", "0"),
@@ -203,6 +208,37 @@ def status_writes(cluster: EmbeddedCluster, *, since: float) -> set[tuple[str, s
         for entry in cluster.audit
         if entry.time >= since and entry.resource in STATUS and entry.is_write
     }
+
+
+def statuses(cluster: EmbeddedCluster) -> dict[tuple[str, str, str], Any]:
+    """All statuses, by resource, namespace and name."""
+    return {
+        (resource, one.namespace, one.name): one.document().get("status", {})
+        for resource in STATUS
+        for one in cluster.store.bucket((GROUP.partition("/")[0], resource.partition("/")[0])).items()
+    }
+
+
+def leaves_changed(before: Any, after: Any, names: Iterable[tuple[str, str, str]]) -> Counter[str]:
+    """Which leaves of so many statuses differ, each status counted once, by the first leaf that does."""
+    found: Counter[str] = Counter()
+    for name in names:
+        differing = sorted(differences(before.get(name, {}), after.get(name, {}), name[0]))
+        differing = [leaf for leaf in differing if "/lookedAt:" not in leaf]
+        found.update(differing[:1] or ([] if before.get(name) != after.get(name) else [f"{name[0]}: as it was"]))
+    return found
+
+
+def differences(one: Any, other: Any, path: str) -> Iterator[str]:
+    """Paths of leaves that differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            yield from differences(one.get(key), other.get(key), f"{path}/{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for a, b in zip(one, other, strict=True):
+            yield from differences(a, b, f"{path}/*")
+    elif one != other:
+        yield f"{path}: {str(one)[:60]} to {str(other)[:60]}" if not isinstance(one, dict) else path
 
 
 async def all_shown(cluster: EmbeddedCluster, *, patience: float) -> set[tuple[str, str, str]]:

@@ -37,7 +37,7 @@ class Stage:
         self.store = WatchedStore(lambda: self.at)
         self.store.on_change = self.wake
 
-    def wake(self) -> None:
+    def wake(self, namespace: str) -> None:
         self.woken += 1
 
     def put_and_delete(self, kind: str) -> tuple[Callable[[Json], object], Callable[[], None], Callable[[], bool]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 from virtual_time import simulated
 
 from tidegate.control.loop import Loop
-from tidegate.shell.driver import Driver
+from tidegate.shell.driver import SHORTEST_PAUSE, Driver
 
 WALL = 1_794_240_000.0
 SOON = 0.2
@@ -47,8 +48,12 @@ class Deciding:
     clock: Clock
     dice: random.Random
     fills: int = 0
-    told_at: list[float] = field(default_factory=list)
-    late: list[float] = field(default_factory=list)
+    told_at: list[tuple[float, str]] = field(default_factory=list)
+    late: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Seconds from told to decided, by namespace."""
+    cost: float = 0.0
+    """Seconds of processor time that a decision takes."""
+    spent: float = 0.0
     decided: list[float] = field(default_factory=list)
     fail_at: frozenset[int] = frozenset()
     next_in: float | None = None
@@ -58,15 +63,17 @@ class Deciding:
     def on_beat(self, beat: object) -> None:
         return
 
-    def tell(self) -> None:
+    def tell(self, namespace: str = "") -> None:
         self.fills += 1
-        self.told_at.append(self.clock.now())
-        self.on_wake()
+        self.told_at.append((self.clock.now(), namespace))
+        self.on_wake(namespace)
 
     def deciding(self, *, stands: float) -> Iterator[None]:
         assert stands > 0
         now = self.clock.now()
-        self.late += [now - at for at in self.told_at]
+        for at, namespace in self.told_at:
+            self.late[namespace].append(now - at)
+        self.spent += self.cost
         self.told_at = []
         self.decided.append(now)
         if len(self.decided) in self.fail_at:
@@ -76,19 +83,29 @@ class Deciding:
         self.last = SimpleNamespace(now=now, next_at=None if self.next_in is None else now + self.next_in)
 
 
-def played(seconds: float, *, tells: int, seed: int = 1, **given: Any) -> Deciding:
+def played(
+    seconds: float, *, tells: int, seed: int = 1, crowd: int = 0, quiet: Sequence[float] = (), **given: Any
+) -> Deciding:
+    """So many things told, of nobody's or of a crowd of namespaces, and at some instants something of a quiet one."""
     with simulated(seed, WALL) as loop:
         clock, dice = Clock(loop), random.Random(seed)
         deciding = Deciding(clock, dice, **given)
         stop = asyncio.Event()
-        driver = Driver(cast("Loop", deciding), cast("Any", clock), beat_seconds=15.0, wake_gates=lambda: None)
+        driver = Driver(
+            cast("Loop", deciding),
+            cast("Any", clock),
+            beat_seconds=15.0,
+            wake_gates=lambda: None,
+            spent=lambda: deciding.spent,
+        )
 
         async def main() -> None:
             running = asyncio.create_task(driver.run(stop))
-            at = sorted(dice.uniform(0.0, seconds) for _ in range(tells))
-            for one in at:
+            names = [f"busy-{number % crowd}" if crowd else "" for number in range(tells)]
+            told = [(dice.uniform(0.0, seconds), name) for name in names] + [(one, "quiet") for one in quiet]
+            for one, of in sorted(told):
                 await asyncio.sleep(max(0.0, one - (loop.time() - begun)))
-                deciding.tell()
+                deciding.tell(of)
             await asyncio.sleep(max(0.0, seconds - (loop.time() - begun)) + 1.0)
             stop.set()
             driver.wake()
@@ -101,8 +118,8 @@ def played(seconds: float, *, tells: int, seed: int = 1, **given: Any) -> Decidi
 
 def test_whatever_is_told_is_decided_on_within_a_fifth_of_a_second_over_ten_thousand_interleavings() -> None:
     deciding = played(4000.0, tells=10_000)
-    assert len(deciding.late) == 10_000
-    assert max(deciding.late) <= SOON
+    assert len(deciding.late[""]) == 10_000
+    assert max(deciding.late[""]) <= SOON
 
 
 def test_a_storm_of_news_is_decided_on_ten_times_a_second_at_the_most() -> None:
@@ -123,3 +140,28 @@ def test_what_is_due_by_time_alone_is_decided_on_then() -> None:
 def test_a_decision_that_fails_is_made_anew_a_second_later() -> None:
     deciding = played(30.0, tells=0, fail_at=frozenset({1, 2, 3}))
     assert [round(at - deciding.decided[0], 1) for at in deciding.decided[:4]] == [0.0, 1.0, 2.0, 3.0]
+
+
+def share(deciding: Deciding, seconds: float) -> float:
+    """Of a core: a decision takes no time in the simulation, so that all of it was pause."""
+    return deciding.spent / (seconds + deciding.spent)
+
+
+def test_decisions_take_a_quarter_of_a_core_whatever_a_busy_namespace_tells() -> None:
+    deciding = played(120.0, tells=4000, crowd=1, cost=0.2)
+    assert 0.2 <= share(deciding, 120.0) <= 0.27
+
+
+def test_a_namespace_that_seldom_tells_something_waits_for_no_busy_neighbour() -> None:
+    """A decision takes 0.2 s. What is told in the pause of 0.6 s after it is decided on a third of that later."""
+    quiet = [10.03 + 2.7 * n for n in range(40)]
+    deciding = played(120.0, tells=4000, crowd=1, quiet=quiet, cost=0.2)
+    assert len(deciding.late["quiet"]) == 40
+    assert max(deciding.late["quiet"]) <= 0.2 + SHORTEST_PAUSE
+    assert max(deciding.late["busy-0"]) > 0.5
+
+
+def test_hearing_out_of_turn_takes_half_a_core_at_the_most() -> None:
+    """A thousand namespaces that each tell little are a busy cluster, and no bad neighbours."""
+    crowd = played(60.0, tells=4000, crowd=1000, cost=0.2)
+    assert 0.45 <= share(crowd, 60.0) <= 0.52

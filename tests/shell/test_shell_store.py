@@ -43,7 +43,7 @@ def scaling_policy(generation: int = 1, **spec: Any) -> dict[str, Any]:
 def store() -> tuple[WatchedStore, list[str]]:
     woken: list[str] = []
     made = WatchedStore(lambda: NOW)
-    made.on_change = lambda: woken.append("woken")
+    made.on_change = lambda namespace: woken.append("woken")
     return made, woken
 
 

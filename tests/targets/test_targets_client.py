@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from kubernetes.aio.client.configuration import Configuration
 
 from tidegate.ports import ConflictError, NotFoundError, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Limits
@@ -234,3 +235,26 @@ async def test_a_kubeconfig_that_is_not_there_is_one_sentence(
         await KubeClient.connect()
     assert str(refused.value) == f"no cluster: KUBECONFIG names {missing}, which does not exist"
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_environment_names_the_proxy_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the kubeconfig comes first; an address that needs none is reached directly."""
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "10.0.0.1,inside.example")
+
+    def proxy_of(host: str, given: str | None = None) -> str | None:
+        made = Configuration(host=host)
+        made.proxy = given
+
+        async def one() -> str | None:
+            client = KubeClient(made)
+            await client.close()
+            return made.proxy  # type: ignore[no-any-return]
+
+        return asyncio.run(one())
+
+    assert proxy_of("https://api.example:6443") == "http://proxy.example:3128"
+    assert proxy_of("https://api.inside.example") is None
+    assert proxy_of("https://10.0.0.1") is None
+    assert proxy_of("http://api.example") is None
+    assert proxy_of("https://api.example", "http://other:1") == "http://other:1"

@@ -67,9 +67,12 @@ class Looker:
     _near: frozenset[TargetKey] = frozenset()
     _touched: dict[TargetKey, float] = field(default_factory=dict)
     _next_due: float | None = None
-    """When the next look will be due of those that are not, as long as nothing changes; None: it has to be found."""
+    """No look will be due before that, beside those that are due already; None: it has to be found."""
     _asked_at: dict[TargetKey, float] = field(default_factory=dict)
     """When each was asked for last."""
+    _owed: set[TargetKey] = field(default_factory=set)
+    """Targets of which nothing tells that was asked before the loans were read, and that were not asked for since."""
+    _owed_since: int = 0
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=30.0))
 
     @property
@@ -90,6 +93,7 @@ class Looker:
         for gone in (self._asked_at.keys() - specs.keys()) | (changed & self._asked_at.keys()):
             del self._asked_at[gone]
         self._backoff.keep(specs.keys())
+        self._owed &= specs.keys()
         self._touched = {key: at for key, at in self._touched.items() if key in specs}
         self._specs = specs
         self._keys = {}
@@ -99,8 +103,10 @@ class Looker:
 
     @property
     def asked_all(self) -> bool:
-        """Whether a look at each target has come back, well or not."""
-        return self._specs.keys() <= self.sights.keys()
+        """Whether a look at each target has come back, well or not; one that was asked for since the loans were read,
+        where the target holds one.
+        """
+        return not self._owed and self._specs.keys() <= self.sights.keys()
 
     def keys_of(self, ref: Ref) -> Collection[TargetKey]:
         """The targets whose level lies in an object, or that are that object."""
@@ -108,15 +114,23 @@ class Looker:
 
     def touch(self, ref: Ref) -> None:
         """A watch saw an object change, or we wrote it: look at its targets at once."""
-        self._next_due = None
         for key in self.keys_of(ref):
-            self._touched.setdefault(key, self.clock.now())
+            self._touch(key)
 
     def hasten(self) -> None:
         """Look at every active target in the next round, however short a time ago it was looked at."""
-        self._next_due = None
         for key in self._active:
-            self._touched.setdefault(key, self.clock.now())
+            self._touch(key)
+
+    def ask_of_loans(self) -> None:
+        """The loans were read: look at once at each target that holds one, for nothing tells of it that was asked
+        before.
+        """
+        self._owed_since = self.ledger.tick()
+        places = ((key, look.sight.place) for key, look in self.sights.items())
+        self._owed = {key for key, place in places if place is not None and self.ledger.of(place) is not None}
+        for key in self._owed:
+            self._touch(key)
 
     # ---- rounds.Round
 
@@ -146,18 +160,21 @@ class Looker:
         if spec is None:
             return
         self._touched.pop(key, None)
-        self._next_due = None
         at, asked = self.clock.now(), self.ledger.tick()
         self._asked_at[key] = at
-        self._backoff.failed(key, at)  # held against it until it has answered
-        sight = await self._see(spec, closely=key in self._near)
+        self._sooner(self._backoff.failed(key, at))  # held against it until it has answered
+        try:
+            sight = await self._see(spec, closely=key in self._near)
+        finally:  # a look that hung was one
+            if asked > self._owed_since:
+                self._owed.discard(key)
         if self._specs.get(key) is not spec and getattr(self._specs.get(key), "ref", None) != spec.ref:
             return  # it names another object by now
         self._fill(key, sight, asked, at)
+        self._sooner(self._due_at(key, self.clock.now()))
 
     def _fill(self, key: TargetKey, sight: Sight, asked: int, at: float) -> None:
         before, believed = self.sights.get(key), self.believed(key)
-        self._next_due = None
         if sight.observed.trouble is Trouble.UNREADABLE:
             if before is not None and before.sight.observed.trouble is not Trouble.UNREADABLE:
                 fresh = replace(before, note=sight.observed.note)  # unknown is not zero: what was seen last stands
@@ -223,7 +240,8 @@ class Looker:
             ):
                 latest = self.ledger.latest(sight.place)
                 if latest is None:
-                    seen = replace(seen, seen=False, note="its last write got no answer; it is looked at again")
+                    why = "the loans were read anew" if key in self._owed else "its last write got no answer"
+                    seen = replace(seen, seen=False, note=f"{why}; it is looked at again")
                 else:
                     seen = replace(seen, level=latest.value)
         if loan is None and seen.trouble is not None:
@@ -237,6 +255,17 @@ class Looker:
         return replace(seen, loan=state_of(loan, now)) if loan else seen
 
     # ---- beneath
+
+    def _touch(self, key: TargetKey) -> None:
+        now = self.clock.now()
+        self._touched.setdefault(key, now)
+        if key in self._specs:
+            self._sooner(self._due_at(key, now))
+
+    def _sooner(self, at: float) -> None:
+        """A target is due at an instant by now: what was found of all of them stands otherwise."""
+        if self._next_due is not None:
+            self._next_due = min(self._next_due, at)
 
     def _due_at(self, key: TargetKey, now: float) -> float:
         if self._backoff.suspects(key):

@@ -14,6 +14,7 @@ from tidegate.control import attention
 from tidegate.control.conflicts import Conflicts
 from tidegate.control.drains import Drains
 from tidegate.control.inline import InlineSolver
+from tidegate.control.knowing import Knowing
 from tidegate.control.ledger import Ledger
 from tidegate.control.loaner import LoanLoader
 from tidegate.control.looker import Look, Looker
@@ -122,7 +123,7 @@ class Loop:
     settings: LoopSettings = field(default_factory=LoopSettings)
     plan_settings: PlanSettings = field(default_factory=PlanSettings)
     on_beat: Callable[[Beat], None] = lambda beat: None
-    on_wake: Callable[[], None] = lambda: None
+    on_wake: Callable[[str], None] = lambda namespace: None
     """Told whenever there is something new to decide on."""
     on_due: Callable[[], None] = lambda: None
     """Told when a reader has something to do at once, though no decision said so."""
@@ -147,7 +148,7 @@ class Loop:
     """The last decision."""
     _plan: Plan | None = None
     _done: list[Applied] = field(default_factory=list)
-    _known_once: bool = False
+    _knowing: Knowing = field(default_factory=Knowing)
     _over_since: dict[FieldId, float] = field(default_factory=dict)
     """Since when nobody speaks for a loan."""
 
@@ -176,14 +177,15 @@ class Loop:
 
     # ---- what happens
 
-    def news(self) -> None:
-        """Something changed that a decision may depend on."""
+    def news(self, namespace: str = "") -> None:
+        """Something changed that a decision may depend on: an object of a namespace, or something of nobody's."""
         self.fills += 1
-        self.on_wake()
+        self.on_wake(namespace)
 
     def _loaded(self) -> None:
         """The loans were read: what was seen before tells nothing of their fields."""
         self.looker.hasten()
+        self.looker.ask_of_loans()
         if self.pool_looker is not None:
             for name in self._pools():
                 self.pool_looker.hasten(name)
@@ -303,13 +305,10 @@ class Loop:
         )
 
     def _knows(self) -> bool:
-        """Whether our loans were read and every target was asked for once since the start: what is told before that is
-        of nobody's use, and would be taken back at once.
-        """
-        if not self._known_once:
-            loaded = self.ledger.loaded and self.memory.known(self.clock.now())
-            self._known_once = (loaded or self.store.stopped()) and self.looker.asked_all
-        return self._known_once
+        """Whether our loans were read and every target was asked for since, as far as that matters."""
+        now = self.clock.now()
+        read = self.store.stopped() or (self.ledger.loaded and self.memory.known(now))
+        return self._knowing.knows(self.leadership.epoch, now, read=read, asked=self.looker.asked_all)
 
     def focus(self) -> None:
         """Tell the readers what there is to look at, and what of it matters now."""

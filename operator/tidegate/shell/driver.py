@@ -20,6 +20,14 @@ SHORTEST_PAUSE = 0.1
 LEISURE = 3.0
 """Seconds of pause for each second of processor time that a decision took: at most a quarter of a core. What falls due
 in between does not wait for that."""
+OUT_OF_TURN = 1.0
+"""The same where a namespace has told something that seldom does: at most half a core. What a busy tenant keeps us
+deciding on does not make its neighbours wait."""
+SELDOM, RATE = 8.0, 1.0
+"""A namespace that has told no more than so many things, and so many a second, is heard out of turn. Judgment: an event
+and its edits, not a thousand of them."""
+NAMESPACES = 4096
+"""Namespaces of which it is remembered how much they told."""
 AGAIN = 1.0
 """Seconds after which what was due and could not be done is decided on anew."""
 
@@ -27,28 +35,53 @@ AGAIN = 1.0
 class Driver:
     """Keeps one loop deciding."""
 
-    def __init__(self, loop: Loop, clock: Clock, *, beat_seconds: float, wake_gates: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        clock: Clock,
+        *,
+        beat_seconds: float,
+        wake_gates: Callable[[], None],
+        spent: Callable[[], float] = time.thread_time,
+    ) -> None:
         """At the latest ``beat_seconds`` after a decision comes another. ``wake_gates`` tells readers and writers that
-        a decision may have changed what is due.
+        a decision may have changed what is due. ``spent`` are the seconds of processor time used so far.
         """
         self._loop, self._clock = loop, clock
         self._beat_seconds = beat_seconds
         self._wake_gates = wake_gates
+        self._spent = spent
         self._wake = asyncio.Event()
+        self._told: dict[str, tuple[float, float]] = {}
+        """By namespace: (how much it has told of late, as of when)."""
+        self._out_of_turn = False
         loop.on_wake = self.wake
 
-    def wake(self) -> None:
-        """There is something new to decide on."""
+    def wake(self, namespace: str = "") -> None:
+        """There is something new to decide on, of a namespace, or of nobody's."""
         self._wake.set()
+        if namespace and self._tells_seldom(namespace):
+            self._out_of_turn = True
+
+    def _tells_seldom(self, namespace: str) -> bool:
+        """Count what a namespace tells, and say whether it is little."""
+        now = self._clock.now()
+        much, at = self._told.get(namespace, (0.0, now))
+        much = max(0.0, much - RATE * max(0.0, now - at)) + 1.0
+        if len(self._told) >= NAMESPACES and namespace not in self._told:
+            self._told.clear()  # all begin anew: each may be heard a few times out of turn
+        self._told[namespace] = much, now
+        return much <= SELDOM
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide until told to stop. One that fails is logged and tried again; nothing ends this but ``stop``."""
         while not stop.is_set():
             self._wake.clear()
+            self._out_of_turn = False
             taken = self._loop.fills
             next_at, seconds = await self._decide()
             self._wake_gates()
-            await self._rest(LEISURE * seconds, next_at, stop)
+            await self._rest(seconds, next_at, stop)
             if self._loop.fills != taken:  # something was told while we decided or rested
                 continue
             await self._clock.wait(next_at, self._wake)
@@ -60,13 +93,13 @@ class Driver:
         try:
             slices = self._loop.deciding(stands=self._beat_seconds)
             while True:
-                begun = time.thread_time()
+                begun = self._spent()
                 try:
                     next(slices)
                 except StopIteration:
                     break
                 finally:
-                    seconds += time.thread_time() - begun
+                    seconds += self._spent() - begun
                 await asyncio.sleep(0)
             beat = self._loop.last
             if beat is None:
@@ -79,10 +112,15 @@ class Driver:
             return latest, seconds
         return min(latest, beat.next_at if beat.next_at > beat.now else beat.now + AGAIN), seconds
 
-    async def _rest(self, pause: float, next_at: float, stop: asyncio.Event) -> None:
-        """The pause after a decision, in naps that look whether something has fallen due."""
+    async def _rest(self, seconds: float, next_at: float, stop: asyncio.Event) -> None:
+        """The pause after a decision that took so many seconds, in naps that look whether something has fallen due, or
+        somebody is to be heard out of turn.
+        """
         await asyncio.sleep(SHORTEST_PAUSE)
-        left = pause - SHORTEST_PAUSE
-        while left > 0 and self._clock.now() < next_at and not stop.is_set():
+        rested = SHORTEST_PAUSE
+        while self._clock.now() < next_at and not stop.is_set():
+            left = (OUT_OF_TURN if self._out_of_turn else LEISURE) * seconds - rested
+            if left <= 0:
+                return
             await asyncio.sleep(min(left, SHORTEST_PAUSE))
-            left -= SHORTEST_PAUSE
+            rested += SHORTEST_PAUSE

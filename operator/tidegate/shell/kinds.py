@@ -141,7 +141,7 @@ class FewKinds:
             unheard = self._unheard()
             await self._list_each(unheard or self._kinds.values())
             if unheard:
-                self._store.on_change()
+                self._store.on_change("")
 
     def _unheard(self) -> list[FewKind]:
         since = self._since()

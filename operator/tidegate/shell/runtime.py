@@ -316,7 +316,7 @@ class Runtime:
                 informer.again(list_all=name == "stop")
             if self.few is not None:
                 self.few.hear()
-        self.store.on_change()
+        self.store.on_change("")
 
     async def _listen_again(self, leader: LeaseLeader) -> None:
         """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not."""

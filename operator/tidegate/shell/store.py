@@ -63,7 +63,8 @@ class WatchedStore:
     """``ports.Store`` over parsed objects."""
 
     now: Callable[[], float]
-    on_change: Callable[[], None] = lambda: None
+    on_change: Callable[[str], None] = lambda namespace: None
+    """Told of whose objects changed; empty: of nobody's in particular."""
     confine: bool = False
     """Whether a policy's queries may read its own namespace alone."""
     free: dict[Key, str] = field(default_factory=dict)
@@ -222,7 +223,7 @@ class WatchedStore:
                 if parsed.series is not None:
                     self._recurring[key] = now
                 self._changes.add(key)
-                self.on_change()
+                self.on_change(key.namespace)
         else:
             self._adopt("LiveEvent", key)
         return key
@@ -246,7 +247,7 @@ class WatchedStore:
             known = self._policies.get(key)
             self._policies[key] = policy
             if known is None or replace(known, generation=policy.generation) != policy:
-                self.on_change()
+                self.on_change(key.namespace)
         else:
             self._adopt("ScalingPolicy", key)
         return key
@@ -270,7 +271,7 @@ class WatchedStore:
             changed = self._pools.get(name) != pool
             self._pools[name], self._pool_objects[name] = pool, obj
             if changed:
-                self.on_change()
+                self.on_change("")
         else:
             self._adopt("CapacityPool", Key("", name))
         return name
@@ -287,7 +288,7 @@ class WatchedStore:
             changed = self._overrides.get(key) != override
             self._overrides[key] = override
             if changed:
-                self.on_change()
+                self.on_change(key.namespace)
         else:
             self._adopt("Override", key)
         return key
@@ -320,13 +321,13 @@ class WatchedStore:
             else:
                 self._overrides.pop(key, None)
         if gone:
-            self.on_change()
+            self.on_change("")
 
     def set_stopped(self, stopped: bool) -> None:
         """The durable stop was set or lifted."""
         if stopped != self._stopped:
             self._stopped = stopped
-            self.on_change()
+            self.on_change("")
 
     # ---- beneath
 

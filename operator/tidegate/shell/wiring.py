@@ -42,9 +42,9 @@ class Works:
     clock: Clock
     settings: Settings
 
-    def wake(self) -> None:
-        """Something changed that a decision should see."""
-        self.loop.news()
+    def wake(self, namespace: str = "") -> None:
+        """Something changed that a decision should see: an object of a namespace, or something of nobody's."""
+        self.loop.news(namespace)
 
     def moved(self, ref: Ref, spec_changed: bool) -> None:
         """A watch saw an object change. A change of its status alone wakes nobody: it is seen when it is due."""

@@ -21,6 +21,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -87,6 +89,9 @@ class KubeClient:
         """``configuration`` is a ``kubernetes.aio`` Configuration. Use ``connect`` unless you have one."""
         configuration.retries = None  # retries stand in one place, and that is here
         configuration.client_go_retries = False
+        # The environment is read once: aiohttp would look for a proxy and a .netrc at each request.
+        configuration.proxy = configuration.proxy or _proxy_to(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
         self._api = ApiClient(configuration)
         self._api.user_agent = MANAGER
         self._limits = limits
@@ -330,6 +335,12 @@ def _parsed(data: bytes) -> Any:
     finally:
         if collects:
             gc.enable()
+
+
+def _proxy_to(url: str) -> str | None:
+    """The proxy to an address by the environment (``HTTPS_PROXY``, ``NO_PROXY``); None: it is reached directly."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 def _existing(named: str | None) -> str:
