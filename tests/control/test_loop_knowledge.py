@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-from fakes import FakeCluster, FakeStore, HandClock, Thing, key_of, operator, run_until
+from fakes import FakeCluster, FakeStore, HandClock, Leader, Thing, key_of, operator, run_until
 from scenes import cluster_of, scene
 from sites import ORDER, Site, place
 from worlds import CORE, NS, T0, event, policy, target
@@ -236,6 +236,47 @@ async def test_nothing_is_told_before_the_loans_are_read_and_every_target_was_as
     await run_once(loop.looker, T0 - 60.0)
     told.append(loop.decide())
     assert [beat is not None and beat.leading for beat in told] == [False, False, True]
+
+
+@pytest.mark.parametrize("follows", [False, True], ids=["started in mid-event", "takes over"])
+async def test_nothing_is_told_of_what_was_seen_before_the_loans_were_read(follows: bool) -> None:
+    """It would be told that a write got no answer, which was never so, and be taken back a look later."""
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event()
+    store = FakeStore({CORE: policy(target())}, {show.key: show})
+    await run_until(operator(cluster, store), cluster.clock, T0)
+    assert cluster.loans
+    leader = Leader(leads=not follows, epoch=2)
+    loop = operator(cluster, store, leader=leader)
+    await run_once(loop.looker, T0)
+    if follows:
+        for _ in range(2):
+            loop.decide()
+            await run_once(loop.looker, T0)
+        leader.leads, leader.epoch = True, 3
+    loop.focus()
+    told = []
+    for work in (loop.loader, None, loop.looker, None):
+        if work is not None:
+            await run_once(work, T0)
+        told.append(loop.decide())
+    assert [beat is not None and beat.leading for beat in told] == [False, False, True, True]
+    last = told[-1]
+    assert last is not None
+    assert [one.seen for one in last.world.observed.values()] == [True]
+
+
+async def test_a_target_that_hangs_keeps_nobodys_status_back_for_longer_than_a_beat() -> None:
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event()
+    loop = operator(cluster, FakeStore({CORE: policy(target(), target("hangs"))}, {show.key: show}))
+    await run_once(loop.loader, cluster.clock.at)
+    told: dict[float, bool] = {}
+    for _ in range(20):
+        beat = loop.decide()
+        told[cluster.clock.at - T0 + 60.0] = beat is not None and beat.leading
+        cluster.clock.at += 1.0
+    assert [at for at, leading in told.items() if leading] == [15.0, 16.0, 17.0, 18.0, 19.0]
 
 
 async def test_a_level_that_did_not_stand_when_it_was_read_back_is_not_called_verified(site: Site) -> None:
