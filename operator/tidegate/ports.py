@@ -163,6 +163,8 @@ class PoolSight:
     seen: PoolSeen
     places: Mapping[Ref, tuple[Place, Held]]
     """Where the levels of its members lie, and what stands there."""
+    unseen: frozenset[str] = frozenset()
+    """Lanes with a member of which nobody can tell whether it is there: their loans are nobody's to end."""
 
 
 class Pools(Protocol):

@@ -86,6 +86,20 @@ async def test_a_kind_that_is_not_served_has_no_objects_but_policies_must_be() -
         await other.few.list_first()
 
 
+@pytest.mark.parametrize("served", [False, True])
+async def test_a_kind_that_is_not_served_any_more_says_nothing_of_its_objects(served: bool) -> None:
+    """A version that ends is no deletion of what people wrote; a list that lacks it is."""
+    stage = Stage(Server({"overrides": [override()]}))
+    await stage.few.list_first()
+    if served:
+        stage.server.objects = {}
+    else:
+        stage.server.troubles = {"overrides": NotFoundError("404"), "capacitypools": NotFoundError("404")}
+    assert await stage.few.list_again() == []
+    stage.at += GRACE + 1.0
+    assert len(stage.store.overrides()) == (0 if served else 1)
+
+
 @pytest.mark.parametrize("trouble", [UnavailableError("503"), KeyError("no list")])
 async def test_later_lists_go_on_for_the_other_kinds(trouble: Exception) -> None:
     stage = Stage()

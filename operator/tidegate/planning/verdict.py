@@ -25,6 +25,7 @@ PACE = 5.0
 
 _BLOCKING = {
     Reason.TARGET_MISSING,
+    Reason.KIND_NOT_SERVED,
     Reason.OWNED_BY_OTHER_SCALER,
     Reason.SCALING_DISABLED,
     Reason.NOT_SCALABLE,

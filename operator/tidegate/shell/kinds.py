@@ -183,7 +183,7 @@ class FewKinds:
         return failed
 
     async def _list(self, one: FewKind) -> None:
-        one.newer, asked = set(), time.monotonic()
+        one.newer, asked, served = set(), time.monotonic(), True
         listed: dict[Key, Mapping[str, Any]] = {}
         for scope in one.scopes:
             try:
@@ -192,7 +192,8 @@ class FewKinds:
             except NotFoundError:
                 if one.resource is POLICIES:
                     raise
-                log.warning("the cluster does not serve %s: its CRD is missing", one.resource.plural)
+                log.warning("the cluster does not serve %s: its CRD is missing, or its version", one.resource.plural)
+                served = False
         pace, kind = Pace(), one.resource.kind
         for key, obj in listed.items():
             # One that is invalid is looked at again: what it may not have beside others may have gone.
@@ -203,7 +204,9 @@ class FewKinds:
                 one.versions[key] = version
                 self._publisher.seen(kind, key, obj.get("status"))
             await pace.breathe()
-        for key in self._store.known(kind) - listed.keys() - one.newer:
+        # A kind that is not served says nothing of its objects: where they are deleted with it, the watch tells.
+        gone = self._store.known(kind) - listed.keys() - one.newer if served else ()
+        for key in gone:
             one.versions.pop(key, None)
             one.delete(key)
         one.newer = set()
