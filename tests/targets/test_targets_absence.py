@@ -174,6 +174,38 @@ async def test_only_a_404_of_the_object_is_a_deletion(
     assert found == SEEN, "and when it is answered for again, all go on"
 
 
+async def test_a_404_that_names_the_object_is_no_deletion_where_its_kind_was_served_a_moment_ago(
+    client: Answering,
+) -> None:
+    """What is believed of the kind is asked for anew before anything is called gone."""
+    targets = KubeTargets(client, lifetime=0.0)
+    pools = KubePools(client, targets, now=lambda: 0.0)
+    sight = await targets.see(BETA)
+    assert sight.place is not None
+    assert (await of_loan(targets, sight.place), await of_member(pools)) == ("seen", "seen")
+    client.answers.of = TABLE["404, object, of a kind that is not served"][0]
+    assert await of_loan(targets, sight.place) == "nobody can tell"
+    assert await of_target(targets) == "nobody can tell"
+    assert await of_member(pools) == "nobody can tell"
+
+
+@pytest.mark.parametrize("labels", [(), (("app", "nightly"),)], ids=["by name", "by labels"])
+async def test_jobs_are_not_gone_where_their_kind_is_not_served(
+    client: Answering, cluster: EmbeddedCluster, labels: tuple[tuple[str, str], ...]
+) -> None:
+    spec = fleet()["spec"]["template"]["spec"]
+    template = {"metadata": {"labels": {"app": "nightly"}}, "spec": {**spec, "restartPolicy": "Never"}}
+    metadata = {"name": "nightly", "namespace": "default", "labels": {"app": "nightly"}}
+    cluster.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}})
+    member = MemberRef("m", "batch/v1", "Job", "default", object_name=None if labels else "nightly", labels=labels)
+    pool = Pool("p", (Lane("data", members=(member,)),), node_selector=(("pool", "p"),))
+    pools = KubePools(client, KubeTargets(client), now=lambda: 0.0)
+    assert [one.seen for one in (await pools.see(pool)).seen.members] == [True]
+    client.answers.of = {"/jobs": NOTHING, "/jobs/nightly": NOTHING}
+    sight = await pools.see(pool)
+    assert ([one.seen for one in sight.seen.members], sight.unseen) == ([False], {"data"})
+
+
 async def test_a_kind_that_is_not_served_is_named_and_is_not_called_missing(
     client: Answering, cluster: EmbeddedCluster
 ) -> None:
