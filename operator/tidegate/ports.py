@@ -163,6 +163,8 @@ class PoolSight:
     seen: PoolSeen
     places: Mapping[Ref, tuple[Place, Held]]
     """Where the levels of its members lie, and what stands there."""
+    unseen: frozenset[str] = frozenset()
+    """Lanes with a member of which nobody can tell whether it is there: their loans are nobody's to end."""
 
 
 class Pools(Protocol):
@@ -407,9 +409,12 @@ class Store(Protocol):
         """What a former life knew: it counts for objects that are invalid and of which we know no valid version."""
 
     def heard(self) -> bool:
-        """What on-call said (stop, policies, overrides, pools) was listed since we began to lead. Until then nothing is
-        written: it would be by what was true before.
+        """What on-call said (stop, policies, overrides, pools) was listed since we began to lead, and since it could
+        not be heard for a while. Until then nothing is written: it would be by what was true before.
         """
+
+    def may_raise(self) -> bool:
+        """It is not heard for so long that levels may rise by what was known before; nothing is lowered by that."""
 
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""

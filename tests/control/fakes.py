@@ -209,6 +209,7 @@ class FakeStore:
     override_list: list[Override] = field(default_factory=list)
     unread_map: dict[Key, str] = field(default_factory=dict)
     on_call_heard: bool = True
+    raises_unheard: bool = False
     last_valid_map: dict[Key, tuple[LastValid, ...]] = field(default_factory=dict)
     recalled: list[LastValid] = field(default_factory=list)
 
@@ -246,6 +247,9 @@ class FakeStore:
 
     def heard(self) -> bool:
         return self.on_call_heard
+
+    def may_raise(self) -> bool:
+        return self.raises_unheard
 
     def unusable(self) -> frozenset[Key]:
         return self.broken

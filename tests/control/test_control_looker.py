@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from fakes import FakeCluster, HandClock, Leader, Thing, key_of
+from scenes import a_loan
 from worlds import CORE, NS, T0, policy
 
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Looker
 from tidegate.control.rounds import Job
-from tidegate.planning.model import Observed, Ref
+from tidegate.control.wishes import Kind, of_orphans
+from tidegate.planning.model import UNKNOWN, Observed, Ref, Trouble
+from tidegate.planning.world import World
 from tidegate.ports import Held, Place, Sight, UnavailableError
 
 ORDER = (CORE, "order")
@@ -60,3 +64,48 @@ async def test_an_autoscaler_of_which_a_look_got_no_answer_wakes_its_target_all_
         cluster.clock.at += 60.0
         await looker.do(Job(ORDER, NS, cluster.clock.at))
     assert ORDER in looker.keys_of(hpa("s"))
+
+
+@dataclass
+class Untold(FakeCluster):
+    """Answers, for a while, that nobody can tell of the object."""
+
+    answer: Trouble | None = None
+
+    async def see(self, ref: Ref) -> Sight:
+        if self.answer is not None:
+            return Sight(Observed(trouble=self.answer, note="nobody can tell"), None)
+        return await super().see(ref)
+
+
+@pytest.mark.parametrize("answer", [Trouble.FORBIDDEN, Trouble.NOT_SERVED])
+async def test_of_what_nobody_can_tell_what_was_seen_last_is_kept_and_nothing_is_written(answer: Trouble) -> None:
+    """What a unit takes and where the level lies are not forgotten: the target's need of its pool stands on them."""
+    cluster = Untold(HandClock(T0), {"order": Thing(level=2)})
+    looker = Looker(cluster, Ledger(cluster, cluster, cluster.clock, Leader(), key_of), cluster.clock, 60.0)
+    looker.want({CORE: policy()}, active=frozenset(), near=frozenset())
+    for told in (None, answer, answer):
+        cluster.answer = told
+        cluster.clock.at += 60.0
+        await looker.do(Job(ORDER, NS, cluster.clock.at))
+    look, observed = looker.sights[ORDER], looker.observed(cluster.clock.at)[ORDER]
+    assert (observed.level, observed.trouble, observed.note) == (2, answer, "nobody can tell")
+    assert (observed.seen, look.sight.place) == (True, cluster.place("order"))
+    cluster.answer = None
+    cluster.clock.at += 60.0
+    await looker.do(Job(ORDER, NS, cluster.clock.at))
+    assert looker.observed(cluster.clock.at)[ORDER].trouble is None
+
+
+@pytest.mark.parametrize("answer", [Trouble.MISSING, *sorted(UNKNOWN, key=lambda one: one.value)])
+async def test_a_loan_ends_with_its_object_alone(answer: Trouble) -> None:
+    """Of a life that has never seen the target itself, too: long after its time is over."""
+    cluster = Untold(HandClock(T0), {"order": Thing(level=2)}, answer=answer)
+    ledger = Ledger(cluster, cluster, cluster.clock, Leader(), key_of)
+    looker = Looker(cluster, ledger, cluster.clock, 60.0)
+    looker.want({CORE: policy()}, active=frozenset(), near=frozenset())
+    ledger.loans[cluster.place("order").id] = a_loan(policy=CORE, target="order", place=cluster.place("order"))
+    cluster.clock.at += 86_400.0
+    await looker.do(Job(ORDER, NS, cluster.clock.at))
+    wishes = list(of_orphans(World({CORE: policy()}, {}, {}), looker, ledger, frozenset(), cluster.clock.at))
+    assert [one.kind for one in wishes] == ([Kind.LEAD_BACK] if answer is Trouble.MISSING else [])

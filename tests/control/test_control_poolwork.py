@@ -140,6 +140,9 @@ async def test_a_loan_of_work_that_is_no_member_any_more_is_returned_once_that_w
     look = site.looker.looks["p"]
     site.looker.looks["p"] = replace(look, sight=PoolSight(PoolSeen(Resources(8000, 8192), {}, ()), {}))
     assert [wish.kind for wish in wishes(site)] == [Kind.RETURN]
+    unseen = PoolSight(PoolSeen(Resources(8000, 8192), {}, ()), {}, frozenset({"data"}))
+    site.looker.looks["p"] = replace(look, sight=unseen)
+    assert wishes(site) == [], "a life that has never seen it may not read it for a moment: it may be there"
 
 
 # ---- notices of a former life

@@ -58,6 +58,20 @@ async def test_nothing_is_written_before_what_on_call_said_was_heard() -> None:
     assert cluster.loans
 
 
+async def test_what_is_not_heard_for_long_holds_no_level_down_and_lowers_none() -> None:
+    """A floor that never comes because an override cannot be listed is an outage of our own making."""
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show}, on_call_heard=False, raises_unheard=True)
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert [(before, after) for _, _, before, after in cluster.level_writes] == [(2, 10)]
+    assert cluster.loans
+    store.on_call_heard = True
+    await run_until(loop, cluster.clock, T0 + 5400.0)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
 async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site: Site) -> None:
     """Also where its name differs: it tells which object it is of."""
     for bad in (UnreadableLoan(key_of(place()), "torn"), UnreadableLoan(Key(NS, "old-name"), "torn", place().ref)):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from worlds import CORE, T0, event, policy, target
+import pytest
+from worlds import CORE, T0, event, policy, signal, target
 
 from tidegate.planning.decision import Action, Outcome, Plan
-from tidegate.planning.model import Key, LoanState, Mode, Observed, PlanSettings, Ref
+from tidegate.planning.model import Freshness, Key, LoanState, Mode, Observed, PlanSettings, Reading, Ref
 from tidegate.planning.plan import Planner, make_plan
+from tidegate.planning.pools import MEASURED_FOR
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
 from tidegate.planning.shift.handover import Do
 from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool
+from tidegate.planning.shift.needs import COARSE, LEAVING
 from tidegate.planning.whole import plan_whole
 from tidegate.planning.world import PoolWorld, World
 
@@ -122,11 +125,87 @@ def test_on_a_pool_that_was_not_looked_at_yet_nothing_rises_and_nobody_can_tell_
     plan = on(PoolWorld(pool()))
     mine, verdict = plan.targets[KEY], plan.verdicts[Key("shop", "show")]
     assert (mine.action, mine.level) == (Action.NOTHING, 2)
-    assert Reason.POOL_UNSEEN in {judgement.reason for judgement in mine.trail}
-    assert (verdict.outcome, verdict.reason) == (Outcome.UNKNOWN, Reason.POOL_UNSEEN)
+    assert Reason.NOT_SEEN_YET in {judgement.reason for judgement in mine.trail}
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNKNOWN, Reason.NOT_SEEN_YET)
     assert "has not been looked at yet" in verdict.message
     dark = on(PoolWorld(pool(), note="nodes: no answer")).verdicts[Key("shop", "show")]
+    assert dark.reason is Reason.POOL_UNSEEN
     assert "cannot be looked at: nodes: no answer" in dark.message
+
+
+@pytest.mark.parametrize(
+    ("one", "outcome", "reason"),
+    [
+        (None, Outcome.BLOCKED, Reason.POOL_MISSING),
+        (PoolWorld(pool()), Outcome.UNKNOWN, Reason.NOT_SEEN_YET),
+        (PoolWorld(pool(), note="nodes: no answer"), Outcome.UNKNOWN, Reason.POOL_UNSEEN),
+        (PoolWorld(pool(), seen(), stale=True), Outcome.UNKNOWN, Reason.POOL_UNSEEN),
+    ],
+    ids=["missing", "not looked at yet", "never seen", "unseen for two minutes"],
+)
+def test_what_may_not_let_anything_in_is_said_long_before_it_is_needed(
+    one: PoolWorld | None, outcome: Outcome, reason: Reason
+) -> None:
+    """From an hour before T-0, as all verdicts; also when a timetable has granted it while the pool was in sight."""
+    core, show = policy(target(lane="trading"), pool=POOL), event(level=1500.0)
+    there = {KEY: Observed(level=2, ready=2, desired=2, unit=UNIT)}
+    world = World({CORE: core}, {show.key: show}, there, pools={POOL: PoolWorld(pool(), seen(cores=1000))})
+    planner = Planner(world.settings)
+    world, granted = plan_whole(planner, world, T0 - 3500.0)
+    assert granted.verdicts[show.key].outcome is Outcome.READY
+    world = replace(world, pools={} if one is None else {POOL: one})
+    for ahead in (3400.0, 10.0):
+        found = planner.plan(world, T0 - ahead)
+        verdict = found.verdicts[show.key]
+        assert (verdict.outcome, verdict.reason) == (outcome, reason)
+        assert found.targets[KEY].level == 2
+
+
+def test_of_a_pool_that_is_out_of_sight_what_was_let_in_is_ready() -> None:
+    plan = on(PoolWorld(pool(), seen(), stale=True), held=15)
+    assert plan.targets[KEY].level == 15
+    assert plan.verdicts[Key("shop", "show")].reason is not Reason.POOL_UNSEEN
+
+
+# ---- measured demand
+
+
+def live(value: float, *, cores: int = 1000, level: float = 1000.0, held: int = 10) -> Plan:
+    """The plan in mid-event of a target that was let in with ten, and whose measured demand asks for more."""
+    core = policy(target(lane="trading"), pool=POOL, signals=(signal(),))
+    show = event(level=level)
+    loan = LoanState(2, held, T0 - 60.0, T0 - 60.0)
+    there = {KEY: Observed(level=held, ready=held, desired=held, unit=UNIT, loan=loan)}
+    read = {(CORE, "orders"): Reading(Freshness.FRESH, value, T0 + 595.0, confirmed=value)}
+    machines = seen(cores=cores)
+    occupied = {**machines.occupancy, Holder("shop", "Deployment", "order"): Occupancy(UNIT.times(held), 0.0)}
+    worlds = {POOL: PoolWorld(pool(), replace(machines, occupancy=occupied))}
+    return whole(World({CORE: core}, {show.key: show}, there, readings=read, pools=worlds), T0 + 600.0)
+
+
+@pytest.mark.parametrize(
+    "planned_level", [1000.0, 100.0], ids=["above the plan", "where the plan asks for nothing more"]
+)
+def test_measured_demand_asks_the_pool_for_its_room_as_well(planned_level: float) -> None:
+    """Once ten of thirty were granted, with a thousand machines free."""
+    plan = live(3000.0, level=planned_level)
+    mine = plan.targets[KEY]
+    assert (mine.action, mine.level, mine.reason) == (Action.RAISE, 30, Reason.LIVE_DEMAND)
+    assert plan.pools[POOL].plan.granted("trading", T0 + 600.0) == UNIT.times(28)
+
+
+def test_measured_demand_gets_no_more_than_there_is_and_stops_work_as_announced_demand_does() -> None:
+    plan = live(3000.0, cores=25)
+    assert plan.targets[KEY].level == 15, "five are free beside ten Jobs"
+    assert plan.pools[POOL].plan.lendings, "and Jobs are told"
+
+
+def test_a_measured_need_ends_with_what_is_announced_and_moves_no_timetable_with_each_second() -> None:
+    at = T0 + 600.0
+    (need,) = live(3000.0).pools[POOL].inputs.needs
+    most = [step for step in need.steps if step.amount == UNIT.times(28)]
+    assert at + MEASURED_FOR <= most[-1].end <= at + 2 * MEASURED_FOR + LEAVING + COARSE
+    assert need.end <= T0 + 3600.0 + 600.0
 
 
 def test_on_a_pool_that_is_out_of_sight_what_was_let_in_stays_and_nothing_new_is_let_in() -> None:

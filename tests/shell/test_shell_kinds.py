@@ -35,6 +35,9 @@ class Server:
             raise self.troubles[plural]
         return self.objects.get(plural, [])
 
+    async def get(self, path: str, params: object = None) -> Json:
+        return {"items": await self.items(path)}
+
 
 class Shown:
     """A publisher that only listens."""
@@ -84,6 +87,20 @@ async def test_a_kind_that_is_not_served_has_no_objects_but_policies_must_be() -
     other = Stage(Server(troubles={"scalingpolicies": NotFoundError("404")}))
     with pytest.raises(NotFoundError):
         await other.few.list_first()
+
+
+@pytest.mark.parametrize("served", [False, True])
+async def test_a_kind_that_is_not_served_any_more_says_nothing_of_its_objects(served: bool) -> None:
+    """A version that ends is no deletion of what people wrote; a list that lacks it is."""
+    stage = Stage(Server({"overrides": [override()]}))
+    await stage.few.list_first()
+    if served:
+        stage.server.objects = {}
+    else:
+        stage.server.troubles = {"overrides": NotFoundError("404"), "capacitypools": NotFoundError("404")}
+    assert await stage.few.list_again() == []
+    stage.at += GRACE + 1.0
+    assert len(stage.store.overrides()) == (0 if served else 1)
 
 
 @pytest.mark.parametrize("trouble", [UnavailableError("503"), KeyError("no list")])
@@ -177,3 +194,74 @@ async def test_of_a_list_only_what_is_new_is_taken_in_and_what_is_invalid_is_tri
     await stage.few.list_again()
     await stage.few.list_again()
     assert puts[3:] == ["3", "3"]
+
+
+@dataclass
+class Clocked:
+    """The monotonic clock, by hand."""
+
+    at: float = 1000.0
+
+    def monotonic(self) -> float:
+        self.at += 0.001  # no two questions at the same instant
+        return self.at
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clocked:
+    made = Clocked()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+@pytest.mark.parametrize("how", ["a question", "a list", "a watch of ours"])
+async def test_what_was_said_before_a_break_is_listed_again_before_anything_is_written(
+    clock: Clocked, how: str
+) -> None:
+    stage = Stage()
+    await stage.few.list_first()
+    stage.leads_since = 1.0
+    stage.server.troubles["overrides"] = UnavailableError("503")
+    if how == "a watch of ours":
+        stage.few.broke(clock.monotonic())
+        await stage.few.list_again()
+    else:
+        await (stage.few.ask() if how == "a question" else stage.few.list_again())
+    assert stage.few.heard(), "what writes rest on is hardly older than it always is"
+    clock.at += module.GRACE
+    assert not stage.few.heard()
+    assert "overrides were not listed for 5 s: nothing is written" in stage.few.trouble()
+    stage.server.troubles.clear()
+    stage.server.objects["overrides"] = [override()]
+    await stage.few.ask()
+    assert not stage.few.heard(), "that it can be listed is not to have listed it"
+    await stage.few.list_again()
+    assert stage.few.heard()
+    assert stage.few.trouble() == ""
+    assert len(stage.store.overrides()) == 1
+
+
+async def test_what_cannot_be_heard_is_waited_for_with_an_end(clock: Clocked) -> None:
+    stage = Stage()
+    await stage.few.list_first()
+    stage.server.troubles["overrides"] = RefusedError("403")
+    stage.leads_since = clock.monotonic()
+    await stage.few.list_again()
+    assert (stage.few.heard(), stage.few.may_raise()) == (False, False)
+    clock.at += module.HELD_FOR
+    assert (stage.few.heard(), stage.few.may_raise()) == (False, True)
+    assert "levels are raised by what was known before, nothing is lowered" in stage.few.trouble()
+
+
+async def test_a_break_that_a_later_list_has_mended_is_over_and_one_after_its_question_is_not(clock: Clocked) -> None:
+    stage = Stage()
+    await stage.few.list_first()
+    broke = clock.monotonic()
+    await stage.few.list_again()
+    stage.few.broke(broke)
+    clock.at += 60.0
+    assert stage.few.heard()
+    stage.server.meanwhile = lambda: stage.few.broke(clock.monotonic())
+    await stage.few.list_again()
+    clock.at += 60.0
+    assert not stage.few.heard()

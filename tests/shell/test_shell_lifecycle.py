@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from tidegate.api.crd import all_crds
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.ports import Json, RefusedError, TidegateError, UnavailableError
-from tidegate.shell import lifecycle
+from tidegate.shell import kinds, lifecycle
+from tidegate.shell import runtime as runtimes
 from tidegate.shell.lifecycle import Opened, persistently
 from tidegate.shell.runtime import Runtime
 from tidegate.shell.settings import Settings
@@ -149,6 +151,36 @@ async def test_a_process_leads_beats_and_gives_all_up_when_it_stops(stage: Stage
     await runtime.stop()
     assert stage.holder() == ""
     assert stage.port_is_free()
+
+
+async def test_after_a_watch_broke_nothing_is_written_before_what_on_call_said_is_listed_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell what the watches that are not ours missed; the probe says what is waited for."""
+    refusing, real = False, KubeClient.items
+
+    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+        if refusing and path.endswith("overrides"):
+            raise UnavailableError("503")
+        return await real(self, path, params)
+
+    monkeypatch.setattr(KubeClient, "items", items)
+    for module in (runtimes, kinds):
+        monkeypatch.setattr(module, "UNHEARD", 0.02)
+    monkeypatch.setattr(kinds, "GRACE", 0.0)
+    runtime = Runtime(stage.settings)
+    await runtime.start()
+    await until(lambda: runtime.store.synced and (stage.holder() or "").startswith("me") and runtime.store.heard())
+    refusing = True
+    runtime._informers["liveevents"].broke_at = time.monotonic()
+    await until(lambda: not runtime.store.heard())
+    await asyncio.sleep(0.1)
+    code, text = await stage.ask("/readyz")
+    assert (code, runtime.store.heard(), runtime.store.may_raise()) == (503, False, False)
+    assert "overrides were not listed for 0 s: nothing is written" in text
+    refusing = False
+    await until(runtime.store.heard)
+    await runtime.stop()
 
 
 @pytest.mark.parametrize("answer", [UnavailableError("503"), RefusedError("403"), UnavailableError("no connection")])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.drift import state_of
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
-from tidegate.planning.model import Identity, Key, Observed, Policy, Ref, TargetKey, TargetSpec, Trouble
+from tidegate.planning.model import UNKNOWN, Identity, Key, Observed, Policy, Ref, TargetKey, TargetSpec, Trouble
 from tidegate.ports import Clock, Held, Loan, Sight, Targets, TidegateError
 
 log = logging.getLogger("tidegate.looker")
@@ -23,6 +23,9 @@ ACTIVE_BOUND = 30.0
 """Seconds after which a sight of an active target counts as not seen."""
 IDLE_INTERVALS = 2.0
 """Intervals after which a sight of an idle target counts as not seen."""
+
+ANSWERED = UNKNOWN - {Trouble.UNREADABLE}
+"""Answers after which nobody can tell of the object: nothing is written, and what was seen last is not forgotten."""
 
 SHORTEST_SHARE = 1 / 3
 """Of its interval passes between two looks at a target, however old what the first one brought: a watch that is quiet
@@ -175,7 +178,12 @@ class Looker:
 
     def _fill(self, key: TargetKey, sight: Sight, asked: int, at: float) -> None:
         before, believed = self.sights.get(key), self.believed(key)
-        if sight.observed.trouble is Trouble.UNREADABLE:
+        if before is not None and sight.observed.trouble in ANSWERED and before.sight.place is not None:
+            if at < before.at:
+                return  # what was asked later is known by now
+            self._backoff.well(key)
+            fresh = _kept(before, sight, at)
+        elif sight.observed.trouble is Trouble.UNREADABLE:
             if before is not None and before.sight.observed.trouble is not Trouble.UNREADABLE:
                 fresh = replace(before, note=sight.observed.note)  # unknown is not zero: what was seen last stands
             else:
@@ -312,6 +320,12 @@ class Looker:
         except Exception as error:
             log.exception("%s could not be looked at", spec.ref)  # one broken target does not stop the rest
             return Sight(Observed(trouble=Trouble.UNREADABLE, note=repr(error)), None)
+
+
+def _kept(before: Look, sight: Sight, at: float) -> Look:
+    """What was seen last, with an answer that tells nothing of the object: its size, its level and its place stand."""
+    said = replace(before.sight.observed, trouble=sight.observed.trouble, note=sight.observed.note)
+    return replace(before, sight=replace(before.sight, observed=said), at=at, note="")
 
 
 def _older(fresh: Look, before: Look) -> bool:

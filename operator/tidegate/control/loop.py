@@ -199,10 +199,10 @@ class Loop:
             self.on_due()
 
     def acts(self) -> bool:
-        """Whether anything may be written: we lead, what on-call said was heard since then, our loans and what was
-        learned are known, and no durable stop stands.
+        """Whether anything may be written: we lead, what on-call said was heard since then (or levels may rise all the
+        same), our loans and what was learned are known, and no durable stop stands.
         """
-        leads = self.leadership.may_write() and self.store.heard()
+        leads = self.leadership.may_write() and (self.store.heard() or self.store.may_raise())
         return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
 
     def _may_load(self) -> bool:
@@ -296,7 +296,8 @@ class Loop:
         yield
         if acting:
             self.memory.decided(plan.pools, now)
-            self.writer.post(self._wishes(world, plan, pools, now), now)
+            heard, wishes = self.store.heard(), self._wishes(world, plan, pools, now)
+            self.writer.post((one for one in wishes if heard or one.upwards), now)
         else:
             self.writer.withdraw()
         leading = self.leadership.may_write() and self._knows()

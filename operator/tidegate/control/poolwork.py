@@ -229,7 +229,7 @@ class PoolWork:
                 yield loan
             elif name in plan.pools and not self.looker.is_old(name, now):
                 look = self.looker.looks.get(name)
-                if look is not None and look.of(loan) is None:
+                if look is not None and look.of(loan) is None and loan.target not in look.sight.unseen:
                     yield loan
 
 

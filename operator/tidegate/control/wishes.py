@@ -13,7 +13,7 @@ from tidegate.control.drift import Terms, state_of, wanted_by
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
 from tidegate.planning.decision import Action, Plan, Step
-from tidegate.planning.model import Key, Observed, Ref, Release, TargetKey, Trouble
+from tidegate.planning.model import UNKNOWN, Key, Observed, Ref, Release, TargetKey, Trouble
 from tidegate.planning.reasons import Reason
 from tidegate.planning.targets import release_step
 from tidegate.planning.world import World
@@ -199,7 +199,7 @@ def _is_over(loan: Loan, known: set[TargetKey], unseen: set[str], looker: Looker
 def _unseen(look: Look | None) -> bool:
     if look is None:
         return True
-    return look.sight.place is None and look.sight.observed.trouble in (Trouble.UNREADABLE, Trouble.FORBIDDEN)
+    return look.sight.place is None and look.sight.observed.trouble in UNKNOWN
 
 
 def _behind_a_scaler(world: World, sights: Mapping[TargetKey, Look]) -> set[object]:

@@ -22,6 +22,7 @@ from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
+from tidegate.planning.readings import measured
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster
 from tidegate.planning.shift.handover import State
@@ -122,7 +123,18 @@ class Making:
                 continue
             line = attempt(partial(self.boosted, policy, target))
             if not isinstance(line, Failure):  # deciding the target fails for the same reason, and says so
-                yield PoolTarget(key, policy, target, self.world.observed.get(key, Observed()), line)
+                observed = self.world.observed.get(key, Observed())
+                asked = attempt(partial(self._measured, policy, target, observed, line))
+                yield PoolTarget(key, policy, target, observed, line, 0 if isinstance(asked, Failure) else asked)
+
+    def _measured(self, policy: Policy, target: TargetSpec, observed: Observed, line: Timeline | None) -> int:
+        """Units that measured demand asks for, while an event is on."""
+        due = line.due_at(self.now) if line is not None else 0
+        if due <= 0 or not policy.signals:
+            return 0
+        asked = measured(policy, target, _readings(self.world, policy, target), now=self.now)
+        held = observed.level or 0 if observed.loan is not None else 0
+        return max((one.allowed(due, held) for one in asked.demands), default=0)
 
     def boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
         """``timeline`` with what overrides add."""

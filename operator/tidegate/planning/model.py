@@ -274,12 +274,17 @@ class Trouble(Enum):
     """Why a target cannot be driven at this time."""
 
     MISSING = "TargetMissing"
+    NOT_SERVED = "KindNotServed"
     FOREIGN_OWNER = "OwnedByOtherScaler"
     SCALING_DISABLED = "ScalingDisabled"
     NOT_SCALABLE = "NotScalable"
     FORBIDDEN = "Forbidden"
     UNREADABLE = "Unreadable"
     MANAGER_CONFLICT = "FieldManagerConflict"
+
+
+UNKNOWN = frozenset({Trouble.NOT_SERVED, Trouble.FORBIDDEN, Trouble.UNREADABLE})
+"""Troubles in which nobody can tell whether the object is there: none of them is a deletion."""
 
 
 @dataclass(frozen=True, slots=True)

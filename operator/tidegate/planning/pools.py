@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
@@ -19,7 +19,7 @@ from tidegate.planning.shift.facts import Holder, PoolSeen, Standing, facts_of
 from tidegate.planning.shift.handover import State
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs, due
 from tidegate.planning.shift.model import Need, amount_at
-from tidegate.planning.shift.needs import LEAVING, levels_of, needs_of
+from tidegate.planning.shift.needs import LEAVING, Level, levels_of, needs_of
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import step
@@ -31,6 +31,9 @@ WATCHING = 3.0
 WAY_BACK = 45.0
 """Seconds before its promise that work is planned back: for the look at which its machines are seen free, the write,
 and the others' drain when they take its turn. Judgment: three beats."""
+MEASURED_FOR = 300.0
+"""Seconds for which measured demand is asked for at the least, twice that at the most: timetables do not change with
+each reading. Judgment: longer than a floor takes to start, and work is not kept waiting for much longer than needed."""
 _WAITING = {State.DRAIN, State.HOLD, State.GIVE_BACK}
 
 
@@ -44,6 +47,8 @@ class PoolTarget:
     observed: Observed
     line: Timeline | None
     """None: no event needs it."""
+    measured: int = 0
+    """Units that measured demand asks for now, as far as it is believed; 0: it asks for none."""
 
     @property
     def owner(self) -> str:
@@ -88,7 +93,8 @@ def pools_of(world: World, targets: Iterable[PoolTarget], now: float) -> PoolOut
             message = f"CapacityPool {name} does not exist or cannot be used"
             _nothing_new(outcome, name, asking, Reason.POOL_MISSING, message, world.settings, now)
         elif one.seen is None:
-            _nothing_new(outcome, name, asking, Reason.POOL_UNSEEN, _unseen(one), world.settings, now)
+            reason = Reason.POOL_UNSEEN if one.note else Reason.NOT_SEEN_YET
+            _nothing_new(outcome, name, asking, reason, _unseen(one), world.settings, now)
     for name, one in world.pools.items():
         if one.seen is not None:
             _planned(outcome, one, one.seen, by_pool[name], world, now)
@@ -113,6 +119,8 @@ def _planned(
     outcome.views[one.pool.name] = view
     for target in targets:
         refusals = _refusals(one.pool.name, target, view.plan, needs, now, world.settings)
+        if one.stale and target.policy.mode is Mode.ENFORCE:
+            refusals += _out_of_sight(one, target, view, needs)
         outcome.refusals[target.key] = refusals
         if (limit := _limit(target, view, needs, refusals)) is not None:
             outcome.limits[target.key] = limit
@@ -136,6 +144,19 @@ def _view(
     return PoolView(inputs, plan, todo, min(times, default=None), made_for, due(inputs)), needs
 
 
+def _out_of_sight(one: PoolWorld, target: PoolTarget, view: PoolView, needs: Iterable[Need]) -> tuple[PoolRefusal, ...]:
+    """Needs, also those to come, of which more is asked for than was let in before the pool went out of sight."""
+    name, allowed = one.pool.name, view.step.balance.allowed
+    message = f"CapacityPool {name} was not seen for two minutes: nothing new is let in"
+    message += f" ({one.note})" if one.note else ""
+    return tuple(
+        PoolRefusal(name, need.start, need.end, Reason.POOL_UNSEEN, message)
+        for need in needs
+        if need.owner == target.owner
+        and not all(step.amount.fits(allowed.get(need.key, NOTHING)) for step in need.steps)
+    )
+
+
 def _unseen(one: PoolWorld) -> str:
     name = one.pool.name
     return f"CapacityPool {name} cannot be looked at: {one.note}" if one.note else f"{name} has not been looked at yet"
@@ -147,12 +168,25 @@ def _needs(target: PoolTarget, settings: PlanSettings, now: float) -> tuple[Need
     levels = levels_of(target.line, target.policy, target.target, settings, now, most=target.observed.maximum)
     return needs_of(
         target.owner,
-        levels,
+        (*levels, *_measured(target, levels, now)),
         lane=target.target.lane,
         namespace=target.policy.key.namespace,
         unit=target.unit,
         standing=target.rest,
     )
+
+
+def _measured(target: PoolTarget, levels: Iterable[Level], now: float) -> Iterator[Level]:
+    """Measured demand as a level: from now on for a while, within the stretch of announced levels that is on."""
+    end = now
+    for level in levels:
+        if level.start <= end < level.end:
+            end = level.end
+    end = min(end, (now // MEASURED_FOR + 2.0) * MEASURED_FOR)
+    bounds = (target.measured, target.target.maximum, target.observed.maximum)
+    units = min(one for one in bounds if one is not None)
+    if units > 0 and end > now:
+        yield Level(now, end, units)
 
 
 def _standing(target: PoolTarget) -> Standing:

@@ -37,6 +37,7 @@ class Reason(Enum):
     ON_PLAN = "OnPlan"
     LATE = "Late"
     TARGET_MISSING = "TargetMissing"
+    KIND_NOT_SERVED = "KindNotServed"
     OWNED_BY_OTHER_SCALER = "OwnedByOtherScaler"
     SCALING_DISABLED = "ScalingDisabled"
     NOT_SCALABLE = "NotScalable"
@@ -116,6 +117,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.ON_PLAN: "Everything that is due has been done, and there is time for the rest.",
     Reason.LATE: "The level will be ready after its time.",
     Reason.TARGET_MISSING: "The workload that the target names does not exist.",
+    Reason.KIND_NOT_SERVED: (
+        "The API server serves no such kind, in no version: nobody can tell of the workload, and its loan is kept."
+    ),
     Reason.OWNED_BY_OTHER_SCALER: "Another controller owns the object; its owner is what should be a target.",
     Reason.SCALING_DISABLED: "The workload stands at 0 replicas, which switches its HorizontalPodAutoscaler off.",
     Reason.NOT_SCALABLE: "The object has no scale subresource, or more than one autoscaler.",

@@ -25,6 +25,7 @@ PACE = 5.0
 
 _BLOCKING = {
     Reason.TARGET_MISSING,
+    Reason.KIND_NOT_SERVED,
     Reason.OWNED_BY_OTHER_SCALER,
     Reason.SCALING_DISABLED,
     Reason.NOT_SCALABLE,
@@ -37,7 +38,7 @@ _NOT_FROM_SIGHT = {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
 """The blocking reasons that do not rest on what was seen of the target."""
 _WAITING = {Reason.NOTICE_TOO_SHORT, Reason.MINIMUM_RUN}
 """What a pool refuses that time alone brings."""
-_UNKNOWN = {Reason.POOL_UNSEEN, Reason.POOL_UNPLANNED}
+_UNKNOWN = {Reason.POOL_UNSEEN, Reason.NOT_SEEN_YET, Reason.POOL_UNPLANNED}
 """What a pool cannot tell yet."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
 

@@ -82,6 +82,8 @@ class Informer:
         self._task: asyncio.Task[None] | None = None
         self.listed_at = -math.inf
         """When the last complete list was asked for, by the monotonic clock."""
+        self.broke_at = -math.inf
+        """When it last failed, by the monotonic clock."""
         self.synced = False
         """A list has been complete."""
         self.lists = 0
@@ -146,6 +148,7 @@ class Informer:
     async def _rest(self, error: Exception) -> None:
         """Pause after a failure; the first loss of a watch is ordinary and costs next to nothing."""
         self._failures += 1
+        self.broke_at = time.monotonic()
         self.trouble = str(error)
         level = logging.ERROR if isinstance(error, RefusedError) else logging.INFO
         log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)

@@ -38,6 +38,14 @@ RELIST_SOON = 15.0
 """The same for as long after we began to lead: a watch whose connection died in silence is not noticed earlier."""
 UNHEARD = 2.0
 """Seconds between two tries to list what must be listed before anything may be written."""
+ASKED_EVERY = 10.0
+"""Seconds between two questions whether a kind can be listed at all, one object each: kopf's watch does not tell us
+when it breaks."""
+GRACE = 5.0
+"""Seconds after a break for which writes go on: what they rest on is hardly older than it always is. Judgment."""
+HELD_FOR = 60.0
+"""Seconds without having heard after which levels are raised again by what was known last. Judgment: a floor that comes
+a minute late is in most lead times' room; one that never comes is an outage of our own making."""
 
 EXPIRY = 1.0
 """Seconds between two looks for deleted objects whose grace has ended."""
@@ -56,6 +64,10 @@ class FewKind:
     listed: bool = False
     listed_at: float = -math.inf
     """When the last complete list was asked for, by the monotonic clock."""
+    broken_at: float = -math.inf
+    """When it was last found that it cannot be heard; a list that was asked for later mends it."""
+    deaf_since: float = math.inf
+    """Since when it has not been heard; infinite while it is."""
     newer: set[Key] = field(default_factory=set)
     """What the watch told while a list was under way: it is newer than the list."""
     versions: dict[Key, str] = field(default_factory=dict)
@@ -127,8 +139,61 @@ class FewKinds:
             raise failed[0]
 
     def heard(self) -> bool:
-        """Whether each kind was listed since we began to lead; who never led needs nothing anew."""
-        return not self._unheard()
+        """Whether each kind was listed since we began to lead, and since a break of more than seconds; who never led
+        needs nothing anew.
+        """
+        now = time.monotonic()
+        return not any(self._before_lead(one) or now - one.deaf_since > GRACE for one in self._kinds.values())
+
+    def may_raise(self) -> bool:
+        """Whether what was not heard is waited for no longer: levels may rise by what was known last."""
+        return self._deaf_for() > HELD_FOR
+
+    def trouble(self) -> str:
+        """What was not heard, since when, and what goes on meanwhile; empty when all was."""
+        if self.heard():
+            return ""
+        deaf = ", ".join(sorted(one.resource.plural for one in self._unheard()))
+        goes_on = "levels are raised by what was known before, nothing is lowered" if self.may_raise() else ""
+        return f"{deaf} were not listed for {self._deaf_for():.0f} s: {goes_on or 'nothing is written'}"
+
+    def broke(self, at: float) -> None:
+        """A watch of ours on the same server broke, by the monotonic clock: those that we do not see may have, too."""
+        lost = [one for one in self._kinds.values() if one.listed_at < at and one.broken_at < at]
+        for one in lost:
+            self._break(one, at)
+        if lost:
+            self._hear.set()
+
+    def _deaf_for(self) -> float:
+        now, since = time.monotonic(), self._since()
+        waits = [
+            now - (min(one.deaf_since, since) if self._before_lead(one) else one.deaf_since) for one in self._unheard()
+        ]
+        return max(waits, default=0.0)
+
+    def _break(self, one: FewKind, at: float) -> None:
+        one.broken_at, one.deaf_since = at, min(one.deaf_since, at)
+
+    async def ask_for_ever(self) -> None:
+        """See now and then that each kind can be listed."""
+        while True:
+            await asyncio.sleep(ASKED_EVERY)
+            await self.ask()
+
+    async def ask(self) -> None:
+        """See that each kind can be listed; what cannot is not heard until it was."""
+        for one in self._kinds.values():
+            asked = time.monotonic()
+            try:
+                for scope in one.scopes:
+                    await self._client.get(one.resource.path(scope), {"limit": 1})
+            except NotFoundError:
+                continue  # a kind that is not served: nobody can have changed any
+            except TidegateError as error:
+                log.warning("%s cannot be listed: %s", one.resource.plural, error)
+                self._break(one, asked)
+                self._hear.set()
 
     def hear(self) -> None:
         """We lead: list at once."""
@@ -140,12 +205,15 @@ class FewKinds:
             await self._rest()
             unheard = self._unheard()
             await self._list_each(unheard or self._kinds.values())
-            if unheard:
+            if unheard and len(self._unheard()) < len(unheard):
+                log.info("heard again: %s", ", ".join(sorted(one.resource.plural for one in unheard)))
                 self._store.on_change("")
 
     def _unheard(self) -> list[FewKind]:
-        since = self._since()
-        return [one for one in self._kinds.values() if one.listed_at < since < math.inf]
+        return [one for one in self._kinds.values() if self._before_lead(one) or one.deaf_since < math.inf]
+
+    def _before_lead(self, one: FewKind) -> bool:
+        return one.listed_at < self._since() < math.inf
 
     async def _rest(self) -> None:
         """Until it is time to list again: what failed is tried again by the next round."""
@@ -155,7 +223,7 @@ class FewKinds:
             pause = RELIST_SOON if 0.0 <= now - self._since() < RELIST else RELIST
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hear.wait(), UNHEARD)
-            if self._hear.is_set() or not self.heard() or now - begun >= pause:
+            if self._hear.is_set() or self._unheard() or now - begun >= pause:
                 break
         self._hear.clear()
 
@@ -172,18 +240,21 @@ class FewKinds:
     async def _list_each(self, kinds: Iterable[FewKind]) -> list[Exception]:
         failed: list[Exception] = []
         for one in kinds:
+            asked = time.monotonic()
             try:
                 await self._list(one)
             except TidegateError as error:
                 log.warning("%s could not be listed: %s", one.resource.plural, error)
                 failed.append(error)
+                self._break(one, asked)
             except Exception as error:  # an answer that is no list
                 log.exception("%s could not be listed", one.resource.plural)
                 failed.append(error)
+                self._break(one, asked)
         return failed
 
     async def _list(self, one: FewKind) -> None:
-        one.newer, asked = set(), time.monotonic()
+        one.newer, asked, served = set(), time.monotonic(), True
         listed: dict[Key, Mapping[str, Any]] = {}
         for scope in one.scopes:
             try:
@@ -192,7 +263,8 @@ class FewKinds:
             except NotFoundError:
                 if one.resource is POLICIES:
                     raise
-                log.warning("the cluster does not serve %s: its CRD is missing", one.resource.plural)
+                log.warning("the cluster does not serve %s: its CRD is missing, or its version", one.resource.plural)
+                served = False
         pace, kind = Pace(), one.resource.kind
         for key, obj in listed.items():
             # One that is invalid is looked at again: what it may not have beside others may have gone.
@@ -203,11 +275,15 @@ class FewKinds:
                 one.versions[key] = version
                 self._publisher.seen(kind, key, obj.get("status"))
             await pace.breathe()
-        for key in self._store.known(kind) - listed.keys() - one.newer:
+        # A kind that is not served says nothing of its objects: where they are deleted with it, the watch tells.
+        gone = self._store.known(kind) - listed.keys() - one.newer if served else ()
+        for key in gone:
             one.versions.pop(key, None)
             one.delete(key)
         one.newer = set()
         one.listed_at = asked
+        if one.broken_at < asked:
+            one.deaf_since = math.inf
         if not one.listed:
             one.listed = True
             one.synced()

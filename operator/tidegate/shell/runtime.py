@@ -246,7 +246,8 @@ class Runtime:
         stop = stop_watch(clients.watches, self.settings.operator_namespace, self.store, on_sync=synced)
         informers["stop"] = stop
         self._informers = informers
-        self.store.on_call_heard = lambda: stop.listed_at >= leader.since() and few.heard()
+        self.store.on_call_heard = lambda: self._stop_heard(leader) and few.heard()
+        self.store.raises_unheard = lambda: self._stop_heard(leader) and few.may_raise()
         for name, informer in informers.items():
             self._alive[name] = age_check(informer.age_seconds, limit=SILENT)
             self.metrics.watch_age(name, informer.age_seconds)
@@ -256,7 +257,8 @@ class Runtime:
         self.group.keep("status sweep", reporter.sweep_for_ever)
         self.group.keep("relist", few.list_for_ever)
         self.group.keep("deletions", few.expire_for_ever)
-        self.group.keep("hearing", lambda: self._listen_again(leader))
+        self.group.keep("hearing", lambda: self._listen_again(leader, few))
+        self.group.keep("asking", few.ask_for_ever)
 
     def _work(self, works: Works) -> None:
         """Gates and the loop. At the stop the loop ends first, then what is under way is waited for."""
@@ -291,11 +293,7 @@ class Runtime:
         self._alive["lease"] = age_check(leader.age_seconds, limit=STUCK)
         self._alive["status"] = age_check(publisher.age_seconds, limit=STUCK)
         self._ready["synced"] = lambda: None if self.store.synced else "the first lists are not complete"
-        self._ready["on-call"] = lambda: (
-            "policies, overrides, pools or the durable stop were not listed since this process leads"
-            if leader.may_write() and not self.store.heard()
-            else None
-        )
+        self._ready["on-call"] = lambda: self._unheard(leader) if leader.may_write() else None
         self._ready["knowledge"] = knowledge_check(works.ages, limits=OLD)
         self.metrics.oldest_knowledge(works.ages)
         self.metrics.leader(leader.may_write)
@@ -318,10 +316,23 @@ class Runtime:
                 self.few.hear()
         self.store.on_change("")
 
-    async def _listen_again(self, leader: LeaseLeader) -> None:
-        """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not."""
+    def _stop_heard(self, leader: LeaseLeader) -> bool:
+        """Without it nothing at all is written: others may be returning what was lent."""
+        return self._informers["stop"].listed_at >= leader.since()
+
+    def _unheard(self, leader: LeaseLeader) -> str | None:
+        """What on-call may have said and nobody has heard, as a sentence."""
+        if not self._stop_heard(leader):
+            return "the durable stop was not listed since this process leads: nothing is written"
+        return (self.few.trouble() if self.few is not None else "") or None
+
+    async def _listen_again(self, leader: LeaseLeader, few: FewKinds) -> None:
+        """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not, and that
+        the few kinds are listed after a watch of ours broke.
+        """
         while True:
             await asyncio.sleep(UNHEARD)
+            few.broke(max(one.broke_at for one in self._informers.values()))
             if self._informers["stop"].listed_at < leader.since() < math.inf:
                 self._informers["stop"].again(list_all=True)
 

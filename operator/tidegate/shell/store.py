@@ -71,6 +71,8 @@ class WatchedStore:
     """Policies whose queries are not confined yet, and why."""
     on_call_heard: Callable[[], bool] = lambda: True
     """Whether the durable stop, policies, overrides and pools were listed since we began to lead."""
+    raises_unheard: Callable[[], bool] = lambda: False
+    """Whether levels may rise although they were not."""
     events: dict[Key, ParsedEvent] = field(default_factory=dict)
     invalid: dict[tuple[str, Key], Invalid] = field(default_factory=dict)
     policies_synced: bool = False
@@ -137,6 +139,10 @@ class WatchedStore:
     def heard(self) -> bool:
         """What on-call said was listed since we began to lead: nothing is written by what was true before an outage."""
         return self.on_call_heard()
+
+    def may_raise(self) -> bool:
+        """See ``ports.Store``."""
+        return self.raises_unheard()
 
     def unusable(self) -> frozenset[Key]:
         """Invalid policies without a valid version that this process has seen: after a restart, say."""

@@ -1,18 +1,27 @@
-"""Which path a kind lives at, and whether it can be scaled: the server's discovery, refreshed on a miss."""
+"""Which path a kind lives at, and whether it can be scaled: the server's discovery, believed for a while.
+
+What a server serves changes under a running process: a CRD comes, goes, gains ``/scale`` or ends a version. An answer
+is believed for seconds; where the server gives none, what it said last stands.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
-from tidegate.ports import Json, NotFoundError
+from tidegate.ports import Json, NotFoundError, TidegateError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.read import child, maps, text
 
+LIFETIME = 30.0
+"""Seconds that what is served is believed. Judgment: with the looks at idle targets a change is found in a minute."""
 MISS_LIFETIME = 10.0
-"""Seconds that "no such kind" is believed: short, since a CRD may arrive at any time, yet not one request a look."""
+"""Seconds that "no such kind", or "it has no ``/scale``", is believed: short, since a CRD may arrive at any time, yet
+not one request a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,63 +62,99 @@ def group_path(api_version: str) -> str:
 
 
 class Discovery:
-    """Resources by (apiVersion, kind). Known ones are kept for good, unknown ones asked for again."""
+    """Resources by (apiVersion, kind), asked for anew when what is known of them is no longer believed."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
         self._known: dict[tuple[str, str], Resource] = {}
         self._asked: dict[str, float] = {}
+        """When each apiVersion, or group with a slash behind it, was asked for last, well or not."""
         self._versions: dict[str, tuple[str, ...]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def find(self, api_version: str, kind: str) -> Resource | None:
-        """The resource, or None when the server knows no such kind (at most 10 s ago). Raises UnavailableError and
-        RefusedError.
+        """The resource, or None when the server knows no such kind (at most 10 s ago). What was known stands while
+        the server does not answer. Raises UnavailableError and RefusedError where nothing was.
         """
-        if found := self._known.get((api_version, kind)):
-            return found
-        async with self._locks.setdefault(api_version, asyncio.Lock()):
-            asked = self._asked.get(api_version)
-            fresh = asked is not None and time.monotonic() - asked < MISS_LIFETIME
-            if (api_version, kind) not in self._known and not fresh:
-                await self._ask(api_version)
-        return self._known.get((api_version, kind))
+        key = (api_version, kind)
+        if self._is_believed(key):
+            return self._known.get(key)
+        async with self._lock(api_version):
+            if not self._is_believed(key):
+                with suppress(*((TidegateError,) if key in self._known else ())):
+                    await self._ask(api_version)
+        return self._known.get(key)
 
     async def locate(self, api_version: str, kind: str) -> Resource | None:
-        """The resource, in another version of its group where this one is not served (any more); None when the server
-        knows no such kind. Raises UnavailableError and RefusedError.
+        """The resource, in another version of its group where this one is not served (any more), in one with
+        ``/scale`` before others; None when the server knows no such kind. Raises UnavailableError and RefusedError.
         """
         if found := await self.find(api_version, kind):
             return found
+        other: Resource | None = None
         for version in await self._versions_of(Ref(api_version, kind, "", "").identity.group):
             if found := await self.find(version, kind):
-                return found
-        return None
+                if found.scale:
+                    return found
+                other = other or found
+        return other
 
     def forget(self, resource: Resource) -> None:
         """The server answered that it does not serve this: what is known of its group is to be asked again."""
         self._known.pop((resource.api_version, resource.kind), None)
+        self._asked.pop(resource.api_version, None)
         self._versions.pop(resource.group, None)
+
+    async def still_serves(self, resource: Resource) -> bool:
+        """Whether the server serves a kind where it did, by an answer that is asked for from now on: a 404 speaks of
+        an object only where it does. Raises UnavailableError and RefusedError.
+        """
+        since = time.monotonic()
+        async with self._lock(resource.api_version):
+            if self._asked.get(resource.api_version, -math.inf) <= since:
+                await self._ask(resource.api_version)
+        found = self._known.get((resource.api_version, resource.kind))
+        return found is not None and found.plural == resource.plural
+
+    def _is_believed(self, key: tuple[str, str]) -> bool:
+        found = self._known.get(key)
+        lifetime = LIFETIME if found is not None and found.scale else MISS_LIFETIME
+        return time.monotonic() - self._asked.get(key[0], -math.inf) < lifetime
+
+    def _lock(self, what: str) -> asyncio.Lock:
+        return self._locks.setdefault(what, asyncio.Lock())
 
     async def _versions_of(self, group: str) -> tuple[str, ...]:
         """API versions of a group, the preferred one first; the core group has one alone."""
         if not group:
             return ()
-        async with self._locks.setdefault(f"{group}/", asyncio.Lock()):
+        async with self._lock(f"{group}/"):
+            if time.monotonic() - self._asked.get(f"{group}/", -math.inf) >= MISS_LIFETIME:
+                self._versions.pop(group, None)
             if group not in self._versions:
                 try:
                     document = await self._client.get(f"/apis/{group}")
                 except NotFoundError:
-                    return ()
+                    document = {}
+                self._asked[f"{group}/"] = time.monotonic()
                 self._versions[group] = versions_of(document)
             return self._versions[group]
 
     async def _ask(self, api_version: str) -> None:
+        """Ask what an apiVersion holds; what it holds no more is forgotten. An error changes nothing that is known, and
+        the next one asks after a pause.
+        """
+        asked = time.monotonic()
         try:
             document = await self._client.get(group_path(api_version))
         except NotFoundError:
             document = {}
-        self._asked[api_version] = time.monotonic()
+        except TidegateError:
+            if any(key[0] == api_version for key in self._known):
+                self._asked[api_version] = asked
+            raise
+        self._asked[api_version] = asked
+        self._known = {key: one for key, one in self._known.items() if key[0] != api_version}
         for resource in resources_of(api_version, document):
             self._known[api_version, resource.kind] = resource
 

@@ -34,7 +34,9 @@ class Fields:
         self._workloads = Workloads(client)
 
     async def held(self, place: Place) -> Held:
-        """Value and owner, fresh. NotFoundError when the object, or that uid, is gone."""
+        """Value and owner, fresh. NotFoundError when the object, or that uid, is gone, and for nothing else: a kind, a
+        version or a subresource that is not served, and an object without the field, are no deletion.
+        """
         resource = await self._resource(place)
         document = await self._read(resource, place)
         return await self._held(resource, place, document)
@@ -50,7 +52,7 @@ class Fields:
         resource = await self._resource(place)
         path = resource.path(place.ref.namespace, place.ref.name, place.subresource)
         tests: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": place.uid}]
-        tests.append(await self._test(path, place, believed))
+        tests.append(await self._test(resource, path, place, believed))
         write = {
             "op": "add",
             "path": place.field,
@@ -60,8 +62,9 @@ class Fields:
             await self._client.patch(path, [*tests, write], Form.JSON)
         except InvalidError as error:
             raise await self._why(resource, place, believed, error) from error
-        except NotServedError as error:
-            raise self._not_served(resource, place) from error
+        except NotFoundError as error:
+            await self._read(resource, place)  # raises what is really gone
+            raise self._not_served(resource, place, place.subresource) from error
 
     async def hand_back(self, place: Place, manager: Manager | None) -> None:
         """Give the field's ownership back; see ``ownership.handed_back`` for what becomes of it. It ends, with all its
@@ -93,18 +96,24 @@ class Fields:
         ]
         try:
             await self._client.patch(resource.path(place.ref.namespace, place.ref.name), operations, Form.JSON)
+        except NotServedError as error:
+            raise self._not_served(resource, place) from error
         except (InvalidError, ConflictError) as error:
             if isinstance(error, InvalidError) and error.causes:
                 raise
             return False
         return True
 
-    async def _test(self, path: str, place: Place, believed: int) -> Json:
+    async def _test(self, resource: Resource, path: str, place: Place, believed: int) -> Json:
         """The patch test for a level. A Scale leaves its replicas out when they are 0, so that a test on them fails;
         the test is then on the whole of its spec, which holds nothing else.
         """
         if believed == 0 and place.subresource == SUBRESOURCE:
-            spec = child(await self._client.get(path), "spec")
+            try:
+                spec = child(await self._client.get(path), "spec")
+            except NotFoundError as error:
+                await self._read(resource, place)
+                raise self._not_served(resource, place, place.subresource) from error
             if "replicas" not in spec:
                 return {"op": "test", "path": "/spec", "value": spec}
         return {"op": "test", "path": place.field, "value": _told(place, believed)}
@@ -113,7 +122,7 @@ class Fields:
         """A failed test and a wrong document are both 422: look which it was."""
         try:
             held = await self._held(resource, place, await self._read(resource, place))
-        except NotFoundError as gone:
+        except (NotFoundError, RefusedError) as gone:
             return ConflictError(str(gone))
         if held.value != believed:
             named = held.manager.name if held.manager else None
@@ -128,16 +137,21 @@ class Fields:
             raise UnavailableError(f"the cluster serves no {place.ref.kind} of {place.ref.api_version} (any more)")
         return resource
 
-    def _not_served(self, resource: Resource, place: Place) -> UnavailableError:
+    def _not_served(self, resource: Resource, place: Place, subresource: str = "") -> UnavailableError:
         """Another version may be: the next try asks which."""
         self._discovery.forget(resource)
-        return UnavailableError(f"{place.ref}: {resource.api_version} is not served any more")
+        what = f"{resource.kind} of {resource.api_version} has no /{subresource}" if subresource else ""
+        return UnavailableError(f"{place.ref}: {what or f'{resource.api_version} is not served'} any more")
 
     async def _read(self, resource: Resource, place: Place) -> Json:
         try:
             document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
         except NotServedError as error:
             raise self._not_served(resource, place) from error
+        except NotFoundError as error:
+            if not await self._discovery.still_serves(resource):
+                raise self._not_served(resource, place) from error
+            raise
         if child(document, "metadata").get("uid") != place.uid:
             raise NotFoundError(f"{place.ref} was deleted; another of that name took its place")
         return document
@@ -153,13 +167,16 @@ class Fields:
         value, version = whole(stands), version_of(document)
         if place.subresource == SUBRESOURCE:
             paths = await self._workloads.paths(resource)
-            value, version = await self._workloads.level(resource, document, paths)
+            try:
+                value, version = await self._workloads.level(resource, document, paths)
+            except NotServedError as error:
+                raise self._not_served(resource, place, place.subresource) from error
         elif place.field == jobs.FIELD:
             value = jobs.level_of(stands)
         if value is None and stands is not None:
             raise RefusedError(f"{place.ref}: what stands at {place.field} is no whole number")
         if value is None:
-            raise NotFoundError(f"{place.ref} has no number at {place.field} (any more)")
+            raise RefusedError(f"{place.ref} has no number at {place.field} (any more); it is there all the same")
         return Held(value, owner(fields_of(document), leaf), version)
 
 

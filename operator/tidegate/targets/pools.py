@@ -10,13 +10,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tidegate.planning.model import Ref, Trouble
+from tidegate.planning.model import UNKNOWN, Ref
 from tidegate.planning.resources import Resources, total
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
 from tidegate.planning.shift.model import Lane, MemberKind, MemberRef, Pool
 from tidegate.ports import Held, Json, NotFoundError, Place, PoolSight, RefusedError, TidegateError
 from tidegate.targets import jobs
 from tidegate.targets.client import KubeClient
+from tidegate.targets.errors import NotServedError
 from tidegate.targets.read import child, instant, maps, text
 from tidegate.targets.registry import KubeTargets
 from tidegate.targets.rules import Rule, Where
@@ -57,12 +58,14 @@ class KubePools:
         room = pool.given if pool.given is not None else total((nodes or {}).values())
         occupancy = await self._occupancy(nodes, room)
         self._forget_others(pool)
-        named = [one for lane in pool.lanes for one in await self._members(pool, lane)]
+        unseen: set[str] = set()
+        named = [one for lane in pool.lanes for one in await self._members(pool, lane, unseen)]
         # A Job that bears the labels of two members is the first one's: it is on its machine only once.
         found = list({one.seen.ref: one for one in reversed(named)}.values())[::-1]
         return PoolSight(
             PoolSeen(room, occupancy, tuple(one.seen for one in found), tuple((nodes or {}).values())),
             {one.seen.ref: (one.place, one.held) for one in found},
+            frozenset(unseen),
         )
 
     async def _nodes(self, pool: Pool) -> dict[str, Resources]:
@@ -101,17 +104,21 @@ class KubePools:
             yield maps(page.get("items"))
             await asyncio.sleep(0)
 
-    async def _members(self, pool: Pool, lane: Lane) -> list[_Found]:
-        """The objects that a lane's members name. One that does not exist (any more) is left out."""
+    async def _members(self, pool: Pool, lane: Lane, unseen: set[str]) -> list[_Found]:
+        """The objects that a lane's members name. One that does not exist (any more) is left out; a lane with one of
+        which nobody can tell is ``unseen``.
+        """
         every = []
         for member in lane.members:
             key = (pool.name, lane.name, member.name)
             try:
                 found = await self._look(lane, member)
-            except NotFoundError:
-                found = []
             except TidegateError as error:
+                if isinstance(error, NotFoundError) and not isinstance(error, NotServedError):
+                    self._last[key] = []
+                    continue
                 log.warning("member %s of lane %s cannot be looked at: %s", member.name, lane.name, error)
+                unseen.add(lane.name)
                 found = [replace(one, seen=replace(one.seen, seen=False)) for one in self._last.get(key, ())]
             self._last[key] = found
             every += found
@@ -153,7 +160,7 @@ class KubePools:
         ref = Ref(member.api_version, member.kind, member.namespace, name)
         sight = await self._targets.see(ref)
         unit, level = sight.observed.unit, sight.observed.level
-        if sight.observed.trouble in (Trouble.FORBIDDEN, Trouble.UNREADABLE):
+        if sight.observed.trouble in UNKNOWN:
             raise RefusedError(sight.observed.note)
         if sight.place is None or sight.held is None or unit is None or level is None:
             return []

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tidegate.planning.model import Ref, Trouble
-from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight, UnavailableError
-from tidegate.targets import scale
+from tidegate.ports import Held, Manager, NotFoundError, Place, RefusedError, Sight, TidegateError, UnavailableError
+from tidegate.targets import hpa, scale
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import ForbiddenError, NotServedError
@@ -115,24 +115,41 @@ class KubeTargets:
         """A target, and its workload where it has a level."""
         resource = await self.discovery.locate(ref.api_version, ref.kind)
         if resource is None:
-            return trouble(Trouble.MISSING, f"the cluster serves no {ref.kind} of {ref.api_version}"), None
+            words = f"the cluster serves no {ref.kind} of {ref.api_version}, which says nothing of {ref.name}"
+            return trouble(Trouble.NOT_SERVED, words), None
         if not (resource.scale and resource.namespaced):
             return await self._unscalable(resource, ref), None
         # The policy's own spelling where it is served: older versions know a Loan by it. Places compare by identity.
         ref = Ref(resource.api_version, *ref[1:])
         try:
             workload = await self._workloads.look(resource, ref)
-        except NotServedError as error:  # another version may be: the next look asks which
-            self.discovery.forget(resource)
-            raise UnavailableError(f"{ref}: {resource.api_version} is not served any more") from error
-        return sight_of(workload, await self._hpas.in_front_of(ref)), workload
+        except NotFoundError as error:
+            raise await self._absence(resource, ref, error) from error
+        try:
+            pointing = await self._hpas.in_front_of(ref)
+        except NotServedError as error:  # nobody can tell whether one stands in front
+            raise UnavailableError(f"{ref}: the cluster serves no {hpa.API_VERSION} (any more)") from error
+        return sight_of(workload, pointing), workload
+
+    async def _absence(self, resource: Resource, ref: Ref, error: NotFoundError) -> TidegateError:
+        """What a 404 says: of the object, where its kind is served still; else another version may be, and the next
+        look asks which.
+        """
+        if not isinstance(error, NotServedError) and await self.discovery.still_serves(resource):
+            return error
+        self.discovery.forget(resource)
+        return UnavailableError(f"{ref}: {resource.api_version} is not served any more, or no /scale of it")
 
     async def _unscalable(self, resource: Resource, ref: Ref) -> Sight:
         if advice := INSTEAD.get((resource.group, ref.kind)):
             return trouble(Trouble.NOT_SCALABLE, f"{ref}: {advice}")
         if not resource.namespaced:
             return trouble(Trouble.NOT_SCALABLE, f"{ref} belongs to the cluster, not to a namespace")
-        metadata = child(await self._client.get(resource.path(ref.namespace, ref.name)), "metadata")
+        try:
+            document = await self._client.get(resource.path(ref.namespace, ref.name))
+        except NotFoundError as error:
+            raise await self._absence(resource, ref, error) from error
+        metadata = child(document, "metadata")
         if controller := scale.controller_of(metadata):
             return foreign(ref, controller)
         if queue := child(metadata, "labels").get(QUEUE_LABEL):

@@ -6,14 +6,16 @@ that number; a custom resource says where in its CRD.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field, replace
 
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import Resources
-from tidegate.ports import Json, Manager, NotFoundError
+from tidegate.ports import Json, Manager, NotFoundError, UnavailableError
 from tidegate.targets.client import KubeClient
-from tidegate.targets.discovery import Resource
-from tidegate.targets.errors import ForbiddenError
+from tidegate.targets.discovery import LIFETIME, Resource
+from tidegate.targets.errors import ForbiddenError, NotServedError
 from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, owner, value_at
 from tidegate.targets.read import child, count, mapping, maps, text, texts, version_of, whole
 from tidegate.targets.rules import Rule, ScaleKind, ScaleVerbs, Where
@@ -82,7 +84,7 @@ class Workloads:
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._paths: dict[tuple[str, str], ScalePaths] = {}
+        self._paths: dict[Resource, tuple[float, ScalePaths]] = {}
 
     async def look(self, resource: Resource, ref: Ref) -> Workload:
         """Read one. Raises NotFoundError, RefusedError, UnavailableError."""
@@ -99,16 +101,26 @@ class Workloads:
         if not paths.certain:
             metadata = child(document, "metadata")
             path = resource.path(text(metadata.get("namespace")), text(metadata.get("name")), SUBRESOURCE)
-            scale = await self._client.get(path)
+            try:
+                scale = await self._client.get(path)
+            except NotFoundError as error:  # the object was read just now: it has no such subresource (any more)
+                raise NotServedError(f"{path}: {error}") from error
             return whole(child(scale, "spec").get("replicas", 0)), version_of(scale)  # a real server leaves a zero out
         return whole(value_at(document, paths.level)), version_of(document)
 
     async def paths(self, resource: Resource) -> ScalePaths:
-        """Where this kind keeps its level; asked once."""
-        key = (resource.api_version, resource.plural)
-        if key not in self._paths:
-            self._paths[key] = await self._ask(resource) if "." in resource.group else ScalePaths()
-        return self._paths[key]
+        """Where this kind keeps its level, as its CRD said half a minute ago at most; what it said last where there is
+        no answer.
+        """
+        asked, known = self._paths.get(resource, (-math.inf, None))
+        if known is None or time.monotonic() - asked >= LIFETIME:
+            try:
+                known = await self._ask(resource) if "." in resource.group else ScalePaths()
+            except UnavailableError:
+                if known is None:
+                    raise
+            self._paths[resource] = time.monotonic(), known
+        return known
 
     async def _ask(self, resource: Resource) -> ScalePaths:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource.plural}.{resource.group}"
