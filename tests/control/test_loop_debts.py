@@ -347,9 +347,9 @@ async def test_a_floor_that_comes_down_before_an_hpa_without_a_metric_says_that_
     said: list[str] = []
     await run_until(loop, cluster.clock, LATE, each=lambda beat: said.extend(one.message for one in beat.applied))
     assert (cluster.hpas["web"].minimum, cluster.loans, cluster.things["order"].level) == (2, {}, 10)
-    (last,) = (one for one in said if one == said[-1])
-    assert "The pods stay at 10: HorizontalPodAutoscaler web has no metric that works" in last
-    assert "FailedGetResourceMetric" in last
+    words = "; the pods stay at 10: HorizontalPodAutoscaler/web takes none away without a metric that works"
+    assert words in said[-1]
+    assert "FailedGetResourceMetric" in said[-1]
 
 
 async def test_of_an_hpa_that_follows_its_floor_nothing_is_said() -> None:

@@ -142,7 +142,7 @@ def _still(observed: Observed, level: int) -> str:
     if not observed.still or pods <= level:
         return ""
     return (
-        f" The pods stay at {pods}: {observed.scaler} has no metric that works ({observed.still}), and takes none away."
+        f"; the pods stay at {pods}: {observed.scaler} takes none away without a metric that works ({observed.still})"
     )
 
 
