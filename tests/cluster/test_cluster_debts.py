@@ -5,6 +5,8 @@ Needs what the other scenarios need (``test_cluster_scenarios``), and is played 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import debt_scenes as play
 import pytest
 from debt_scenes import AGAIN, APPLIED, AWAY, BARE, COMES, GOES, HPA, LIFTED, MERGED, STAYS, level_now, loan_of
@@ -20,7 +22,7 @@ LIVE_UNTIL = 60 + 20
 
 def tell(scene: Scene) -> None:
     """How long it took, for whoever reads along (``-s``)."""
-    print(f"\n{scene.name}: all was returned {scene.notes['took']:.0f} s after T-0")
+    print(f"\n{scene.name}: returned {scene.notes['took']:.0f} s after T-0")  # noqa: T201  the figure
 
 
 # ---- HPAs come and go
@@ -78,7 +80,7 @@ def test_nothing_is_written_against_another_controllers_hpa(scene: Scene) -> Non
     ]
     levels = [obj["spec"]["replicas"] for obj in late]
     scene.claim(len(set(levels)) > 1, f"the HPA has lowered it: {levels}")
-    moved = [obj for before, obj in zip(late, late[1:], strict=False) if obj["spec"] != before["spec"]]
+    moved = [obj for before, obj in pairwise(late) if obj["spec"] != before["spec"]]
     owners = {owner for obj in moved for owner in owners_of(obj, "replicas")}
     scene.claim(owners == {"kube-controller-manager/Update"}, f"it alone: {owners}")
 

@@ -141,9 +141,8 @@ def _still(observed: Observed, level: int) -> str:
     pods = max(observed.desired or 0, level)
     if not observed.still or pods <= level:
         return ""
-    return (
-        f"; the pods stay at {pods}: {observed.scaler} takes none away without a metric that works ({observed.still})"
-    )
+    why = f"takes none away without a metric that works ({observed.still})"
+    return f"; the pods stay at {pods}: {observed.scaler} {why}"
 
 
 def not_ours(policy: Policy, target: TargetSpec, winner: tuple[Key, str]) -> TargetPlan:
