@@ -9,7 +9,7 @@ from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.loop import Loop
 from tidegate.planning.model import MANAGER, Observed, Ref, Trouble
-from tidegate.ports import ConflictError, Held, Manager, NotFoundError, Place, Sight
+from tidegate.ports import ConflictError, Held, Manager, NotFoundError, Place, RefusedError, Sight
 from tidegate.targets import hpa as hpas
 from tidegate.targets.hpa import Hpa
 from tidegate.targets.scale import ScalePaths, Workload
@@ -30,6 +30,8 @@ class Scaler:
     asks: int | None = 2
     manager: Manager = HELM
     controller: str | None = None
+    refuses: bool = False
+    """We may not write it."""
     minima: list[int] = field(default_factory=list)
     """Each floor that it was given."""
 
@@ -81,6 +83,8 @@ class ScaledCluster(FakeCluster):
             self.replicas.append((place.ref.name, believed, wanted))
             self.spoke.pop(place.ref.name, None)
             return
+        if self._scaler_at(place).refuses:
+            raise RefusedError(f"{place.ref}: forbidden")
         self.faults.step(lambda: self._set_minimum(place, believed, wanted))
 
     def _set_minimum(self, place: Place, believed: int, wanted: int) -> None:

@@ -267,11 +267,27 @@ async def test_a_target_under_another_name_takes_the_debt_along() -> None:
     assert (cluster.things["order"].level, cluster.loans) == (2, {})
 
 
+@pytest.mark.parametrize("behind", [False, True], ids=["bare", "behind an HPA"])
+async def test_a_target_that_names_another_workload_by_now_owes_nothing_of_the_first_one(behind: bool) -> None:
+    cluster = scaled()
+    cluster.things["other"] = Thing(level=10, ready=10, uid="u9")
+    if behind:
+        cluster.hpas["front"] = Scaler(scales="other", asks=10, minimum=3)
+    loop, store = show(cluster)
+    await run_until(loop, cluster.clock, T0 + 660.0)
+    moved = replace(target("other"), name="order")
+    store.policy_map[CORE] = policy(moved, hold=30.0, rate=0.4)
+    await run_until(loop, cluster.clock, LATE)
+    assert (cluster.things["order"].level, cluster.things["other"].level, cluster.loans) == (2, 10, {})
+    assert [one.minima for one in cluster.hpas.values()] == ([[]] if behind else [])
+
+
 # ---- others' autoscalers
 
 
 FOREIGN: dict[str, Change] = {
     "KEDA's": adds("keda", controller=KEDA, asks=None),
+    "one that we may not write": adds(asks=None, refuses=True),
     "two": both(adds(asks=None), adds("new", asks=None)),
 }
 

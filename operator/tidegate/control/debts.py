@@ -7,7 +7,7 @@ crash in between finds both, or the first alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.control.drift import Debt, Terms, is_autoscaled, other_than_us
@@ -18,6 +18,8 @@ from tidegate.planning.model import Identity, TargetKey, Trouble
 from tidegate.ports import Beneath, FieldId, Held, Loan, Place, Sight, UnavailableError
 
 SCALE = "scale"
+PATIENCE = 600.0
+"""Seconds beyond its time for which a loan waits to be taken over where that is refused. Judgment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +34,46 @@ class Debts:
 
 def debts_of(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Debts:
     """Debts of all targets, on what was seen of them just now."""
-    places = {look.sight.place.id for look in looker.sights.values() if look.sight.place is not None}
-    loose = [one for one in ledger.loans.values() if one.hand_over is None and _may_be_owed(one, places)]
+    loose = _by_owner(looker, ledger)
     if not loose:
         return Debts()
     heirs: dict[FieldId, tuple[TargetKey, Debt]] = {}
     kept: set[FieldId] = set()
     for key, target in plan.targets.items():
+        found = [*loose.get(target.ref.identity, ()), *loose.get(key, ())]
         look = looker.sights.get(key)
-        if look is None or look.sight.place is None or ledger.of(look.sight.place) is not None:
+        if not found or look is None or look.sight.place is None or ledger.of(look.sight.place) is not None:
             continue
-        place = look.sight.place
-        found = [one for one in loose if one.place.id != place.id and _is_of(one, key, target.ref.identity)]
-        if not found:
-            continue
-        loan, held = max(found, key=lambda one: (one.stepped_at, one.key)), looker.believed(key)
+        place, held = look.sight.place, looker.believed(key)
+        loan = max(found, key=lambda one: (one.stepped_at, one.key))
         debt = owed(loan, look.sight, held) if held is not None else None
-        if held is None or (debt is not None and target.withheld is not None):
-            kept |= {one.place.id for one in found}
-        elif debt is not None and looker.is_seen(key, now):
+        if debt is not None and target.withheld is None and looker.is_seen(key, now):
             heirs.setdefault(place.id, (key, debt))
-            kept |= {one.place.id for one in found}
+        if debt is not None or held is None:
+            kept |= {one.place.id for one in found if now <= one.until + PATIENCE}
     return Debts(heirs, frozenset(kept))
+
+
+def _by_owner(looker: Looker, ledger: Ledger) -> dict[object, list[Loan]]:
+    """Loans of fields in which their workload's level does not lie, by that workload; by the target for which they were
+    taken where no loan says which workload it is.
+    """
+    places = {look.sight.place.id: key for key, look in looker.sights.items() if look.sight.place is not None}
+    found: dict[object, list[Loan]] = {}
+    for one, loan in ledger.loans.items():
+        workload = workload_of(loan)
+        driver = places.get(one)
+        at_home = driver is not None and (workload is None or looker.names(driver, workload))
+        if loan.hand_over is None and not at_home:
+            found.setdefault(workload or (loan.policy, loan.target), []).append(loan)
+    return found
+
+
+def workload_of(loan: Loan) -> Identity | None:
+    """The workload whose level a loan's field is; None for an autoscaler's of which nobody wrote that down."""
+    if loan.place.subresource == SCALE:
+        return loan.place.ref.identity
+    return loan.beneath.place.ref.identity if loan.beneath is not None else None
 
 
 def owed(loan: Loan, sight: Sight, held: Held) -> Debt | None:
@@ -103,18 +123,11 @@ def beneath_of(ledger: Ledger, place: Place, look: Look) -> Beneath | None:
     return replace(beneath, level=held.value)
 
 
-def is_behind(workload: Identity, sights: Iterable[Look]) -> bool:
-    """Whether an autoscaler, ours to write or not, stands in front of a workload."""
-    found = (look.sight.beneath for look in sights)
-    return any(one is not None and one.place.ref.identity == workload for one in found)
-
-
-def sleeps(loan: Loan, loans: Iterable[Loan], now: float) -> bool:
+def sleeps(loan: Loan, told: Collection[FieldId], now: float) -> bool:
     """Whether the loan of a workload behind an autoscaler has to stay: the autoscaler may go away as it came, and no
-    other loan says what is owed then.
+    other loan says what is owed then. ``told``: the fields of which another one does.
     """
-    told = any(one.beneath is not None and one.beneath.place.id == loan.place.id for one in loans)
-    return not told and now <= loan.until
+    return loan.place.id not in told and now <= loan.until
 
 
 async def is_driven(ledger: Ledger, loan: Loan) -> bool:
@@ -145,15 +158,3 @@ async def bequeath(ledger: Ledger, loan: Loan) -> Loan | None:
 def _levels(loan: Loan) -> set[int]:
     """Ours, whoever brings them back."""
     return {one for one in (*loan.levels, loan.verified, loan.pending) if one is not None} - {loan.original}
-
-
-def _may_be_owed(loan: Loan, places: set[FieldId]) -> bool:
-    return loan.place.id not in places or loan.beneath is not None
-
-
-def _is_of(loan: Loan, key: TargetKey, workload: Identity) -> bool:
-    """Whether a loan was taken for a target, or for the workload that it names: targets are renamed."""
-    objects: Iterator[Identity] = (
-        place.ref.identity for place in (loan.place, loan.beneath.place if loan.beneath else None) if place is not None
-    )
-    return (loan.policy, loan.target) == key or workload in objects

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from tidegate.control.debts import Debts, beneath_of, is_behind, sleeps, terms_of
+from tidegate.control.debts import Debts, beneath_of, sleeps, terms_of
 from tidegate.control.drift import Terms, state_of, wanted_by
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
@@ -167,14 +167,15 @@ def of_orphans(
     known = {(key, t.name) for key, policy in world.policies.items() for t in policy.targets}
     unseen = {key[0].namespace for key in known if _unseen(sights.get(key))}
     elsewhere = _behind_a_scaler(world, sights)
+    told = {loan.beneath.place.id for loan in ledger.loans.values() if loan.beneath is not None}
     for one, loan in ledger.loans.items():
         if loan.hand_over is not None or one in driven or loan.policy in unusable or one in kept:
             continue
         if not _is_over(loan, known, unseen, looker, now):
             continue
         said = _of_orphan(loan, now)
-        if loan.place.ref.identity in elsewhere or is_behind(loan.place.ref.identity, sights.values()):
-            if not sleeps(loan, ledger.loans.values(), now):
+        if loan.place.ref.identity in elsewhere:
+            if not sleeps(loan, told, now):
                 yield Wish(Kind.LET_GO, one, one.object.namespace, replace(said, told=False), loan=loan)
             continue
         release = world.policies[loan.policy].release if loan.policy in world.policies else ORPHAN_RELEASE
@@ -240,11 +241,13 @@ def _unseen(look: Look | None) -> bool:
 
 
 def _behind_a_scaler(world: World, sights: Mapping[TargetKey, Look]) -> set[object]:
-    """Workloads whose level lies in an autoscaler's field."""
+    """Workloads in front of which an autoscaler stands, ours to write or not."""
     refs = {(key, t.name): t.ref for key, policy in world.policies.items() for t in policy.targets}
     places = {key: look.sight.place for key, look in sights.items() if key in refs}
-    return {
+    driven = {
         refs[key].identity
         for key, place in places.items()
         if place is not None and place.ref.identity != refs[key].identity
     }
+    below = (look.sight.beneath for look in sights.values())
+    return {*driven, *(one.place.ref.identity for one in below if one is not None)}
