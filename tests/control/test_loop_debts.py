@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 from fakes import Faults, Killed, Leader, Thing, operator, run_until
 from scalers import ScaledCluster, Scaler, scaled, show
-from worlds import CORE, T0, policy, target
+from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.loop import Beat
+from tidegate.planning.model import Key
+from tidegate.planning.override import Override, OverrideAction
 from tidegate.ports import Manager
 
 HELM = Manager("helm", "Apply")
@@ -281,6 +283,36 @@ async def test_a_target_that_names_another_workload_by_now_owes_nothing_of_the_f
     await run_until(loop, cluster.clock, LATE)
     assert (cluster.things["order"].level, cluster.things["other"].level, cluster.loans) == (2, 10, {})
     assert [one.minima for one in cluster.hpas.values()] == ([[]] if behind else [])
+
+
+async def test_an_hpa_that_is_renamed_during_a_pause_and_goes_after_it_leaves_the_debt() -> None:
+    cluster = scaled(web=Scaler(asks=None))
+    loop, store = show(cluster)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    pause = Override(
+        Key(NS, "x"), "core", None, OverrideAction.PAUSE, T0 + 120.0, "oncall", "a look", created=T0 + 60.0
+    )
+    store.override_list = [pause]
+    await run_until(loop, cluster.clock, T0 + 70.0)
+    both(removes(), adds("new", asks=None))(cluster)
+    await run_until(loop, cluster.clock, T0 + 119.0)
+    assert cluster.hpas["new"].minima == [], "nothing is written during a pause"
+    await run_until(loop, cluster.clock, T0 + 180.0)
+    del cluster.hpas["new"]
+    await run_until(loop, cluster.clock, LATE)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+async def test_pods_that_stayed_after_a_loan_are_nobodys_number_under_the_next_one() -> None:
+    cluster = scaled(web=Scaler(asks=None))
+    loop, store = show(cluster)
+    store.put(event("second", start=T0 + 1400.0, duration=600.0))
+    await run_until(loop, cluster.clock, T0 + 1200.0)
+    assert (cluster.things["order"].level, cluster.loans) == (10, {})
+    await run_until(loop, cluster.clock, T0 + 1500.0)
+    del cluster.hpas["web"]
+    await run_until(loop, cluster.clock, LATE)
+    assert (cluster.things["order"].level, cluster.loans) == (2, {})
 
 
 # ---- others' autoscalers

@@ -241,13 +241,11 @@ def _unseen(look: Look | None) -> bool:
 
 
 def _behind_a_scaler(world: World, sights: Mapping[TargetKey, Look]) -> set[object]:
-    """Workloads in front of which an autoscaler stands, ours to write or not."""
+    """Workloads whose level lies in an autoscaler's field."""
     refs = {(key, t.name): t.ref for key, policy in world.policies.items() for t in policy.targets}
     places = {key: look.sight.place for key, look in sights.items() if key in refs}
-    driven = {
+    return {
         refs[key].identity
         for key, place in places.items()
         if place is not None and place.ref.identity != refs[key].identity
     }
-    below = (look.sight.beneath for look in sights.values())
-    return {*driven, *(one.place.ref.identity for one in below if one is not None)}
