@@ -120,6 +120,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Beneath:
+    """The own number of a workload in front of which an autoscaler stands: where it lies, and what it is (or was)."""
+
+    place: Place
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """A target as an adapter sees it: what the core is told, and where the level is written."""
 
@@ -129,6 +137,8 @@ class Sight:
     held: Held | None = None
     watched_at: float | None = None
     """When the watch that this was taken from last gave a sign of life; None: the server was asked for it just now."""
+    beneath: Beneath | None = None
+    """The workload's own number where an autoscaler stands in front of it, whether ours to write or not."""
 
 
 class Targets(Protocol):
@@ -233,6 +243,9 @@ class Loan:
     levels: tuple[int, ...] = ()
     """Levels that we wrote or may have written, latest last, bounded. None of them is anybody's new intent: a late
     copy of the object, or a late write of our own, may bring each of them back."""
+    beneath: Beneath | None = None
+    """Of an autoscaler's floor: the workload behind it and the number to which that returns should the autoscaler go
+    away. None where it is not known, as for what older versions wrote."""
 
 
 @dataclass(frozen=True, slots=True)

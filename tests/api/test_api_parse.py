@@ -149,6 +149,9 @@ def test_a_loan_survives_the_way_to_the_api_and_back(former: ports.Manager | Non
         epoch=7,
         wanted_by=("LiveEvent/evening-show",),
         levels=(40, 0, 2592),
+        beneath=ports.Beneath(
+            ports.Place(Ref("apps/v1", "Deployment", "shop", "order-service"), "uid-2", "/spec/replicas", "scale"), 14
+        ),
     )
 
     assert loan_from_object(loan_to_object(loan)) == loan

@@ -53,6 +53,30 @@ async def test_an_hpa_in_front_is_where_the_floor_goes(kube: KubeClient, ns: str
     assert sight.held.manager == HELM
 
 
+@pytest.mark.parametrize("names", [("web",), ("web", "new")])
+async def test_a_workload_behind_autoscalers_says_its_own_number(
+    kube: KubeClient, ns: str, targets: KubeTargets, names: tuple[str, ...]
+) -> None:
+    await apply(kube, deployment(ns))
+    for name in names:
+        await apply(kube, hpa(ns, name, minimum=2))
+    beneath = (await targets.see(ref(deployment(ns)))).beneath
+    assert beneath is not None
+    assert (beneath.place.ref, beneath.place.field, beneath.level) == (ref(deployment(ns)), "/spec/replicas", 2)
+
+
+async def test_a_null_that_is_applied_leaves_a_one_that_nobody_asked_for(
+    kube: KubeClient, ns: str, targets: KubeTargets
+) -> None:
+    await apply(kube, deployment(ns))
+    sight = await see_place(targets, deployment(ns))
+    assert sight.place is not None
+    await targets.swap(sight.place, believed=2, wanted=9)
+    await kube.patch(path(deployment(ns)), {"spec": {"replicas": None}}, Form.MERGE, manager="kubectl-patch")
+    held = await targets.held(sight.place)
+    assert (held.value, held.manager) == (1, Manager("kubectl-patch", "Update"))
+
+
 async def owned_by(kube: KubeClient, ns: str, root: str, scaler: Json) -> None:
     """A Deployment, and an HPA of an owner that is there: the collector takes what has lost its owner."""
     await apply(kube, deployment(ns))

@@ -17,7 +17,7 @@ from tidegate.api.problems import POINTER_PATTERN, InvalidObject, Problem, expla
 from tidegate.api.walltime import from_rfc3339, to_rfc3339
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.shift.model import Notice, Promised
-from tidegate.ports import HandOverNote, Manager, Place
+from tidegate.ports import Beneath, HandOverNote, Manager, Place
 from tidegate.ports import Loan as PortLoan
 
 MAX_WANTED_BY = 16
@@ -111,6 +111,21 @@ class LoanHandOver(Stored):
     """When the units that are out are promised back, earliest first. A promise never moves to a later time."""
 
 
+class LoanWorkload(Stored):
+    """The workload behind an autoscaler."""
+
+    api_version: Annotated[str, Field(max_length=253)]
+    """API version."""
+    kind: Annotated[str, Field(max_length=63)]
+    """Kind."""
+    name: Annotated[str, Field(max_length=253)]
+    """Name, in the Loan's namespace."""
+    uid: Annotated[str, Field(max_length=128)]
+    """UID of the workload."""
+    replicas: _Units
+    """Replicas that it returns to should the autoscaler go away during the loan."""
+
+
 class FormerManager(Stored):
     """Who owned the field before, as managedFields names it; ownership goes back there."""
 
@@ -168,6 +183,8 @@ class LoanSpec(Stored):
     """Levels that were written there or may have been, latest last: none of them is anybody's new intent."""
     epoch: Annotated[int, Field(ge=0, le=2_147_483_647)]
     """Leader epoch (leaseTransitions) that wrote this last."""
+    workload: LoanWorkload | None = None
+    """Of an autoscaler's floor: the workload behind it. Absent where an older version wrote the loan."""
     hand_over: LoanHandOver | None = None
     """Of a pool's loan: notices, stops and promises."""
     wanted_by: list[Annotated[str, Field(max_length=384)]] = Field(
@@ -239,6 +256,8 @@ def loan_to_object(loan: PortLoan) -> dict[str, Any]:
         }
     if loan.verified is not None:
         spec["verified"] = loan.verified
+    if loan.beneath is not None:
+        spec["workload"] = _workload(loan.beneath)
     return {
         "apiVersion": API_VERSION,
         "kind": Loan.KIND,
@@ -280,7 +299,22 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
         wanted_by=tuple(spec.wanted_by),
         hand_over=note,
         levels=tuple(spec.levels),
+        beneath=_beneath_of(spec, key),
     )
+
+
+def _workload(beneath: Beneath) -> dict[str, Any]:
+    ref = beneath.place.ref
+    told = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name}
+    return {**told, "uid": beneath.place.uid, "replicas": beneath.level}
+
+
+def _beneath_of(spec: LoanSpec, key: Key) -> Beneath | None:
+    told = spec.workload
+    if told is None:
+        return None
+    ref = Ref(told.api_version, told.kind, key.namespace, told.name)
+    return Beneath(Place(ref, told.uid, "/spec/replicas", "scale"), told.replicas)
 
 
 def _place_of(spec: LoanSpec, key: Key) -> Place:

@@ -15,6 +15,8 @@ import typer
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
+    from tidegate.control.ledger import Ledger
+    from tidegate.ports import Loan
     from tidegate.targets.client import KubeClient
 
 OBEY = 3.0
@@ -136,7 +138,7 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
         for loan in list(ledger.loans.values()):
             name = f"{loan.key.namespace}/{loan.place.ref} {loan.place.field} to {loan.original}"
             try:
-                await ledger.give_back(loan)
+                await _give_back(ledger, loan)
                 returned.append(name)
             except TidegateError as error:
                 failed[name] = str(error)
@@ -144,6 +146,21 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
         return {"refused": False, "live": live, "returned": returned, "failed": failed}
     finally:
         await client.close()
+
+
+async def _give_back(ledger: Ledger, loan: Loan) -> None:
+    from tidegate.control.debts import bequeath, is_driven
+    from tidegate.ports import NotFoundError
+
+    if await is_driven(ledger, loan):
+        await ledger.let_go(loan)
+        return
+    try:
+        await ledger.give_back(loan)
+    except NotFoundError:
+        heir = await bequeath(ledger, loan)
+        if heir is not None:
+            await ledger.give_back(heir)
 
 
 async def _stop(client: KubeClient, namespace: str) -> None:

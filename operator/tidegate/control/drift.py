@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from tidegate.planning.model import MANAGER, Key, LoanState
-from tidegate.ports import HandOverNote, Held, Loan, Manager
+from tidegate.ports import Beneath, HandOverNote, Held, Loan, Manager
 
 WANTED_BY_MOST = 16
 """Names that a loan lists; the rest is counted."""
 LEVELS_MOST = 16
 """Levels that a loan remembers. Judgment: more steps than a late copy is old."""
+AUTOSCALER = ("kube-controller-manager", "scale")
+"""Manager and subresource by which every HPA writes a workload's replicas."""
+_DEFAULTED = {"apps", "autoscaling"}
+"""API groups in which a level that is left out counts as 1: replicas and minReplicas."""
 
 
 class Drift(Enum):
@@ -25,6 +29,21 @@ class Drift(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Debt:
+    """What was lent in a field in which the level lies no more, for the loan of the field in which it lies now."""
+
+    loan: Loan
+    """As it was made."""
+    original: int
+    """What the new field returns to."""
+    former: Manager | None
+    """Who gets the new field back."""
+    level: int
+    """What the new field is to hold for now."""
+    beneath: Beneath | None
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a loan is for, beside its level."""
 
@@ -33,24 +52,45 @@ class Terms:
     until: float
     wanted_by: tuple[str, ...]
     hand_over: HandOverNote | None = None
+    beneath: Beneath | None = None
+    """What a new loan of an autoscaler's floor says of the workload behind it."""
+    debt: Debt | None = None
+    """What a new loan takes over from another field's."""
 
 
 def drift(loan: Loan, held: Held) -> Drift:
     """Tell what a field holds. A level that we wrote before is nobody's intent, whoever brings it back."""
-    if held.value in (loan.verified, loan.pending):
+    if held.value in (loan.verified, loan.pending) or (is_autoscaled(held) and loan.hand_over is None):
         return Drift.OURS
-    if held.value == loan.original:
+    if held.value == loan.original or _is_left_out(loan, held):
         return Drift.REAPPLIED
     if held.value in loan.levels:  # by ourselves: a write that was applied late
         return Drift.OURS if held.manager is None or held.manager.name == MANAGER else Drift.REAPPLIED
     return Drift.NEW_INTENT
 
 
+def is_autoscaled(held: Held) -> bool:
+    """Whether an HPA wrote that number: it follows our floor, or a metric, and is nobody's intent."""
+    return held.manager is not None and (held.manager.name, held.manager.subresource) == AUTOSCALER
+
+
+def _is_left_out(loan: Loan, held: Held) -> bool:
+    """Whether a level is what the API server fills in for a field that a tool left out, or set to null. Nobody can tell
+    it from a 1 that was written out, by anything but ``/scale``.
+    """
+    defaulted = loan.place.ref.identity.group in _DEFAULTED and loan.hand_over is None
+    said = held.manager is not None and held.manager.subresource == "scale"
+    return defaulted and held.value == 1 and not said
+
+
 def learned(loan: Loan, held: Held) -> tuple[Loan, Drift]:
     """The loan in line with what its field holds, and what that is."""
     found = drift(loan, held)
     if found is Drift.NEW_INTENT:
-        return replace(loan, original=held.value, former=other_than_us(held)), found
+        below = loan.beneath
+        if below is not None:  # a workload behind that floor would have had as much
+            below = replace(below, level=max(below.level, held.value))
+        return replace(loan, original=held.value, former=other_than_us(held), beneath=below), found
     if found is Drift.OURS and held.value != loan.verified:
         return replace(loan, verified=held.value), found
     return loan, found
@@ -77,6 +117,40 @@ def on_terms(loan: Loan, terms: Terms) -> Loan:
         target=terms.target,
         wanted_by=(terms.wanted_by or loan.wanted_by)[:WANTED_BY_MOST],
         hand_over=terms.hand_over or loan.hand_over,
+    )
+
+
+def inheriting(loan: Loan, debt: Debt, held: Held) -> Loan:
+    """A new loan of a field that holds that, with what another field's loan says."""
+    before = debt.loan
+    levels = dict.fromkeys((*loan.levels, *before.levels, before.pending, debt.level))
+    return replace(
+        loan,
+        original=debt.original,
+        former=debt.former,
+        verified=held.value if held.value == loan.pending else None,
+        highest=max(loan.highest, before.highest),
+        started_at=before.started_at,
+        stepped_at=before.stepped_at,
+        until=max(loan.until, before.until),
+        wanted_by=before.wanted_by,
+        levels=tuple(one for one in levels if one != debt.original)[-LEVELS_MOST:],
+        beneath=debt.beneath or loan.beneath,
+    )
+
+
+def joined(first: Loan, second: Loan) -> Loan:
+    """One loan of two on the same field: the older one's original, and every level that either wrote."""
+    last = max(first, second, key=lambda one: one.stepped_at)
+    levels = (*first.levels, *second.levels, first.original, second.original, first.pending, second.pending)
+    return replace(
+        first,
+        verified=last.verified,
+        pending=last.pending,
+        highest=max(first.highest, second.highest),
+        stepped_at=last.stepped_at,
+        until=max(first.until, second.until),
+        levels=tuple(dict.fromkeys(one for one in levels if one != first.original)),
     )
 
 

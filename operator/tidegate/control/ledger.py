@@ -26,6 +26,8 @@ from tidegate.control.drift import (
     aiming,
     dated,
     drift,
+    inheriting,
+    joined,
     learned,
     manager_name,
     on_terms,
@@ -167,7 +169,7 @@ class Ledger:
         for loan in sorted((one for one in found if isinstance(one, Loan)), key=lambda one: (one.started_at, one.key)):
             if loan.place.id in loans:
                 self.surplus.append(loan)
-                loans[loan.place.id] = _joined(loans[loan.place.id], loan)
+                loans[loan.place.id] = joined(loans[loan.place.id], loan)
             else:
                 loans[loan.place.id] = loan
         self.former.read_anew(before=self.loans.values(), there=loans.values())
@@ -258,7 +260,8 @@ class Ledger:
     async def give_back(self, loan: Loan, *, believed: int | None = None) -> None:
         """Restore the original, hand the field back to its former owner, read back, remove the loan.
 
-        A field whose object is gone needs nothing; somebody's newer value is left as it is. ``believed`` is the level
+        A field whose object is gone needs nothing, but for NotFoundError where a workload stood behind it: see
+        ``debts.bequeath``. Somebody's newer value is left as it is. ``believed`` is the level
         on which the return was decided: ConflictError when another one of ours stands there.
         """
         place = loan.place
@@ -279,8 +282,9 @@ class Ledger:
                 raise ConflictError(f"{place.ref} shows {back.value}, not the original {loan.original}", _owner(back))
             if back.manager is not None and back.manager.name == MANAGER:
                 raise ConflictError(f"{place.ref}: {place.field} is ours still, though it was handed back", MANAGER)
-        except NotFoundError:
-            pass  # the object, or that incarnation of it, is gone: there is nothing to restore
+        except NotFoundError:  # the object, or that incarnation of it, is gone: there is nothing to restore
+            if loan.beneath is not None:  # but perhaps behind it
+                raise
         await self._drop(loan)
 
     def _told_original(self, loan: Loan) -> int | None:
@@ -321,7 +325,7 @@ class Ledger:
         if (bad := self.unreadable_of(place)) is not None:
             raise UnreadableLoanError(f"Loan {bad.key} is there and cannot be understood: {bad.note}")
         now = self.clock.now()
-        return Loan(
+        loan = Loan(
             key=self.key_of(place),
             place=place,
             policy=terms.policy,
@@ -336,7 +340,9 @@ class Ledger:
             until=terms.until,
             epoch=self.leadership.epoch,
             levels=self.former.levels(place, held.value),
+            beneath=terms.beneath,
         )
+        return loan if terms.debt is None else inheriting(loan, terms.debt, held)
 
     async def _swap(self, place: Place, *, believed: int, wanted: int) -> None:
         self._demand_leadership()
@@ -411,21 +417,6 @@ class Ledger:
         if not self.loaded or self.epoch is None:
             raise NotLeadingError("leadership has changed since: the loans must be read anew")
         return self.epoch
-
-
-def _joined(first: Loan, second: Loan) -> Loan:
-    """One loan of two on the same field: the older one's original, and every level that either wrote."""
-    last = max(first, second, key=lambda one: one.stepped_at)
-    levels = (*first.levels, *second.levels, first.original, second.original, first.pending, second.pending)
-    return replace(
-        first,
-        verified=last.verified,
-        pending=last.pending,
-        highest=max(first.highest, second.highest),
-        stepped_at=last.stepped_at,
-        until=max(first.until, second.until),
-        levels=tuple(dict.fromkeys(one for one in levels if one != first.original)),
-    )
 
 
 def _owner(held: Held) -> str | None:

@@ -115,6 +115,11 @@ class Looker:
         """The targets whose level lies in an object, or that are that object."""
         return self._keys.get(ref.identity, ())
 
+    def names(self, key: TargetKey, workload: Identity) -> bool:
+        """Whether a target names a workload."""
+        spec = self._specs.get(key)
+        return spec is not None and spec.ref.identity == workload
+
     def touch(self, ref: Ref) -> None:
         """A watch saw an object change, or we wrote it: look at its targets at once."""
         for key in self.keys_of(ref):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from tidegate.control import attention
 from tidegate.control.conflicts import Conflicts
+from tidegate.control.debts import debts_of
 from tidegate.control.drains import Drains
 from tidegate.control.inline import InlineSolver
 from tidegate.control.knowing import Knowing
@@ -26,7 +27,7 @@ from tidegate.control.rounds import Round, run_once
 from tidegate.control.settling import Settling
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.control.timetabler import Timetabler
-from tidegate.control.wishes import Applied, Kind, Wish, of_orphans, of_records, of_steps
+from tidegate.control.wishes import Applied, Kind, Wish, of_debts, of_orphans, of_records, of_steps
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan
 from tidegate.planning.model import (
@@ -391,16 +392,18 @@ class Loop:
     # ---- apply
 
     def _wishes(self, world: World, plan: Plan, pools: Mapping[str, Pool], now: float) -> Iterator[Wish]:
+        debts = debts_of(plan, self.looker, self.ledger, now)
+        yield from of_debts(debts, plan, self.looker, now)
         yield from of_steps(plan, self.looker, self.ledger, now)
         if self.pool_work is not None:
             self.pool_work.tell_again(plan)
             yield from self.pool_work.wishes(plan, pools, self.store.unusable_pools(), now)
-        yield from self._orphans(world, now)
+        yield from self._orphans(world, now, debts.kept)
         yield from of_records(self.ledger, now)
 
-    def _orphans(self, world: World, now: float) -> Iterator[Wish]:
+    def _orphans(self, world: World, now: float, kept: frozenset[FieldId]) -> Iterator[Wish]:
         """Loans for which nobody has spoken for a while."""
-        over = list(of_orphans(world, self.looker, self.ledger, self.store.unusable(), now))
+        over = list(of_orphans(world, self.looker, self.ledger, self.store.unusable(), now, kept))
         self._over_since = {one.field: min(self._over_since.get(one.field, now), now) for one in over}
         for wish in over:
             if now - self._over_since[wish.field] >= ORPHAN_GRACE or wish.kind is Kind.LET_GO:

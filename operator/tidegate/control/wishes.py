@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from tidegate.control.debts import Debts, beneath_of, sleeps, terms_of
 from tidegate.control.drift import Terms, state_of, wanted_by
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
@@ -20,7 +21,7 @@ from tidegate.planning.world import World
 from tidegate.ports import FieldId, Held, Loan, Place
 
 ORPHAN_RELEASE = Release(hold=0.0, step_per_minute=0.2)
-"""How a loan comes down whose policy is gone: the API's default step."""
+"""How a loan comes down whose policy is gone: the API's default step. Others come down by their policy's."""
 _LASTING = {Trouble.SCALING_DISABLED, Trouble.FOREIGN_OWNER, Trouble.NOT_SCALABLE}
 """Troubles that do not pass by themselves."""
 
@@ -80,6 +81,8 @@ class Wish:
     level: int = 0
     terms: Terms | None = None
     loan: Loan | None = None
+    release: Release = ORPHAN_RELEASE
+    """How a loan that nobody speaks for comes down."""
     notice: str = ""
     """What the work is told before its mark is stored; empty: nothing."""
 
@@ -97,7 +100,8 @@ def of_steps(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Iterator
         if look is None or look.sight.place is None or held is None:
             continue
         place, target = look.sight.place, plan.targets[step.policy, step.target]
-        terms = Terms(step.policy, step.target, target.until or now, wanted_by(step.wanted_by))
+        names, below = wanted_by(step.wanted_by), beneath_of(ledger, place, look)
+        terms = Terms(step.policy, step.target, target.until or now, names, beneath=below)
         said = _of_step(step, now)
         if step.action is Action.RETURN:
             if (loan := ledger.of(place)) is not None:
@@ -123,27 +127,61 @@ def _of_step(step: Step, now: float) -> Applied:
     )
 
 
-def of_orphans(world: World, looker: Looker, ledger: Ledger, unusable: frozenset[Key], now: float) -> Iterator[Wish]:
+def of_debts(debts: Debts, plan: Plan, looker: Looker, now: float) -> Iterator[Wish]:
+    """Fields that owe what was lent in another one: the loan that says so, with the level of the plan's own step where
+    that is higher.
+    """
+    steps = {(step.policy, step.target): step for step in plan.steps if step.action is not Action.RETURN}
+    for one, (key, debt) in debts.heirs.items():
+        place, held, step = looker.sights[key].sight.place, looker.believed(key), steps.get(key)
+        if place is None or held is None:
+            continue
+        level = max(debt.level, step.level if step is not None else 0)
+        names = wanted_by(step.wanted_by) if step is not None else ()
+        message = f"{debt.loan.place.ref} held the level before: what was lent there is owed here now"
+        action = Action.RAISE if level > held.value else Action.NOTHING
+        target = plan.targets[key]
+        said = Applied(
+            *key, target.ref, action, held.value, level, now, target.reason, message, told=level > held.value
+        )
+        kind = Kind.MOVE if level > held.value else Kind.RECORD
+        terms = terms_of(plan, key, debt, names)
+        yield Wish(kind, one, one.object.namespace, said, place=place, held=held, level=level, terms=terms)
+
+
+def of_orphans(
+    world: World,
+    looker: Looker,
+    ledger: Ledger,
+    unusable: frozenset[Key],
+    now: float,
+    kept: frozenset[FieldId] = frozenset(),
+) -> Iterator[Wish]:
     """Loans that no target speaks for any more, led back gently; those of a policy that cannot be understood stay.
 
     A loan belongs to whichever target's level lies in its field, whatever policy and name once took it: a target
-    that was renamed, or moved to another policy, takes its loan along.
+    that was renamed, or moved to another policy, takes its loan along. ``kept``: see ``Debts``.
     """
     sights = looker.sights
     driven = {look.sight.place.id for look in sights.values() if look.sight.place}
     known = {(key, t.name) for key, policy in world.policies.items() for t in policy.targets}
     unseen = {key[0].namespace for key in known if _unseen(sights.get(key))}
     elsewhere = _behind_a_scaler(world, sights)
+    told = {loan.beneath.place.id for loan in ledger.loans.values() if loan.beneath is not None}
     for one, loan in ledger.loans.items():
-        if loan.hand_over is not None or one in driven or loan.policy in unusable:
+        if loan.hand_over is not None or one in driven or loan.policy in unusable or one in kept:
             continue
         if not _is_over(loan, known, unseen, looker, now):
             continue
         said = _of_orphan(loan, now)
         if loan.place.ref.identity in elsewhere:
-            yield Wish(Kind.LET_GO, one, one.object.namespace, replace(said, told=False), loan=loan)
-        elif _falls(loan, now):
-            yield Wish(Kind.LEAD_BACK, one, one.object.namespace, said, loan=loan)
+            if not sleeps(loan, told, now):
+                yield Wish(Kind.LET_GO, one, one.object.namespace, replace(said, told=False), loan=loan)
+            continue
+        release = world.policies[loan.policy].release if loan.policy in world.policies else ORPHAN_RELEASE
+        release = replace(release, hold=0.0)
+        if _falls(loan, release, now):
+            yield Wish(Kind.LEAD_BACK, one, one.object.namespace, said, loan=loan, release=release)
 
 
 def of_records(ledger: Ledger, now: float) -> Iterator[Wish]:
@@ -157,14 +195,14 @@ def of_records(ledger: Ledger, now: float) -> Iterator[Wish]:
         yield Wish(Kind.REMOVE, another, loan.place.ref.namespace, said, loan=loan)
 
 
-def next_orphan_step(loan: Loan, level: int, now: float) -> tuple[Action, int]:
+def next_orphan_step(loan: Loan, level: int, release: Release, now: float) -> tuple[Action, int]:
     """The next move of a loan that nobody speaks for, from the level that its field holds."""
-    return release_step(Observed(level=level, loan=state_of(loan, now)), ORPHAN_RELEASE, now=now)
+    return release_step(Observed(level=level, loan=state_of(loan, now)), release, now=now)
 
 
-def _falls(loan: Loan, now: float) -> bool:
+def _falls(loan: Loan, release: Release, now: float) -> bool:
     level = loan.verified if loan.verified is not None else loan.pending
-    return next_orphan_step(loan, level, now)[0] is not Action.NOTHING
+    return next_orphan_step(loan, level, release, now)[0] is not Action.NOTHING
 
 
 def _of_orphan(loan: Loan, now: float) -> Applied:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.control.conflicts import Conflicts
+from tidegate.control.debts import bequeath, is_driven
 from tidegate.control.drift import Drift, Terms, drift
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
@@ -204,11 +205,16 @@ class Writer:
         try:
             held = await self.ledger.look(loan.place)
         except NotFoundError:
-            await self.ledger.give_back(loan)
-            return replace(wish.said, before=0, level=loan.original)
+            heir = await bequeath(self.ledger, loan)
+            if heir is not None:
+                log.info("%s is gone: %s owes what was lent there", loan.place.ref, heir.place.ref)
+            return replace(wish.said, before=0, level=loan.original, told=heir is None)
+        if await is_driven(self.ledger, loan):
+            await self.ledger.let_go(loan)
+            return None
         self.ledger.learn(loan.place, held)
         loan = self.ledger.loans.get(wish.field, loan)
-        action, level = next_orphan_step(loan, held.value, self.clock.now())
+        action, level = next_orphan_step(loan, held.value, wish.release, self.clock.now())
         if action is Action.NOTHING:
             return None
         if action is Action.RETURN:

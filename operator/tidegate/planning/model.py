@@ -351,6 +351,8 @@ class Observed:
     """The reactive scaler's maximum; None without one."""
     scaler: Ref | None = None
     """The reactive scaler itself."""
+    still: str = ""
+    """Why the reactive scaler takes nothing away by itself now, in its own word; empty when it does."""
     loan: LoanState | None = None
     trouble: Trouble | None = None
     note: str = ""

@@ -127,11 +127,22 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     action = _action(facts, level, trail)
     if action is Action.LOWER:
         message = _DOWNWARDS.get(reason, message)
+    if observed.loan is not None and action in (Action.LOWER, Action.RETURN):
+        message += _still(observed, level)
     if say.stopped and action is not Action.NOTHING:
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
         action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
     return _plan(facts, action, level, trail, reason, message, _Outlook(line, lead, rise), say)
+
+
+def _still(observed: Observed, level: int) -> str:
+    """What of a floor that comes down is not followed by the pods."""
+    pods = max(observed.desired or 0, level)
+    if not observed.still or pods <= level:
+        return ""
+    why = f"takes none away without a metric that works ({observed.still})"
+    return f"; the pods stay at {pods}: {observed.scaler} {why}"
 
 
 def not_ours(policy: Policy, target: TargetSpec, winner: tuple[Key, str]) -> TargetPlan:

@@ -16,7 +16,7 @@ from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager
 from tidegate.targets.client import KubeClient
 from tidegate.targets.ownership import fields_of, owner
-from tidegate.targets.read import child, text, version_of, whole
+from tidegate.targets.read import child, maps, text, version_of, whole
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import controller_of
 
@@ -44,6 +44,8 @@ class Hpa:
     controller: str | None
     manager: Manager | None
     version: int
+    still: str = ""
+    """Why it scales nothing by its metrics now, a reason as its status gives it; empty when it does."""
 
 
 def hpa_of(document: Json) -> Hpa | None:
@@ -64,7 +66,15 @@ def hpa_of(document: Json) -> Hpa | None:
         controller=controller_of(metadata),
         manager=owner(fields_of(document), ("spec", "minReplicas")),
         version=version_of(document),
+        still=_still(maps(status.get("conditions"))),
     )
+
+
+def _still(conditions: Iterable[Json]) -> str:
+    for one in conditions:
+        if one.get("type") == "ScalingActive" and one.get("status") == "False":
+            return text(one.get("reason")) or "ScalingActive is False"
+    return ""
 
 
 class HpaShelf:

@@ -273,7 +273,7 @@ def _not_deposed(loan: Loan, stored: _Stored) -> None:
 
 def _comparable(loan: Loan) -> Loan:
     """A loan without what the CRD of an older version drops."""
-    return replace(loan, levels=())
+    return replace(loan, levels=(), beneath=None)
 
 
 def _ref(document: Json) -> Ref | None:

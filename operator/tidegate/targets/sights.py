@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tidegate.planning.model import Observed, Ref, Trouble
-from tidegate.ports import Held, Place, Sight
+from tidegate.ports import Beneath, Held, Place, Sight
 from tidegate.targets import hpa as hpas
 from tidegate.targets import scale
 from tidegate.targets.hpa import Hpa
@@ -16,10 +17,22 @@ def sight_of(workload: Workload, pointing: Sequence[Hpa]) -> Sight:
     """A workload with a level and the HPAs that point to it, as the core is told of them."""
     if workload.ref.kind == "ReplicaSet" and workload.controller:
         return foreign(workload.ref, workload.controller)
+    if not pointing:
+        return _through_scale(workload)
+    own = place_of(workload)
+    return replace(_behind(workload, pointing), beneath=Beneath(own, workload.level or 0))
+
+
+def place_of(workload: Workload) -> Place:
+    """Where a workload's own level lies."""
+    return Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
+
+
+def _behind(workload: Workload, pointing: Sequence[Hpa]) -> Sight:
     if len(pointing) > 1:
         names = " and ".join(hpa.ref.name for hpa in pointing)
         return trouble(Trouble.NOT_SCALABLE, f"more than one HPA points to {workload.ref}: {names}; keep one")
-    return _through_hpa(workload, pointing[0]) if pointing else _through_scale(workload)
+    return _through_hpa(workload, pointing[0])
 
 
 def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
@@ -39,6 +52,7 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         maximum=hpa.maximum,
         scaler=hpa.ref,
         unit=workload.takes,
+        still=hpa.still,
     )
     return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager, hpa.version))
 
@@ -49,9 +63,8 @@ def _through_scale(workload: Workload) -> Sight:
         return foreign(workload.ref, workload.controller)
     if workload.level is None:
         return trouble(Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one")
-    place = Place(workload.ref, workload.uid, scale.FIELD, scale.SUBRESOURCE)
     observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=workload.takes)
-    return Sight(observed, place, Held(workload.level, workload.manager, workload.version))
+    return Sight(observed, place_of(workload), Held(workload.level, workload.manager, workload.version))
 
 
 def trouble(kind: Trouble, note: str) -> Sight:
