@@ -359,6 +359,8 @@ class Observed:
     """What the pod template requests; None when nobody can tell."""
     spare_units: int | None = None
     """How many more units fit on the machines that are up; None when nobody can tell."""
+    refused: Evidence | None = None
+    """The API server keeps refusing to let the level be written."""
     seen: bool = True
     """False: what stands here is older than its bound, and ``note`` says since when and why. The level may rise on it;
     nothing falls on it, nothing is returned on it, and nothing in it becomes an original."""

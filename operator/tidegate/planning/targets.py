@@ -289,6 +289,7 @@ def _plan(
         message=message,
         ready_at=ready_at,
         short_at=short_at,
+        must_by=_must_by(facts, line) if action is Action.RAISE else None,
         blind=facts.blind_since is not None,
         blind_signals=tuple(map(str, facts.measure.blind)),
         seen=facts.observed.seen,
@@ -317,6 +318,16 @@ def _expected(facts: Facts, action: Action, level: int | None, outlook: _Outlook
         return None, None
     seen = started_at(facts.observed, outlook.lead, missing=level - ready, now=facts.now)
     return (seen if seen is not None and seen > facts.now else late[1]), late[0]
+
+
+def _must_by(facts: Facts, line: Timeline | None) -> float:
+    """See ``TargetPlan``. What measured demand or an override asks for beyond the plan, it asks for now."""
+    current = facts.current
+    now = facts.now if (facts.measure.units or 0) > current or facts.overrides else math.inf
+    if line is None:
+        return now
+    reserve = facts.settings.reaction + facts.settings.fail_over
+    return min(now, line.must_by(facts.now, current, reserve=reserve))
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

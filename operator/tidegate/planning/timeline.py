@@ -111,6 +111,11 @@ class Timeline:
                 when, most = self._due(later), int(self.units[later])
         return when, max(most, self._largest_due(low, high, when))
 
+    def must_by(self, now: float, level: int, *, reserve: float) -> float:
+        """When a level must be raised at the latest so that nothing is late; infinite when no need is above it."""
+        first = self._first_above(level, self.column(now), len(self.units))
+        return math.inf if first is None else self._due(first) + reserve + float(self.lag.writing[first])
+
     def _due(self, column: int) -> float:
         machines = self.machine_lead if self.units[column] > self.machine_above else 0.0
         return float(self.lag.latest[column]) - (self.fixed_lead + self.shift) - machines

@@ -283,6 +283,17 @@ def _refused(case: Case) -> list[PoolRefusal]:
     return [r for r in case.plan.refusals if r.start < end and start < r.end]
 
 
+def refused_by_the_server(case: Case) -> Evidence | None:
+    """The level that is needed may not be written, and so many units are not there anyway."""
+    plan, observed = case.plan, case.observed
+    if observed.refused is None or plan.level is None or plan.current is None or observed.ready is None:
+        return None
+    if plan.level <= plan.current or observed.ready >= plan.level:
+        return None
+    message = f"{observed.ready} of {plan.level} ready, and the level may not be written: {observed.refused.message}"
+    return replace(observed.refused, message=message)
+
+
 def in_the_cluster(case: Case) -> Evidence | None:
     """Units that are wanted and will not become ready by waiting."""
     plan, ready = case.plan, case.observed.ready
@@ -303,6 +314,7 @@ CAUSES: tuple[Cause, ...] = (
     under_the_scalers_maximum,
     under_a_quota,
     in_the_pool,
+    refused_by_the_server,
     in_the_cluster,
 )
 """What is looked at, in this order; the first that stands is named."""
