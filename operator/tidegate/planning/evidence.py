@@ -31,7 +31,7 @@ the creation queue) is slow. Judgment."""
 _STARTING = (Reason.IMAGE_PULL_FAILED, Reason.CONTAINERS_FAIL, Reason.PODS_NEVER_READY)
 """What is told of pods that are on a machine: they may be starting still."""
 
-_ORDER = (Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reason.PODS_UNSCHEDULABLE, *_STARTING)
+_ORDER = (Reason.SCALER_UNABLE, Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reason.PODS_UNSCHEDULABLE, *_STARTING)
 """Which of several causes is named: what keeps pods from being made comes before what keeps them from starting."""
 
 
@@ -51,6 +51,8 @@ def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
         return max(SCHEDULING_GRACE, machine_seconds)
     if reason in _STARTING:
         return start_seconds(lead)
+    if reason is Reason.SCALER_UNABLE:
+        return SYNC
     return 0.0
 
 
@@ -86,6 +88,14 @@ def started_at(observed: Observed, lead: Lead, *, missing: int, now: float) -> f
     if sum(e.units for e in starting) < missing:
         latest = max(latest, now)
     return latest + start_seconds(lead)
+
+
+def turn_begun(observed: Observed, seconds: float, *, now: float) -> float:
+    """Since when the unit whose turn it is has been starting, of units that start one after the other. One that takes
+    longer than ``seconds`` is ready now at the earliest; one that is not to be seen begins now.
+    """
+    begun = [e.latest for e in observed.evidence if e.reason in _STARTING]
+    return min(now, max(min(begun, default=now), now - seconds))
 
 
 def cramped(targets: Iterable[tuple[TargetPlan, Observed]]) -> dict[str, tuple[Room, str]]:

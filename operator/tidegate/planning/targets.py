@@ -10,7 +10,7 @@ import numpy as np
 
 from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
-from tidegate.planning.evidence import slipped, started_at
+from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
 from tidegate.planning.guardrails import KEEPING, Facts, judge, step_down, waits
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
@@ -309,6 +309,11 @@ def _expected(facts: Facts, action: Action, level: int | None, outlook: _Outlook
     machines = facts.target.lead.machine_seconds
     if line is None or level is None or ready is None or ready >= level:
         return None, None
+    if facts.observed.ordered:
+        each = start_seconds(outlook.lead)
+        begun = turn_begun(facts.observed, each, now=facts.now)
+        late = line.in_turn(facts.now, begun=begun, ready=ready, level=level, each=each)
+        return (None, None) if late is None else (late[1], late[0])
     written_at = min(loan.stepped_at, facts.now) if action is not Action.RAISE and loan is not None else facts.now
     usual = line.placing(facts.now, level)
     written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)

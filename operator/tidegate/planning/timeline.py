@@ -191,6 +191,19 @@ class Timeline:
         where = np.flatnonzero(short & (late > TOLERANCE))
         return (float(starts[where[0]]), float(starts[where[0]] + late[where[0]])) if len(where) else None
 
+    def in_turn(self, now: float, *, begun: float, ready: int, level: int, each: float) -> tuple[float, float] | None:
+        """``lateness`` of units that start one after the other, ``each`` in so many seconds, the next since ``begun``:
+        the pace itself tells when the last one will be ready.
+        """
+        last = begun + (level - ready) * each
+        low, high = self.column(now), self.column(max(last, now)) + 1
+        units, starts = self.units[low:high], (np.arange(low, high) + self.first) * self.cell
+        wanted = np.minimum(units, level)
+        where = np.flatnonzero(
+            (wanted > ready) & (begun + (wanted - ready) * each > np.maximum(starts, now) + TOLERANCE)
+        )
+        return (float(starts[where[0]]), last) if len(where) else None
+
     def ended_before(self, now: float) -> float | None:
         """When the need last ended; None while there is one."""
         here = self.column(now)

@@ -191,8 +191,7 @@ def _of_target(case: Case, start: float) -> Verdict:
     if plan.short_at is None or plan.ready_at is None:
         message = f"{ready}, the rest is expected in time"
         return Verdict(Outcome.READY, Reason.ON_PLAN, message, start, target=name)
-    late = plan.ready_at - plan.short_at
-    message = f"{ready}, the rest is expected {late:.0f} s late"
+    message = f"{ready}, the rest is expected {_roughly(plan.ready_at - plan.short_at)} late"
     return Verdict(Outcome.LATE, Reason.LATE, message, start, ready_at=plan.ready_at, target=name)
 
 
@@ -321,6 +320,14 @@ CAUSES: tuple[Cause, ...] = (
 
 UNSEEN_CAUSES: tuple[Cause, ...] = (in_trouble, left_to_nobody, in_the_pool)
 """What may be said of a target that was not seen lately."""
+
+
+def _roughly(seconds: float) -> str:
+    """A time that runs on, in steps that are worth saying: a text changes when its meaning does."""
+    if seconds < 10.0:
+        return "a few seconds"
+    step = 5.0 if seconds < 60.0 else 30.0 if seconds < 600.0 else 300.0
+    return f"about {round(seconds / step) * step:.0f} s"
 
 
 def _policy_ref(key: Key) -> Ref:

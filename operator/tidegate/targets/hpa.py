@@ -16,7 +16,7 @@ from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager
 from tidegate.targets.client import KubeClient
 from tidegate.targets.ownership import fields_of, owner
-from tidegate.targets.read import child, text, version_of, whole
+from tidegate.targets.read import child, instant, maps, text, version_of, whole
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import controller_of
 
@@ -24,8 +24,23 @@ API_VERSION = "autoscaling/v2"
 KIND = "HorizontalPodAutoscaler"
 FIELD = "/spec/minReplicas"
 
+QUOTED = 300
+"""Characters of a condition's message that are kept."""
+
 RULES = (Rule("autoscaling", ("horizontalpodautoscalers",), ("get", "list", "watch", "patch")),)
 """Listed for what stands in front of a workload, watched for drift; ``fields.py`` reads one afresh and patches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A condition in which an HPA speaks of itself."""
+
+    kind: str
+    holds: bool
+    reason: str
+    message: str
+    since: float
+    """Epoch seconds; 0 where it is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class Hpa:
     controller: str | None
     manager: Manager | None
     version: int
+    conditions: tuple[Said, ...] = ()
 
 
 def hpa_of(document: Json) -> Hpa | None:
@@ -64,7 +80,14 @@ def hpa_of(document: Json) -> Hpa | None:
         controller=controller_of(metadata),
         manager=owner(fields_of(document), ("spec", "minReplicas")),
         version=version_of(document),
+        conditions=tuple([_said(one) for one in maps(status.get("conditions"))]),
     )
+
+
+def _said(condition: Json) -> Said:
+    kind, reason, message = (text(condition.get(name)) for name in ("type", "reason", "message"))
+    holds, since = condition.get("status") != "False", instant(condition.get("lastTransitionTime")) or 0.0
+    return Said(kind, holds, reason, " ".join(message.split())[:QUOTED], since)
 
 
 class HpaShelf:
