@@ -49,6 +49,7 @@ def test_what_may_block_is_looked_at_in_this_order() -> None:
         "under_the_scalers_maximum",
         "under_a_quota",
         "in_the_pool",
+        "refused_by_the_server",
         "in_the_cluster",
     ]
 

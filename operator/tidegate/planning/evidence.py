@@ -37,12 +37,15 @@ _ORDER = (Reason.SCALER_UNABLE, Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reas
 
 def blocking(observed: Observed, lead: Lead, machine_seconds: float, *, now: float) -> Evidence | None:
     """The evidence that units will not become ready by waiting; None while there is none, or it is too young."""
-    standing = [e for e in observed.evidence if _stands(e, patience(e.reason, lead, machine_seconds), now)]
+    written_at = observed.loan.stepped_at if observed.loan is not None else 0.0
+    standing = [e for e in observed.evidence if _stands(e, patience(e.reason, lead, machine_seconds), written_at, now)]
     return min(standing, key=_rank, default=None)
 
 
-def _stands(evidence: Evidence, wait: float, now: float) -> bool:
-    return elapsed(now, evidence.since, wait=wait) >= wait
+def _stands(evidence: Evidence, wait: float, written_at: float, now: float) -> bool:
+    # What a scaler said before its floor was written is no answer to that.
+    since = max(evidence.since, written_at) if evidence.reason is Reason.SCALER_UNABLE else evidence.since
+    return elapsed(now, since, wait=wait) >= wait
 
 
 def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
@@ -52,7 +55,7 @@ def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
     if reason in _STARTING:
         return start_seconds(lead)
     if reason is Reason.SCALER_UNABLE:
-        return SYNC
+        return 2.0 * SYNC
     return 0.0
 
 
