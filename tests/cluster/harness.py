@@ -238,15 +238,19 @@ class Cluster:
 
 
 def operator_rules() -> list[Json]:
-    """The operator's rules for a namespace that it watches and lives in, with Deployments as targets."""
+    """The operator's rules for a namespace that it watches and lives in, with Deployments and StatefulSets as targets."""
     text = RULES.read_text().replace("$(leaseName)", LEASE)
     granted = yaml.safe_load(text)["operator"]
     targets = granted["targets"]
     return [
         *granted["watched"],
         *granted["home"],
-        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": targets["verbs"]},
-        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": targets["scaleVerbs"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": targets["verbs"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments/scale", "statefulsets/scale"],
+            "verbs": targets["scaleVerbs"],
+        },
     ]
 
 

@@ -54,8 +54,8 @@ def audited(scene: Scene) -> tuple[list[float], Counter[str]]:
         entry = json.loads(line)
         if entry["stage"] != "ResponseComplete" or entry["user"]["username"] not in users:
             continue
-        at, what = from_rfc3339(entry["requestReceivedTimestamp"]), entry["objectRef"]
-        wanted = what["resource"] in ("loans", "horizontalpodautoscalers", "deployments")
+        at, what = from_rfc3339(entry["requestReceivedTimestamp"]), entry.get("objectRef", {})
+        wanted = what.get("resource") in ("loans", "horizontalpodautoscalers", "deployments")
         if not wanted or entry["verb"] in ("list", "watch") or not scene.notes["from"] <= at <= scene.notes["to"]:
             continue
         found[f"{entry['verb']} {what['resource']}"] += 1

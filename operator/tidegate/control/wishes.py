@@ -87,6 +87,12 @@ class Wish:
     """What the work is told before its mark is stored; empty: nothing."""
 
     @property
+    def about(self) -> Ref:
+        """The object that holds the field."""
+        place = self.place or (self.loan.place if self.loan is not None else None)
+        return place.ref if place is not None else self.said.ref
+
+    @property
     def upwards(self) -> bool:
         """What raises a level goes before what lowers one."""
         return self.kind is Kind.MOVE and self.held is not None and self.level > self.held.value

@@ -165,7 +165,7 @@ class Writer:
         except RefusedError as error:
             if not isinstance(error, UnreadableLoanError):  # that is our own, and costs the server nothing
                 self._backoff.well(wish.field)
-                self.refusals.refused(wish.field, wish.said.ref, str(error), self.clock.now())
+                self.refusals.refused(wish.field, wish.about, str(error), self.clock.now())
             return replace(wish.said, error=str(error))
         except UnavailableError as error:
             if error.after is not None:
