@@ -238,7 +238,7 @@ class Cluster:
 
 
 def operator_rules() -> list[Json]:
-    """The operator's rules for a namespace that it watches and lives in, with Deployments and StatefulSets as targets."""
+    """The operator's rules for a namespace that it watches and lives in; Deployments and StatefulSets are targets."""
     text = RULES.read_text().replace("$(leaseName)", LEASE)
     granted = yaml.safe_load(text)["operator"]
     targets = granted["targets"]

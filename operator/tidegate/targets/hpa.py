@@ -16,7 +16,7 @@ from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager
 from tidegate.targets.client import KubeClient
 from tidegate.targets.ownership import fields_of, owner
-from tidegate.targets.read import child, instant, maps, text, version_of, whole
+from tidegate.targets.read import child, maps, text, version_of, whole
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import controller_of
 
@@ -39,8 +39,6 @@ class Said:
     holds: bool
     reason: str
     message: str
-    since: float
-    """Epoch seconds; 0 where it is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,7 @@ def hpa_of(document: Json) -> Hpa | None:
 
 def _said(condition: Json) -> Said:
     kind, reason, message = (text(condition.get(name)) for name in ("type", "reason", "message"))
-    holds, since = condition.get("status") != "False", instant(condition.get("lastTransitionTime")) or 0.0
-    return Said(kind, holds, reason, " ".join(message.split())[:QUOTED], since)
+    return Said(kind, condition.get("status") != "False", reason, " ".join(message.split())[:QUOTED])
 
 
 class HpaShelf:

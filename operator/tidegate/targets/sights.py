@@ -60,13 +60,14 @@ def _through_scale(workload: Workload) -> Sight:
 
 def _unable(hpa: Hpa) -> tuple[Evidence, ...]:
     """What an HPA says of itself whose workload stands below its floor. One that has no metrics brings a workload to
-    its floor all the same: what keeps it from that is looked for first.
+    its floor all the same: what keeps it from that is looked for first. Since when is not told: a real HPA sets a
+    failed condition anew with each sync, its time with it.
     """
     for kind in ("AbleToScale", "ScalingActive"):
         said = next((one for one in hpa.conditions if one.kind == kind and not one.holds), None)
         if said is not None:
             field, words = f"status.conditions[{kind}]", f"{hpa.ref} cannot scale, {said.reason}: {said.message}"
-            return (Evidence(Reason.SCALER_UNABLE, hpa.ref, field, words, said.since, said.since),)
+            return (Evidence(Reason.SCALER_UNABLE, hpa.ref, field, words),)
     return ()
 
 
