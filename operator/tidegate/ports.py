@@ -53,6 +53,9 @@ class RefusedError(TidegateError):
 class UnavailableError(TidegateError):
     """No answer, or one that says "later"; worth another try at the next beat."""
 
+    after: float | None = None
+    """Seconds that whoever answered asks us to wait, when it does."""
+
 
 # ---- time
 

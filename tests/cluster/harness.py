@@ -44,6 +44,9 @@ GROUPS = {
     "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "ScalingPolicy": ("apis/tidegate.dev/v1alpha1", "scalingpolicies"),
     "ServiceAccount": ("api/v1", "serviceaccounts"),
+    "StatefulSet": ("apis/apps/v1", "statefulsets"),
+    "ValidatingAdmissionPolicy": ("apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicies"),
+    "ValidatingAdmissionPolicyBinding": ("apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings"),
 }
 """Kind → (root, plural)."""
 
@@ -235,15 +238,19 @@ class Cluster:
 
 
 def operator_rules() -> list[Json]:
-    """The operator's rules for a namespace that it watches and lives in, with Deployments as targets."""
+    """The operator's rules for a namespace that it watches and lives in; Deployments and StatefulSets are targets."""
     text = RULES.read_text().replace("$(leaseName)", LEASE)
     granted = yaml.safe_load(text)["operator"]
     targets = granted["targets"]
     return [
         *granted["watched"],
         *granted["home"],
-        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": targets["verbs"]},
-        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": targets["scaleVerbs"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": targets["verbs"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments/scale", "statefulsets/scale"],
+            "verbs": targets["scaleVerbs"],
+        },
     ]
 
 

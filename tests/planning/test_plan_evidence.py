@@ -49,6 +49,7 @@ def test_what_may_block_is_looked_at_in_this_order() -> None:
         "under_the_scalers_maximum",
         "under_a_quota",
         "in_the_pool",
+        "refused_by_the_server",
         "in_the_cluster",
     ]
 
@@ -102,7 +103,7 @@ def test_pods_that_came_late_to_their_machines_make_the_event_late_with_the_time
     slow = seen(Reason.PODS_NEVER_READY, T0 - 20.0, latest=T0 - 10.0)
     told = verdict(slow, at=T0 - 5.0)
     assert (told.outcome, told.ready_at) == (Outcome.LATE, T0 + 20.0)
-    assert told.message == "order: 2 of 10 ready, the rest is expected 20 s late"
+    assert told.message == "order: 2 of 10 ready, the rest is expected about 20 s late"
 
 
 def test_units_whose_pods_are_not_to_be_seen_yet_start_now() -> None:

@@ -103,6 +103,12 @@ def aiming(loan: Loan, level: int, terms: Terms, *, now: float) -> Loan:
     return replace(on_terms(loan, terms), pending=level, highest=highest, stepped_at=now, levels=levels)
 
 
+def tells(stored: Loan, loan: Loan) -> bool:
+    """Whether a loan that is stored says all that undoing the move to another's level needs: of one tried again."""
+    beside = {one: getattr(stored, one) for one in ("epoch", "highest", "stepped_at", "until", "verified", "wanted_by")}
+    return stored.verified != loan.pending and stored == replace(loan, **beside)
+
+
 def remembered(levels: tuple[int, ...], level: int) -> tuple[int, ...]:
     """Levels with one more, the latest last; the oldest go first."""
     return (*(one for one in levels if one != level), level)[-LEVELS_MOST:]

@@ -32,6 +32,7 @@ from tidegate.control.drift import (
     manager_name,
     on_terms,
     other_than_us,
+    tells,
 )
 from tidegate.control.former import Former
 from tidegate.planning.model import MANAGER, Key
@@ -43,6 +44,7 @@ from tidegate.ports import (
     Leadership,
     Loan,
     LoanBook,
+    Manager,
     NotFoundError,
     OverwrittenError,
     Place,
@@ -101,8 +103,10 @@ class Ledger:
     _peaks: dict[FieldId, int] = field(default_factory=dict)
     """The highest level that a field had since its pool was last looked at: so many pods may still be there."""
     _unknown_since: dict[FieldId, int] = field(default_factory=dict)
-    """Fields of which nothing tells that was asked before: their last write got no answer, or others may have written
-    since it did. By when that was found."""
+    """Fields of which nothing tells that was asked before, by when: their last write got no answer, or others may have
+    written since."""
+    _returned: dict[FieldId, tuple[int, Manager | None]] = field(default_factory=dict)
+    """Value and owner of fields that were handed back while their loans are there still."""
     former: Former = field(init=False)
     _order: int = 0
     _loaded_at: int = 0
@@ -235,10 +239,13 @@ class Ledger:
         known = self.of(place)
         fresh = known is None
         loan = self._begun(place, held, level, terms) if known is None else learned(known, held)[0]
-        loan = await self._save(aiming(loan, level, terms, now=self.clock.now()))
+        loan = aiming(loan, level, terms, now=self.clock.now())
+        known = self._stored.get(place.id)
+        if known is None or known.epoch != self.leadership.epoch or not tells(known, loan):
+            loan = await self._save(loan)
         try:
             await self._swap(place, believed=held.value, wanted=level)
-        except (ConflictError, RefusedError):
+        except ConflictError:  # after a refusal the loan stays for the next try: nothing is owed under it
             if fresh and not await self._may_be_done(place, level):
                 await self._drop(loan)
             raise
@@ -264,28 +271,34 @@ class Ledger:
         ``debts.bequeath``. Somebody's newer value is left as it is. ``believed`` is the level
         on which the return was decided: ConflictError when another one of ours stands there.
         """
-        place = loan.place
         try:
-            held = await self.look(place)
-            if believed not in (None, held.value) and drift(loan, held) is Drift.OURS:
-                words = f"{place.ref} shows {held.value}, and its return was decided on {believed}"
-                raise ConflictError(words, _owner(held))
-            loan, _ = learned(loan, held)
-            if loan.original != self._told_original(loan):
-                loan = await self._save(loan)  # said before it is returned to
-            if held.value != loan.original:
-                loan = await self._save(replace(loan, pending=loan.original))
-                await self._swap(place, believed=held.value, wanted=loan.original)
-            await self._hand_back(loan)
-            back = await self._read_back(place)
-            if back.value != loan.original and drift(loan, back) is not Drift.NEW_INTENT:
-                raise ConflictError(f"{place.ref} shows {back.value}, not the original {loan.original}", _owner(back))
-            if back.manager is not None and back.manager.name == MANAGER:
-                raise ConflictError(f"{place.ref}: {place.field} is ours still, though it was handed back", MANAGER)
+            await self._restore(loan, believed)
         except NotFoundError:  # the object, or that incarnation of it, is gone: there is nothing to restore
             if loan.beneath is not None:  # but perhaps behind it
                 raise
         await self._drop(loan)
+
+    async def _restore(self, loan: Loan, believed: int | None) -> None:
+        place = loan.place
+        held = await self.look(place)
+        if self._returned.get(place.id) == (held.value, held.manager):
+            return  # all is done but for the loan, whose removal was refused
+        if believed not in (None, held.value) and drift(loan, held) is Drift.OURS:
+            words = f"{place.ref} shows {held.value}, and its return was decided on {believed}"
+            raise ConflictError(words, _owner(held))
+        loan, _ = learned(loan, held)
+        if loan.original != self._told_original(loan):
+            loan = await self._save(loan)  # said before it is returned to
+        if held.value != loan.original:
+            loan = await self._save(replace(loan, pending=loan.original))
+            await self._swap(place, believed=held.value, wanted=loan.original)
+        await self._hand_back(loan)
+        back = await self._read_back(place)
+        if back.value != loan.original and drift(loan, back) is not Drift.NEW_INTENT:
+            raise ConflictError(f"{place.ref} shows {back.value}, not the original {loan.original}", _owner(back))
+        if back.manager is not None and back.manager.name == MANAGER:
+            raise ConflictError(f"{place.ref}: {place.field} is ours still, though it was handed back", MANAGER)
+        self._returned[place.id] = back.value, back.manager
 
     def _told_original(self, loan: Loan) -> int | None:
         stored = self._stored.get(loan.place.id)
@@ -380,6 +393,7 @@ class Ledger:
         epoch = self._demand_leadership()
         loan = replace(loan, epoch=epoch)
         one = loan.place.id
+        self._returned.pop(one, None)
         before = self.loans.get(one)
         # Without an answer it may have been written: it is believed to be there before it is sent, and nowhere lost.
         self.loans[one] = loan
@@ -409,6 +423,7 @@ class Ledger:
         if self.epoch == epoch:
             self.loans.pop(loan.place.id, None)
             self._stored.pop(loan.place.id, None)
+            self._returned.pop(loan.place.id, None)
 
     def _demand_leadership(self) -> int:
         """The epoch for which we write; NotLeadingError when it is over, or its loans are not loaded."""

@@ -382,7 +382,11 @@ class Loop:
     def _observed(self, now: float) -> dict[TargetKey, Observed]:
         observed = self.looker.observed(now)
         for key, look in self.looker.sights.items():
-            found = self.conflicts.of(look.sight.place.id, now) if look.sight.place is not None else None
+            if look.sight.place is None:
+                continue
+            refused, found = self.writer.refusals.told(look.sight.place.id), self.conflicts.of(look.sight.place.id, now)
+            if refused is not None:
+                observed[key] = replace(observed[key], refused=refused)
             if found is not None:
                 observed[key] = replace(
                     observed[key], trouble=Trouble.MANAGER_CONFLICT, note=found.note, about=found.about

@@ -194,13 +194,15 @@ class PoolWork:
         until = mark.return_by if math.isfinite(mark.return_by) else mark.until
         terms = Terms(Key("", pool), act.lane, until, mark.needs, note)
         if act.do in (Do.STOP, Do.RESUME):
-            return Wish(Kind.MOVE, one, tenant, said, place=place, held=held, level=act.level, terms=terms)
+            return Wish(
+                Kind.MOVE, one, tenant, said, place=place, held=held, level=act.level, terms=terms, must_by=None
+            )
         notice = ""
         if act.do is Do.NOTIFY:
             self._told.add((act.ref, mark.notices[-1].level))
             self._telling.add((act.ref, mark.notices[-1].level))
             notice = _notice(plan.pools[pool], act.ref, note, mark.notices[-1], mark.original)
-        return Wish(Kind.RECORD, one, tenant, said, place=place, held=held, terms=terms, notice=notice)
+        return Wish(Kind.RECORD, one, tenant, said, place=place, held=held, terms=terms, notice=notice, must_by=None)
 
     def tell_again(self, plan: Plan) -> None:
         """Tell notices that stand and that this life has not told: the one before may have died over them."""

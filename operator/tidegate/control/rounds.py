@@ -132,6 +132,13 @@ class Backoff:
         self._until[key] = now + self._pauses.after(count)
         return self._until[key]
 
+    def put_off(self, key: Hashable, until: float) -> None:
+        """Whoever did not answer asks for this: no sooner, as far as the longest pause reaches."""
+        ends = self._until.get(key)
+        if ends is not None:
+            begun = ends - self._pauses.after(self._failures[key])
+            self._until[key] = max(ends, min(until, begun + self._pauses.longest))
+
     def well(self, key: Hashable) -> None:
         """It went well: nothing is held against it any more."""
         self._failures.pop(key, None)

@@ -5,6 +5,7 @@ A wish says on which knowledge it rests; the writer carries it out, or drops it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -83,8 +84,16 @@ class Wish:
     loan: Loan | None = None
     release: Release = ORPHAN_RELEASE
     """How a loan that nobody speaks for comes down."""
+    must_by: float | None = math.inf
+    """When it must be written, epoch seconds; infinite when nothing waits for it, None: it should be by now."""
     notice: str = ""
     """What the work is told before its mark is stored; empty: nothing."""
+
+    @property
+    def about(self) -> Ref:
+        """The object that holds the field."""
+        place = self.place or (self.loan.place if self.loan is not None else None)
+        return place.ref if place is not None else self.said.ref
 
     @property
     def upwards(self) -> bool:
@@ -107,9 +116,9 @@ def of_steps(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Iterator
             if (loan := ledger.of(place)) is not None:
                 yield Wish(Kind.RETURN, place.id, place.ref.namespace, said, place=place, held=held, loan=loan)
         else:
-            yield Wish(
-                Kind.MOVE, place.id, place.ref.namespace, said, place=place, held=held, level=step.level, terms=terms
-            )
+            must_by = target.must_by if step.action is Action.RAISE else math.inf
+            move = Wish(Kind.MOVE, place.id, place.ref.namespace, said, place=place, held=held, level=step.level)
+            yield replace(move, terms=terms, must_by=must_by)
 
 
 def _of_step(step: Step, now: float) -> Applied:

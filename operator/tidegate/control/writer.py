@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.conflicts import Conflicts
 from tidegate.control.debts import bequeath, is_driven
 from tidegate.control.drift import Drift, Terms, drift
-from tidegate.control.ledger import Ledger
+from tidegate.control.ledger import Ledger, UnreadableLoanError
+from tidegate.control.refusals import Refusals
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
 from tidegate.planning.decision import Action
@@ -27,7 +28,9 @@ from tidegate.ports import (
     Loan,
     NotFoundError,
     OverwrittenError,
+    RefusedError,
     TidegateError,
+    UnavailableError,
 )
 
 log = logging.getLogger("tidegate.writer")
@@ -57,6 +60,7 @@ class Writer:
     """Whether writes may begin: we lead, the loans are loaded, and no durable stop stands."""
     on_done: Callable[[Applied], None] = lambda applied: None
     slots: int = SLOTS
+    refusals: Refusals = field(default_factory=Refusals)
     _wishes: dict[FieldId, Wish] = field(default_factory=dict)
     _since: dict[FieldId, float] = field(default_factory=dict)
     _busy: set[FieldId] = field(default_factory=set)
@@ -86,6 +90,7 @@ class Writer:
                 self._wishes.setdefault(wish.field, wish)
         self._since = {one: min(self._since.get(one, now), now) for one in self._wishes}
         self._backoff.expire(now)
+        self.refusals.expire(now, self._wishes.keys() | self._busy)
 
     def withdraw(self) -> None:
         """Nothing more is to be written; what is under way ends by itself."""
@@ -104,15 +109,15 @@ class Writer:
             return []
         found = []
         for one, wish in self._wishes.items():
-            if self._backoff.until(one, now) > now:
+            if self._until(wish, now) > now:
                 continue
             due_at = self._since.get(one, now) + (0.0 if wish.upwards else DOWN_LATER)
-            found.append(Job(one, wish.tenant, due_at, self._backoff.suspects(one)))
+            found.append(Job(one, wish.tenant, due_at, self._suspects(one)))
         return found
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
-        return min((at for one in self._wishes if (at := self._backoff.until(one, now)) > now), default=None)
+        return min((at for one in self._wishes.values() if (at := self._until(one, now)) > now), default=None)
 
     async def do(self, job: Job) -> None:
         """Carry out the wish of a field."""
@@ -128,16 +133,27 @@ class Writer:
         finally:
             self._busy.discard(wish.field)
         if applied is None:
-            self._backoff.well(wish.field)
+            self._well(wish.field)
             return
         if applied.error is None:
-            self._backoff.well(wish.field)
+            self._well(wish.field)
             self._since.pop(wish.field, None)
             took = self.clock.now() - begun
             self._seconds += SAMPLES * (max(took, 0.0) - self._seconds)
         self.on_done(replace(applied, at=self.clock.now()))
 
     # ---- beneath
+
+    def _until(self, wish: Wish, now: float) -> float:
+        refused = self.refusals.until(wish.field, now, must_by=now if wish.must_by is None else wish.must_by)
+        return max(refused, self._backoff.until(wish.field, now))
+
+    def _well(self, one: FieldId) -> None:
+        self._backoff.well(one)
+        self.refusals.well(one)
+
+    def _suspects(self, one: FieldId) -> bool:
+        return self._backoff.suspects(one) or self.refusals.suspects(one)
 
     async def _tried(self, wish: Wish) -> Applied | None:
         try:
@@ -147,6 +163,15 @@ class Writer:
         except ConflictError as error:
             by = f" ({error.manager})" if error.manager else ""
             return replace(wish.said, error=f"{error}{by}; read again at the next beat")
+        except RefusedError as error:
+            if not isinstance(error, UnreadableLoanError):  # that is our own, and costs the server nothing
+                self._backoff.well(wish.field)
+                self.refusals.refused(wish.field, wish.about, str(error), self.clock.now())
+            return replace(wish.said, error=str(error))
+        except UnavailableError as error:
+            if error.after is not None:
+                self._backoff.put_off(wish.field, self.clock.now() + error.after)
+            return replace(wish.said, error=str(error))
         except TidegateError as error:
             return replace(wish.said, error=str(error))
         except Exception as error:

@@ -88,6 +88,9 @@ class TargetPlan:
     """When what comes too late will be ready; None when all is ready or comes in time."""
     short_at: float | None = None
     """When that would have been needed."""
+    must_by: float | None = None
+    """When a level above the present one must be written at the latest, for all that is known to be in time; infinite
+    when nothing that is announced waits for it."""
     blind: bool = False
     blind_signals: tuple[str, ...] = ()
     """Each signal of it without a good reading, and what became of asking for it: ``orders: Empty (no series: …)``."""

@@ -31,18 +31,21 @@ the creation queue) is slow. Judgment."""
 _STARTING = (Reason.IMAGE_PULL_FAILED, Reason.CONTAINERS_FAIL, Reason.PODS_NEVER_READY)
 """What is told of pods that are on a machine: they may be starting still."""
 
-_ORDER = (Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reason.PODS_UNSCHEDULABLE, *_STARTING)
+_ORDER = (Reason.SCALER_UNABLE, Reason.QUOTA_EXCEEDED, Reason.PODS_REFUSED, Reason.PODS_UNSCHEDULABLE, *_STARTING)
 """Which of several causes is named: what keeps pods from being made comes before what keeps them from starting."""
 
 
 def blocking(observed: Observed, lead: Lead, machine_seconds: float, *, now: float) -> Evidence | None:
     """The evidence that units will not become ready by waiting; None while there is none, or it is too young."""
-    standing = [e for e in observed.evidence if _stands(e, patience(e.reason, lead, machine_seconds), now)]
+    written_at = observed.loan.stepped_at if observed.loan is not None else 0.0
+    standing = [e for e in observed.evidence if _stands(e, patience(e.reason, lead, machine_seconds), written_at, now)]
     return min(standing, key=_rank, default=None)
 
 
-def _stands(evidence: Evidence, wait: float, now: float) -> bool:
-    return elapsed(now, evidence.since, wait=wait) >= wait
+def _stands(evidence: Evidence, wait: float, written_at: float, now: float) -> bool:
+    # What a scaler said before its floor was written is no answer to that.
+    since = max(evidence.since, written_at) if evidence.reason is Reason.SCALER_UNABLE else evidence.since
+    return elapsed(now, since, wait=wait) >= wait
 
 
 def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
@@ -51,6 +54,8 @@ def patience(reason: Reason, lead: Lead, machine_seconds: float) -> float:
         return max(SCHEDULING_GRACE, machine_seconds)
     if reason in _STARTING:
         return start_seconds(lead)
+    if reason is Reason.SCALER_UNABLE:
+        return 2.0 * SYNC
     return 0.0
 
 
@@ -86,6 +91,14 @@ def started_at(observed: Observed, lead: Lead, *, missing: int, now: float) -> f
     if sum(e.units for e in starting) < missing:
         latest = max(latest, now)
     return latest + start_seconds(lead)
+
+
+def turn_begun(observed: Observed, seconds: float, *, now: float) -> float:
+    """Since when the unit whose turn it is has been starting, of units that start one after the other. One that takes
+    longer than ``seconds`` is ready now at the earliest; one that is not to be seen begins now.
+    """
+    begun = [e.latest for e in observed.evidence if e.reason in _STARTING]
+    return min(now, max(min(begun, default=now), now - seconds))
 
 
 def cramped(targets: Iterable[tuple[TargetPlan, Observed]]) -> dict[str, tuple[Room, str]]:

@@ -54,8 +54,10 @@ class Lead:
     learned: bool
 
 
-def start_time(samples: Sequence[Measured], guess: LeadTimeGuess, *, q: float, rate: float) -> Start:
-    """The quantile ``q`` of the start time.
+def start_time(
+    samples: Sequence[Measured], guess: LeadTimeGuess, *, q: float, rate: float, ordered: bool = False
+) -> Start:
+    """The quantile ``q`` of the start time; of one unit where they start one after the other (``ordered``).
 
     Split conformal: of n measurements the ceil((n + 1) q)-th smallest covers a share q of what comes. With fewer than
     that needs, the largest measurement or the guess, whichever is longer. The time in the creation queue is taken out
@@ -63,7 +65,8 @@ def start_time(samples: Sequence[Measured], guess: LeadTimeGuess, *, q: float, r
     """
     if not samples:
         return Start(guess.seconds, guess.machine_seconds, False, 0)
-    own = sorted(max(0.0, s.seconds - s.units / rate) for s in samples if not s.machines and math.isfinite(s.seconds))
+    usable = [s for s in samples if not s.machines and math.isfinite(s.seconds)]
+    own = sorted(max(0.0, s.seconds / max(s.units, 1) if ordered else s.seconds - s.units / rate) for s in usable)
     rank = math.ceil((len(own) + 1) * q)
     if own and rank <= len(own):
         return Start(own[rank - 1], guess.machine_seconds, True, len(own))
@@ -111,6 +114,19 @@ def shared_lag(
     latest[here:] = np.minimum.accumulate(latest[here:][::-1])[::-1]
     total = starts - latest
     return Lag(total, writing, latest, float(total.max(initial=0.0)))
+
+
+def one_by_one(
+    lag: Lag, units: NDArray[np.int64], starts: NDArray[np.float64], *, rest: int, each: float, here: int
+) -> Lag:
+    """What a target waits for whose units start one after the other, ``each`` in so many seconds, up from ``rest``:
+    before the last one of a step is made, all others have become ready.
+    """
+    before = np.maximum(units - rest - 1, 0) * each
+    latest = lag.latest - before
+    latest[here:] = np.minimum.accumulate(latest[here:][::-1])[::-1]
+    total = starts - latest
+    return Lag(total, lag.writing, latest, float(total.max(initial=0.0)), lag.state)
 
 
 def lead_of(start: Start, settings: PlanSettings, *, creation: float, writing: float, machines: bool) -> Lead:

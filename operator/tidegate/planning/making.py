@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tidegate.planning import verdict
 from tidegate.planning.book import WATCH, Book
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
-from tidegate.planning.leadtime import Lag, Start, start_time
+from tidegate.planning.leadtime import Lag, Start, one_by_one, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
@@ -142,9 +145,10 @@ class Making:
 
     def timeline(self, policy: Policy, target: TargetSpec) -> Timeline | None:
         """A target's need and lead over time, without what overrides add; None when no event ever needs it."""
-        return self._timeline((policy.key, target.name), policy, self._start(policy, target))
+        return self._timeline(policy, target, self._start(policy, target))
 
-    def _timeline(self, key: TargetKey, policy: Policy, start: Start) -> Timeline | None:
+    def _timeline(self, policy: Policy, target: TargetSpec, start: Start) -> Timeline | None:
+        key = policy.key, target.name
         if key in self.curves.failed:
             raise NotPlannableError(self.curves.failed[key])
         curve, settings = self.curves[key], self.world.settings
@@ -158,7 +162,7 @@ class Making:
             units=curve.units,
             first=self.book.first,
             cell=self.book.cell,
-            lag=self.lag,
+            lag=self._in_turn(target, curve.units, rest, start) if observed.ordered else self.lag,
             start=start,
             fixed=settings.reaction + settings.fail_over,
             # What is up and free together does not change while units start on it; the owner's level is the safe guess.
@@ -166,9 +170,18 @@ class Making:
             shift=curve.shift,
         )
 
+    def _in_turn(self, target: TargetSpec, units: NDArray[np.int64], rest: int, start: Start) -> Lag:
+        """The queues of a target whose units start one after the other."""
+        levels = np.where(units > 0, np.clip(units, target.minimum, target.maximum), 0)
+        starts = (np.arange(len(units), dtype=np.float64) + self.book.first) * self.book.cell
+        here = self.book.index(self.now)
+        return one_by_one(self.lag, levels, starts, rest=rest, each=start.seconds, here=max(here, 0))
+
     def _start(self, policy: Policy, target: TargetSpec) -> Start:
         samples = self.world.measured.get((policy.key, target.name), ())
-        return start_time(samples, target.lead, q=policy.quantile, rate=self.world.settings.creation_rate)
+        ordered = self.world.observed.get((policy.key, target.name), Observed()).ordered
+        rate = self.world.settings.creation_rate
+        return start_time(samples, target.lead, q=policy.quantile, rate=rate, ordered=ordered)
 
     def decide_all(self) -> Iterator[None]:
         """Everything that is to be decided, in a fixed order; yields after each target and as much work on verdicts."""
@@ -262,7 +275,7 @@ class Making:
             observed,
             _readings(self.world, policy, target),
             start,
-            self._timeline(key, policy, start),
+            self._timeline(policy, target, start),
             say,
             self._unknown(policy.key, observed),
         )

@@ -366,6 +366,10 @@ class Observed:
     """What the pod template requests; None when nobody can tell."""
     spare_units: int | None = None
     """How many more units fit on the machines that are up; None when nobody can tell."""
+    ordered: bool = False
+    """Its units start one after the other: each is made when the one before is ready."""
+    refused: Evidence | None = None
+    """The API server keeps refusing to let the level be written."""
     seen: bool = True
     """False: what stands here is older than its bound, and ``note`` says since when and why. The level may rise on it;
     nothing falls on it, nothing is returned on it, and nothing in it becomes an original."""

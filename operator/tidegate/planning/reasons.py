@@ -42,6 +42,8 @@ class Reason(Enum):
     SCALING_DISABLED = "ScalingDisabled"
     NOT_SCALABLE = "NotScalable"
     FORBIDDEN = "Forbidden"
+    WRITE_REFUSED = "WriteRefused"
+    SCALER_UNABLE = "ScalerUnable"
     UNREADABLE = "Unreadable"
     FIELD_MANAGER_CONFLICT = "FieldManagerConflict"
     NOT_SEEN_YET = "NotSeenYet"
@@ -124,6 +126,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.SCALING_DISABLED: "The workload stands at 0 replicas, which switches its HorizontalPodAutoscaler off.",
     Reason.NOT_SCALABLE: "The object has no scale subresource, or more than one autoscaler.",
     Reason.FORBIDDEN: "The API server does not let the operator read or write the object.",
+    Reason.WRITE_REFUSED: "The API server has refused the write of the level twice; it is tried again.",
+    Reason.SCALER_UNABLE: "The autoscaler says that it cannot scale the workload, which stands below its floor.",
     Reason.UNREADABLE: "The object could not be read; the last known state is kept.",
     Reason.FIELD_MANAGER_CONFLICT: "Another manager keeps writing the field; nothing is written until the next step.",
     Reason.NOT_SEEN_YET: "The object has not been looked at yet.",

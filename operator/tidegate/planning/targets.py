@@ -10,7 +10,7 @@ import numpy as np
 
 from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
-from tidegate.planning.evidence import slipped, started_at
+from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
 from tidegate.planning.guardrails import KEEPING, Facts, judge, step_down, waits
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
@@ -300,6 +300,7 @@ def _plan(
         message=message,
         ready_at=ready_at,
         short_at=short_at,
+        must_by=_must_by(facts, line) if action is Action.RAISE else None,
         blind=facts.blind_since is not None,
         blind_signals=tuple(map(str, facts.measure.blind)),
         seen=facts.observed.seen,
@@ -319,6 +320,11 @@ def _expected(facts: Facts, action: Action, level: int | None, outlook: _Outlook
     machines = facts.target.lead.machine_seconds
     if line is None or level is None or ready is None or ready >= level:
         return None, None
+    if facts.observed.ordered:
+        each = start_seconds(outlook.lead)
+        begun = turn_begun(facts.observed, each, now=facts.now)
+        late = line.in_turn(facts.now, begun=begun, ready=ready, level=level, each=each)
+        return (None, None) if late is None else (late[1], late[0])
     written_at = min(loan.stepped_at, facts.now) if action is not Action.RAISE and loan is not None else facts.now
     usual = line.placing(facts.now, level)
     written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)
@@ -328,6 +334,16 @@ def _expected(facts: Facts, action: Action, level: int | None, outlook: _Outlook
         return None, None
     seen = started_at(facts.observed, outlook.lead, missing=level - ready, now=facts.now)
     return (seen if seen is not None and seen > facts.now else late[1]), late[0]
+
+
+def _must_by(facts: Facts, line: Timeline | None) -> float:
+    """See ``TargetPlan``. What measured demand or an override asks for beyond the plan, it asks for now."""
+    current = facts.current
+    now = facts.now if (facts.measure.units or 0) > current or facts.overrides else math.inf
+    if line is None:
+        return now
+    reserve = facts.settings.reaction + facts.settings.fail_over
+    return min(now, line.must_by(facts.now, current, reserve=reserve))
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

@@ -111,6 +111,11 @@ class Timeline:
                 when, most = self._due(later), int(self.units[later])
         return when, max(most, self._largest_due(low, high, when))
 
+    def must_by(self, now: float, level: int, *, reserve: float) -> float:
+        """When a level must be raised at the latest so that nothing is late; infinite when no need is above it."""
+        first = self._first_above(level, self.column(now), len(self.units))
+        return math.inf if first is None else self._due(first) + reserve + float(self.lag.writing[first])
+
     def _due(self, column: int) -> float:
         machines = self.machine_lead if self.units[column] > self.machine_above else 0.0
         return float(self.lag.latest[column]) - (self.fixed_lead + self.shift) - machines
@@ -185,6 +190,19 @@ class Timeline:
             return float(starts[0]), float(starts[0] + (starts[0] - due[0] - reserves[0]))
         where = np.flatnonzero(short & (late > TOLERANCE))
         return (float(starts[where[0]]), float(starts[where[0]] + late[where[0]])) if len(where) else None
+
+    def in_turn(self, now: float, *, begun: float, ready: int, level: int, each: float) -> tuple[float, float] | None:
+        """``lateness`` of units that start one after the other, ``each`` in so many seconds, the next since ``begun``:
+        the pace itself tells when the last one will be ready.
+        """
+        last = begun + (level - ready) * each
+        low, high = self.column(now), self.column(max(last, now)) + 1
+        units, starts = self.units[low:high], (np.arange(low, high) + self.first) * self.cell
+        wanted = np.minimum(units, level)
+        where = np.flatnonzero(
+            (wanted > ready) & (begun + (wanted - ready) * each > np.maximum(starts, now) + TOLERANCE)
+        )
+        return (float(starts[where[0]]), last) if len(where) else None
 
     def ended_before(self, now: float) -> float | None:
         """When the need last ended; None while there is one."""

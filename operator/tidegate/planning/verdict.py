@@ -192,8 +192,7 @@ def _of_target(case: Case, start: float) -> Verdict:
     if plan.short_at is None or plan.ready_at is None:
         message = f"{ready}, the rest is expected in time"
         return Verdict(Outcome.READY, Reason.ON_PLAN, message, start, target=name)
-    late = plan.ready_at - plan.short_at
-    message = f"{ready}, the rest is expected {late:.0f} s late"
+    message = f"{ready}, the rest is expected {_roughly(plan.ready_at - plan.short_at)} late"
     return Verdict(Outcome.LATE, Reason.LATE, message, start, ready_at=plan.ready_at, target=name)
 
 
@@ -286,6 +285,17 @@ def _refused(case: Case) -> list[PoolRefusal]:
     return [r for r in case.plan.refusals if r.start < end and start < r.end]
 
 
+def refused_by_the_server(case: Case) -> Evidence | None:
+    """The level that is needed may not be written, and so many units are not there anyway."""
+    plan, observed = case.plan, case.observed
+    if observed.refused is None or plan.level is None or plan.current is None or observed.ready is None:
+        return None
+    if plan.level <= plan.current or observed.ready >= plan.level:
+        return None
+    message = f"{observed.ready} of {plan.level} ready, and the level may not be written: {observed.refused.message}"
+    return replace(observed.refused, message=message)
+
+
 def in_the_cluster(case: Case) -> Evidence | None:
     """Units that are wanted and will not become ready by waiting."""
     plan, ready = case.plan, case.observed.ready
@@ -306,12 +316,21 @@ CAUSES: tuple[Cause, ...] = (
     under_the_scalers_maximum,
     under_a_quota,
     in_the_pool,
+    refused_by_the_server,
     in_the_cluster,
 )
 """What is looked at, in this order; the first that stands is named."""
 
 UNSEEN_CAUSES: tuple[Cause, ...] = (in_trouble, left_to_nobody, in_the_pool)
 """What may be said of a target that was not seen lately."""
+
+
+def _roughly(seconds: float) -> str:
+    """A time that runs on, in steps that are worth saying: a text changes when its meaning does."""
+    if seconds < 10.0:
+        return "a few seconds"
+    step = 5.0 if seconds < 60.0 else 30.0 if seconds < 600.0 else 300.0
+    return f"about {round(seconds / step) * step:.0f} s"
 
 
 def _policy_ref(key: Key) -> Ref:

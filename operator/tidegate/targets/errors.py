@@ -51,7 +51,6 @@ class LaterError(UnavailableError):
     def __init__(self, message: str, *, after: float | None = None, untouched: bool = False) -> None:
         super().__init__(message)
         self.after = after
-        """Seconds the server asks us to wait, when it does."""
         self.untouched = untouched
         """The server is known not to have begun the request: it may be sent again whatever it is."""
 

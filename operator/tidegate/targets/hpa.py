@@ -24,8 +24,21 @@ API_VERSION = "autoscaling/v2"
 KIND = "HorizontalPodAutoscaler"
 FIELD = "/spec/minReplicas"
 
+QUOTED = 300
+"""Characters of a condition's message that are kept."""
+
 RULES = (Rule("autoscaling", ("horizontalpodautoscalers",), ("get", "list", "watch", "patch")),)
 """Listed for what stands in front of a workload, watched for drift; ``fields.py`` reads one afresh and patches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A condition in which an HPA speaks of itself."""
+
+    kind: str
+    holds: bool
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,13 @@ class Hpa:
     controller: str | None
     manager: Manager | None
     version: int
-    still: str = ""
-    """Why it scales nothing by its metrics now, a reason as its status gives it; empty when it does."""
+    conditions: tuple[Said, ...] = ()
+
+    @property
+    def still(self) -> str:
+        """Why it scales nothing by its metrics now, a reason as its status gives it; empty when it does."""
+        said = (one for one in self.conditions if one.kind == "ScalingActive" and not one.holds)
+        return next((one.reason or "ScalingActive is False" for one in said), "")
 
 
 def hpa_of(document: Json) -> Hpa | None:
@@ -66,15 +84,13 @@ def hpa_of(document: Json) -> Hpa | None:
         controller=controller_of(metadata),
         manager=owner(fields_of(document), ("spec", "minReplicas")),
         version=version_of(document),
-        still=_still(maps(status.get("conditions"))),
+        conditions=tuple([_said(one) for one in maps(status.get("conditions"))]),
     )
 
 
-def _still(conditions: Iterable[Json]) -> str:
-    for one in conditions:
-        if one.get("type") == "ScalingActive" and one.get("status") == "False":
-            return text(one.get("reason")) or "ScalingActive is False"
-    return ""
+def _said(condition: Json) -> Said:
+    kind, reason, message = (text(condition.get(name)) for name in ("type", "reason", "message"))
+    return Said(kind, condition.get("status") != "False", reason, " ".join(message.split())[:QUOTED])
 
 
 class HpaShelf:

@@ -81,7 +81,7 @@ class KubeTargets:
         if workload is None or sight.place is None or seen.level is None:
             return sight
         found = await self._witness.of(workload, short=workload.ready < max(seen.level, workload.level or 0))
-        return replace(sight, observed=replace(seen, evidence=found.evidence, rooms=found.rooms))
+        return replace(sight, observed=replace(seen, evidence=seen.evidence + found.evidence, rooms=found.rooms))
 
     async def held(self, place: Place) -> Held:
         """See ``ports.Targets``; always from the server."""

@@ -66,6 +66,8 @@ class Workload:
     version: int
     """Of the document that the level was read from."""
     paths: ScalePaths
+    ordered: bool
+    """Each unit is made when the one before it is ready."""
     document: Json = field(repr=False, compare=False)
     """The object as read; empty for one that was taken from a watch."""
 
@@ -160,6 +162,7 @@ def workload_of(document: Json, ref: Ref, paths: ScalePaths) -> Workload:
         takes=template_takes(document),
         version=version_of(document),
         paths=paths,
+        ordered=ref.kind == "StatefulSet" and child(document, "spec").get("podManagementPolicy") != "Parallel",
         document=document,
     )
 

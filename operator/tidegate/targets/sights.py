@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.planning.model import Observed, Ref, Trouble
+from tidegate.planning.model import Evidence, Observed, Ref, Trouble
+from tidegate.planning.reasons import Reason
 from tidegate.ports import Beneath, Held, Place, Sight
 from tidegate.targets import hpa as hpas
 from tidegate.targets import scale
@@ -53,6 +54,8 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         scaler=hpa.ref,
         unit=workload.takes,
         still=hpa.still,
+        ordered=workload.ordered,
+        evidence=_unable(hpa) if (workload.level or 0) < hpa.minimum else (),
     )
     return Sight(observed, Place(hpa.ref, hpa.uid, hpas.FIELD), Held(hpa.minimum, hpa.manager, hpa.version))
 
@@ -63,8 +66,22 @@ def _through_scale(workload: Workload) -> Sight:
         return foreign(workload.ref, workload.controller)
     if workload.level is None:
         return trouble(Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one")
-    observed = Observed(level=workload.level, ready=workload.ready, desired=workload.level, unit=workload.takes)
+    level, takes = workload.level, workload.takes
+    observed = Observed(level=level, ready=workload.ready, desired=level, unit=takes, ordered=workload.ordered)
     return Sight(observed, place_of(workload), Held(workload.level, workload.manager, workload.version))
+
+
+def _unable(hpa: Hpa) -> tuple[Evidence, ...]:
+    """What an HPA says of itself whose workload stands below its floor. One that has no metrics brings a workload to
+    its floor all the same: what keeps it from that is looked for first. Since when is not told: a real HPA sets a
+    failed condition anew with each sync, its time with it.
+    """
+    for kind in ("AbleToScale", "ScalingActive"):
+        said = next((one for one in hpa.conditions if one.kind == kind and not one.holds), None)
+        if said is not None:
+            field, words = f"status.conditions[{kind}]", f"{hpa.ref} cannot scale, {said.reason}: {said.message}"
+            return (Evidence(Reason.SCALER_UNABLE, hpa.ref, field, words),)
+    return ()
 
 
 def trouble(kind: Trouble, note: str) -> Sight:
