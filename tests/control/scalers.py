@@ -11,7 +11,7 @@ from tidegate.control.loop import Loop
 from tidegate.planning.model import MANAGER, Observed, Ref, Trouble
 from tidegate.ports import ConflictError, Held, Manager, NotFoundError, Place, RefusedError, Sight
 from tidegate.targets import hpa as hpas
-from tidegate.targets.hpa import Hpa
+from tidegate.targets.hpa import Hpa, Said
 from tidegate.targets.scale import ScalePaths, Workload
 from tidegate.targets.sights import sight_of
 
@@ -107,20 +107,31 @@ class ScaledCluster(FakeCluster):
     def _hpa(self, name: str) -> Hpa:
         one = self.hpas[name]
         ref = Ref(hpas.API_VERSION, hpas.KIND, NS, name)
-        still = "" if one.asks is not None else "FailedGetResourceMetric"
+        said = Said("ScalingActive", one.asks is not None, "FailedGetResourceMetric", "no metrics")
         level = self.things[one.scales].level
         scales = ("apps", "Deployment", one.scales)
-        return Hpa(
-            ref, one.uid, scales, one.minimum, one.maximum, level, one.controller, one.manager, version=0, still=still
-        )
+        conditions = (said,)
+        return Hpa(ref, one.uid, scales, one.minimum, one.maximum, level, one.controller, one.manager, 0, conditions)
 
     def _workload(self, name: str) -> Workload:
         thing = self.things[name]
         thing.advance(self.clock.now())
         held = self._held_of(thing, name)
         ref = Ref("apps/v1", "Deployment", NS, name)
-        paths = ScalePaths()
-        return Workload(ref, thing.uid, thing.level, thing.ready, None, held.manager, thing.ready, None, 0, paths, {})
+        return Workload(
+            ref,
+            thing.uid,
+            thing.level,
+            thing.ready,
+            None,
+            held.manager,
+            thing.ready,
+            None,
+            version=0,
+            paths=ScalePaths(),
+            ordered=False,
+            document={},
+        )
 
     def _held_of(self, thing: Thing, name: str) -> Held:
         if (spoke := self.spoke.get(name)) is not None:
