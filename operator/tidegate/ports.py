@@ -308,6 +308,8 @@ class Learned:
     """Of a pool: who was let in with what, so that nobody takes the place of who came first. With a start of 0 it has
     begun.
     """
+    timetable: str = ""
+    """Of a pool: the timetable that it is planned by (``planning.shift.packed``); empty where it does not fit."""
 
 
 class LearnedBook(Protocol):

@@ -11,7 +11,14 @@ import pytest
 
 from tidegate.api.crd import all_crds
 from tidegate.api.learned import learned_from_object, learned_to_object
-from tidegate.control.memory import LAST_VALID_BYTES, MOST_ENDED
+from tidegate.control.memory import (
+    BESIDE_GRANT,
+    GRANTED_BYTES,
+    LAST_VALID_BYTES,
+    MOST_ENDED,
+    MOST_GRANTED,
+    TIMETABLE_BYTES,
+)
 from tidegate.control.stopwatch import KEPT_TOGETHER
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
@@ -40,6 +47,7 @@ POOL = Learned(
         Promise("shop/core/api", 0.0, 1.7e9, Resources(4000, 8192)),
         Promise("shop/core/web", 1.6e9, 1.7e9, Resources(1, 0)),
     ),
+    timetable="eJyrVgpwdPYGAAYNAgg=",
 )
 
 
@@ -175,6 +183,21 @@ async def test_the_largest_object_stays_below_64_kib_and_is_taken(client: KubeCl
     )
     await book_of(client).save(large)
     assert len(orjson.dumps(stored(cluster, large))) < 65_536
+    assert await book_of(client).list() == [large]
+
+
+async def test_the_largest_object_of_a_pool_stays_below_112_kib_and_is_taken(
+    client: KubeClient, cluster: EmbeddedCluster
+) -> None:
+    owner = "o" * (GRANTED_BYTES // MOST_GRANTED - BESIDE_GRANT)
+    large = replace(
+        POOL,
+        drains={f"lane-{number:02d}": (99_999.9,) * 20 for number in range(64)},
+        granted=(Promise(owner, 1.6e9, 1.7e9, Resources(10**9, 10**9)),) * MOST_GRANTED,
+        timetable="A" * TIMETABLE_BYTES,
+    )
+    await book_of(client).save(large)
+    assert len(orjson.dumps(stored(cluster, large))) < 112 * 1024
     assert await book_of(client).list() == [large]
 
 

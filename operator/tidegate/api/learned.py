@@ -31,6 +31,8 @@ MAX_LAST_VALID = 32
 MAX_GRANTED = 250
 MAX_DOCUMENT = 4096
 """Characters of one last valid version."""
+MAX_TIMETABLE = 40_000
+"""Characters of a timetable."""
 FORMAT = 1
 
 _Units = Annotated[int, Field(ge=0, le=2_147_483_647)]
@@ -121,7 +123,7 @@ class GrantedShare(Stored):
 
 
 class LearnedSpec(Stored):
-    """What was learned; at most 64 KiB, of each list the latest."""
+    """What was learned; at most 64 KiB of a policy and 112 KiB of a pool, of each list the latest."""
 
     format: Annotated[int, Field(ge=1, le=1_000)] = FORMAT
     """Version of this layout; one of another version counts as empty."""
@@ -147,6 +149,9 @@ class LearnedSpec(Stored):
         default=[], max_length=MAX_GRANTED, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """Of a pool: who was let in with what. Nobody takes the place of who came first."""
+    timetable: Annotated[str, Field(max_length=MAX_TIMETABLE)] = ""
+    """Of a pool: which work is planned to stop and to run again when, and for whom: JSON, deflated, in base64. Empty
+    where it does not fit."""
 
 
 class Learned:
@@ -196,6 +201,8 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
         ]
     if one.granted:
         spec["granted"] = [_share(promise) for promise in one.granted]
+    if one.timetable:
+        spec["timetable"] = one.timetable
     metadata = {"name": name.name, "namespace": name.namespace}
     return {"apiVersion": API_VERSION, "kind": Learned.KIND, "metadata": metadata, "spec": spec}
 
@@ -226,6 +233,7 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
             ended=tuple(_read_ended(one) for one in spec.ended),
             last_valid=versions,
             granted=tuple(map(_read_share, spec.granted)),
+            timetable=spec.timetable,
         )
     except ValidationError as error:
         raise InvalidObject(explain(error, LearnedSpec)) from error

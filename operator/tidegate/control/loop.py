@@ -165,8 +165,9 @@ class Loop:
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
         drains = Drains()
         self.memory = Memory(
-            self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership, on_news=self.news
-        )
+            self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
+            self.timetabler.recall, on_news=self.news,
+        )  # fmt: skip
         if self.pools is not None:
             self.pool_looker = PoolLooker(
                 self.pools, ledger, self.clock, idle, drains=drains, speed=speed, on_news=self.news
@@ -289,7 +290,7 @@ class Loop:
         if self._plan is None:
             log.info("first plan: %d events, %d targets", len(announced), len(plan.targets))
         self._plan = plan
-        self.timetabler.want(plan.pools)
+        self.timetabler.want(plan.pools, pools.keys())
         self.focus()
         yield
         if acting:

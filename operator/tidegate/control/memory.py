@@ -21,7 +21,9 @@ from tidegate.control.rounds import Backoff, Job
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.planning.decision import PoolView
 from tidegate.planning.model import Key, Measured, TargetKey
+from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.outcome import Promise
+from tidegate.planning.shift.packed import pack, unpack
 from tidegate.ports import (
     Clock,
     LastValid,
@@ -52,6 +54,8 @@ GRANTED_BYTES, BESIDE_GRANT, LONGEST_OWNER = 50_000, 140, 384
 """Characters that the promises of one pool may take, what one takes beside its owner, and what an owner may take. At
 most 250 of them: what the kind may hold."""
 MOST_GRANTED = 250
+TIMETABLE_BYTES = 40_000
+"""Characters that the timetable of a pool may take: that of 300 Jobs and 500 needs has 35,500."""
 MOST_LAST_VALID = 32
 BESIDE = 400
 """Characters that one of them takes beside its document, at the most."""
@@ -72,13 +76,17 @@ class Memory:
     drains: Drains
     clock: Clock
     leadership: Leadership
+    on_timetables: Callable[[Mapping[str, Timetabled]], None] = lambda former: None
+    """Told by which timetables the last leader planned."""
     on_news: Callable[[], None] = lambda: None
     _granted: dict[str, tuple[Promise, ...]] = field(default_factory=dict)
     """By pool, what this life's last decision granted."""
     _granted_before: dict[str, tuple[Promise, ...]] = field(default_factory=dict)
     """By pool, what is on record of former lives, until a decision that was acted on has taken it in."""
+    _timetables: dict[str, tuple[Timetabled | None, str]] = field(default_factory=dict)
+    """By pool, the timetable of this life's last decision, and how it is put on record."""
     _grants: int = 0
-    """Rises with each change of what is granted."""
+    """Rises with each change of what is granted, or of a timetable."""
     recorded: dict[Key, Learned] = field(default_factory=dict)
     """As the server surely has it, by policy or pool."""
     trouble: str = ""
@@ -136,8 +144,18 @@ class Memory:
             if (granted := tuple(islice(_told(begun), MOST_GRANTED))) != self._granted.get(name, ()):
                 self._granted[name] = granted
                 self._grants += 1
+            self._timetabled(name, view.inputs.standing)
         for gone in self._granted.keys() - pools.keys() - self._granted_before.keys():
             del self._granted[gone]
+        for gone in self._timetables.keys() - self.store.pools().keys():
+            del self._timetables[gone]
+
+    def _timetabled(self, pool: str, made: Timetabled | None) -> None:
+        """A decision that is acted on went by this timetable."""
+        if self.book is not None and (pool not in self._timetables or self._timetables[pool][0] is not made):
+            packed = pack(made, most=TIMETABLE_BYTES) if made is not None else ""
+            self._grants += packed != self._timetables.get(pool, (None, ""))[1]
+            self._timetables[pool] = made, packed
 
     @property
     def _alone(self) -> bool:
@@ -216,6 +234,11 @@ class Memory:
         self.drains.recall({**drained, **self._drained} if kept else self._drained)
         self._granted_before = {of.name: one.granted for of, one in found.items() if not of.namespace and one.granted}
         self._granted = dict(self._granted_before)
+        self._timetables = {}
+        for of, one in found.items():
+            if not of.namespace and (made := _unpacked(one)) is not None:
+                self._timetables[of.name] = made, one.timetable
+        self.on_timetables({name: made for name, (made, _) in self._timetables.items() if made is not None})
         self._grants += 1
         for one in found.values():
             self.ledger.former.recall(one.of, one.ended)
@@ -280,6 +303,7 @@ class Memory:
         for (pool, lane), took in self.drains.samples().items():
             drains[Key("", pool)][lane] = took
         granted = {Key("", pool): one for pool, one in self._granted.items() if one}
+        timetables = {Key("", pool): packed for pool, (_, packed) in self._timetables.items() if packed}
         known = {*policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
         self._gathered = {
             key: Learned(
@@ -289,11 +313,23 @@ class Memory:
                 ended=tuple(replace(one, levels=one.levels[-MOST_LEVELS:]) for one in ended.get(key, ())[-MOST_ENDED:]),
                 last_valid=tuple(_fitting(last_valid.get(key, ()))),
                 granted=granted.get(key, ()),
+                timetable=timetables.get(key, ""),
             )
-            for key in sorted({*starts, *drains, *ended, *last_valid, *granted} & known)
+            for key in sorted({*starts, *drains, *ended, *last_valid, *granted, *timetables} & known)
         }
         self._gathered_of = last_valid, counts
         return self._gathered
+
+
+def _unpacked(one: Learned) -> Timetabled | None:
+    """The timetable on record; None where there is none, or one that cannot be read: it is made anew then."""
+    if not one.timetable:
+        return None
+    try:
+        return unpack(one.timetable)
+    except ValueError as error:
+        log.warning("what was learned of %s holds %s", one.of, error)
+        return None
 
 
 def _told(promises: Iterable[Promise]) -> Iterator[Promise]:
