@@ -10,6 +10,7 @@ from fakes import FakeCluster, FakeStore, HandClock, Leader, Shelf, Thing, opera
 from pools import cores, lane, pool
 from worlds import CORE, NS, T0, event, policy, target
 
+from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.control.drains import Drains
 from tidegate.control.inline import InlineSolver
 from tidegate.control.ledger import Ledger
@@ -291,6 +292,20 @@ def test_of_promises_as_many_are_told_as_fit() -> None:
     assert 0 < len(told) <= 250
     assert all(len(one.owner) <= 384 for one in told)
     assert sum(len(one.owner) + 140 for one in told) <= 50_000
+
+
+async def test_who_was_let_in_is_told_to_this_life_as_it_will_be_told_to_the_next() -> None:
+    site, pool = Site(), "hangzhou"
+    site.store.pool_map = {pool: contended()[1].pool_map[pool]}
+    await site.round()
+    granted = Promise("shop/core/order", T0 + 60.0004321, T0 + 600.9998765, cores(1))
+    view = SimpleNamespace(plan=SimpleNamespace(promises=(granted,)), inputs=SimpleNamespace(standing=None))
+    site.memory.decided({pool: view}, T0)  # type: ignore[dict-item]
+    await site.round()
+    (one,) = site.shelf.objects.values()
+    at = Key("tidegate", "pool")
+    told = learned_from_object(learned_to_object(one, at)).granted
+    assert site.memory.places(pool, view) == told  # type: ignore[arg-type]
 
 
 # ---- the timetable of a pool

@@ -26,6 +26,7 @@ from tidegate.control.drift import (
     aiming,
     dated,
     drift,
+    kept,
     learned,
     manager_name,
     on_terms,
@@ -372,7 +373,7 @@ class Ledger:
 
     async def _save(self, loan: Loan) -> Loan:
         epoch = self._demand_leadership()
-        loan = replace(loan, epoch=epoch)
+        loan = kept(replace(loan, epoch=epoch))
         one = loan.place.id
         before = self.loans.get(one)
         # Without an answer it may have been written: it is believed to be there before it is sent, and nowhere lost.

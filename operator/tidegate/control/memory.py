@@ -20,6 +20,7 @@ from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.planning.decision import PoolView
+from tidegate.planning.instants import on_record
 from tidegate.planning.model import Key, Measured, TargetKey
 from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.outcome import Promise
@@ -133,14 +134,19 @@ class Memory:
         return self.drains.samples() if self._alone else self._drained
 
     def places(self, pool: str, plan: PoolView | None) -> tuple[Promise, ...]:
-        """Who was let in on a pool: by the last leader, once its record was read, and else by our last plan."""
-        return self._granted_before.get(pool, plan.plan.promises if plan is not None else ())
+        """Who was let in on a pool: by the last leader, once its record was read, and else by our last plan, as its
+        record tells it.
+        """
+        before = self._granted_before.get(pool)
+        if before is None:
+            before = tuple(map(_kept, plan.plan.promises)) if plan is not None else ()
+        return before
 
     def decided(self, pools: Mapping[str, PoolView], now: float) -> None:
         """A decision that is acted on has granted this."""
         for name, view in pools.items():
             self._granted_before.pop(name, None)
-            begun = (one._replace(start=0.0) if one.start <= now else one for one in view.plan.promises)
+            begun = (_kept(one if one.start > now else one._replace(start=0.0)) for one in view.plan.promises)
             if (granted := tuple(islice(_told(begun), MOST_GRANTED))) != self._granted.get(name, ()):
                 self._granted[name] = granted
                 self._grants += 1
@@ -330,6 +336,10 @@ def _unpacked(one: Learned) -> Timetabled | None:
     except ValueError as error:
         log.warning("what was learned of %s holds %s", one.of, error)
         return None
+
+
+def _kept(one: Promise) -> Promise:
+    return one._replace(start=on_record(one.start), end=on_record(one.end))
 
 
 def _told(promises: Iterable[Promise]) -> Iterator[Promise]:
