@@ -15,9 +15,10 @@ from tidegate.control.drains import Drains
 from tidegate.control.inline import InlineSolver
 from tidegate.control.ledger import Ledger
 from tidegate.control.loop import Loop
-from tidegate.control.memory import LAST_VALID_BYTES, PATIENCE, SAVED_EVERY, Memory
+from tidegate.control.memory import LAST_VALID_BYTES, OPERATOR, PATIENCE, SAVED_EVERY, Memory
 from tidegate.control.rounds import Job, run_once
 from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
+from tidegate.control.writerate import FASTEST, WriteRate
 from tidegate.planning.model import Announcement, Key, Measured
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import KEEP, Timetabled, TimetableInputs
@@ -43,7 +44,9 @@ class Site:
         cluster = FakeCluster(self.clock, {"order": Thing()})
         self.watch, self.drains = Stopwatch(), Drains()
         self.ledger = Ledger(cluster, cluster, self.clock, self.leader, lambda place: CORE)
-        self.memory = Memory(self.shelf, self.store, self.ledger, self.watch, self.drains, self.clock, self.leader)
+        self.rate = WriteRate(32)
+        parts = (self.shelf, self.store, self.ledger, self.watch, self.drains, self.clock, self.leader, self.rate)
+        self.memory = Memory(*parts)
 
     def measure(self, seconds: float, *, of: Key = CORE, name: str = "order") -> None:
         self.watch.written((of, name), level=10, there=2, now=0.0)
@@ -225,6 +228,54 @@ async def test_a_loop_waits_for_the_record_before_it_writes(learned: bool) -> No
     cluster.clock.at += PATIENCE
     await loop.turn()
     assert cluster.loans
+
+
+# ---- how quick the API server is
+
+
+def slow(site: Site, seconds: float) -> None:
+    for _ in range(100):
+        site.rate.took(seconds)
+
+
+async def test_how_many_levels_can_be_written_a_second_counts_once_on_record_and_for_the_next_leader() -> None:
+    site = Site()
+    await site.round()
+    slow(site, 3.0)
+    assert site.memory.writes_per_second() == FASTEST
+    await site.round()
+    assert site.memory.writes_per_second() == 8.0
+    site.live()
+    await site.round()
+    assert (site.memory.writes_per_second(), site.rate.per_second()) == (8.0, 8.0)
+    assert await site.round() == 0, "what was read is not written again"
+    site.rate.took(3.0)
+    assert site.rate.per_second() == 8.0, "one write changes no plan"
+
+
+async def test_of_a_quick_server_nothing_is_on_record() -> None:
+    site = Site()
+    await site.round()
+    slow(site, 0.01)
+    await site.round()
+    assert site.shelf.objects == {}
+    slow(site, 3.0)
+    await site.round()
+    slow(site, 0.01)
+    site.clock.at += SAVED_EVERY
+    await site.round()
+    assert (site.shelf.objects, site.memory.writes_per_second()) == ({}, FASTEST)
+
+
+async def test_where_the_rate_cannot_be_recorded_it_counts_by_itself() -> None:
+    for site in (
+        Site(Shelf(list_trouble=NotFoundError("not served"))),
+        Site(Shelf(save_trouble={OPERATOR: RefusedError("403")})),
+    ):
+        await site.round()
+        slow(site, 3.0)
+        await site.round()
+        assert site.memory.writes_per_second() == 8.0
 
 
 # ---- places in line on a pool

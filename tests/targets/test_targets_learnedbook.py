@@ -50,12 +50,15 @@ POOL = Learned(
     timetable="eJyrVgpwdPYGAAYNAgg=",
 )
 
+OPERATOR = Learned(Key("", ""), epoch=3, writes_per_second=8)
+
 
 @pytest.mark.parametrize(
     ("of", "name"),
     [
         (Key("shop", "core"), "policy-core-0d45f5fd46"),
         (Key("", "core"), "pool-core-0d45f5fd46"),
+        (Key("", ""), "operator"),
         (Key("shop", "Big_Sale.2"), "policy-big-sale-2-85acdb1e46"),
     ],
 )
@@ -90,7 +93,9 @@ def stored(cluster: EmbeddedCluster, one: Learned) -> dict[str, Any] | None:
     return cluster.get(API, KIND, learned_name(one.of), one.of.namespace or "tidegate")
 
 
-@pytest.mark.parametrize("one", [MINE, POOL], ids=["of a policy", "of a pool, in the operator's namespace"])
+@pytest.mark.parametrize(
+    "one", [MINE, POOL, OPERATOR], ids=["of a policy", "of a pool, in the operator's namespace", "of the operator"]
+)
 async def test_what_is_saved_is_what_the_next_life_lists(
     one: Learned, client: KubeClient, cluster: EmbeddedCluster
 ) -> None:
@@ -136,6 +141,8 @@ async def test_one_that_somebody_deleted_is_made_again(client: KubeClient, clust
         pytest.param({"starts": [{"target": "api", "units": [1, 2], "milliseconds": [3]}]}, id="torn"),
         pytest.param({"of": {"kind": "ScalingPolicy", "name": "other"}}, id="of another policy than its name says"),
         pytest.param({"of": {"kind": "CapacityPool", "name": "core"}}, id="of a pool, in a tenant's namespace"),
+        pytest.param({"of": {"kind": "CapacityPool", "name": ""}}, id="of a pool without a name"),
+        pytest.param({"of": {"kind": "Operator", "name": "core"}}, id="of an operator with a name"),
     ],
 )
 async def test_one_that_cannot_be_understood_counts_as_empty_and_hides_no_other(

@@ -166,7 +166,7 @@ class Loop:
         drains = Drains()
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
-            self.timetabler.recall, on_news=self.news,
+            self.writer.rate, self.timetabler.recall, on_news=self.news,
         )  # fmt: skip
         if self.pools is not None:
             self.pool_looker = PoolLooker(
@@ -375,7 +375,7 @@ class Loop:
             pools=worlds,
             overrides=self.store.overrides(),
             unread=self.store.unread(),
-            writes_per_second=self.writer.writes_per_second(),
+            writes_per_second=self.memory.writes_per_second(),
             timetables=dict(self.timetabler.timetables),
         )
 

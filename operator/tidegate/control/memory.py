@@ -19,6 +19,7 @@ from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.stopwatch import Stopwatch
+from tidegate.control.writerate import FASTEST, WriteRate
 from tidegate.planning.decision import PoolView
 from tidegate.planning.instants import on_record
 from tidegate.planning.model import Key, Measured, TargetKey
@@ -39,6 +40,8 @@ from tidegate.ports import (
 
 log = logging.getLogger("tidegate.memory")
 
+OPERATOR = Key("", "")
+"""Whose is what was learned of no policy and no pool: of the API server."""
 LOOKED_AROUND = 60.0
 """Seconds after which it is looked at the latest whether a policy is gone of which something was learned."""
 MANY, GATHERED_EVERY = 100, 1.0
@@ -77,6 +80,7 @@ class Memory:
     drains: Drains
     clock: Clock
     leadership: Leadership
+    rate: WriteRate
     on_timetables: Callable[[Mapping[str, Timetabled]], None] = lambda former: None
     """Told by which timetables the last leader planned."""
     on_news: Callable[[], None] = lambda: None
@@ -128,6 +132,12 @@ class Memory:
     def starts(self) -> Mapping[TargetKey, tuple[Measured, ...]]:
         """Start times by target."""
         return self.stopwatch.samples() if self._alone else self._samples
+
+    def writes_per_second(self) -> float:
+        """Level writes that plans count on."""
+        if self._alone or OPERATOR in self._own:
+            return self.rate.per_second()
+        return _rate(self.recorded.get(OPERATOR))
 
     def lane_drains(self) -> Mapping[tuple[str, str], tuple[float, ...]]:
         """Drains by (pool, lane)."""
@@ -238,6 +248,8 @@ class Memory:
         self._take_up()
         self.stopwatch.recall({**own, **self._samples} if kept else self._samples)
         self.drains.recall({**drained, **self._drained} if kept else self._drained)
+        if not kept or OPERATOR in found:
+            self.rate.recall(_rate(found.get(OPERATOR)))
         self._granted_before = {of.name: one.granted for of, one in found.items() if not of.namespace and one.granted}
         self._granted = dict(self._granted_before)
         self._timetables = {}
@@ -294,7 +306,8 @@ class Memory:
         policies, pools = self.store.policies(), self.store.pools()
         minute = self.clock.now() // LOOKED_AROUND
         versions = (self.stopwatch.version, self.drains.version, self.ledger.former.version, self._grants)
-        counts = (*versions, len(policies), len(pools), minute)
+        rate = self.rate.per_second()
+        counts = (*versions, rate, len(policies), len(pools), minute)
         if self._gathered_of[0] is last_valid and self._gathered_of[1] == counts:
             return self._gathered
         now = self.clock.now()
@@ -310,7 +323,8 @@ class Memory:
             drains[Key("", pool)][lane] = took
         granted = {Key("", pool): one for pool, one in self._granted.items() if one}
         timetables = {Key("", pool): packed for pool, (_, packed) in self._timetables.items() if packed}
-        known = {*policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
+        operator = {OPERATOR} if rate < FASTEST else set()  # nothing is learned where the guess is right
+        known = {OPERATOR, *policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
         self._gathered = {
             key: Learned(
                 key,
@@ -320,11 +334,16 @@ class Memory:
                 last_valid=tuple(_fitting(last_valid.get(key, ()))),
                 granted=granted.get(key, ()),
                 timetable=timetables.get(key, ""),
+                writes_per_second=int(rate) if key in operator else None,
             )
-            for key in sorted({*starts, *drains, *ended, *last_valid, *granted, *timetables} & known)
+            for key in sorted({*starts, *drains, *ended, *last_valid, *granted, *timetables, *operator} & known)
         }
         self._gathered_of = last_valid, counts
         return self._gathered
+
+
+def _rate(one: Learned | None) -> float:
+    return FASTEST if one is None or one.writes_per_second is None else float(one.writes_per_second)
 
 
 def _unpacked(one: Learned) -> Timetabled | None:
