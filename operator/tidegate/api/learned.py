@@ -167,8 +167,8 @@ class Learned:
     STATUS: ClassVar[type[Stored] | None] = None
     DESCRIPTION: ClassVar[str] = (
         "Learned is what the operator has found out about one policy or pool: start times, drains, places in line,"
-        " timetables, levels of loans that ended lately, last valid versions. Written by the operator alone; deleting it costs"
-        " precision, never a floor."
+        " timetables, levels of loans that ended lately, last valid versions. Written by the operator alone;"
+        " deleting it costs precision, never a floor."
     )
     COLUMNS: ClassVar[list[dict[str, Any]]] = [
         {"name": "Kind", "type": "string", "jsonPath": ".spec.of.kind"},
