@@ -14,7 +14,7 @@ from worlds import NS, T0, event, policy, target
 from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.control.inline import InlineSolver
 from tidegate.control.loop import Loop
-from tidegate.control.memory import SAVED_EVERY
+from tidegate.control.memory import POOL_SAVED_EVERY
 from tidegate.control.rounds import Job
 from tidegate.planning.model import Announcement, Key
 from tidegate.planning.shift.facts import PoolSeen
@@ -104,6 +104,20 @@ async def test_who_was_let_in_is_told_to_this_life_as_it_will_be_told_to_the_nex
     assert site.memory.places(pool, view) == told  # type: ignore[arg-type]
 
 
+async def test_what_is_planned_of_a_pool_is_on_record_within_a_second() -> None:
+    """Work is stopped by it at once: a leader that dies in between leaves another plan than it acted on."""
+    site, pool = Site(), "hangzhou"
+    site.store.pool_map = {pool: contended()[1].pool_map[pool]}
+    await site.round()
+    for end in (T0 + 600.0, T0 + 900.0):
+        granted = Promise("shop/core/order", T0 + 60.0, end, cores(1))
+        view = SimpleNamespace(plan=SimpleNamespace(promises=(granted,)), inputs=SimpleNamespace(standing=None))
+        site.memory.decided({pool: view}, T0)  # type: ignore[dict-item]
+        site.clock.at += POOL_SAVED_EVERY
+        await site.round()
+        assert site.shelf.objects[Key("", pool)].granted == (granted,)
+
+
 # ---- the timetable of a pool
 
 
@@ -130,7 +144,7 @@ class Lives:
         self.store.put(of(LATE, T0 - 3600.0))
         loop = self.life(1)
         await refused(loop)
-        self.cluster.clock.at += SAVED_EVERY
+        self.cluster.clock.at += POOL_SAVED_EVERY
         await loop.turn()
         self.solver.asked.clear()
         return loop.timetabler.timetables["hangzhou"]

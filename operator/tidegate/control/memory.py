@@ -48,6 +48,8 @@ MANY, GATHERED_EVERY = 100, 1.0
 """Of more policies and pools than these what is known is gathered once in so many seconds: it takes 20 ms of 2,000."""
 SAVED_EVERY = 5.0
 """Seconds between two writes of one object. Judgment."""
+POOL_SAVED_EVERY = 1.0
+"""The same of a pool: what is planned of its work is acted on at once. Judgment."""
 PATIENCE = 15.0
 """Seconds for which nothing is decided while the record cannot be read; then it is done without. Judgment: a lead time
 that is guessed costs precision, a floor that is not written costs the show."""
@@ -221,7 +223,8 @@ class Memory:
 
     def _due_at(self, of: Key, now: float) -> float:
         saved_at = min(self._saved_at.get(of, -math.inf), now)  # a clock that was set back saves soon
-        return max(saved_at + SAVED_EVERY, self._backoff.until(of, now))
+        every = SAVED_EVERY if of.namespace else POOL_SAVED_EVERY
+        return max(saved_at + every, self._backoff.until(of, now))
 
     def _fail(self, of: Key | None, error: TidegateError, *, lasting: bool) -> None:
         """Go on without a record that we may not keep; one policy's alone (its namespace is ending) stops no other."""
