@@ -21,6 +21,7 @@ from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import KEEP, Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.shift.outcome import Promise
+from tidegate.planning.shift.packed import unpack
 from tidegate.ports import PoolSight
 
 # ---- places in line on a pool
@@ -221,3 +222,12 @@ async def test_a_pool_that_is_gone_leaves_no_timetable_on_record() -> None:
         await loop.turn()
     assert [one for one in lives.shelf.objects if not one.namespace] == []
     assert loop.memory._timetables == {}
+
+
+async def test_the_timetable_of_a_turn_is_on_record_when_the_turn_ends() -> None:
+    lives = Lives()
+    await lives.first()
+    lives.cluster.clock.at += KEEP
+    loop = lives.life(2)
+    await loop.turn()
+    assert unpack(lives.shelf.objects[Key("", "hangzhou")].timetable) == loop.timetabler.timetables["hangzhou"]

@@ -236,7 +236,7 @@ class Loop:
     async def turn(self) -> Beat | None:
         """Look, read, decide and write once, in this order; None while the first lists are not complete.
 
-        Where a pool is due for a timetable it is made, and decided on once more, before anything is written.
+        Where a pool is due for a timetable it is made, decided on once more, and on record before a level is written.
         """
         if not self.store.synced:
             return None
@@ -250,6 +250,7 @@ class Loop:
             return None
         if await run_once(self.timetabler, self.clock.now()):
             beat = self.decide() or beat
+        await run_once(self.memory, self.clock.now())
         await run_once(self.writer, self.clock.now())
         beat = replace(beat, applied=beat.applied + self._taken(), loans=self._loans(), writes=self.ledger.writes)
         self.on_beat(beat)
