@@ -313,7 +313,7 @@ class Learned:
     """What was found out about one policy or pool. Its loss costs precision, never a floor."""
 
     of: Key
-    """The policy; a pool has no namespace."""
+    """The policy; a pool has no namespace. Of the operator as a whole both are empty."""
     epoch: int = 0
     """Leader epoch that wrote it last."""
     starts: Mapping[str, tuple[Measured, ...]] = field(default_factory=dict)
@@ -326,6 +326,10 @@ class Learned:
     """Of a pool: who was let in with what, so that nobody takes the place of who came first. With a start of 0 it has
     begun.
     """
+    timetable: str = ""
+    """Of a pool: the timetable that it is planned by (``planning.shift.packed``); empty where it does not fit."""
+    writes_per_second: int | None = None
+    """Of the operator as a whole: levels that can be written a second; None: nothing was learned of it."""
 
 
 class LearnedBook(Protocol):

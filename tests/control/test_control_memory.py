@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from dataclasses import dataclass, field
 
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Leader, Shelf, Thing, operator
-from pools import cores, lane, pool
 from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
-from tidegate.control.loop import Loop
-from tidegate.control.memory import LAST_VALID_BYTES, PATIENCE, SAVED_EVERY, Memory
+from tidegate.control.memory import LAST_VALID_BYTES, OPERATOR, PATIENCE, SAVED_EVERY, Memory
 from tidegate.control.rounds import run_once
 from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
-from tidegate.planning.model import Announcement, Key, Measured
-from tidegate.planning.shift.facts import PoolSeen
-from tidegate.planning.shift.model import Pool
-from tidegate.planning.shift.outcome import Promise
-from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, PoolSight, RefusedError, UnavailableError
+from tidegate.control.writerate import FASTEST, WriteRate
+from tidegate.planning.model import Key, Measured
+from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
 
 SHORT = Key(NS, "other")
 
@@ -40,7 +35,9 @@ class Site:
         cluster = FakeCluster(self.clock, {"order": Thing()})
         self.watch, self.drains = Stopwatch(), Drains()
         self.ledger = Ledger(cluster, cluster, self.clock, self.leader, lambda place: CORE)
-        self.memory = Memory(self.shelf, self.store, self.ledger, self.watch, self.drains, self.clock, self.leader)
+        self.rate = WriteRate(32)
+        parts = (self.shelf, self.store, self.ledger, self.watch, self.drains, self.clock, self.leader, self.rate)
+        self.memory = Memory(*parts)
 
     def measure(self, seconds: float, *, of: Key = CORE, name: str = "order") -> None:
         self.watch.written((of, name), level=10, there=2, now=0.0)
@@ -224,68 +221,49 @@ async def test_a_loop_waits_for_the_record_before_it_writes(learned: bool) -> No
     assert cluster.loans
 
 
-# ---- places in line on a pool
-
-EARLY, LATE = Key(NS, "early"), Key(NS, "late")
+# ---- how quick the API server is
 
 
-@dataclass
-class TenCores:
-    """A pool of ten cores on which nothing runs."""
-
-    async def see(self, pool: Pool) -> PoolSight:
-        return PoolSight(PoolSeen(cores(10)), {})
+def slow(site: Site, seconds: float) -> None:
+    for _ in range(100):
+        site.rate.took(seconds)
 
 
-def contended() -> tuple[FakeCluster, FakeStore]:
-    """Two policies of one lane, of whose needs the pool carries one: eight cores each above what stands."""
-    cluster = FakeCluster(HandClock(T0 - 7200.0), {"early": Thing(level=0, uid="e"), "late": Thing(level=0, uid="l")})
-    policies = {
-        key: policy(target(key.name, lane="trading", unit=cores(1), minimum=0), key=key, pool="hangzhou")
-        for key in (EARLY, LATE)
-    }
-    lanes = pool(lane("trading", allowed_namespaces=frozenset({NS})), lane("data"))
-    return cluster, FakeStore(policies, {}, pool_map={"hangzhou": lanes})
-
-
-def of(key: Key, start: float) -> Announcement:
-    return replace(event(key.name, level=800.0, start=start, duration=1800.0), policy=key.name)
-
-
-async def refused(loop: Loop) -> set[str]:
-    """Whose need the pool does not carry."""
-    for _ in range(3):
-        beat = await loop.turn()
-    assert beat is not None
-    return {key[1] for key, plan in beat.plan.targets.items() if plan.refusals}
-
-
-@pytest.mark.parametrize("kept", [True, False], ids=["with the record", "and without it"])
-async def test_who_was_let_in_first_keeps_his_place_under_the_next_leader(kept: bool) -> None:
-    cluster, store = contended()
-    shelf = Shelf()
-
-    def life(epoch: int) -> Loop:
-        loop = operator(cluster, store, leader=Leader(epoch=epoch), pools=TenCores())
-        loop.memory.book = shelf
-        return loop
-
-    first = life(1)
-    store.put(of(LATE, T0 + 600.0))  # announced first, begins later
-    assert await refused(first) == set()
-    store.put(of(EARLY, T0))
-    assert await refused(first) == {"early"}
-    if not kept:
-        shelf.objects.clear()
-    assert await refused(life(2)) == ({"early"} if kept else {"late"})
-
-
-def test_of_promises_as_many_are_told_as_fit() -> None:
+async def test_how_many_levels_can_be_written_a_second_counts_once_on_record_and_for_the_next_leader() -> None:
     site = Site()
-    many = [Promise(f"shop/core/{n:03d}" + "x" * 400 * (n % 2), 0.0, T0 + n, cores(1)) for n in range(600)]
-    view = SimpleNamespace(plan=SimpleNamespace(promises=tuple(many)))
-    site.memory.decided({"hangzhou": view}, T0)  # type: ignore[dict-item]
-    told = site.memory._granted["hangzhou"]
-    assert 0 < len(told) <= 250
-    assert all(len(one.owner) <= 384 for one in told)
-    assert sum(len(one.owner) + 140 for one in told) <= 50_000
+    await site.round()
+    slow(site, 3.0)
+    assert site.memory.writes_per_second() == FASTEST
+    await site.round()
+    assert site.memory.writes_per_second() == 8.0
+    site.live()
+    await site.round()
+    assert (site.memory.writes_per_second(), site.rate.per_second()) == (8.0, 8.0)
+    assert await site.round() == 0, "what was read is not written again"
+    site.rate.took(3.0)
+    assert site.rate.per_second() == 8.0, "one write changes no plan"
+
+
+async def test_of_a_quick_server_nothing_is_on_record() -> None:
+    site = Site()
+    await site.round()
+    slow(site, 0.01)
+    await site.round()
+    assert site.shelf.objects == {}
+    slow(site, 3.0)
+    await site.round()
+    slow(site, 0.01)
+    site.clock.at += SAVED_EVERY
+    await site.round()
+    assert (site.shelf.objects, site.memory.writes_per_second()) == ({}, FASTEST)
+
+
+async def test_where_the_rate_cannot_be_recorded_it_counts_by_itself() -> None:
+    for site in (
+        Site(Shelf(list_trouble=NotFoundError("not served"))),
+        Site(Shelf(save_trouble={OPERATOR: RefusedError("403")})),
+    ):
+        await site.round()
+        slow(site, 3.0)
+        await site.round()
+        assert site.memory.writes_per_second() == 8.0

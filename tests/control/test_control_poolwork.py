@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import pytest
 from fakes import Sink
-from sites import POOL, Site, place, terms
-from worlds import T0
+from sites import POOL, Site, nobody, place, terms
+from worlds import NS, T0
 
+from tidegate.control.poolwork import PATIENCE
+from tidegate.control.reader import SignalKey
 from tidegate.control.wishes import Kind, Wish
 from tidegate.planning.decision import Plan, PoolView
+from tidegate.planning.model import Freshness, Key, Reading
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.shift.inputs import TimetableInputs
-from tidegate.planning.shift.model import Mark, Notice, PoolFacts, Promised
+from tidegate.planning.shift.model import Mark, MemberRef, Notice, PoolFacts, Promised, WorkSpec
 from tidegate.planning.shift.plan import timetable
 from tidegate.planning.shift.step import step
 from tidegate.ports import PoolSight
@@ -206,3 +209,30 @@ async def test_a_look_that_was_asked_before_the_stop_measures_nothing(site: Site
     await site.look()
     await site.lend(4)
     assert site.looker.drains.samples() == {}
+
+
+QUERIED = MemberRef("order", "apps/v1", "Deployment", NS, "order", work=WorkSpec(T0 + 3600.0, query="left"))
+WITH_WORK = replace(POOL, lanes=(POOL.lanes[0], replace(POOL.lanes[1], members=(QUERIED,))))
+
+
+@pytest.mark.parametrize("freshness", [Freshness.FRESH, Freshness.UNREACHABLE])
+async def test_a_new_leader_decides_on_a_pool_once_it_has_asked_how_much_work_is_left(
+    site: Site, freshness: Freshness
+) -> None:
+    """Else what the last one granted would be cut for want of work that may stop."""
+    await site.look()
+    answer = Reading(freshness, 100.0, T0)
+    assert not is_seen(site, {}, T0)
+    assert is_seen(site, {(Key("", "p"), "order"): answer}, T0)
+
+
+async def test_metrics_that_hang_hold_up_a_pool_for_so_long_and_no_longer(site: Site) -> None:
+    await site.look()
+    assert not is_seen(site, {}, T0)
+    assert not is_seen(site, {}, T0 + PATIENCE - 0.1)
+    assert is_seen(site, {}, T0 + PATIENCE)
+
+
+def is_seen(site: Site, readings: dict[SignalKey, Reading], now: float) -> bool:
+    worlds = site.work.worlds({"p": WITH_WORK}, {}, readings, None, now, measured={}, places=nobody)
+    return worlds["p"].seen is not None

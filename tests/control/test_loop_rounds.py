@@ -259,8 +259,8 @@ def test_the_writes_of_a_second_are_rounded_down_so_that_plans_do_not_flicker(
     site: Site, seconds: float, want: float
 ) -> None:
     writer = writer_of(site)
-    writer._seconds = seconds
-    assert writer.writes_per_second() == want
+    writer.rate._seconds = seconds
+    assert writer.rate.per_second() == want
 
 
 async def test_a_tool_that_reapplies_is_overruled_five_times_and_then_left_alone(site: Site) -> None:

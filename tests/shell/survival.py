@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import copy
+import json
 import random
 import sys
 import time
@@ -33,11 +34,14 @@ from pool_worlds import POOL, with_pool
 from pooled import FakePools, PooledCluster, Work
 from worlds import NS, T0
 
+from tidegate.api.learned import learned_from_object, learned_to_object
+from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.api.walltime import to_rfc3339
 from tidegate.control.loop import Loop, LoopSettings
 from tidegate.planning.decision import PoolView, TargetPlan
-from tidegate.planning.model import PlanSettings
+from tidegate.planning.model import Key, PlanSettings
 from tidegate.shell.store import WatchedStore
+from tidegate.targets.learned import learned_name
 
 Json = dict[str, Any]
 
@@ -148,6 +152,16 @@ class World:
         start = datetime.fromisoformat(schedule["startTime"] + "Z").timestamp()
         return start + dice.uniform(-900.0, schedule["durationSeconds"] + 2400.0)
 
+    def kept(self) -> None:
+        """What is left is what the API server keeps: objects of JSON, instants in milliseconds."""
+        loans = [loan_from_object(_sent(loan_to_object(one))) for one in self.cluster.loans.values()]
+        self.cluster.loans = {one.key: one for one in loans}
+        names = {of: Key(of.namespace or "tidegate", learned_name(of)) for of in self.shelf.objects}
+        learned = [
+            learned_from_object(_sent(learned_to_object(one, names[of]))) for of, one in self.shelf.objects.items()
+        ]
+        self.shelf.objects = {one.of: one for one in learned}
+
     def spoil(self) -> tuple[str, str]:
         """Edit something into something invalid."""
         one = self.dice.choice(sorted(self.objects))
@@ -212,6 +226,12 @@ class Life:
         return said
 
 
+def _sent(document: Json) -> Json:
+    """What comes back of a document that was sent."""
+    found: Json = json.loads(json.dumps(document))
+    return found
+
+
 def told(plan: TargetPlan) -> tuple[object, ...]:
     """What must be the same."""
     return plan.level, plan.action, plan.next_at, plan.next_level, plan.until
@@ -265,6 +285,7 @@ async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
     last = await life.says()
     world.cluster, world.shelf = before
     world.cluster.clock.at = death
+    world.kept()
     if forgotten:
         world.shelf = Shelf()
     first = Life(world, 2)

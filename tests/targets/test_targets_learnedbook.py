@@ -11,7 +11,14 @@ import pytest
 
 from tidegate.api.crd import all_crds
 from tidegate.api.learned import learned_from_object, learned_to_object
-from tidegate.control.memory import LAST_VALID_BYTES, MOST_ENDED
+from tidegate.control.memory import (
+    BESIDE_GRANT,
+    GRANTED_BYTES,
+    LAST_VALID_BYTES,
+    MOST_ENDED,
+    MOST_GRANTED,
+    TIMETABLE_BYTES,
+)
 from tidegate.control.stopwatch import KEPT_TOGETHER
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
@@ -40,7 +47,10 @@ POOL = Learned(
         Promise("shop/core/api", 0.0, 1.7e9, Resources(4000, 8192)),
         Promise("shop/core/web", 1.6e9, 1.7e9, Resources(1, 0)),
     ),
+    timetable="eJyrVgpwdPYGAAYNAgg=",
 )
+
+OPERATOR = Learned(Key("", ""), epoch=3, writes_per_second=8)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +58,7 @@ POOL = Learned(
     [
         (Key("shop", "core"), "policy-core-0d45f5fd46"),
         (Key("", "core"), "pool-core-0d45f5fd46"),
+        (Key("", ""), "operator"),
         (Key("shop", "Big_Sale.2"), "policy-big-sale-2-85acdb1e46"),
     ],
 )
@@ -82,7 +93,9 @@ def stored(cluster: EmbeddedCluster, one: Learned) -> dict[str, Any] | None:
     return cluster.get(API, KIND, learned_name(one.of), one.of.namespace or "tidegate")
 
 
-@pytest.mark.parametrize("one", [MINE, POOL], ids=["of a policy", "of a pool, in the operator's namespace"])
+@pytest.mark.parametrize(
+    "one", [MINE, POOL, OPERATOR], ids=["of a policy", "of a pool, in the operator's namespace", "of the operator"]
+)
 async def test_what_is_saved_is_what_the_next_life_lists(
     one: Learned, client: KubeClient, cluster: EmbeddedCluster
 ) -> None:
@@ -128,6 +141,8 @@ async def test_one_that_somebody_deleted_is_made_again(client: KubeClient, clust
         pytest.param({"starts": [{"target": "api", "units": [1, 2], "milliseconds": [3]}]}, id="torn"),
         pytest.param({"of": {"kind": "ScalingPolicy", "name": "other"}}, id="of another policy than its name says"),
         pytest.param({"of": {"kind": "CapacityPool", "name": "core"}}, id="of a pool, in a tenant's namespace"),
+        pytest.param({"of": {"kind": "CapacityPool", "name": ""}}, id="of a pool without a name"),
+        pytest.param({"of": {"kind": "Operator", "name": "core"}}, id="of an operator with a name"),
     ],
 )
 async def test_one_that_cannot_be_understood_counts_as_empty_and_hides_no_other(
@@ -175,6 +190,21 @@ async def test_the_largest_object_stays_below_64_kib_and_is_taken(client: KubeCl
     )
     await book_of(client).save(large)
     assert len(orjson.dumps(stored(cluster, large))) < 65_536
+    assert await book_of(client).list() == [large]
+
+
+async def test_the_largest_object_of_a_pool_stays_below_112_kib_and_is_taken(
+    client: KubeClient, cluster: EmbeddedCluster
+) -> None:
+    owner = "o" * (GRANTED_BYTES // MOST_GRANTED - BESIDE_GRANT)
+    large = replace(
+        POOL,
+        drains={f"lane-{number:02d}": (99_999.9,) * 20 for number in range(64)},
+        granted=(Promise(owner, 1.6e9, 1.7e9, Resources(10**9, 10**9)),) * MOST_GRANTED,
+        timetable="A" * TIMETABLE_BYTES,
+    )
+    await book_of(client).save(large)
+    assert len(orjson.dumps(stored(cluster, large))) < 112 * 1024
     assert await book_of(client).list() == [large]
 
 

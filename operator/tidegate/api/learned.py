@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from tidegate.api.base import API_VERSION, Stored
-from tidegate.api.problems import InvalidObject, Problem, explain
+from tidegate.api.problems import InvalidObject, Problem, explain, quoted
 from tidegate.api.walltime import from_rfc3339, to_rfc3339
 from tidegate.planning.model import Identity, Key, Measured
 from tidegate.planning.resources import Resources
@@ -31,6 +31,8 @@ MAX_LAST_VALID = 32
 MAX_GRANTED = 250
 MAX_DOCUMENT = 4096
 """Characters of one last valid version."""
+MAX_TIMETABLE = 40_000
+"""Characters of a timetable."""
 FORMAT = 1
 
 _Units = Annotated[int, Field(ge=0, le=2_147_483_647)]
@@ -41,10 +43,10 @@ _Name = Annotated[str, Field(max_length=253)]
 class LearnedOf(Stored):
     """Whose it is."""
 
-    kind: Literal["ScalingPolicy", "CapacityPool"]
-    """ScalingPolicy of the same namespace, or CapacityPool."""
+    kind: Literal["ScalingPolicy", "CapacityPool", "Operator"]
+    """ScalingPolicy of the same namespace, or CapacityPool; Operator for what belongs to neither."""
     name: _Name
-    """Its name."""
+    """Its name; of the operator nothing."""
 
 
 class TargetStarts(Stored):
@@ -121,7 +123,7 @@ class GrantedShare(Stored):
 
 
 class LearnedSpec(Stored):
-    """What was learned; at most 64 KiB, of each list the latest."""
+    """What was learned; at most 64 KiB of a policy and 112 KiB of a pool, of each list the latest."""
 
     format: Annotated[int, Field(ge=1, le=1_000)] = FORMAT
     """Version of this layout; one of another version counts as empty."""
@@ -147,6 +149,11 @@ class LearnedSpec(Stored):
         default=[], max_length=MAX_GRANTED, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """Of a pool: who was let in with what. Nobody takes the place of who came first."""
+    timetable: Annotated[str, Field(max_length=MAX_TIMETABLE)] = ""
+    """Of a pool: which work is planned to stop and to run again when, and for whom: JSON, deflated, in base64. Empty
+    where it does not fit."""
+    writes_per_second: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """Of the operator: levels that it can write a second, as measured; not set: as many as it counts on at the most."""
 
 
 class Learned:
@@ -160,8 +167,8 @@ class Learned:
     STATUS: ClassVar[type[Stored] | None] = None
     DESCRIPTION: ClassVar[str] = (
         "Learned is what the operator has found out about one policy or pool: start times, drains, places in line,"
-        " levels of loans that ended lately, last valid versions. Written by the operator alone; deleting it costs"
-        " precision, never a floor."
+        " timetables, levels of loans that ended lately, last valid versions. Written by the operator alone;"
+        " deleting it costs precision, never a floor."
     )
     COLUMNS: ClassVar[list[dict[str, Any]]] = [
         {"name": "Kind", "type": "string", "jsonPath": ".spec.of.kind"},
@@ -172,7 +179,7 @@ class Learned:
 
 def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
     """The Learned object of that name for what was learned."""
-    kind = "ScalingPolicy" if one.of.namespace else "CapacityPool"
+    kind = "ScalingPolicy" if one.of.namespace else "CapacityPool" if one.of.name else "Operator"
     spec: dict[str, Any] = {"format": FORMAT, "of": {"kind": kind, "name": one.of.name}, "epoch": one.epoch}
     if one.starts:
         spec["starts"] = [
@@ -196,6 +203,10 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
         ]
     if one.granted:
         spec["granted"] = [_share(promise) for promise in one.granted]
+    if one.timetable:
+        spec["timetable"] = one.timetable
+    if one.writes_per_second is not None:
+        spec["writesPerSecond"] = one.writes_per_second
     metadata = {"name": name.name, "namespace": name.namespace}
     return {"apiVersion": API_VERSION, "kind": Learned.KIND, "metadata": metadata, "spec": spec}
 
@@ -213,6 +224,9 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
         if spec.of.kind == "ScalingPolicy" and any(one.namespace != namespace for one in spec.ended):
             wrong = "names an object of another namespace"
             raise InvalidObject([Problem("spec.ended", wrong, f"objects of {namespace}")])
+        if (spec.of.kind == "Operator") is bool(spec.of.name):
+            wrong = f"{quoted(spec.of.name)} names no {spec.of.kind}"
+            raise InvalidObject([Problem("spec.of.name", wrong, "a name; of the Operator an empty one")])
         of = Key(namespace if spec.of.kind == "ScalingPolicy" else "", spec.of.name)
         versions = tuple(_read_version(one, namespace) for one in spec.last_valid)
         if any(one.kind == "CapacityPool" and one.key != of for one in versions):
@@ -226,6 +240,8 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
             ended=tuple(_read_ended(one) for one in spec.ended),
             last_valid=versions,
             granted=tuple(map(_read_share, spec.granted)),
+            timetable=spec.timetable,
+            writes_per_second=spec.writes_per_second,
         )
     except ValidationError as error:
         raise InvalidObject(explain(error, LearnedSpec)) from error

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from tidegate.planning.instants import on_record
 from tidegate.planning.model import MANAGER, Key, LoanState
 from tidegate.ports import Beneath, HandOverNote, Held, Loan, Manager
 
@@ -174,6 +175,22 @@ def dated(loan: Loan, now: float) -> Loan:
         note = replace(note, notices=notices, stops=stops)
     stepped, started = min(loan.stepped_at, now), min(loan.started_at, now)
     return replace(loan, stepped_at=stepped, started_at=started, hand_over=note)
+
+
+def kept(loan: Loan) -> Loan:
+    """The loan as its record will be read: a later life must not see other instants than the one that wrote them."""
+    note = loan.hand_over
+    if note is not None:
+        note = replace(
+            note,
+            notices=tuple(one._replace(at=on_record(one.at)) for one in note.notices),
+            stops=tuple(one._replace(at=on_record(one.at)) for one in note.stops),
+            promises=tuple(one._replace(at=on_record(one.at)) for one in note.promises),
+            free_by=on_record(note.free_by),
+            until=on_record(note.until),
+        )
+    started, stepped, until = map(on_record, (loan.started_at, loan.stepped_at, loan.until))
+    return replace(loan, started_at=started, stepped_at=stepped, until=until, hand_over=note)
 
 
 def wanted_by(names: Iterable[str]) -> tuple[str, ...]:

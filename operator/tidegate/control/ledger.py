@@ -28,6 +28,7 @@ from tidegate.control.drift import (
     drift,
     inheriting,
     joined,
+    kept,
     learned,
     manager_name,
     on_terms,
@@ -391,7 +392,7 @@ class Ledger:
 
     async def _save(self, loan: Loan) -> Loan:
         epoch = self._demand_leadership()
-        loan = replace(loan, epoch=epoch)
+        loan = kept(replace(loan, epoch=epoch))
         one = loan.place.id
         self._returned.pop(one, None)
         before = self.loans.get(one)

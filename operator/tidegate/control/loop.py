@@ -167,8 +167,9 @@ class Loop:
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
         drains = Drains()
         self.memory = Memory(
-            self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership, on_news=self.news
-        )
+            self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
+            self.writer.rate, self.timetabler.recall, on_news=self.news,
+        )  # fmt: skip
         if self.pools is not None:
             self.pool_looker = PoolLooker(
                 self.pools, ledger, self.clock, idle, drains=drains, speed=speed, on_news=self.news
@@ -238,7 +239,7 @@ class Loop:
     async def turn(self) -> Beat | None:
         """Look, read, decide and write once, in this order; None while the first lists are not complete.
 
-        Where a pool is due for a timetable it is made, and decided on once more, before anything is written.
+        Where a pool is due for a timetable it is made, decided on once more, and on record before a level is written.
         """
         if not self.store.synced:
             return None
@@ -252,6 +253,7 @@ class Loop:
             return None
         if await run_once(self.timetabler, self.clock.now()):
             beat = self.decide() or beat
+        await run_once(self.memory, self.clock.now())
         await run_once(self.writer, self.clock.now())
         beat = replace(beat, applied=beat.applied + self._taken(), loans=self._loans(), writes=self.ledger.writes)
         self.on_beat(beat)
@@ -292,7 +294,7 @@ class Loop:
         if self._plan is None:
             log.info("first plan: %d events, %d targets", len(announced), len(plan.targets))
         self._plan = plan
-        self.timetabler.want(plan.pools)
+        self.timetabler.want(plan.pools, pools.keys())
         self.focus()
         yield
         if acting:
@@ -375,7 +377,7 @@ class Loop:
             pools=worlds,
             overrides=self.store.overrides(),
             unread=self.store.unread(),
-            writes_per_second=self.writer.writes_per_second(),
+            writes_per_second=self.memory.writes_per_second(),
             timetables=dict(self.timetabler.timetables),
         )
 

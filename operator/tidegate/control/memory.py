@@ -19,9 +19,13 @@ from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.stopwatch import Stopwatch
+from tidegate.control.writerate import FASTEST, WriteRate
 from tidegate.planning.decision import PoolView
+from tidegate.planning.instants import on_record
 from tidegate.planning.model import Key, Measured, TargetKey
+from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.outcome import Promise
+from tidegate.planning.shift.packed import pack, unpack
 from tidegate.ports import (
     Clock,
     LastValid,
@@ -36,12 +40,16 @@ from tidegate.ports import (
 
 log = logging.getLogger("tidegate.memory")
 
+OPERATOR = Key("", "")
+"""Whose is what was learned of no policy and no pool: of the API server."""
 LOOKED_AROUND = 60.0
 """Seconds after which it is looked at the latest whether a policy is gone of which something was learned."""
 MANY, GATHERED_EVERY = 100, 1.0
 """Of more policies and pools than these what is known is gathered once in so many seconds: it takes 20 ms of 2,000."""
 SAVED_EVERY = 5.0
 """Seconds between two writes of one object. Judgment."""
+POOL_SAVED_EVERY = 1.0
+"""The same of a pool: what is planned of its work is acted on at once. Judgment."""
 PATIENCE = 15.0
 """Seconds for which nothing is decided while the record cannot be read; then it is done without. Judgment: a lead time
 that is guessed costs precision, a floor that is not written costs the show."""
@@ -52,6 +60,8 @@ GRANTED_BYTES, BESIDE_GRANT, LONGEST_OWNER = 50_000, 140, 384
 """Characters that the promises of one pool may take, what one takes beside its owner, and what an owner may take. At
 most 250 of them: what the kind may hold."""
 MOST_GRANTED = 250
+TIMETABLE_BYTES = 40_000
+"""Characters that the timetable of a pool may take: that of 300 Jobs and 500 needs has 35,500."""
 MOST_LAST_VALID = 32
 BESIDE = 400
 """Characters that one of them takes beside its document, at the most."""
@@ -72,13 +82,18 @@ class Memory:
     drains: Drains
     clock: Clock
     leadership: Leadership
+    rate: WriteRate
+    on_timetables: Callable[[Mapping[str, Timetabled]], None] = lambda former: None
+    """Told by which timetables the last leader planned."""
     on_news: Callable[[], None] = lambda: None
     _granted: dict[str, tuple[Promise, ...]] = field(default_factory=dict)
     """By pool, what this life's last decision granted."""
     _granted_before: dict[str, tuple[Promise, ...]] = field(default_factory=dict)
     """By pool, what is on record of former lives, until a decision that was acted on has taken it in."""
+    _timetables: dict[str, tuple[Timetabled | None, str]] = field(default_factory=dict)
+    """By pool, the timetable of this life's last decision, and how it is put on record."""
     _grants: int = 0
-    """Rises with each change of what is granted."""
+    """Rises with each change of what is granted, or of a timetable."""
     recorded: dict[Key, Learned] = field(default_factory=dict)
     """As the server surely has it, by policy or pool."""
     trouble: str = ""
@@ -120,24 +135,45 @@ class Memory:
         """Start times by target."""
         return self.stopwatch.samples() if self._alone else self._samples
 
+    def writes_per_second(self) -> float:
+        """Level writes that plans count on."""
+        if self._alone or OPERATOR in self._own:
+            return self.rate.per_second()
+        return _rate(self.recorded.get(OPERATOR))
+
     def lane_drains(self) -> Mapping[tuple[str, str], tuple[float, ...]]:
         """Drains by (pool, lane)."""
         return self.drains.samples() if self._alone else self._drained
 
     def places(self, pool: str, plan: PoolView | None) -> tuple[Promise, ...]:
-        """Who was let in on a pool: by the last leader, once its record was read, and else by our last plan."""
-        return self._granted_before.get(pool, plan.plan.promises if plan is not None else ())
+        """Who was let in on a pool: by the last leader, once its record was read, and else by our last plan, as its
+        record tells it.
+        """
+        before = self._granted_before.get(pool)
+        if before is None:
+            before = tuple(map(_kept, plan.plan.promises)) if plan is not None else ()
+        return before
 
     def decided(self, pools: Mapping[str, PoolView], now: float) -> None:
         """A decision that is acted on has granted this."""
         for name, view in pools.items():
             self._granted_before.pop(name, None)
-            begun = (one._replace(start=0.0) if one.start <= now else one for one in view.plan.promises)
+            begun = (_kept(one if one.start > now else one._replace(start=0.0)) for one in view.plan.promises)
             if (granted := tuple(islice(_told(begun), MOST_GRANTED))) != self._granted.get(name, ()):
                 self._granted[name] = granted
                 self._grants += 1
+            self._timetabled(name, view.inputs.standing)
         for gone in self._granted.keys() - pools.keys() - self._granted_before.keys():
             del self._granted[gone]
+        for gone in self._timetables.keys() - self.store.pools().keys():
+            del self._timetables[gone]
+
+    def _timetabled(self, pool: str, made: Timetabled | None) -> None:
+        """A decision that is acted on went by this timetable."""
+        if self.book is not None and (pool not in self._timetables or self._timetables[pool][0] is not made):
+            packed = pack(made, most=TIMETABLE_BYTES) if made is not None else ""
+            self._grants += packed != self._timetables.get(pool, (None, ""))[1]
+            self._timetables[pool] = made, packed
 
     @property
     def _alone(self) -> bool:
@@ -187,7 +223,8 @@ class Memory:
 
     def _due_at(self, of: Key, now: float) -> float:
         saved_at = min(self._saved_at.get(of, -math.inf), now)  # a clock that was set back saves soon
-        return max(saved_at + SAVED_EVERY, self._backoff.until(of, now))
+        every = SAVED_EVERY if of.namespace else POOL_SAVED_EVERY
+        return max(saved_at + every, self._backoff.until(of, now))
 
     def _fail(self, of: Key | None, error: TidegateError, *, lasting: bool) -> None:
         """Go on without a record that we may not keep; one policy's alone (its namespace is ending) stops no other."""
@@ -214,8 +251,15 @@ class Memory:
         self._take_up()
         self.stopwatch.recall({**own, **self._samples} if kept else self._samples)
         self.drains.recall({**drained, **self._drained} if kept else self._drained)
+        if not kept or OPERATOR in found:
+            self.rate.recall(_rate(found.get(OPERATOR)))
         self._granted_before = {of.name: one.granted for of, one in found.items() if not of.namespace and one.granted}
         self._granted = dict(self._granted_before)
+        self._timetables = {}
+        for of, one in found.items():
+            if not of.namespace and (made := _unpacked(one)) is not None:
+                self._timetables[of.name] = made, one.timetable
+        self.on_timetables({name: made for name, (made, _) in self._timetables.items() if made is not None})
         self._grants += 1
         for one in found.values():
             self.ledger.former.recall(one.of, one.ended)
@@ -265,7 +309,8 @@ class Memory:
         policies, pools = self.store.policies(), self.store.pools()
         minute = self.clock.now() // LOOKED_AROUND
         versions = (self.stopwatch.version, self.drains.version, self.ledger.former.version, self._grants)
-        counts = (*versions, len(policies), len(pools), minute)
+        rate = self.rate.per_second()
+        counts = (*versions, rate, len(policies), len(pools), minute)
         if self._gathered_of[0] is last_valid and self._gathered_of[1] == counts:
             return self._gathered
         now = self.clock.now()
@@ -280,7 +325,9 @@ class Memory:
         for (pool, lane), took in self.drains.samples().items():
             drains[Key("", pool)][lane] = took
         granted = {Key("", pool): one for pool, one in self._granted.items() if one}
-        known = {*policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
+        timetables = {Key("", pool): packed for pool, (_, packed) in self._timetables.items() if packed}
+        operator = {OPERATOR} if rate < FASTEST else set()  # nothing is learned where the guess is right
+        known = {OPERATOR, *policies, *self.store.unusable(), *(Key("", pool) for pool in pools)}
         self._gathered = {
             key: Learned(
                 key,
@@ -289,11 +336,32 @@ class Memory:
                 ended=tuple(replace(one, levels=one.levels[-MOST_LEVELS:]) for one in ended.get(key, ())[-MOST_ENDED:]),
                 last_valid=tuple(_fitting(last_valid.get(key, ()))),
                 granted=granted.get(key, ()),
+                timetable=timetables.get(key, ""),
+                writes_per_second=int(rate) if key in operator else None,
             )
-            for key in sorted({*starts, *drains, *ended, *last_valid, *granted} & known)
+            for key in sorted({*starts, *drains, *ended, *last_valid, *granted, *timetables, *operator} & known)
         }
         self._gathered_of = last_valid, counts
         return self._gathered
+
+
+def _rate(one: Learned | None) -> float:
+    return FASTEST if one is None or one.writes_per_second is None else float(one.writes_per_second)
+
+
+def _unpacked(one: Learned) -> Timetabled | None:
+    """The timetable on record; None where there is none, or one that cannot be read: it is made anew then."""
+    if not one.timetable:
+        return None
+    try:
+        return unpack(one.timetable)
+    except ValueError as error:
+        log.warning("what was learned of %s holds %s", one.of, error)
+        return None
+
+
+def _kept(one: Promise) -> Promise:
+    return one._replace(start=on_record(one.start), end=on_record(one.end))
 
 
 def _told(promises: Iterable[Promise]) -> Iterator[Promise]:

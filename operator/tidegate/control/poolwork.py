@@ -32,8 +32,9 @@ from tidegate.ports import EventSink, HandOverNote, Held, Loan, Place
 log = logging.getLogger("tidegate.pools")
 
 PATIENCE = 15.0
-"""Seconds of a leadership for which a pool is not decided on before each target on it was looked at: what was not
-looked at yet has no need, and its machines would be given back. Judgment: who hangs for longer holds up nobody else."""
+"""Seconds of a leadership for which a pool is not decided on before each target on it was looked at, and the work that
+is left of its members asked for: what was not looked at yet has no need, and its machines would be given back; for work
+of which nobody knows how much is left nothing more would be granted. Judgment: who hangs holds up nobody else."""
 
 NAMED = 3
 """Events that a notice names."""
@@ -84,7 +85,7 @@ class PoolWork:
         for name, pool in pools.items():
             before = plan.pools.get(name) if plan is not None else None
             look = self.looker.looks.get(name)
-            if self._is_unknown(name, policies, now):
+            if self._is_unknown(pool, policies, readings, now):
                 look = None
             found[name] = PoolWorld(
                 pool=drained(pool, measured),
@@ -97,16 +98,21 @@ class PoolWork:
             )
         return found
 
-    def _is_unknown(self, pool: str, policies: Mapping[Key, Policy], now: float) -> bool:
-        """Whether a leadership is so young that a target of a pool was not looked at yet."""
+    def _is_unknown(
+        self, pool: Pool, policies: Mapping[Key, Policy], readings: Mapping[SignalKey, Reading], now: float
+    ) -> bool:
+        """Whether a leadership is so young that a target of a pool was not looked at yet, or nobody asked yet how much
+        work is left.
+        """
         epoch = self.settling.ledger.epoch
         if epoch != self._epoch:
             self._epoch, self._led_since = epoch, now
         if not 0.0 <= now - self._led_since < PATIENCE:
             return False
-        mine = (policy for policy in policies.values() if policy.pool == pool)
+        mine = (policy for policy in policies.values() if policy.pool == pool.name)
         on_it = ((policy.key, t.name) for policy in mine for t in policy.targets if t.lane is not None)
-        return any(key not in self.targets.sights for key in on_it)
+        unread = any(key not in readings for key, _ in work_signals(pool))
+        return unread or any(key not in self.targets.sights for key in on_it)
 
     def _by_member(self, pool: str, look: PoolLook | None) -> dict[Ref, Loan]:
         """Loans of a pool's work, by the name that the pool's look has for it."""

@@ -6,7 +6,7 @@ A round: a plan takes the last timetable there is, and waits for none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.control.rounds import Backoff, Job
@@ -37,14 +37,20 @@ class Timetabler:
         """See ``rounds.Round``."""
         return "timetables"
 
-    def want(self, views: Mapping[str, PoolView]) -> None:
-        """What was decided for each pool, and from what a timetable would be made now."""
-        self._pools = frozenset(views)
-        for gone in self.timetables.keys() - views.keys():
+    def want(self, views: Mapping[str, PoolView], pools: Collection[str] = ()) -> None:
+        """What was decided for each pool, and from what a timetable would be made now. ``pools`` that were not seen yet
+        keep theirs.
+        """
+        self._pools = frozenset((*views, *pools))
+        for gone in self.timetables.keys() - self._pools:
             del self.timetables[gone]
         self.notes = {name: note for name, note in self.notes.items() if name in views}
         self._backoff.keep(views.keys())
         self._views = {name: view for name, view in views.items() if view.due}
+
+    def recall(self, former: Mapping[str, Timetabled]) -> None:
+        """The timetables by which the last leader planned, in the place of what this life made beside it."""
+        self.timetables.update(former)
 
     # ---- rounds.Round
 

@@ -7,7 +7,6 @@ decision did not want. Only the time for which a field has been waiting is kept,
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +17,7 @@ from tidegate.control.ledger import Ledger, UnreadableLoanError
 from tidegate.control.refusals import Refusals
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
+from tidegate.control.writerate import WriteRate
 from tidegate.planning.decision import Action
 from tidegate.planning.reasons import Reason
 from tidegate.ports import (
@@ -40,12 +40,6 @@ DOWN_LATER = 5.0
 SLOTS = 32
 """Writes under way at a time. Judgment: an API server's fair share for one client, and 2,000 floors in 20 s at 300 ms
 a write."""
-FASTEST = 32.0
-"""Level writes a second that plans count on at the most, however quick the server is: one process has one core, and a
-level with its Loan takes it 25 ms (``bench/load.py --only storm``). Writes side by side do not change that.
-"""
-SAMPLES = 0.1
-"""Weight of the last write in the running mean of what one takes."""
 
 
 @dataclass(slots=True)
@@ -65,8 +59,10 @@ class Writer:
     _since: dict[FieldId, float] = field(default_factory=dict)
     _busy: set[FieldId] = field(default_factory=set)
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=1.0, longest=15.0))
-    _seconds: float = 0.1
-    """What one write takes, as a running mean."""
+    rate: WriteRate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rate = WriteRate(self.slots)
 
     @property
     def name(self) -> str:
@@ -95,11 +91,6 @@ class Writer:
     def withdraw(self) -> None:
         """Nothing more is to be written; what is under way ends by itself."""
         self._wishes = {}
-
-    def writes_per_second(self) -> float:
-        """Level writes that can be done a second, rounded down to a power of two: plans do not change for little."""
-        rate = self.slots / max(self._seconds, 1e-3)
-        return float(min(FASTEST, 2.0 ** math.floor(math.log2(max(rate, 1.0)))))
 
     # ---- rounds.Round
 
@@ -138,8 +129,7 @@ class Writer:
         if applied.error is None:
             self._well(wish.field)
             self._since.pop(wish.field, None)
-            took = self.clock.now() - begun
-            self._seconds += SAMPLES * (max(took, 0.0) - self._seconds)
+            self.rate.took(self.clock.now() - begun)
         self.on_done(replace(applied, at=self.clock.now()))
 
     # ---- beneath

@@ -29,3 +29,9 @@ def elapsed(now: float, since: float, *, wait: float) -> float:
     if since <= now:
         return now - since
     return 0.0 if since - now <= max(wait, SKEW) else math.inf
+
+
+def on_record(instant: float) -> float:
+    """An instant as a record tells it: in whole milliseconds, never later."""
+    rounded = round(instant, 3)
+    return rounded if rounded <= instant else round(rounded - 0.001, 3)

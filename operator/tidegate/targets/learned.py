@@ -33,7 +33,9 @@ NAME_ROOM = 200
 
 
 def learned_name(of: Key) -> str:
-    """The name of the object of a policy, or of a pool (which has no namespace)."""
+    """The name of the object of a policy, of a pool (which has no namespace), or of the operator as a whole."""
+    if not of.name:
+        return "operator"
     kind = "policy" if of.namespace else "pool"
     readable = re.sub(r"[^a-z0-9]+", "-", of.name.lower())[:NAME_ROOM].strip("-")
     return f"{kind}-{readable}-{hashlib.sha256(of.name.encode()).hexdigest()[:10]}"
