@@ -126,7 +126,7 @@ def test_a_cluster_that_does_not_answer_is_an_error_in_words(command: str, tmp_p
 def test_a_plan_of_files_says_that_pools_are_not_looked_at_and_shows_what_is_needed() -> None:
     code, out, said = run("plan", "examples/night-of-double-11.yaml", "--at", "2026-11-10T15:00:00Z", "-o", "json")
     assert code == 0
-    assert "not looked at: CapacityPool hangzhou-a" in said
+    assert "CapacityPool hangzhou-a was not looked at (no file tells what stands on its machines)" in said
     assert [step["to"] for step in json.loads(out)["steps"]][:2] == [158, 100]
 
 

@@ -133,15 +133,17 @@ def _kept(plan: Plan, now: float) -> Iterator[Kept]:
             yield Kept(now, key[0], key[1], one.need or None, one.level, one.reason, one.message)
         elif (cut := _cut(one)) is not None:
             asked = max(judgement.level for judgement in one.trail)
-            yield Kept(now, key[0], key[1], asked, cut.level, cut.reason, cut.message)
+            yield Kept(now, key[0], key[1], asked, one.trail[-1].level, cut.reason, cut.message)
 
 
 def _cut(plan: TargetPlan) -> Judgement | None:
     """What cut a need, so that less is done than is asked for; None where all is done."""
     asked, cut = 0, None
     for judgement in plan.trail:
-        if judgement.level < asked:
+        if judgement.level < (asked if cut is None else cut.level):
             cut = judgement
+        elif judgement.level < asked:
+            continue  # it leaves what another one cut
         elif judgement.level > asked:
             asked, cut = judgement.level, None
     return cut
