@@ -177,7 +177,7 @@ def test_what_cannot_be_known_is_said_and_no_none() -> None:
             )
             assert answer[0] == 0
             assert "None" not in answer[1]
-            assert "next       no change is known" in answer[1]
+            assert "next       no change is known: nothing that is announced asks for another level" in answer[1]
 
 
 def test_the_hours_that_are_shown_do_not_change_what_is_planned(seam: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from tidegate.api.crd import all_crds
+from tidegate.cli.cluster import Reading
 from tidegate.cli.main import app
 from tidegate.control.stop import stop_object
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.routes import application
 from tidegate.embedded.server import write_kubeconfig
+from tidegate.planning.model import Key, LoanState, Observed, TargetKey
+from tidegate.planning.resources import Resources
 
 GROUP = "tidegate.dev/v1alpha1"
 BEFORE = ("--at", "2026-12-01T09:00:00Z")
@@ -213,3 +217,28 @@ def test_a_stopped_operator_is_shown_to_do_nothing(site: Callable[..., Site]) ->
     _, out, _ = run("plan", *BEFORE)
     assert "The operator is stopped (tidegate release)" in out
     assert "Nothing will be done." in out
+
+
+@pytest.mark.parametrize(
+    ("at", "asked"),
+    [
+        ("2026-12-01T09:50:00Z", "asked by (for 2026-12-01T10:00:00Z: 20 units are needed then"),
+        ("2026-12-01T10:30:00Z", "nobody: what was lent is kept, or on its way back to the owner's 2"),
+    ],
+)
+def test_explain_never_says_that_nobody_needs_a_level_that_stands_for_something(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, at: str, asked: str
+) -> None:
+    """Kept for a show that is near, and on the way back after it."""
+    site(*tenant("shop"), pool(200, "shop"))
+    began = datetime(2026, 12, 1, 9, 40, tzinfo=UTC).timestamp()
+    loan = LoanState(2, 20, began, began, began + 3600.0)
+
+    async def observed(*_: Any) -> dict[TargetKey, Observed]:
+        return {(Key("shop", "core"), "orders"): Observed(20, 20, 20, loan=loan, unit=Resources(1000, 1024))}
+
+    monkeypatch.setattr(Reading, "_observed", observed)
+    out = run("explain", "core", "orders", "--at", at)[1]
+    assert ": level " in out
+    assert asked in out
+    assert "None" not in out

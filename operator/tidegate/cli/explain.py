@@ -13,7 +13,7 @@ import typer
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
-    from tidegate.planning.decision import TargetPlan
+    pass
 
 
 def explain(
@@ -29,7 +29,9 @@ def explain(
     """Say who asked for how much at an instant, which lead time applies, and what limited the level."""
     from tidegate.cli.world import instant, load
     from tidegate.planning.explain import kept_by
+    from tidegate.planning.model import Observed
     from tidegate.planning.plan import Planner
+    from tidegate.planning.upcoming import next_change, why_no_change
     from tidegate.planning.whole import plan_whole
 
     now = instant(at, default=time.time())
@@ -50,7 +52,9 @@ def explain(
     world, plan = plan_whole(planner, given.world, now)
     decided = plan.targets[chosen.key, spec.name]
     line = dict(planner.lines(world, [(chosen.key, spec.name)])).get((chosen.key, spec.name))
-    kept = kept_by(planner.book, chosen, spec, line, now)
+    seen = given.world.observed.get((chosen.key, spec.name), Observed())
+    kept = kept_by(planner.book, chosen, spec, line, now, loan=seen.loan)
+    change = next_change(decided)
     told: dict[str, Any] = {
         "at": _utc(now),
         "policy": str(chosen.key),
@@ -60,6 +64,7 @@ def explain(
         "due": kept.need if kept is not None else 0,
         "dueFor": _utc(kept.at) if kept is not None else None,
         "level": decided.level,
+        "ownersLevel": seen.loan.original if seen.loan is not None else seen.level,
         "reason": decided.reason.value,
         "message": decided.message,
         "askedBy": [
@@ -76,7 +81,8 @@ def explain(
             "parts": dict(decided.lead.parts),
             "learned": decided.lead.learned,
         },
-        "next": _next(decided),
+        "next": {"at": _utc(change[0]), "level": change[1]} if change is not None else None,
+        "whyNoNext": why_no_change(decided) if change is None else None,
     }
     if output is Output.JSON:
         print(json.dumps(told))
@@ -84,22 +90,9 @@ def explain(
         _print(told)
 
 
-def _next(plan: TargetPlan) -> dict[str, Any] | None:
-    """The next change; None where none is known, also while nothing can be written at all."""
-    from tidegate.planning.model import Trouble
-
-    if (
-        plan.next_at is None
-        or plan.next_level in (None, plan.level)
-        or plan.reason.value in {one.value for one in Trouble}
-    ):
-        return None
-    return {"at": _utc(plan.next_at), "level": plan.next_level}
-
-
 def _print(told: dict[str, Any]) -> None:
     level = "level unknown" if told["level"] is None else f"level {told['level']}"
-    print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {told['need']}")
+    print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {max(told['need'], told['due'])}")
     if told["assumedLevels"]:
         print("  (without a cluster: the target is taken to stand at its policy's min)")
     if told["dueFor"] is None or told["dueFor"] == told["at"]:
@@ -114,7 +107,7 @@ def _print(told: dict[str, Any]) -> None:
     for signal, value in told["background"].items():
         print(f"  {'background':40} {value:g} {signal}")
     if not told["askedBy"]:
-        print("  nobody")
+        print(f"  {_nobody(told)}")
     for override in told["overridden"]:
         print(f"overridden  {override}")
     print("guardrails, in their order")
@@ -127,7 +120,19 @@ def _print(told: dict[str, Any]) -> None:
     if told["next"]:
         print(f"next       {told['next']['level']} at {told['next']['at']}")
     else:
-        print("next       no change is known")
+        print(f"next       {told['whyNoNext']}")
+
+
+def _nobody(told: dict[str, Any]) -> str:
+    """Why there is a level though nobody asks for units."""
+    level, owners = told["level"], told["ownersLevel"]
+    if level is None or owners is None:
+        return "nobody"
+    if level == owners:
+        return f"nobody: {level} is the owner's own level"
+    if level > owners:
+        return f"nobody: what was lent is kept, or on its way back to the owner's {owners}; the last guardrail says why"
+    return f"nobody: the owner's own level is {owners}; the last guardrail says why it is {level}"
 
 
 def _utc(at: float) -> str:

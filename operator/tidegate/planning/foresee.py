@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tidegate.planning.decision import Judgement, Plan, Step, TargetPlan
-from tidegate.planning.model import Key, TargetKey, Trouble
+from tidegate.planning.model import Key, TargetKey
 from tidegate.planning.obeying import obeyed
 from tidegate.planning.plan import Planner
 from tidegate.planning.reasons import Reason
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.turns import turns
+from tidegate.planning.upcoming import UNDRIVEN
 from tidegate.planning.whole import plan_whole
 from tidegate.planning.world import World
 
@@ -121,15 +122,9 @@ def _next_look(planner: Planner, world: World, plan: Plan, now: float) -> float:
     return min(at for at in times if at > now)
 
 
-_UNDRIVEN = frozenset(
-    {Reason(one.value) for one in Trouble} | {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED, Reason.NOT_SEEN_YET}
-)
-"""Reasons for which nothing at all is done with a target."""
-
-
 def _kept(plan: Plan, now: float) -> Iterator[Kept]:
     for key, one in plan.targets.items():
-        if one.reason in _UNDRIVEN:
+        if one.reason in UNDRIVEN:
             yield Kept(now, key[0], key[1], one.need or None, one.level, one.reason, one.message)
         elif (cut := _cut(one)) is not None:
             asked = max(judgement.level for judgement in one.trail)
