@@ -50,7 +50,7 @@ class Reading:
 
     async def world(self) -> Given:
         """All that a plan is made from. TidegateError where there is nothing to plan with."""
-        given = given_of(await self._documents(), self.now, observed={})
+        given = given_of(await self._documents(), self.now, observed={}, namespace=self.namespace)
         policies = given.world.policies
         loans, learned = await self._loans(), await self._learned()
         world = replace(
@@ -60,7 +60,9 @@ class Reading:
             stopped=await self._stopped(),
         )
         world, problems = await self._with_pools(world, loans, {one.of: one for one in learned})
-        return replace(given, world=world, assumed=False, problems=given.problems + problems, notes=self.notes)
+        return replace(
+            given, world=world, assumed=False, problems=given.problems + problems, notes=given.notes + self.notes
+        )
 
     async def _documents(self) -> list[dict[str, Any]]:
         """Policies, events and overrides: of all namespaces, since they share pools and the making of pods."""

@@ -60,7 +60,7 @@ def plan(
         }
         print(json.dumps(told | rows))
         return
-    _print(given, found, now, namespace)
+    _print(given, found, namespace, now, now + hours * 3600.0)
 
 
 def _of_namespace(found: Foresight, given: Given, namespace: str | None) -> Foresight:
@@ -121,7 +121,7 @@ def _not_done(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _print(given: Given, found: Foresight, now: float, namespace: str | None) -> None:
+def _print(given: Given, found: Foresight, namespace: str | None, now: float, until: float) -> None:
     from rich.console import Console
 
     console = Console()
@@ -133,6 +133,9 @@ def _print(given: Given, found: Foresight, now: float, namespace: str | None) ->
     if given.assumed and policies:
         console.print("Without a cluster: every target is taken to stand at its policy's min.")
     for line in _withheld(given, namespace):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if quiet := _elsewhen(given, namespace, now, until):
+        line = f"No occurrence between now and {_short(until)}: {', '.join(quiet)}."
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     if not found.steps and not found.shifted:
         console.print("Nothing will be done.")
@@ -146,6 +149,16 @@ def _print(given: Given, found: Foresight, now: float, namespace: str | None) ->
         why = f"{needed}{level}. {kept.reason.value}: {kept.message}"
         line = f"Not done, {_short(kept.at)}: {kept.policy} {kept.target} {why}"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _elsewhen(given: Given, namespace: str | None, now: float, until: float) -> list[str]:
+    """Events that do not take place in the time that is looked at: they are over, cancelled, or further ahead."""
+    return [
+        str(key)
+        for key, event in sorted(given.world.announcements.items())
+        if namespace in (None, key.namespace)
+        and not any(one.start < until and one.start + one.duration > now for one in event.occurrences)
+    ]
 
 
 def _withheld(given: Given, namespace: str | None) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 import typer
 
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
+from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject
+from tidegate.api.together import signals_that_nobody_carries
 from tidegate.cli.manifests import UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
@@ -85,7 +87,6 @@ def from_cluster(namespace: str | None, now: float) -> Given:
 def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
     """From files where there are any, else from the cluster; what is not valid is told on stderr and left out."""
     given = from_files(files, now) if files else from_cluster(namespace, now)
-    given.notes.extend(_unheard(given.world))
     for problem in given.problems:
         typer.echo(f"left out: {problem}", err=True)
     for note in given.notes:
@@ -108,16 +109,21 @@ def _other_zone_data(operators: frozenset[str]) -> str | None:
     )
 
 
-def _unheard(world: World) -> Iterator[str]:
-    """Events and overrides that nothing follows from, and why."""
+def _unheard(world: World, events: Iterable[ParsedEvent], namespace: str | None) -> Iterator[str]:
+    """Events, signals of events, and overrides that nothing follows from, and why."""
     missing = "there is no ScalingPolicy {} here: nothing follows from it until there is"
-    for key, event in sorted(world.announcements.items()):
-        of = Key(key.namespace, event.policy)
+    for event in sorted(events, key=lambda one: one.key):
+        of = Key(event.key.namespace, event.policy)
+        if namespace not in (None, of.namespace):
+            continue
         if of not in world.policies:
-            yield f"LiveEvent {key}: {missing.format(of)}"
+            yield f"LiveEvent {event.key}: {missing.format(of)}"
+            continue
+        for problem in signals_that_nobody_carries(event, world.policies[of]):
+            yield f"LiveEvent {event.key}: {problem}"
     for override in world.overrides:
         of = Key(override.key.namespace, override.policy)
-        if of not in world.policies:
+        if of not in world.policies and namespace in (None, of.namespace):
             yield f"Override {override.key}: {missing.format(of)}"
 
 
@@ -141,13 +147,20 @@ def unread_pool(name: str, why: str) -> str:
 
 
 def given_of(
-    documents: Iterable[Mapping[str, Any]], now: float, *, observed: Mapping[tuple[Key, str], Observed] | None
+    documents: Collection[Mapping[str, Any]],
+    now: float,
+    *,
+    observed: Mapping[tuple[Key, str], Observed] | None,
+    namespace: str | None = None,
 ) -> Given:
-    """Policies, events and overrides of documents; ``observed`` None: every target stands at its policy's min."""
+    """Policies, events and overrides of documents; ``observed`` None: every target stands at its policy's min.
+
+    What nothing follows from is noted of one ``namespace``; None: of all.
+    """
     policies: dict[Key, Policy] = {}
     events: dict[Key, Announcement] = {}
     overrides: list[Override] = []
-    problems: list[str] = []
+    problems, parsed = list[str](), list[ParsedEvent]()
     for document in documents:
         kind = document.get("kind")
         try:
@@ -155,7 +168,8 @@ def given_of(
                 policy = parse_policy(document)
                 policies[policy.key] = policy
             elif kind == "LiveEvent":
-                event = parse_live_event(document).announcement(now - WINDOW, now + WINDOW)
+                parsed.append(parse_live_event(document))
+                event = parsed[-1].announcement(now - WINDOW, now + WINDOW)
                 events[event.key] = event
             elif kind == "Override":
                 overrides.append(parse_override(document))
@@ -171,4 +185,6 @@ def given_of(
         }
     world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
     told = frozenset(zones for d in documents if (zones := (d.get("status") or {}).get("zoneData")))
-    return Given(world, assumed=assumed, problems=problems, zone_data=told)
+    return Given(
+        world, assumed=assumed, problems=problems, notes=list(_unheard(world, parsed, namespace)), zone_data=told
+    )
