@@ -128,15 +128,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hours", type=float, default=24.0)
     asked = parser.parse_args()
-    begun, bad, steps = time.process_time(), 0, 0
-    for seed in seeds(asked.seed, asked.worlds):
-        found = list(differences(seed, asked.hours))
-        bad += len(found)
-        steps += 1
-        for line in found:
-            print(f"{seed}: {line}", flush=True)
+    begun, bad, worlds = time.process_time(), 0, 0
+    try:
+        for seed in seeds(asked.seed, asked.worlds):
+            found = list(differences(seed, asked.hours))
+            bad, worlds = bad + len(found), worlds + 1
+            for line in found:
+                print(f"{seed}: {line}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped before the end; so far:")
     took = time.process_time() - begun
-    print(f"{steps} worlds of {asked.hours:g} hours under the real loop: {bad} differences; {took:.0f} s")
+    print(f"{worlds} worlds of {asked.hours:g} hours under the real loop: {bad} differences; {took:.0f} s")
     return 1 if bad else 0
 
 
