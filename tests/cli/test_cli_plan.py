@@ -234,3 +234,12 @@ def test_a_long_reason_takes_no_column_away(evening: str, monkeypatch: pytest.Mo
     out = run("plan", evening, "--at", "2026-11-09T23:00:00+08:00")[1]
     assert "when (UTC)      target  from  to  why" in out
     assert "   2  10  would be" in out or "   2  10  announced events need 10 units" in out
+
+
+def test_explain_writes_numbers_as_people_do(evening: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    text = Path(evening).read_text().replace("orders: 1000", "orders: 12345678")
+    path.write_text(text.replace("max: 50", "max: 9000"))
+    out = run("explain", "core", "order", str(path), "--at", "2026-11-10T00:10:00+08:00")[1]
+    assert "12345678 orders" in out
+    assert "e+0" not in out

@@ -102,10 +102,10 @@ def _print(told: dict[str, Any]) -> None:
     else:
         print(f"asked by (at {told['dueFor']}: {told['due']} units were needed, and are held)")
     for share in told["askedBy"]:
-        demand = f"{share['demand']:g} {share['signal']}"
+        demand = f"{_number(share['demand'])} {share['signal']}"
         print(f"  {share['event']:40} {demand:36} {share['units']:>7} units alone")
     for signal, value in told["background"].items():
-        print(f"  {'background':40} {value:g} {signal}")
+        print(f"  {'background':40} {_number(value)} {signal}")
     if not told["askedBy"]:
         print(f"  {_nobody(told)}")
     for override in told["overridden"]:
@@ -114,13 +114,25 @@ def _print(told: dict[str, Any]) -> None:
     for judgement in told["guardrails"]:
         print(f"  {judgement['level']:>7}  {judgement['reason']}: {judgement['message']}")
     lead = told["leadTime"]
-    parts = " + ".join(f"{name} {seconds:g}" for name, seconds in lead["parts"].items())
+    parts = " + ".join(f"{name} {_number(seconds)}" for name, seconds in lead["parts"].items())
     source = "measured" if lead["learned"] else "the policy's guess"
-    print(f"lead time  {lead['seconds']:g} s = {parts}   (start: {source})")
+    print(f"lead time  {_seconds(lead['seconds'])} = {parts}   (start: {source})")
     if told["next"]:
         print(f"next       {told['next']['level']} at {told['next']['at']}")
     else:
         print(f"next       {told['whyNoNext']}")
+
+
+def _number(value: float) -> str:
+    """A number as people write it: never with an exponent, three places at most."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _seconds(seconds: float) -> str:
+    """A length of time, from ten minutes on also in hours and minutes."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    told = f" ({hours} h {minutes} min)" if hours else f" ({minutes} min)"
+    return f"{_number(seconds)} s{told if seconds >= 600 else ''}"
 
 
 def _nobody(told: dict[str, Any]) -> str:
