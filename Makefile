@@ -115,10 +115,11 @@ mutants: .venv-mutants/.up-to-date ## How many small faults in the code its test
 faults: $(STAMP) ## Fault runs: the operator through random faults, judged; ARGS="--runs 200 --seed 1"
 	@$(BIN)/python tests/faults/run.py $(ARGS)
 
-accept: $(STAMP) ## What takes hours: 3,000 fault runs, ten thousand recurrence rules beside an expansion by hand, 500 worlds whose leader dies, 2,000 days foreseen
+accept: $(STAMP) ## What takes hours: 3,000 fault runs, ten thousand recurrence rules beside an expansion by hand, 500 worlds whose leader dies, 2,000 days foreseen, 100 of them beside the real loop
 	$(BIN)/python tests/api/rules_by_hand.py --rules 10000
 	$(BIN)/python tests/shell/survival.py --worlds 500
 	$(BIN)/python tests/planning/foresight.py --worlds 2000
+	$(BIN)/python tests/control/looped.py --worlds 100
 	for series in 1 2 3; do $(BIN)/python tests/faults/run.py --runs 1000 --seed $$series --jobs $(JOBS) --tell || failed=1; done; test -z "$$failed"
 
 crds: $(STAMP) ## Generate the CustomResourceDefinitions anew

@@ -292,7 +292,7 @@ def test_where_nothing_was_checked_nothing_is_right(text: str, tmp_path: Path) -
     assert run(tmp_path, text).exit_code == 1
 
 
-@pytest.mark.parametrize(("days", "ago"), [(0.1, "already"), (359, "359 days ago")])
+@pytest.mark.parametrize(("days", "ago"), [(0.01, "just now"), (0.1, "2 h ago"), (359, "359 days ago")])
 def test_an_event_that_is_over_is_warned_of(
     days: float, ago: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def test_a_cluster_that_does_not_answer_is_an_error_in_words(command: str, tmp_p
 def test_a_plan_of_files_says_that_pools_are_not_looked_at_and_shows_what_is_needed() -> None:
     code, out, said = run("plan", "examples/night-of-double-11.yaml", "--at", "2026-11-10T15:00:00Z", "-o", "json")
     assert code == 0
-    assert "not looked at: CapacityPool hangzhou-a" in said
+    assert "CapacityPool hangzhou-a was not looked at (no file tells what stands on its machines)" in said
     assert [step["to"] for step in json.loads(out)["steps"]][:2] == [158, 100]
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_known_is_said_and_no_none() -> None:
             )
             assert answer[0] == 0
             assert "None" not in answer[1]
-            assert "next       no change is known" in answer[1]
+            assert "next       no change is known: nothing that is announced asks for another level" in answer[1]
 
 
 def test_the_hours_that_are_shown_do_not_change_what_is_planned(seam: str) -> None:
@@ -200,3 +200,46 @@ def test_a_difference_of_time_zone_data_between_operator_and_command_is_said() -
     said = _other_zone_data(frozenset({same, "2020a (system)"}))
     assert said is not None
     assert f"the operator uses 2020a (system), this command {zone_data()}" in said
+
+
+def test_what_nothing_follows_from_is_said_with_the_reason(evening: str, tmp_path: Path) -> None:
+    """An event of a policy that is not there, a signal that nobody carries, a kind that does not exist."""
+    policy, show = yaml.safe_load_all(Path(evening).read_text())
+    lost = {**show, "metadata": {"name": "lost", "namespace": "shop"}}
+    lost["spec"] = {**show["spec"], "policyRef": {"name": "gone"}}
+    typo = {**show, "metadata": {"name": "typo", "namespace": "shop"}}
+    typo["spec"] = {**show["spec"], "expected": {"order": 1000}}
+    unknown = {**show, "kind": "LiveEvents"}
+    path = tmp_path / "lost.yaml"
+    path.write_text(yaml.safe_dump_all([policy, lost, typo, unknown]))
+    _, out, said = run("plan", str(path), "--at", "2026-11-09T23:00:00+08:00")
+    assert "LiveEvent shop/lost: there is no ScalingPolicy shop/gone here" in said
+    assert 'LiveEvent shop/typo: spec: no target of core carries "order"' in said
+    assert 'left out: LiveEvents/show: kind: "LiveEvents" is no kind of tidegate.dev; did you mean LiveEvent?' in said
+    assert "Nothing will be done." in out
+
+
+def test_an_event_that_is_over_or_further_ahead_is_said_to_be(evening: str) -> None:
+    out = run("plan", evening, "--at", "2026-11-12T00:00:00Z")[1]
+    assert "No occurrence between now and 11-13 00:00:00: shop/show." in out
+
+
+def test_a_policy_that_only_observes_is_said_to_write_nothing(evening: str) -> None:
+    out = run("plan", evening, "--at", "2026-11-09T23:00:00+08:00")[1]
+    assert "In mode Observe, so that this is what would be done, and nothing is written: shop/core." in out
+
+
+def test_a_long_reason_takes_no_column_away(evening: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = run("plan", evening, "--at", "2026-11-09T23:00:00+08:00")[1]
+    assert "when (UTC)      target  from  to  why" in out
+    assert "   2  10  would be" in out or "   2  10  announced events need 10 units" in out
+
+
+def test_explain_writes_numbers_as_people_do(evening: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    text = Path(evening).read_text().replace("orders: 1000", "orders: 12345678")
+    path.write_text(text.replace("max: 50", "max: 9000"))
+    out = run("explain", "core", "order", str(path), "--at", "2026-11-10T00:10:00+08:00")[1]
+    assert "12345678 orders" in out
+    assert "e+0" not in out

@@ -16,7 +16,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from worlds import NS, T0, Obedient, event, moment, policy, target
@@ -32,6 +32,7 @@ from tidegate.planning.model import (
     PlanSettings,
     Policy,
     Ref,
+    TargetKey,
     TargetSpec,
     Trouble,
 )
@@ -237,9 +238,13 @@ def differences(seed: int, hours: float, *, foreseen: Foresight | None = None) -
     operator = Operator(world)
     operator.drive(until)
     found = foreseen or foresight(world, T0, until)
-    said = [told(one.step, one.at) for one in found.steps]
-    for key in world.observed:
-        mine = [[s for s in steps if s[:2] == (key[0].name, key[1])] for steps in (said, operator.did)]
+    yield from apart([told(one.step, one.at) for one in found.steps], operator.did, world.observed, until)
+
+
+def apart(said: list[Told], did: list[Told], keys: Iterable[TargetKey], until: float) -> Iterator[str]:
+    """Where what was said of each target parts from what was done, in words."""
+    for key in keys:
+        mine = [[s for s in steps if s[:2] == (key[0].name, key[1])] for steps in (said, did)]
         for number in range(max(map(len, mine))):
             pair = [steps[number] if number < len(steps) else None for steps in mine]
             if _same(*pair) or _at_the_end(pair, until):
@@ -282,21 +287,23 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--of", choices=("pools", "targets"), help="only days with pools, or only those without")
     asked = parser.parse_args()
-    begun, bad, met = time.process_time(), 0, Counter[str]()
-    for number in range(asked.worlds):
-        seed = asked.seed * 1_000_000 + number
-        if asked.of is not None and bool(day(seed).pools) != (asked.of == "pools"):
-            continue
-        met += kinds(seed)
-        met["days"] += 1
-        found = list(differences(seed, asked.hours))
-        bad += bool(found)
-        for line in found:
-            print(f"{seed}: {line}", flush=True)
-    days = met.pop("days")
+    begun, met = time.process_time(), Counter[str]()
+    try:
+        for number in range(asked.worlds):
+            seed = asked.seed * 1_000_000 + number
+            if asked.of is None or bool(day(seed).pools) == (asked.of == "pools"):
+                found = list(differences(seed, asked.hours))
+                met += kinds(seed)
+                met["worlds"] += 1
+                met["differences"] += len(found)
+                for line in found:
+                    print(f"{seed}: {line}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped before the end; so far:")
+    worlds, bad = met.pop("worlds", 0), met.pop("differences", 0)
     about = ", ".join(f"{count} with {kind}" for kind, count in sorted(met.items()))
     took = time.process_time() - begun
-    print(f"{days} days ({about}), {bad} of which the dry run says otherwise than the operator; {took:.0f} s")
+    print(f"{worlds} worlds of {asked.hours:g} hours ({about}): {bad} differences; {took / 3600:.2f} processor hours")
     return 1 if bad else 0
 
 

@@ -123,3 +123,10 @@ def test_the_next_step_that_is_told_is_the_next_one_that_is_taken(seed: int) -> 
         assert (taken is not None) == near
         if taken is not None:
             assert (one.next_at, one.next_level) == (pytest.approx(taken[0], abs=1.5), taken[1])
+
+
+def test_what_cut_a_need_is_named_and_not_what_left_it_at_that() -> None:
+    """After the pool has refused a raise, what is there is enough for what is left of it."""
+    found = foresight(replace(on_pool(5), pools={}), T0 - 600.0, T0 + 7200.0)
+    assert found.steps == []
+    assert [(one.needed, one.level, one.reason) for one in found.kept] == [(10, 2, Reason.POOL_MISSING)]

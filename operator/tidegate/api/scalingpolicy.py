@@ -224,7 +224,9 @@ class TargetStatus(Stored):
     ready: Annotated[int, Field(ge=0)] | None = None
     """Units ready now."""
     next_step_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
-    """When the floor moves next, UTC."""
+    """When the floor moves next, UTC. Absent where it will not move: the target cannot be driven, the durable stop is
+    set, the pool refuses, or nothing that is announced asks for another floor.
+    """
     next_step_floor: Annotated[int, Field(ge=0)] | None = None
     """What it moves to."""
     lead_time_seconds: Annotated[int, Field(ge=0)] | None = None

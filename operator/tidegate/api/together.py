@@ -20,7 +20,8 @@ def event_that_is_over(event: ParsedEvent, now: float) -> Iterator[Problem]:
     """An event of the past: last year's file, applied again."""
     if event.base.occurrences and event.next_occurrence(now) is None:
         last = max(one.start + one.duration for one in event.base.occurrences)
-        ago = f"{(now - last) / 86_400:.0f} days ago" if now - last >= 172_800 else "already"
+        days, hours = (now - last) / 86_400, (now - last) / 3600
+        ago = f"{days:.0f} days ago" if days >= 2 else f"{hours:.0f} h ago" if hours >= 1 else "just now"
         right = "change schedule.startTime: nothing will be prepared for it"
         yield Problem("spec.schedule.startTime", f"the event is over, {ago}", right)
 

@@ -13,7 +13,7 @@ import typer
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
-    from tidegate.planning.decision import TargetPlan
+    pass
 
 
 def explain(
@@ -29,7 +29,9 @@ def explain(
     """Say who asked for how much at an instant, which lead time applies, and what limited the level."""
     from tidegate.cli.world import instant, load
     from tidegate.planning.explain import kept_by
+    from tidegate.planning.model import Observed
     from tidegate.planning.plan import Planner
+    from tidegate.planning.upcoming import next_change, why_no_change
     from tidegate.planning.whole import plan_whole
 
     now = instant(at, default=time.time())
@@ -50,7 +52,9 @@ def explain(
     world, plan = plan_whole(planner, given.world, now)
     decided = plan.targets[chosen.key, spec.name]
     line = dict(planner.lines(world, [(chosen.key, spec.name)])).get((chosen.key, spec.name))
-    kept = kept_by(planner.book, chosen, spec, line, now)
+    seen = given.world.observed.get((chosen.key, spec.name), Observed())
+    kept = kept_by(planner.book, chosen, spec, line, now, loan=seen.loan)
+    change = next_change(decided)
     told: dict[str, Any] = {
         "at": _utc(now),
         "policy": str(chosen.key),
@@ -60,6 +64,7 @@ def explain(
         "due": kept.need if kept is not None else 0,
         "dueFor": _utc(kept.at) if kept is not None else None,
         "level": decided.level,
+        "ownersLevel": seen.loan.original if seen.loan is not None else seen.level,
         "reason": decided.reason.value,
         "message": decided.message,
         "askedBy": [
@@ -76,7 +81,8 @@ def explain(
             "parts": dict(decided.lead.parts),
             "learned": decided.lead.learned,
         },
-        "next": _next(decided),
+        "next": {"at": _utc(change[0]), "level": change[1]} if change is not None else None,
+        "whyNoNext": why_no_change(decided) if change is None else None,
     }
     if output is Output.JSON:
         print(json.dumps(told))
@@ -84,22 +90,9 @@ def explain(
         _print(told)
 
 
-def _next(plan: TargetPlan) -> dict[str, Any] | None:
-    """The next change; None where none is known, also while nothing can be written at all."""
-    from tidegate.planning.model import Trouble
-
-    if (
-        plan.next_at is None
-        or plan.next_level in (None, plan.level)
-        or plan.reason.value in {one.value for one in Trouble}
-    ):
-        return None
-    return {"at": _utc(plan.next_at), "level": plan.next_level}
-
-
 def _print(told: dict[str, Any]) -> None:
     level = "level unknown" if told["level"] is None else f"level {told['level']}"
-    print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {told['need']}")
+    print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {max(told['need'], told['due'])}")
     if told["assumedLevels"]:
         print("  (without a cluster: the target is taken to stand at its policy's min)")
     if told["dueFor"] is None or told["dueFor"] == told["at"]:
@@ -109,25 +102,49 @@ def _print(told: dict[str, Any]) -> None:
     else:
         print(f"asked by (at {told['dueFor']}: {told['due']} units were needed, and are held)")
     for share in told["askedBy"]:
-        demand = f"{share['demand']:g} {share['signal']}"
+        demand = f"{_number(share['demand'])} {share['signal']}"
         print(f"  {share['event']:40} {demand:36} {share['units']:>7} units alone")
     for signal, value in told["background"].items():
-        print(f"  {'background':40} {value:g} {signal}")
+        print(f"  {'background':40} {_number(value)} {signal}")
     if not told["askedBy"]:
-        print("  nobody")
+        print(f"  {_nobody(told)}")
     for override in told["overridden"]:
         print(f"overridden  {override}")
     print("guardrails, in their order")
     for judgement in told["guardrails"]:
         print(f"  {judgement['level']:>7}  {judgement['reason']}: {judgement['message']}")
     lead = told["leadTime"]
-    parts = " + ".join(f"{name} {seconds:g}" for name, seconds in lead["parts"].items())
+    parts = " + ".join(f"{name} {_number(seconds)}" for name, seconds in lead["parts"].items())
     source = "measured" if lead["learned"] else "the policy's guess"
-    print(f"lead time  {lead['seconds']:g} s = {parts}   (start: {source})")
+    print(f"lead time  {_seconds(lead['seconds'])} = {parts}   (start: {source})")
     if told["next"]:
         print(f"next       {told['next']['level']} at {told['next']['at']}")
     else:
-        print("next       no change is known")
+        print(f"next       {told['whyNoNext']}")
+
+
+def _number(value: float) -> str:
+    """A number as people write it: never with an exponent, three places at most."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _seconds(seconds: float) -> str:
+    """A length of time, from ten minutes on also in hours and minutes."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    told = f" ({hours} h {minutes} min)" if hours else f" ({minutes} min)"
+    return f"{_number(seconds)} s{told if seconds >= 600 else ''}"
+
+
+def _nobody(told: dict[str, Any]) -> str:
+    """Why there is a level though nobody asks for units."""
+    level, owners = told["level"], told["ownersLevel"]
+    if level is None or owners is None:
+        return "nobody"
+    if level == owners:
+        return f"nobody: {level} is the owner's own level"
+    if level > owners:
+        return f"nobody: what was lent is kept, or on its way back to the owner's {owners}; the last guardrail says why"
+    return f"nobody: the owner's own level is {owners}; the last guardrail says why it is {level}"
 
 
 def _utc(at: float) -> str:

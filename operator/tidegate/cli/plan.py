@@ -13,10 +13,12 @@ import typer
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from tidegate.cli.world import Given
-    from tidegate.planning.foresee import Foreseen, Foresight, Kept
+    from tidegate.planning.foresee import Foreseen, Foresight, Kept, Shifted
 
 
 def plan(
@@ -33,8 +35,9 @@ def plan(
 ) -> None:
     """Show every step that is coming: when, which target, from what to what, and why; and what is not done, and why.
 
-    With files the targets are taken to stand at their policy's min; with a cluster they are looked at. Nothing is
-    written. Policies in mode Observe are planned as if they enforced, and what metrics will say is left out.
+    With files the targets are taken to stand at their policy's min, and CapacityPools to have room for all; with a
+    cluster targets and pools are looked at, and what could not be read is said. Nothing is written. Policies in mode
+    Observe are planned as if they enforced, and what metrics will say is left out.
     """
     from dataclasses import replace
 
@@ -47,12 +50,32 @@ def plan(
     # What will be measured is not known: without signals the plan rests on the announcements alone.
     policies = {key: replace(policy, mode=Mode.ENFORCE, signals=()) for key, policy in given.world.policies.items()}
     found = foresight(replace(given.world, policies=policies), now, now + hours * 3600.0)
+    found = _of_namespace(found, given, namespace)
     if output is Output.JSON:
-        told = {"now": _utc(now), "assumedLevels": given.assumed, "complete": found.complete}
-        rows = {"steps": [_row(s) for s in found.steps], "notDone": [_not_done(k) for k in found.kept]}
+        told = {"now": _utc(now), "assumedLevels": given.assumed, "complete": found.complete, "notes": given.notes}
+        rows = {
+            "steps": [_row(s) for s in found.steps],
+            "work": [_work(s) for s in found.shifted],
+            "notDone": [_not_done(k) for k in found.kept],
+        }
         print(json.dumps(told | rows))
         return
-    _print(given, found, now)
+    _print(given, found, namespace, now, now + hours * 3600.0)
+
+
+def _of_namespace(found: Foresight, given: Given, namespace: str | None) -> Foresight:
+    """What concerns one namespace: its targets, and the work on the pools that its policies name."""
+    from dataclasses import replace
+
+    if namespace is None:
+        return found
+    pools = {policy.pool for key, policy in given.world.policies.items() if key.namespace == namespace}
+    return replace(
+        found,
+        steps=[one for one in found.steps if one.step.policy.namespace == namespace],
+        shifted=[one for one in found.shifted if one.pool in pools],
+        kept=[one for one in found.kept if one.policy.namespace == namespace],
+    )
 
 
 def _row(foreseen: Foreseen) -> dict[str, Any]:
@@ -70,6 +93,21 @@ def _row(foreseen: Foreseen) -> dict[str, Any]:
     }
 
 
+def _work(shifted: Shifted) -> dict[str, Any]:
+    act = shifted.act
+    return {
+        "at": _utc(shifted.at),
+        "pool": shifted.pool,
+        "lane": act.lane,
+        "work": {"kind": act.ref.kind, "namespace": act.ref.namespace, "name": act.ref.name},
+        "action": act.do.value,
+        "from": act.before,
+        "to": act.level,
+        "reason": act.reason.value,
+        "message": act.message,
+    }
+
+
 def _not_done(kept: Kept) -> dict[str, Any]:
     return {
         "since": _utc(kept.at),
@@ -83,18 +121,26 @@ def _not_done(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _print(given: Given, found: Foresight, now: float) -> None:
+def _print(given: Given, found: Foresight, namespace: str | None, now: float, until: float) -> None:
     from rich.console import Console
 
     console = Console()
-    events, policies = len(given.world.announcements), len(given.world.policies)
+    events, policies = (
+        sum(namespace in (None, key.namespace) for key in kind)
+        for kind in (given.world.announcements, given.world.policies)
+    )
     console.print(f"{_words(policies, 'policy', 'policies')}, {_words(events, 'event', 'events')}, as of {_utc(now)}")
-    if given.assumed:
+    if given.assumed and policies:
         console.print("Without a cluster: every target is taken to stand at its policy's min.")
-    if not found.steps:
+    for line in _withheld(given, namespace):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if quiet := _elsewhen(given, namespace, now, until):
+        line = f"No occurrence between now and {_short(until)}: {', '.join(quiet)}."
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if not found.steps and not found.shifted:
         console.print("Nothing will be done.")
     else:
-        _print_steps(console, found.steps)
+        _print_steps(console, found)
     if not found.complete:
         console.print(f"More follows after {_short(found.steps[-1].at)}: these are the first {len(found.steps)} steps.")
     for kept in found.kept:
@@ -105,28 +151,56 @@ def _print(given: Given, found: Foresight, now: float) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def _print_steps(console: Console, steps: list[Foreseen]) -> None:
-    from rich.table import Table
+def _elsewhen(given: Given, namespace: str | None, now: float, until: float) -> list[str]:
+    """Events that do not take place in the time that is looked at: they are over, cancelled, or further ahead."""
+    return [
+        str(key)
+        for key, event in sorted(given.world.announcements.items())
+        if namespace in (None, key.namespace)
+        and not any(one.start < until and one.start + one.duration > now for one in event.occurrences)
+    ]
 
-    many = len({foreseen.step.policy for foreseen in steps}) > 1
-    rows = [
+
+def _withheld(given: Given, namespace: str | None) -> Iterator[str]:
+    """Why the operator writes less than is shown: a stop, or policies that only observe."""
+    from tidegate.planning.model import Mode
+
+    if given.world.stopped:
+        yield "The operator is stopped (tidegate release): nothing is borrowed or moved until tidegate resume."
+    policies = given.world.policies.items()
+    observing = [str(key) for key, p in policies if p.mode is Mode.OBSERVE and namespace in (None, key.namespace)]
+    if observing:
+        yield f"In mode Observe, so that this is what would be done, and nothing is written: {', '.join(observing)}."
+
+
+def _print_steps(console: Console, found: Foresight) -> None:
+    many = len({foreseen.step.policy for foreseen in found.steps}) > 1
+    timed = [
         (
-            _short(foreseen.at),
+            foreseen.at,
             f"{foreseen.step.policy} {foreseen.step.target}" if many else foreseen.step.target,
-            str(foreseen.step.before),
-            str(foreseen.step.level),
+            foreseen.step.before,
+            foreseen.step.level,
             foreseen.step.message,
         )
-        for foreseen in steps
+        for foreseen in found.steps
     ]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for place, title in enumerate(("when (UTC)", "target", "from", "to")):
-        width = max(len(title), *(len(row[place]) for row in rows))  # a time that is cut off says nothing
-        table.add_column(title, no_wrap=True, min_width=width, justify="right" if place > 1 else "left")
-    table.add_column("why", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    for shifted in found.shifted:
+        act = shifted.act
+        name = f"{act.ref.kind} {act.ref.namespace}/{act.ref.name}"
+        timed.append((shifted.at, name, act.before, act.level, f"pool {shifted.pool}: {act.message}"))
+    rows = [
+        (_short(at), name, str(before), str(level), why)
+        for at, name, before, level, why in sorted(timed, key=lambda row: row[0])
+    ]
+    titles = ("when (UTC)", "target", "from", "to", "why")
+    widths = [max(len(row[place]) for row in (titles, *rows)) for place in range(4)]
+    for row in (titles, *rows):  # lines rather than a table: a column that is cut off says nothing
+        when, name, before, level = (
+            row[place].rjust(width) if place > 1 else row[place].ljust(width) for place, width in enumerate(widths)
+        )
+        line = f"{when}  {name}  {before}  {level}  {row[4]}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False, style="bold" if row is titles else None)
 
 
 def _words(count: int, one: str, many: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Any
 import typer
 
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
+from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject
+from tidegate.api.together import signals_that_nobody_carries
 from tidegate.cli.manifests import UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.world import World
-from tidegate.ports import Loan, NotFoundError, TidegateError
+from tidegate.ports import TidegateError
 
 WINDOW = 86_400.0 * 3
 
@@ -30,6 +32,9 @@ class Given:
     assumed: bool
     """Levels are assumed: every target stands at its policy's min."""
     problems: list[str] = field(default_factory=list)
+    """What is wrong with objects that were left out."""
+    notes: list[str] = field(default_factory=list)
+    """What was not read, and what follows from that."""
     zone_data: frozenset[str] = frozenset()
     """Time zone databases that the operator names in the policies' status."""
 
@@ -48,19 +53,32 @@ def instant(text: str | None, *, default: float) -> float:
 
 
 def from_files(files: Iterable[Path], now: float) -> Given:
-    """Policies and events of files; each target stands at its min."""
+    """Policies and events of files; each target stands at its min, and no pool is looked at."""
+    from tidegate.cli.validate import check_kind
+
+    documents, problems = [], []
     try:
-        documents = [document.content for document in read_documents(files)]
+        for document in read_documents(files):
+            if not isinstance(document.content, dict):
+                continue
+            documents.append(document.content)
+            try:
+                check_kind(document)
+            except InvalidObject as error:
+                problems += [f"{document.kind}/{document.name}: {problem}" for problem in error.problems]
     except UnreadableError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    return _given([d for d in documents if isinstance(d, dict)], now, observed=None)
+    given = given_of(documents, now, observed=None)
+    return _without_pools(replace(given, problems=problems + given.problems))
 
 
 def from_cluster(namespace: str | None, now: float) -> Given:
-    """Policies, events and targets as they are in the cluster that KUBECONFIG names."""
+    """Policies, events, targets and pools as they are in the cluster that KUBECONFIG names."""
+    from tidegate.cli.cluster import read_cluster
+
     try:
-        return asyncio.run(_read(namespace, now))
+        return asyncio.run(read_cluster(namespace, now))
     except TidegateError as error:
         typer.echo(f"the cluster could not be read: {error}", err=True)
         raise typer.Exit(2) from error
@@ -71,9 +89,11 @@ def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
     given = from_files(files, now) if files else from_cluster(namespace, now)
     for problem in given.problems:
         typer.echo(f"left out: {problem}", err=True)
+    for note in given.notes:
+        typer.echo(note, err=True)
     if (other := _other_zone_data(given.zone_data)) is not None:
         typer.echo(other, err=True)
-    return replace(given, world=_without_pools(given.world))
+    return given
 
 
 def _other_zone_data(operators: frozenset[str]) -> str | None:
@@ -89,59 +109,58 @@ def _other_zone_data(operators: frozenset[str]) -> str | None:
     )
 
 
-def _without_pools(world: World) -> World:
-    """The world without poolRefs: no pool is looked at here, and on one that was not looked at nothing would rise."""
-    named = sorted({policy.pool for policy in world.policies.values() if policy.pool is not None})
-    if not named:
-        return world
-    typer.echo(f"not looked at: CapacityPool {', '.join(named)}; it is taken to have room for all", err=True)
-    return replace(world, policies={key: replace(policy, pool=None) for key, policy in world.policies.items()})
+def _unheard(world: World, events: Iterable[ParsedEvent], namespace: str | None) -> Iterator[str]:
+    """Events, signals of events, and overrides that nothing follows from, and why."""
+    missing = "there is no ScalingPolicy {} here: nothing follows from it until there is"
+    for event in sorted(events, key=lambda one: one.key):
+        of = Key(event.key.namespace, event.policy)
+        if namespace not in (None, of.namespace):
+            continue
+        if of not in world.policies:
+            yield f"LiveEvent {event.key}: {missing.format(of)}"
+            continue
+        for problem in signals_that_nobody_carries(event, world.policies[of]):
+            yield f"LiveEvent {event.key}: {problem}"
+    for override in world.overrides:
+        of = Key(override.key.namespace, override.policy)
+        if of not in world.policies and namespace in (None, of.namespace):
+            yield f"Override {override.key}: {missing.format(of)}"
 
 
-async def _read(namespace: str | None, now: float) -> Given:
-    from tidegate.api.loan import loan_from_object, loan_to_object
-    from tidegate.control.drift import state_of
-    from tidegate.targets.client import KubeClient
-    from tidegate.targets.loans import KubeLoanBook
-    from tidegate.targets.registry import KubeTargets
-
-    client = await KubeClient.connect()
-    try:
-        scope = f"/namespaces/{namespace}" if namespace else ""
-        documents = []
-        kinds = (("scalingpolicies", "ScalingPolicy"), ("liveevents", "LiveEvent"), ("overrides", "Override"))
-        for plural, kind in kinds:
-            try:
-                items = await client.items(f"/apis/tidegate.dev/v1alpha1{scope}/{plural}")
-            except NotFoundError:
-                if kind != "Override":  # a cluster whose CRDs are older has none
-                    raise
-                items = []
-            documents += [{**item, "kind": kind} for item in items]
-        given = _given(documents, now, observed={})
-        told = frozenset(zones for d in documents if (zones := (d.get("status") or {}).get("zoneData")))
-        book = KubeLoanBook(
-            client, [namespace] if namespace else None, to_object=loan_to_object, from_object=loan_from_object
-        )
-        listed = [loan for loan in await book.list() if isinstance(loan, Loan)]
-        loans = {(loan.policy, loan.target): state_of(loan, now) for loan in listed}
-        targets, observed = KubeTargets(client), {}
-        for key, policy in given.world.policies.items():
-            for target in policy.targets:
-                seen = (await targets.see(target.ref)).observed
-                observed[key, target.name] = replace(seen, loan=loans.get((key, target.name)))
-        return Given(replace(given.world, observed=observed), False, given.problems, told)
-    finally:
-        await client.close()
+def _without_pools(given: Given) -> Given:
+    """Without poolRefs: what stands on a pool's machines is in no file, and on a pool that was not looked at nothing
+    would rise.
+    """
+    policies = given.world.policies
+    for name in sorted({policy.pool for policy in policies.values() if policy.pool is not None}):
+        given.notes.append(unread_pool(name, "no file tells what stands on its machines"))
+    roomy = {key: replace(policy, pool=None) for key, policy in policies.items()}
+    return replace(given, world=replace(given.world, policies=roomy))
 
 
-def _given(
-    documents: Iterable[Mapping[str, Any]], now: float, *, observed: Mapping[tuple[Key, str], Observed] | None
+def unread_pool(name: str, why: str) -> str:
+    """What follows from a pool that was not read."""
+    return (
+        f"CapacityPool {name} was not looked at ({why}): it is taken to have room for all; a raise that it refuses or"
+        " delays, and work that it stops for one, are not shown"
+    )
+
+
+def given_of(
+    documents: Collection[Mapping[str, Any]],
+    now: float,
+    *,
+    observed: Mapping[tuple[Key, str], Observed] | None,
+    namespace: str | None = None,
 ) -> Given:
+    """Policies, events and overrides of documents; ``observed`` None: every target stands at its policy's min.
+
+    What nothing follows from is noted of one ``namespace``; None: of all.
+    """
     policies: dict[Key, Policy] = {}
     events: dict[Key, Announcement] = {}
     overrides: list[Override] = []
-    problems: list[str] = []
+    problems, parsed = list[str](), list[ParsedEvent]()
     for document in documents:
         kind = document.get("kind")
         try:
@@ -149,13 +168,15 @@ def _given(
                 policy = parse_policy(document)
                 policies[policy.key] = policy
             elif kind == "LiveEvent":
-                event = parse_live_event(document).announcement(now - WINDOW, now + WINDOW)
+                parsed.append(parse_live_event(document))
+                event = parsed[-1].announcement(now - WINDOW, now + WINDOW)
                 events[event.key] = event
             elif kind == "Override":
                 overrides.append(parse_override(document))
         except InvalidObject as error:
             name = (document.get("metadata") or {}).get("name", "?")
             problems += [f"{kind}/{name}: {problem}" for problem in error.problems]
+    assumed = observed is None
     if observed is None:
         observed = {
             (p.key, t.name): Observed(level=t.minimum, ready=t.minimum, desired=t.minimum)
@@ -163,4 +184,7 @@ def _given(
             for t in p.targets
         }
     world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
-    return Given(world, True, problems)
+    told = frozenset(zones for d in documents if (zones := (d.get("status") or {}).get("zoneData")))
+    return Given(
+        world, assumed=assumed, problems=problems, notes=list(_unheard(world, parsed, namespace)), zone_data=told
+    )

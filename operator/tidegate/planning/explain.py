@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tidegate.planning.book import Book
 from tidegate.planning.capacity import units_for
+from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.isolation import Failure, attempt
-from tidegate.planning.model import Announcement, Key, Policy, TargetSpec
+from tidegate.planning.model import Announcement, Key, LoanState, Policy, TargetSpec
 from tidegate.planning.shape import contributions
 from tidegate.planning.timeline import Timeline
 
@@ -49,15 +50,26 @@ def shares(book: Book, policy: Policy, target: TargetSpec, at: float) -> tuple[S
     return tuple(sorted(found, key=lambda s: (-s.units, s.event, s.signal)))
 
 
-def kept_by(book: Book, policy: Policy, target: TargetSpec, line: Timeline | None, now: float) -> Keeping | None:
+def kept_by(
+    book: Book, policy: Policy, target: TargetSpec, line: Timeline | None, now: float, *, loan: LoanState | None = None
+) -> Keeping | None:
     """The need that a level of now stands for: the largest that is held, present or due, where it lies, and who asks.
 
-    None: no announced need is held, present or due.
+    Without one, of what is lent: the largest that falls due before it would be given back, for which it is kept. None:
+    no announced need asks for the level.
     """
-    if line is None or (due := line.due_at(now)) <= 0:
+    if line is None:
         return None
-    at = line.keeps(now, due)
-    return Keeping(at, due, shares(book, policy, target, at))
+    if (due := line.due_at(now)) > 0:
+        at = line.keeps(now, due)
+        return Keeping(at, due, shares(book, policy, target, at))
+    if loan is None:
+        return None
+    soon = max(line.due_at(now, ahead=line.longest_lead + RELEASE_INTERVAL), line.around(now, now, loan.until)[1])
+    if soon <= 0:
+        return None
+    at = line.keeps(now, soon)
+    return Keeping(at, soon, shares(book, policy, target, at))
 
 
 def own_share(event: Announcement, policy: Policy, *, cell: float) -> tuple[tuple[str, int], ...]:

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tidegate.planning.decision import Judgement, Plan, Step, TargetPlan
-from tidegate.planning.model import Key, TargetKey, Trouble
+from tidegate.planning.model import Key, TargetKey
 from tidegate.planning.obeying import obeyed
 from tidegate.planning.plan import Planner
 from tidegate.planning.reasons import Reason
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.turns import turns
+from tidegate.planning.upcoming import UNDRIVEN
 from tidegate.planning.whole import plan_whole
 from tidegate.planning.world import World
 
@@ -121,27 +122,23 @@ def _next_look(planner: Planner, world: World, plan: Plan, now: float) -> float:
     return min(at for at in times if at > now)
 
 
-_UNDRIVEN = frozenset(
-    {Reason(one.value) for one in Trouble} | {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED, Reason.NOT_SEEN_YET}
-)
-"""Reasons for which nothing at all is done with a target."""
-
-
 def _kept(plan: Plan, now: float) -> Iterator[Kept]:
     for key, one in plan.targets.items():
-        if one.reason in _UNDRIVEN:
+        if one.reason in UNDRIVEN:
             yield Kept(now, key[0], key[1], one.need or None, one.level, one.reason, one.message)
         elif (cut := _cut(one)) is not None:
             asked = max(judgement.level for judgement in one.trail)
-            yield Kept(now, key[0], key[1], asked, cut.level, cut.reason, cut.message)
+            yield Kept(now, key[0], key[1], asked, one.trail[-1].level, cut.reason, cut.message)
 
 
 def _cut(plan: TargetPlan) -> Judgement | None:
     """What cut a need, so that less is done than is asked for; None where all is done."""
     asked, cut = 0, None
     for judgement in plan.trail:
-        if judgement.level < asked:
+        if judgement.level < (asked if cut is None else cut.level):
             cut = judgement
+        elif judgement.level < asked:
+            continue  # it leaves what another one cut
         elif judgement.level > asked:
             asked, cut = judgement.level, None
     return cut

@@ -85,10 +85,16 @@ def binding(wanted: Resources, room: Resources) -> str:
 
 
 def written(name: str, amount: int) -> str:
-    """An amount of one resource as people write it."""
-    if name == "cpu":
-        return f"{amount / 1000:g}"
-    return f"{amount / 1024:g}Gi" if amount % 128 == 0 else f"{amount}Mi"
+    """An amount of one resource as people write it: cores, or Gi from 1 Gi on. Two places at most, rounded towards 0,
+    so that what can be there is never told to be more than it is.
+    """
+    if name != "cpu" and abs(amount) < 1024:
+        return f"{amount}Mi"
+    hundredths = int(100 * amount / (1000 if name == "cpu" else 1024))
+    if name == "cpu" and not hundredths:
+        return f"{amount}m" if amount else "0"
+    number = f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
+    return number if name == "cpu" else f"{number}Gi"
 
 
 def total(amounts: Iterable[Resources]) -> Resources:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from tidegate.control.loop import Beat
 from tidegate.planning.model import TargetKey
 from tidegate.planning.shift.step import summary
+from tidegate.planning.upcoming import next_change
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.pace import Pace
 from tidegate.shell.reporter import Reporter
@@ -71,7 +72,8 @@ class Showing:
             seen = beat.world.observed.get(key)
             blind[key[0]] = blind[key[0]] or plan.blind
             level, ready = (seen.level, seen.ready) if seen is not None else (None, None)
-            self._counted[key] = told = plan.level, level, ready, plan.next_at, len(plan.overridden)
+            next_at = change[0] if (change := next_change(plan)) is not None else None
+            self._counted[key] = told = plan.level, level, ready, next_at, len(plan.overridden)
             if counted.get(key) == told:
                 continue
             self._metrics.target(
@@ -79,7 +81,7 @@ class Showing:
                 floor=plan.level,
                 level=level,
                 ready=ready,
-                next_step_at=plan.next_at,
+                next_step_at=next_at,
                 overrides=len(plan.overridden),
             )
             yield

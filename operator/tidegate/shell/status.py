@@ -15,6 +15,7 @@ from tidegate.api.zonedata import zone_data
 from tidegate.planning.decision import Outcome, Plan, TargetPlan, Verdict
 from tidegate.planning.model import Key, Mode, Observed, Policy
 from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.upcoming import next_change
 from tidegate.ports import Json
 from tidegate.shell.confine import CONFINED
 from tidegate.shell.store import Invalid
@@ -100,7 +101,7 @@ def policy_status(
     bad = [p for p in mine if p.reason in _TROUBLES]
     blind = [p for p in mine if p.blind]
     reason, message = _readiness(policy, bad, note)
-    upcoming = [p.next_at for p in mine if p.next_at is not None]
+    upcoming = [told[0] for p in mine if (told := next_change(p)) is not None]
     return {
         "observedGeneration": generation,
         "conditions": [
@@ -173,6 +174,7 @@ def _on_time(verdict: Verdict, generation: int) -> Json:
 def _target(plan: TargetPlan, seen: Observed) -> Json:
     lead: Json = {name: round(seconds) for name, seconds in plan.lead.parts}
     lead["measured"] = plan.lead.learned
+    change = next_change(plan)
     # A merge patch drops nothing inside a list: what is not known is left out here.
     return _known(
         {
@@ -181,8 +183,8 @@ def _target(plan: TargetPlan, seen: Observed) -> Json:
             "peakFloor": plan.peak if plan.peak_at is not None else None,
             "peakTime": to_rfc3339(plan.peak_at) if plan.peak_at is not None else None,
             "ready": seen.ready if seen.loan is not None or plan.level is None else min(seen.ready or 0, plan.level),
-            "nextStepTime": to_rfc3339(plan.next_at) if plan.next_at is not None else None,
-            "nextStepFloor": plan.next_level,
+            "nextStepTime": to_rfc3339(change[0]) if change is not None else None,
+            "nextStepFloor": change[1] if change is not None else None,
             "leadTimeSeconds": round(plan.lead.seconds),
             "leadTimeParts": lead,
             "reason": plan.reason.value,
