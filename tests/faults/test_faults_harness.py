@@ -29,7 +29,7 @@ RETURNED = SHOW.end + 60.0
 LEVEL = "/apis/apps/v1/namespaces/shop/deployments/web/scale"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/tidegate/leases"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 # ---- time

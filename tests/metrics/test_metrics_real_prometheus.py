@@ -24,7 +24,7 @@ from tidegate.planning.decision import TargetPlan
 from tidegate.planning.model import Freshness, PlanSettings, Reading
 from tidegate.planning.reasons import Reason
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("real prometheus")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("real prometheus")]
 
 BEGUN = time.time()
 LENGTH = 56.0

@@ -14,7 +14,7 @@ from tidegate.planning.decision import Outcome
 from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 NODES, JOBS = 5, 16
 LEAD, LENGTH = 420.0, 200

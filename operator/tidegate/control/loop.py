@@ -39,7 +39,6 @@ from tidegate.planning.model import (
     Ref,
     SignalSpec,
     TargetKey,
-    Trouble,
 )
 from tidegate.planning.plan import Planner
 from tidegate.planning.shift.model import Pool
@@ -382,18 +381,8 @@ class Loop:
         )
 
     def _observed(self, now: float) -> dict[TargetKey, Observed]:
-        observed = self.looker.observed(now)
-        for key, look in self.looker.sights.items():
-            if look.sight.place is None:
-                continue
-            refused, found = self.writer.refusals.told(look.sight.place.id), self.conflicts.of(look.sight.place.id, now)
-            if refused is not None:
-                observed[key] = replace(observed[key], refused=refused)
-            if found is not None:
-                observed[key] = replace(
-                    observed[key], trouble=Trouble.MANAGER_CONFLICT, note=found.note, about=found.about
-                )
-        return observed
+        sights = self.looker.sights
+        return self._settling.with_answers(self.looker.observed(now), sights, self.writer.refusals, now)
 
     # ---- apply
 
