@@ -176,6 +176,8 @@ LEARNED: Object = {
             "memory": 1024,
         }
     ],
+    "timetable": "eJw=",
+    "writesPerSecond": 8,
 }
 
 NOTHING_ENDED = {**LEARNED, "ended": []}
@@ -345,6 +347,8 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "granted[0].end", "2026-11-10T12:00:01.000Z"),
     ("Learned", LEARNED, "granted[0].cpu", 1001),
     ("Learned", LEARNED, "granted[0].memory", 1025),
+    ("Learned", LEARNED, "timetable", "eJx="),
+    ("Learned", LEARNED, "writesPerSecond", 16),
 ]
 """(kind, spec, field, another value for it)."""
 
