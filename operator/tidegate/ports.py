@@ -247,8 +247,7 @@ class Loan:
     """Levels that we wrote or may have written, latest last, bounded. None of them is anybody's new intent: a late
     copy of the object, or a late write of our own, may bring each of them back."""
     beneath: Beneath | None = None
-    """Of an autoscaler's floor: the workload behind it and the number to which that returns should the autoscaler go
-    away. None where it is not known, as for what older versions wrote."""
+    """Of an autoscaler's floor: the workload behind it, and what that returns to. None: an older version wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,9 +322,7 @@ class Learned:
     ended: tuple[Ended, ...] = ()
     last_valid: tuple[LastValid, ...] = ()
     granted: tuple[Promise, ...] = ()
-    """Of a pool: who was let in with what, so that nobody takes the place of who came first. With a start of 0 it has
-    begun.
-    """
+    """Of a pool: who was let in with what: nobody takes the place of who came first. With a start of 0 it has begun."""
     timetable: str = ""
     """Of a pool: the timetable that it is planned by (``planning.shift.packed``); empty where it does not fit."""
     writes_per_second: int | None = None
@@ -339,9 +336,7 @@ class LearnedBook(Protocol):
         """All in our scope; one that cannot be understood is left out. NotFoundError: the cluster serves none."""
 
     async def save(self, one: Learned) -> None:
-        """Create or replace. ConflictError when somebody wrote it since; what stands there is known then, and the next
-        try replaces it.
-        """
+        """Create or replace. ConflictError when somebody wrote it since: the next try replaces what stands there."""
 
     async def remove(self, of: Key) -> None:
         """Delete what was learned of a policy or pool that is gone. One that is gone is well gone."""
