@@ -141,7 +141,7 @@ async def test_a_deployment_at_zero_has_switched_its_hpa_off(kube: KubeClient, n
     ("wanted", "want_trouble"),
     [
         (("apps/v1", "Deployment"), Trouble.MISSING),
-        (("nobody.example/v1", "Thing"), Trouble.MISSING),
+        (("nobody.example/v1", "Thing"), Trouble.NOT_SERVED),
         (("v1", "ConfigMap"), Trouble.MISSING),
         (("autoscaling/v2", "HorizontalPodAutoscaler"), Trouble.NOT_SCALABLE),
         (("v1", "Namespace"), Trouble.NOT_SCALABLE),
