@@ -32,6 +32,9 @@ def _shown_now(scene: Scene) -> None:
     cells = [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
     scene.notes["shown"] = dict(zip(heading.split(), cells, strict=True))
     scene.notes["event"] = scene.cluster.get("LiveEvent", scene.ns, "show")
+    found = scene.notes["event"].get("status", {}).get("conditions", [])
+    said = next((one["message"] for one in found if one["type"] == "OnTime"), "")
+    print(f"{scene.name}, a minute later: {' '.join(line.split())}; {said}")  # noqa: T201 - what is said is the point
 
 
 def _announced(scene: Scene, made: Json, ahead: float = AHEAD) -> None:
