@@ -60,7 +60,8 @@ RELEASE = Account(
     rules=(
         # "release" is no verb of any request: holding it is what lets somebody else than the operator end a loan.
         Rule(_OURS, ("loans",), ("get", "list", "update", "delete", "release")),
-        Rule("autoscaling", ("horizontalpodautoscalers",), ("get", "patch")),
+        # Listed to see whether one has come in front of what was lent through /scale.
+        Rule("autoscaling", ("horizontalpodautoscalers",), ("get", "list", "patch")),
         Rule("", ("configmaps",), ("create",), Where.HOME),
         Rule("", ("configmaps",), ("get",), Where.HOME, names=(STOP,)),
         *scale.RULES,
