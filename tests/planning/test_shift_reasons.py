@@ -217,6 +217,14 @@ def test_work_that_is_made_safe_now_and_then_loses_no_more_than_that_by_a_stop_h
     assert plan.granted("trading", T0 + 7200) == cores(1)
 
 
+def test_work_that_its_owner_has_scaled_to_none_stops_no_planning() -> None:
+    """It has no piece that could stop, and the pool's other work stops as ever."""
+    idle, work = loader("idle", units=0, size=cores(2)), job("a")
+    plan = plan_pool(quick(), facts(cores(1), idle, work), [need("t", T0 + 600, T0 + 1200, cores(1))], T0)
+    assert plan.refusals == ()
+    assert plan.lendings.keys() == {work.ref}
+
+
 def test_a_pool_with_more_work_than_is_planned_stops_none_of_it_and_names_the_bound() -> None:
     works = loader(units=MEMBERS_MOST + 1)
     seen = facts(cores(MEMBERS_MOST + 3), works)

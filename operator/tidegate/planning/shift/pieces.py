@@ -85,7 +85,7 @@ def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -
     whole_by: dict[Ref | None, float] = {}
     for member in sorted(facts.members, key=lambda m: m.ref):
         lane = pool.lane(member.lane)
-        if lane is not None and not member.unit.nothing:
+        if lane is not None and not member.unit.nothing and member.original > 0:  # of none there is nothing to stop
             saved = _saved(member) if member.work else None
             every = math.inf if saved is None else member.saved_every
             apart = member.ref if member.kind is MemberKind.SCALE and member.mark and member.mark.promises else None
