@@ -131,6 +131,29 @@ async def test_what_an_object_shows_already_is_not_written_by_a_new_process(stag
     assert (stage.publisher.writes, stage.cluster.writes_seen()) == (0, before)
 
 
+async def test_whoever_stops_leading_while_a_status_is_asked_for_does_not_write_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer may take as long as the Lease lasts; the wish waits until we lead again."""
+    asked, get = asyncio.Event(), stage.publisher._client.get
+
+    async def slow(path: str) -> Json:
+        found = await get(path)
+        stage.leading = False
+        asked.set()
+        return found
+
+    monkeypatch.setattr(stage.publisher._client, "get", slow)
+    stage.publisher.publish([StatusPatch("Show", KEY, {"floor": 3})])
+    await asked.wait()
+    await asyncio.wait(set(stage.publisher._writers))
+    assert (stage.publisher.writes, stage.shown()) == (0, {})
+    monkeypatch.undo()
+    stage.leading = True
+    await stage.publisher.flushed()
+    assert stage.shown() == {"floor": 3}
+
+
 async def test_somebodys_change_of_a_status_is_put_right(stage: Stage) -> None:
     await stage.publish({"floor": 3})
     changed = stage.cluster.patch("shows.example/v1", "Show", "one", {"status": {"floor": 9}}, subresource="status")

@@ -195,6 +195,8 @@ class StatusPublisher:
             if digest(current) != wanted:
                 change = difference(current, self._dated(current, _told(status)))
             if change:
+                if not self._may_write():  # what it shows may have been asked for seconds ago
+                    raise UnavailableError("we do not lead any more")
                 await self._client.patch(f"{path}/status", {"status": change}, Form.MERGE)
                 self.writes += 1
         except NotFoundError:
