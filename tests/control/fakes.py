@@ -346,15 +346,25 @@ def operator(
 
 
 async def run_until(
-    loop: Loop, clock: HandClock, until: float, *, each: Callable[[Beat], None] = lambda b: None
+    loop: Loop,
+    clock: HandClock,
+    until: float,
+    *,
+    each: Callable[[Beat], None] = lambda b: None,
+    every: float = 15.0,
+    writes: bool = False,
 ) -> None:
-    """Turn as the process would, on the hand clock."""
+    """Turn as the process would, on the hand clock: every so many seconds, and with ``writes`` whenever the writer has
+    something to do.
+    """
     while clock.at < until:
         before = loop.fills
         beat = await loop.turn()
         assert beat is not None
         each(beat)
-        due = clock.at + 15.0
+        due = clock.at + every
         if beat.next_at is not None:
             due = min(due, beat.next_at)
+        if writes:
+            due = min(due, loop.writer.next_at(clock.at) or due)
         clock.at = min(max(due, clock.at + 0.1), until) if not beat.applied and loop.fills == before else clock.at + 0.1

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Thing, operator
+from fakes import run_until as turn_until
 from worlds import CORE, NS, T0, event, policy, target
 
-from tidegate.control.loop import Beat, Loop
+from tidegate.control.loop import Beat
 from tidegate.control.refusals import FAR, NEAR, SHARE, Refusals
 from tidegate.planning.decision import Outcome
 from tidegate.planning.model import Key, Ref
@@ -106,17 +107,8 @@ def scene(write: str, answers: TidegateError, *, announced: float = 100.0) -> tu
     return cluster, FakeStore({CORE: policy(target(minimum=8), hold=1.0, rate=1.0)}, {show.key: show})
 
 
-async def run_until(
-    loop: Loop, clock: HandClock, until: float, *, each: Callable[[Beat], None] = lambda beat: None
-) -> None:
-    """A beat every five seconds, and one at each instant at which the writer has something to do."""
-    while clock.at < until:
-        before = loop.fills
-        beat = await loop.turn()
-        assert beat is not None
-        each(beat)
-        at = min(clock.at + 5.0, loop.writer.next_at(clock.at) or math.inf, until)
-        clock.at = clock.at + 0.1 if beat.applied or loop.fills != before else max(at, clock.at + 0.1)
+run_until = partial(turn_until, every=5.0, writes=True)
+"""A beat every five seconds, and one at each instant at which the writer has something to do."""
 
 
 async def ten_minutes(cluster: Answering, store: FakeStore) -> list[Beat]:
