@@ -96,3 +96,14 @@ async def test_a_conflict_names_the_manager_and_the_object_that_holds_the_field(
     verdict = beat.plan.verdicts[SHOW]
     assert (verdict.reason, str(verdict.object)) == (Reason.FIELD_MANAGER_CONFLICT, "Deployment/order")
     assert "argocd keeps setting" in verdict.message
+
+
+async def test_a_quota_without_room_keeps_no_level_from_being_written() -> None:
+    """As far as the quota lets it come is more than nothing."""
+    cluster, store = scene(T0 - 120.0)
+    cluster.things["order"].rooms = (Room(QUOTA, "", "pods", 3.0, 1.0, 2),)
+    beats: list[Beat] = []
+    await run_until(operator(cluster, store), cluster.clock, T0 + 5.0, each=beats.append)
+    verdict = beats[-1].plan.verdicts[SHOW]
+    assert (verdict.outcome, verdict.reason) == (Outcome.BLOCKED, Reason.QUOTA_EXCEEDED)
+    assert [(before, after) for _, _, before, after in cluster.level_writes] == [(2, 10)]

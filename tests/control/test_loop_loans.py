@@ -214,6 +214,24 @@ async def test_one_unreadable_target_does_not_stop_the_rest() -> None:
     assert (cluster.things["order"].level, cluster.things["pay"].level) == (2, 10)
 
 
+async def test_a_target_that_is_deleted_blocks_its_event_ends_its_loan_and_stops_no_other() -> None:
+    cluster, store = scene()
+    cluster.things["pay"] = Thing()
+    store.policy_map[CORE] = policy(target(), target("pay"), hold=30.0, rate=0.4)
+    loop, beats = operator(cluster, store), []
+    await run_until(loop, cluster.clock, T0 - 200.0)
+    await run_until(loop, cluster.clock, T0 + 60.0)
+    assert {loan.place.ref.name for loan in cluster.loans.values()} == {"order", "pay"}
+    del cluster.things["order"]
+    await run_until(loop, cluster.clock, T0 + 120.0, each=beats.append)
+    (verdict,) = beats[-1].plan.verdicts.values()
+    assert (verdict.outcome, verdict.reason) == (Outcome.BLOCKED, Reason.TARGET_MISSING)
+    assert [loan.place.ref.name for loan in cluster.loans.values()] == ["pay"]
+    assert cluster.things["pay"].level == 10
+    await run_until(loop, cluster.clock, T0 + 1200.0)
+    assert (cluster.things["pay"].level, cluster.loans) == (2, {})
+
+
 async def test_a_loan_of_a_workload_that_was_switched_off_ends_when_it_was_meant_to() -> None:
     """An HPA whose workload somebody scaled to 0 in the middle still gets its minimum back."""
     cluster, store = scene(maximum=100)

@@ -163,3 +163,27 @@ def test_a_second_blind_signal_that_nobody_knows_keeps_all() -> None:
     readings = {(CORE, "orders"): VANISHED, (CORE, "pages"): never}
     shown = world(event(), policies=(core,), observed={KEY: there}, readings=readings)
     assert make_plan(shown, T0 + 1000.0).targets[KEY].level == 20
+
+
+@pytest.mark.parametrize("freshness", [one for one in Freshness if one is not Freshness.FRESH])
+def test_a_plan_needs_no_metric(freshness: Freshness) -> None:
+    """What was announced is prepared in time though no signal was ever read."""
+    core = policy(signals=(signal(),))
+    show = world(event(), policies=(core,), readings={(CORE, "orders"): Reading(freshness, None, T0 - 3600.0)})
+    core = replace(core, signals=())
+    unmeasured = world(event(), policies=(core,))
+    want = make_plan(unmeasured, T0 - 3600.0).targets[KEY]
+    found = make_plan(show, T0 - 3600.0).targets[KEY]
+    assert (found.next_at, found.next_level) == (want.next_at, want.next_level)
+    assert want.next_at is not None
+    raised = make_plan(show, want.next_at).targets[KEY]
+    assert (raised.level, raised.action) == (10, Action.RAISE)
+
+
+@pytest.mark.parametrize(("most", "scaler", "want"), [(30, None, 30), (1000, 25, 25), (30, 25, 25)])
+def test_measured_demand_ends_at_max_and_at_the_autoscalers_maximum(most: int, scaler: int | None, want: int) -> None:
+    core = policy(target(maximum=most), hold=0.0, signals=(signal(),))
+    there = Observed(level=10, ready=10, desired=10, maximum=scaler, loan=LoanState(2, 10, T0, T0))
+    readings = {(CORE, "orders"): fresh(4000.0, confirmed=4000.0)}
+    plan = make_plan(world(event(), policies=(core,), observed={KEY: there}, readings=readings), T0 + 1000.0)
+    assert plan.targets[KEY].level == want

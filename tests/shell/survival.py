@@ -44,6 +44,7 @@ from tidegate.shell.store import WatchedStore
 from tidegate.targets.learned import learned_name
 
 Json = dict[str, Any]
+Said = dict[str, tuple[object, ...]]
 
 BEFORE, AFTER = 5400.0, 3600.0
 """Seconds before and after T0 in which things happen."""
@@ -268,6 +269,13 @@ async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
     """What the next leader says otherwise, in words; nothing when the world goes well. ``forgotten``: what was learned
     is lost between the two.
     """
+    last, says = await both_say(seed, forgotten=forgotten)
+    differ = [name for name in sorted({*last, *says}) if says.get(name) != last.get(name)]
+    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in differ]
+
+
+async def both_say(seed: int, *, forgotten: bool = False) -> tuple[Said, Said]:
+    """What the leader that dies says of each target and of each piece of work, and what the next one says."""
     dice = random.Random(seed)
     world = World(dice, random.Random(f"{seed} lent") if has_pool(seed) else None)
     death = T0 + dice.uniform(-BEFORE / 2, AFTER)
@@ -289,9 +297,7 @@ async def survives(seed: int, *, forgotten: bool = False) -> list[str]:
     if forgotten:
         world.shelf = Shelf()
     first = Life(world, 2)
-    says = await first.says()
-    differ = [name for name in sorted({*last, *says}) if says.get(name) != last.get(name)]
-    return [f"{name}: {last.get(name)} before, {says.get(name)} after" for name in differ]
+    return last, await first.says()
 
 
 def main() -> int:

@@ -279,3 +279,35 @@ async def test_who_stops_gives_the_lease_up_unless_a_write_of_his_is_still_under
     assert stage.server.lease is not None
     assert (stage.server.lease["spec"]["holderIdentity"] == "") is release
     assert stage.told == [True, False]
+
+
+async def test_who_is_cut_off_stops_writing_before_anybody_else_takes_the_lease(stage: Stage) -> None:
+    """His time runs from when he sent his last renewal, theirs from when they saw it."""
+
+    @dataclass
+    class Cut(Client):
+        def _trouble(self) -> None:
+            if cut.is_set():
+                raise UnavailableError("no route")
+
+    async def connect() -> Any:
+        return Cut(stage.server)
+
+    cut = threading.Event()
+    one = stage.stand("one", connect=connect)
+    await until(one.may_write)
+    two = stage.stand("two")
+    cut.set()
+    ended = None
+    while not two.may_write():
+        if ended is None and not one.may_write():
+            ended = time.monotonic()
+        assert not (one.may_write() and two.may_write())
+        await asyncio.sleep(0.005)
+    assert ended is not None
+    assert time.monotonic() - ended >= (QUICK.duration - QUICK.deadline) / 2
+    assert not one.may_write()
+
+
+def test_a_leader_gives_up_five_seconds_before_another_may_begin() -> None:
+    assert (LeaseTimes().deadline, LeaseTimes().duration) == (10.0, 15.0)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 import pytest
-from test_shell_store import SHOW, live_event, scaling_policy
+from test_shell_store import BAD, SHOW, hold, live_event, pool_object, scaling_policy
 
 from tidegate.control.loop import Beat
-from tidegate.planning.decision import Outcome, Plan, Verdict
-from tidegate.planning.model import Ref
+from tidegate.control.wishes import Applied
+from tidegate.planning.decision import Action, Outcome, Plan, Verdict
+from tidegate.planning.model import Key, Ref
+from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
-from tidegate.planning.world import World
+from tidegate.planning.world import PoolWorld, World
 from tidegate.ports import Json, StatusPatch
-from tidegate.shell.reporter import Reporter
+from tidegate.shell.reporter import API_VERSION, Reporter
 from tidegate.shell.store import WatchedStore
 
 T0 = 1_794_240_000.0
@@ -40,9 +43,14 @@ class Wall:
     texts: list[str] = field(default_factory=list)
     """Every verdict that was published."""
     said: list[tuple[str, str, bool]] = field(default_factory=list)
+    about: list[Ref] = field(default_factory=list)
+    """What each of these was said of."""
+    shown: dict[str, Json] = field(default_factory=dict)
+    """The last status of each kind."""
 
     def publish(self, patches: Iterable[StatusPatch]) -> None:
         for patch in patches:
+            self.shown[patch.kind] = patch.status
             if patch.kind == "LiveEvent":
                 if {**patch.status, "lookedAt": None} == {**self.status, "lookedAt": None}:
                     self.status = patch.status
@@ -54,6 +62,7 @@ class Wall:
 
     def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         self.said.append((reason, message, warning))
+        self.about.append(subject)
 
 
 class Noon:
@@ -145,3 +154,61 @@ def test_that_a_target_was_not_looked_at_yet_is_told_only_when_the_first_look_ta
     assert told(unseen, unseen, READY, every=1.0).texts == ["Ready: order: 2 of 2 ready"]
     assert told(READY, unseen, READY, every=1.0).texts == ["Ready: order: 2 of 2 ready"]
     assert told(unseen, unseen, unseen, every=3.0).texts == ["Unknown: order: not looked at yet"]
+
+
+@pytest.mark.parametrize("namespace", ["shop", ""], ids=["of a policy", "of a pool"])
+def test_a_write_that_failed_is_an_event_of_its_policy(namespace: str) -> None:
+    """Or, of a hand-over, of the work itself; also of what nobody wants to hear of while it succeeds."""
+    order = Ref("apps/v1", "Deployment", "shop", "order")
+    failed = Applied(
+        Key(namespace, "core"),
+        "order",
+        order,
+        Action.RAISE,
+        2,
+        10,
+        T0 - 600.0,
+        Reason.EVENT_DEMAND,
+        "for a peak",
+        error="quota team: forbidden",
+        told=False,
+    )
+    store, wall = WatchedStore(lambda: T0 - 600.0), Wall()
+    plan = Plan(T0 - 600.0, {}, {}, (), None)
+    beat = Beat(T0 - 600.0, World({}, {}), plan, (failed, replace(failed, error=None)), (), True, 0, None)
+    Reporter(store, wall, wall, Noon()).report(beat)
+    ((reason, message, warning),) = wall.said
+    assert (reason, warning) == ("WriteFailed", True)
+    assert "quota team: forbidden" in message
+    assert wall.about == [Ref(API_VERSION, "ScalingPolicy", "shop", "core") if namespace else order]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [("ScalingPolicy", "spec.targets"), ("CapacityPool", "lanes"), ("Override", "spec.until"), ("LiveEvent", "orders")],
+)
+def test_an_object_that_keeps_its_last_valid_version_says_why_the_new_one_does_not_count(kind: str, wrong: str) -> None:
+    """Of an event the plan goes on by the version before, too."""
+    store, wall = WatchedStore(lambda: T0 - 600.0), Wall()
+    reporter = Reporter(store, wall, wall, Noon())
+    override = hold()
+    put: dict[str, tuple[Callable[[Json], object], Json, Json]] = {
+        "ScalingPolicy": (store.put_policy, scaling_policy(), {"targets": []}),
+        "CapacityPool": (store.put_pool, pool_object(), {"lanes": []}),
+        "Override": (store.put_override, override, {"until": "soon"}),
+        "LiveEvent": (store.put_event, live_event(), BAD),
+    }
+    for put_it, obj, _ in put.values():
+        put_it(obj)
+    said = []
+    for change in ({}, put[kind][2]):
+        put_it, obj, _ = put[kind]
+        put_it({**obj, "spec": {**obj["spec"], **change}})
+        pools = {name: PoolWorld(pool) for name, pool in store.pools().items()}
+        world = World(store.policies(), store.announcements(), overrides=tuple(store.overrides()), pools=pools)
+        reporter.report(Beat(T0 - 600.0, world, make_plan(world, T0 - 600.0), (), (), True, 0, None))
+        reporter.arrived(SHOW)
+        said.append(json.dumps(wall.shown[kind]["conditions"]))
+    assert len(world.policies) == len(world.pools) == len(world.overrides) == len(world.announcements) == 1
+    assert (wrong in said[0], wrong in said[1]) == (False, True)
+    assert "KeepsLastValid" in said[1] or kind in ("LiveEvent", "CapacityPool")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from test_shell_store import live_event, scaling_policy
 
 from tidegate.api.parse import parse_live_event, parse_policy
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import Freshness, Key, Mode, Observed, PlanSettings, Reading, SignalSpec, Trouble
+from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
 from tidegate.ports import Json
+from tidegate.shell.pool_status import override_status
 from tidegate.shell.status import event_status, invalid_status, policy_status
 from tidegate.shell.store import Invalid
 
@@ -117,3 +120,24 @@ def test_observe_says_so() -> None:
 def test_pods_that_come_and_go_at_rest_change_no_status() -> None:
     """Between events the reactive scaler moves replicas all day: that is none of our status's business."""
     assert shown(Observed(level=2, ready=7)) == shown(Observed(level=2, ready=9))
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "want", "words"),
+    [
+        ({}, 0.0, ("True", "InForce"), "by oncall"),
+        ({}, 600.0, ("False", "Expired"), "over since 2026-11-09T16:10:00Z"),
+        ({"policy": "shoes"}, 0.0, ("False", "PolicyMissing"), "ScalingPolicy shoes does not exist in namespace shop"),
+        ({"target": "ordr"}, 0.0, ("False", "TargetMissing"), "core has no target ordr; it has order"),
+    ],
+    ids=["in force", "over", "a policy that is not there", "a target that is not there"],
+)
+def test_an_override_that_does_nothing_says_why(
+    changes: dict[str, str], now: float, want: tuple[str, str], words: str
+) -> None:
+    chosen = parse_policy(scaling_policy())
+    world = World({CORE: chosen}, {}, {(CORE, "order"): Observed(level=2, ready=2)}, settings=PlanSettings())
+    hold = Override(Key("shop", "x"), "core", None, OverrideAction.HOLD, T0 + 600.0, "oncall", "a look", created=T0)
+    status = override_status(replace(hold, **changes), {CORE: chosen}, make_plan(world, T0), now=T0 + now)
+    assert conditions(status)["Active"] == want
+    assert words in status["summary"]

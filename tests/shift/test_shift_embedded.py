@@ -284,3 +284,19 @@ async def test_where_turns_leave_a_gap_trading_comes_down_for_the_promise_and_is
     await client.close()
     await stage.close()
     assert stage.levels() == before
+
+
+async def test_what_the_owner_of_lent_work_writes_is_what_it_returns_to(stage: Stage) -> None:
+    """And until then it stays at our level: its machines are the borrower's."""
+    start = opening(stage)
+    loop, client = await stage.operator()
+    await stage.play(loop, start + 30.0, step=10.0)
+    lent = stage.at(start).loader
+    assert lent < 10
+    stage.cluster.patch("apps/v1", "Deployment", "loader", {"spec": {"replicas": 8}}, namespace="warehouse")
+    await stage.play(loop, start + 60.0, step=5.0)
+    assert stage.samples[-1].loader == lent
+    await stage.play(loop, start + LENGTH + 400.0, step=10.0)
+    await client.close()
+    assert stage.samples[-1].loader == 8
+    assert stage.loans() == []

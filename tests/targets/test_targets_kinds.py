@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from test_targets_identity import GROUP, crd, version
-from test_targets_registry import Hooked
+from test_targets_registry import Hooked, deployment, hpa
 
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
@@ -131,3 +131,15 @@ async def test_a_job_of_a_queue_is_left_to_kueue_by_name(client: Hooked, cluster
     sight = await KubeTargets(client).see(Ref("batch/v1", "Job", "default", "queued"))
     assert (sight.place, sight.observed.trouble) == (None, Trouble.FOREIGN_OWNER)
     assert "Kueue (queue night)" in sight.observed.note
+
+
+@pytest.mark.parametrize(("replicas", "want"), [(0, Trouble.SCALING_DISABLED), (1, None)])
+async def test_a_workload_at_zero_has_switched_its_hpa_off(
+    client: Hooked, cluster: EmbeddedCluster, replicas: int, want: Trouble | None
+) -> None:
+    made = deployment()
+    made["spec"]["replicas"] = replicas
+    cluster.create(made)
+    cluster.create(hpa())
+    sight = await KubeTargets(client).see(Ref("apps/v1", "Deployment", "default", "web"))
+    assert (sight.observed.trouble, sight.place is None) == (want, want is not None)

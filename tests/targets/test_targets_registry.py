@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.errors import ApiError
 from tidegate.embedded.server import running
 from tidegate.pauses import Pauses
 from tidegate.planning.model import Ref, Trouble
@@ -226,3 +227,25 @@ async def test_a_level_that_the_server_finds_wrong_is_refused_with_its_words(cli
     client.refuses_levels = InvalidError("422: minReplicas is too large", ("spec.minReplicas: must be less than max",))
     with pytest.raises(RefusedError, match="minReplicas is too large"):
         await targets.swap(sight.place, believed=2, wanted=51)
+
+
+@pytest.mark.parametrize("path", ["spec.minReplicas", "spec.replicas"], ids=["an HPA", "a bare workload"])
+async def test_an_unforced_apply_during_a_loan_is_refused_in_our_name(
+    client: Hooked, cluster: EmbeddedCluster, path: str
+) -> None:
+    """As ``helm upgrade`` applies; and once the field is handed back, it passes."""
+    behind = path == "spec.minReplicas"
+    cluster.apply(deployment("pay"), manager="helm")
+    name, made = ("web", hpa()) if behind else ("pay", deployment("pay"))
+    targets = KubeTargets(client, lifetime=0.0)
+    sight = await targets.see(WEB._replace(name=name))
+    assert sight.place is not None
+    await targets.swap(sight.place, believed=2, wanted=9)
+    with pytest.raises(ApiError) as refused:
+        cluster.apply(made, manager="helm")
+    assert (refused.value.code, refused.value.causes[0].reason) == (409, "FieldManagerConflict")
+    assert '"tidegate"' in refused.value.causes[0].message
+    assert refused.value.causes[0].field == f".{path}"
+    without = {**made, "spec": {key: value for key, value in made["spec"].items() if key != path.split(".")[1]}}
+    cluster.apply(without, manager="helm")
+    assert (await targets.held(sight.place)).value == 9, "left out, it neither fails nor takes the level"

@@ -72,8 +72,12 @@ def pool_status(pool: Pool, view: PoolView | None, *, note: str = "") -> Json:
     }
 
 
-def override_status(override: Override, policies: Mapping[Key, Policy], plan: Plan, *, now: float) -> Json:
-    """Of an Override: whether it is in force, and what it does to which targets."""
+def override_status(
+    override: Override, policies: Mapping[Key, Policy], plan: Plan, *, now: float, note: str = ""
+) -> Json:
+    """Of an Override: whether it is in force, and what it does to which targets. ``note``: why its latest version does
+    not count, and this one does; empty when it is the latest.
+    """
     policy = policies.get(Key(override.key.namespace, override.policy))
     generation = override.generation
     named = [t.name for t in policy.targets if override.target in (None, t.name)] if policy else []
@@ -105,7 +109,11 @@ def override_status(override: Override, policies: Mapping[Key, Policy], plan: Pl
     return {
         "observedGeneration": generation,
         "conditions": [
-            *accepted_conditions(generation=generation, reason=reason, message=message),
+            *accepted_conditions(
+                generation=generation,
+                reason="KeepsLastValid" if note else reason,
+                message=(note or message)[:MESSAGE_MOST],
+            ),
             condition("Active", active, reason, message, generation=generation),
         ],
         "summary": shown[:SUMMARY_MOST],

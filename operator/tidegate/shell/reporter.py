@@ -145,7 +145,9 @@ class Reporter:
 
     def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
         for one in beat.world.overrides:
-            status = override_status(one, beat.world.policies, beat.plan, now=beat.now)
+            bad = self.store.invalid.get(("Override", one.key))
+            note = f"the latest change is not valid, the override acts as before: {bad.problems}" if bad else ""
+            status = override_status(one, beat.world.policies, beat.plan, now=beat.now, note=note)
             yield StatusPatch("Override", one.key, status)
         good = {one.key for one in beat.world.overrides}
         for (kind, key), bad in list(self.store.invalid.items()):
