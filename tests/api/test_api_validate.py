@@ -304,3 +304,24 @@ def test_an_event_that_is_over_is_warned_of(
     assert (result.exit_code, f"the event is over, {ago}; change schedule.startTime" in result.stdout) == (0, True)
     weekly = EVENT.replace("durationSeconds: 7200}", "durationSeconds: 7200, recurrence: {rrule: FREQ=WEEKLY}}")
     assert run(tmp_path, weekly, POLICY).stdout == ""
+
+
+def test_an_override_that_is_over_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = 1_794_362_400.0  # 2026-11-11 02:00 UTC
+    monkeypatch.setattr(module, "_now", lambda: until - 1.0)
+    assert run(tmp_path, OVERRIDE).stdout == ""
+    monkeypatch.setattr(module, "_now", lambda: until + 7200.0)
+    result = run(tmp_path, OVERRIDE)
+    assert (result.exit_code, "spec.until: the override is over, 2 h ago; it does nothing" in result.stdout) == (
+        0,
+        True,
+    )
+
+
+@pytest.mark.parametrize("name", ["evening-Show", "show_1", "-show", "show..1", "s" * 254])
+def test_a_name_that_the_api_server_refuses_is_a_problem(name: str, tmp_path: Path) -> None:
+    event = EVENT.replace("{name: show,", f"{{name: {name},")
+    assert event != EVENT
+    result = run(tmp_path, event, POLICY)
+    assert result.exit_code == 1
+    assert "is a name that the API server refuses; lower-case letters" in result.stdout

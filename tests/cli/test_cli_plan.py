@@ -224,6 +224,31 @@ def test_an_event_that_is_over_or_further_ahead_is_said_to_be(evening: str) -> N
     assert "No occurrence between now and 11-13 00:00:00: shop/show." in out
 
 
+def test_what_is_over_in_a_file_is_said_with_since_when(evening: str, tmp_path: Path) -> None:
+    """Last year's file, and the override of another evening."""
+    override = {"policyRef": {"name": "core"}, "action": "Hold", "until": "2026-11-11T02:00:00Z", "author": "me"}
+    made = {
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "Override",
+        "metadata": {"namespace": "shop", "name": "hold"},
+    }
+    path = tmp_path / "hold.yaml"
+    path.write_text(yaml.safe_dump({**made, "spec": {**override, "reason": "why not"}}))
+    code, _, said = run("plan", evening, str(path), "--at", "2027-11-12T00:00:00Z")
+    assert code == 0
+    assert "LiveEvent shop/show: spec.schedule.startTime: the event is over, 36" in said
+    assert "Override shop/hold: spec.until: the override is over, 366 days ago" in said
+    assert "is over" not in run("plan", evening, str(path), "--at", "2026-11-09T23:00:00+08:00")[2]
+
+
+def test_a_plan_of_files_of_which_something_was_left_out_is_a_finding(evening: str, tmp_path: Path) -> None:
+    path = tmp_path / "typo.yaml"
+    path.write_text(Path(evening).read_text().replace("kind: LiveEvent", "kind: LiveEvents"))
+    for output in ("text", "json"):
+        code, _, said = run("plan", str(path), "--at", "2026-11-09T23:00:00+08:00", "--output", output)
+        assert (code, "left out: LiveEvents/show" in said) == (1, True)
+
+
 def test_a_policy_that_only_observes_is_said_to_write_nothing(evening: str) -> None:
     out = run("plan", evening, "--at", "2026-11-09T23:00:00+08:00")[1]
     assert "In mode Observe, so that this is what would be done, and nothing is written: shop/core." in out

@@ -238,7 +238,7 @@ def test_what_would_not_do_what_was_meant_is_a_warning() -> None:
     override = changed(BASES["Override"], target="order-servic")
     assert "use one of order-service" in warned(Process().knows(core), override)
     past = changed(BASES["Override"], until="2026-11-01T00:00:00Z")
-    assert "spec.until: is over already" in warned(Process().knows(core), past)
+    assert "spec.until: the override is over" in warned(Process().knows(core), past)
     target = {**core["spec"]["targets"][0], "lane": "express"}
     asking = changed(core, poolRef={"name": "hangzhou-a"}, targets=[target])
     assert "use one of trading, data" in warned(Process().knows(BASES["CapacityPool"]), asking)

@@ -20,10 +20,20 @@ def event_that_is_over(event: ParsedEvent, now: float) -> Iterator[Problem]:
     """An event of the past: last year's file, applied again."""
     if event.base.occurrences and event.next_occurrence(now) is None:
         last = max(one.start + one.duration for one in event.base.occurrences)
-        days, hours = (now - last) / 86_400, (now - last) / 3600
-        ago = f"{days:.0f} days ago" if days >= 2 else f"{hours:.0f} h ago" if hours >= 1 else "just now"
         right = "change schedule.startTime: nothing will be prepared for it"
-        yield Problem("spec.schedule.startTime", f"the event is over, {ago}", right)
+        yield Problem("spec.schedule.startTime", f"the event is over, {_ago(now - last)}", right)
+
+
+def override_that_is_over(override: Override, now: float) -> Iterator[Problem]:
+    """An override whose end has passed: the file of another evening, applied again."""
+    if override.until <= now:
+        right = "it does nothing: give an instant to come"
+        yield Problem("spec.until", f"the override is over, {_ago(now - override.until)}", right)
+
+
+def _ago(seconds: float) -> str:
+    days, hours = seconds / 86_400, seconds / 3600
+    return f"{days:.0f} days ago" if days >= 2 else f"{hours:.0f} h ago" if hours >= 1 else "just now"
 
 
 def occurrences_at_once(event: ParsedEvent) -> Iterator[Problem]:

@@ -37,7 +37,8 @@ def plan(
 
     With files the targets are taken to stand at their policy's min, and CapacityPools to have room for all; with a
     cluster targets and pools are looked at, and what could not be read is said. Nothing is written. Policies in mode
-    Observe are planned as if they enforced, and what metrics will say is left out.
+    Observe are planned as if they enforced, and what metrics will say is left out. Exits 1 where an object of the files
+    is not valid: what it asks for is not in the plan.
     """
     from dataclasses import replace
 
@@ -59,8 +60,10 @@ def plan(
             "notDone": [_not_done(k) for k in found.kept],
         }
         print(json.dumps(told | rows))
-        return
-    _print(given, found, namespace, now, now + hours * 3600.0)
+    else:
+        _print(given, found, namespace, now, now + hours * 3600.0)
+    if given.assumed and given.problems:  # of files that somebody is about to apply
+        raise typer.Exit(1)
 
 
 def _of_namespace(found: Foresight, given: Given, namespace: str | None) -> Foresight:

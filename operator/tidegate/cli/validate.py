@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -130,13 +131,17 @@ def check_documents(documents: Iterable[Document]) -> Report:
         report.checked += 1
     _check_names(found, report)
     _check_events(found.events, found.policies, report)
-    _check_past(found.events, report)
+    _check_past(found, report)
     _check_workloads(found.policies, report)
     _check_queries(found, report)
     _check_lanes(found.policies, found.pools, report)
     _check_overrides(found.overrides, found.policies, report)
     return report
 
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+NAME_MOST = 253
+"""A DNS subdomain, as RFC 1123 has it."""
 
 PEOPLES = ("CapacityPool", "LiveEvent", "Override", "ScalingPolicy")
 """Kinds that people write."""
@@ -156,20 +161,26 @@ def check_kind(document: Document) -> None:
     raise InvalidObject([Problem("kind", f"{quoted(document.kind)} is no kind of {GROUP}", right)])
 
 
-def _check_past(events: list[Any], report: Report) -> None:
-    """Events that are over, and occurrences that meet."""
-    from tidegate.api.together import event_that_is_over, occurrences_at_once
+def _check_past(found: Found, report: Report) -> None:
+    """Events and overrides that are over, and occurrences that meet."""
+    from tidegate.api.together import event_that_is_over, occurrences_at_once, override_that_is_over
 
     now = _now()
-    for document, event in events:
+    for document, event in found.events:
         _warn(report, document, event_that_is_over(event, now))
         _warn(report, document, occurrences_at_once(event))
+    for document, override in found.overrides:
+        _warn(report, document, override_that_is_over(override, now))
 
 
 def _check_names(found: Found, report: Report) -> None:
-    """An object that is there twice: the later one would replace the first."""
+    """Names that the API server refuses, and an object that is there twice: the later one would replace the first."""
     seen: dict[tuple[str, Any], str] = {}
     for document, parsed in [*found.events, *found.policies, *found.pools, *found.overrides]:
+        if len(document.name) > NAME_MOST or not NAME.fullmatch(document.name):
+            wrong = f"{document.name[:NAME_MOST]!r} is a name that the API server refuses"
+            right = f"lower-case letters, digits, - and . inside, {NAME_MOST} at most"
+            report.problems.append(_finding(document, "metadata.name", wrong, right))
         key = parsed.name if document.kind == "CapacityPool" else parsed.key
         where = seen.setdefault((document.kind, key), f"{document.file} (document {document.index})")
         if where != f"{document.file} (document {document.index})":

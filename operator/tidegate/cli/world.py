@@ -14,7 +14,7 @@ import typer
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject
-from tidegate.api.together import signals_that_nobody_carries
+from tidegate.api.together import event_that_is_over, override_that_is_over, signals_that_nobody_carries
 from tidegate.cli.manifests import UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
@@ -127,6 +127,14 @@ def _unheard(world: World, events: Iterable[ParsedEvent], namespace: str | None)
             yield f"Override {override.key}: {missing.format(of)}"
 
 
+def _past(events: Iterable[ParsedEvent], overrides: Iterable[Override], now: float) -> Iterator[str]:
+    """What is over in files that people are about to apply: of a cluster's past nobody asks."""
+    for event in sorted(events, key=lambda one: one.key):
+        yield from (f"LiveEvent {event.key}: {problem}" for problem in event_that_is_over(event, now))
+    for override in overrides:
+        yield from (f"Override {override.key}: {problem}" for problem in override_that_is_over(override, now))
+
+
 def _without_pools(given: Given) -> Given:
     """Without poolRefs: what stands on a pool's machines is in no file, and on a pool that was not looked at nothing
     would rise.
@@ -176,6 +184,7 @@ def given_of(
         except InvalidObject as error:
             name = (document.get("metadata") or {}).get("name", "?")
             problems += [f"{kind}/{name}: {problem}" for problem in error.problems]
+    notes = [] if observed is not None else list(_past(parsed, overrides, now))
     assumed = observed is None
     if observed is None:
         observed = {
@@ -185,6 +194,5 @@ def given_of(
         }
     world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
     told = frozenset(zones for d in documents if (zones := (d.get("status") or {}).get("zoneData")))
-    return Given(
-        world, assumed=assumed, problems=problems, notes=list(_unheard(world, parsed, namespace)), zone_data=told
-    )
+    notes += _unheard(world, parsed, namespace)
+    return Given(world, assumed=assumed, problems=problems, notes=notes, zone_data=told)

@@ -18,6 +18,7 @@ from tidegate.api.together import (
     event_that_is_over,
     lanes_that_refuse,
     occurrences_at_once,
+    override_that_is_over,
     shared_workloads,
     signals_that_nobody_carries,
     target_that_is_not_there,
@@ -117,8 +118,7 @@ def _capacity_pool(new: Json, old: Json | None, store: WatchedStore) -> Iterator
 
 def _override(new: Json, old: Json | None, store: WatchedStore) -> Iterator[Problem]:
     override = parse_override(new if old is not None else _made_now(new, store.now()))
-    if override.until <= store.now():
-        yield Problem("spec.until", "is over already", "it does nothing: give an instant to come")
+    yield from override_that_is_over(override, store.now())
     key = Key(override.key.namespace, override.policy)
     policy = store.policy(key)
     if policy is not None:
