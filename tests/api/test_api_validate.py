@@ -289,7 +289,10 @@ def test_kinds_of_others_and_what_the_operator_writes_are_skipped(tmp_path: Path
 
 @pytest.mark.parametrize("text", ["", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"])
 def test_where_nothing_was_checked_nothing_is_right(text: str, tmp_path: Path) -> None:
-    assert run(tmp_path, text).exit_code == 1
+    for output in ("text", "json"):
+        result = run(tmp_path, text, output=output)
+        assert result.exit_code == 1
+        assert "nothing was checked: no object here is a CapacityPool or LiveEvent" in result.stderr
 
 
 @pytest.mark.parametrize(("days", "ago"), [(0.01, "just now"), (0.1, "2 h ago"), (359, "359 days ago")])

@@ -98,6 +98,8 @@ def validate(
         _print_table(report)
     else:
         _print_lines(report)
+    if not report.checked:
+        typer.echo(f"nothing was checked: no object here is a {' or '.join(PEOPLES)} of tidegate.dev", err=True)
     if report.problems or not report.checked:
         raise typer.Exit(1)
 
