@@ -167,17 +167,18 @@ def test_a_second_blind_signal_that_nobody_knows_keeps_all() -> None:
 
 @pytest.mark.parametrize("freshness", [one for one in Freshness if one is not Freshness.FRESH])
 def test_a_plan_needs_no_metric(freshness: Freshness) -> None:
-    """What was announced is prepared in time though no signal was ever read."""
-    core = policy(signals=(signal(),))
-    show = world(event(), policies=(core,), readings={(CORE, "orders"): Reading(freshness, None, T0 - 3600.0)})
-    core = replace(core, signals=())
-    unmeasured = world(event(), policies=(core,))
-    want = make_plan(unmeasured, T0 - 3600.0).targets[KEY]
-    found = make_plan(show, T0 - 3600.0).targets[KEY]
-    assert (found.next_at, found.next_level) == (want.next_at, want.next_level)
-    assert want.next_at is not None
-    raised = make_plan(show, want.next_at).targets[KEY]
+    """What was announced is prepared in time though no signal was ever read, and what comes next while it is on."""
+    core, later = policy(signals=(signal(),)), event("later", level=3000.0, start=T0 + 600.0)
+    unmeasured = world(event(), later, policies=(policy(),))
+    due = make_plan(unmeasured, T0 - 3600.0).targets[KEY].next_at
+    assert due is not None
+    gone = {(CORE, "orders"): Reading(freshness, None, due - 60.0)}
+    blind = replace(unmeasured, policies={CORE: core}, readings=gone)
+    assert make_plan(blind, T0 - 3600.0).targets[KEY].next_at == due
+    raised = make_plan(blind, due).targets[KEY]
     assert (raised.level, raised.action) == (10, Action.RAISE)
+    held = Observed(level=10, ready=10, desired=10, loan=LoanState(2, 10, due, due))
+    assert make_plan(replace(blind, observed={KEY: held}), T0 + 595.0).targets[KEY].level == 40
 
 
 @pytest.mark.parametrize(("most", "scaler", "want"), [(30, None, 30), (1000, 25, 25), (30, 25, 25)])

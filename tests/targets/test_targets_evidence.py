@@ -15,6 +15,7 @@ from tidegate.embedded.server import running
 from tidegate.planning.model import Evidence, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.ports import Json
+from tidegate.targets import evidence as module
 from tidegate.targets.client import KubeClient, Params
 from tidegate.targets.errors import ForbiddenError, LaterError
 from tidegate.targets.pods import evidence_of, lacking
@@ -364,6 +365,19 @@ async def test_what_may_not_be_read_is_said_once_and_costs_the_target_nothing(
     (said,) = caplog.messages
     assert said.startswith(f"{what} in default cannot be listed")
     assert sum(asked.startswith(what) for asked in client.lists()) == 1, "nor is it asked for again and again"
+
+
+async def test_what_may_not_be_read_for_long_is_asked_for_again_and_still_said_once(
+    client: Counting, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REFUSED_PAUSE", 0.0)
+    client.refused = frozenset(["pods"])
+    targets = KubeTargets(client)
+    with caplog.at_level(logging.WARNING, "tidegate.evidence"):
+        for _ in range(3):
+            await targets.examine(WEB)
+    assert len(caplog.messages) == 1
+    assert sum(asked.startswith("pods") for asked in client.lists()) == 3
 
 
 async def test_a_beat_without_an_answer_keeps_what_was_seen_before(client: Counting) -> None:
