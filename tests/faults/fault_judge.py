@@ -65,22 +65,22 @@ class Field:
     value: int
     intent: int
     intent_at: float = -math.inf
+    intent_before: int = 0
+    read_at: float = -math.inf  # when an operator was last answered what it holds
     foreign_at: float = -math.inf
     reapplied: list[float] = field(default_factory=list)
     ours: set[int] = field(default_factory=set)
     """What we have written since it was last returned."""
     ever: set[int] = field(default_factory=set)
     """What we have ever written."""
-    copied: bool = False
-    """Somebody brought a level of ours back."""
+    copied: bool = False  # somebody brought a level of ours back
     low_since: float | None = None
     unwritten_since: float | None = None
     """Since when it is borrowed and no Loan says so."""
-    spoilt: tuple[float, float] | None = None
-    """While somebody has made its Loan unreadable."""
+    spoilt: tuple[float, float] | None = None  # while somebody has made its Loan unreadable
 
     def __str__(self) -> str:
-        return f"{self.workload.namespace}/{self.workload.name}"
+        return "/".join(self.workload.key)
 
 
 @dataclass
@@ -162,8 +162,10 @@ class Judge:
         now = self.now()
         one.foreign_at = now
         if how == "new":
-            one.intent, one.intent_at = value, now
+            one.intent_before, one.intent, one.intent_at = one.intent, value, now
         else:
+            if one.read_at < one.intent_at and self._hit_lately(lambda ask: _concerns(ask, one.workload)):
+                one.intent, one.intent_at = one.intent_before, -math.inf  # it is overwritten, and nobody could see it
             one.reapplied.append(now)
             one.copied = one.copied or how == "copy"
 
@@ -193,6 +195,13 @@ class Judge:
         self.on_level(one, before, value, str(ask) if ask is not None else "somebody")
         if ask is not None and ask.slot != "person":
             self._ours(one, before, value, late=how == "late")
+
+    def served(self, ask: Ask, status: int) -> None:
+        """The server has answered a request."""
+        if ask.slot != "person" and ask.deed in ("get", "list") and status == 200:
+            for one in self.fields.values():
+                if ask.plural == one.workload.held_by[2] and _concerns(ask, one.workload):
+                    one.read_at = self.now()
 
     def sent(self, ask: Ask) -> None:
         """A replica sent a request: only who leads may write."""

@@ -134,6 +134,7 @@ class Stage:
         self.cluster.step()
         self.cluster.store.listen(self.judge.changed)
         self.wire.on_sent = self.judge.sent
+        self.wire.on_served = self.judge.served
         for slot in self.scene.slots:
             self.born(slot)
         deeds = asyncio.get_running_loop().create_task(self.people.act(), name="people")

@@ -13,11 +13,13 @@ from typing import Any
 
 import fault_run
 import pytest
+from fault_judge import Judge
 from fault_list import Fault
 from fault_run import run
 from fault_scene import Scene, Show, Workload
 from operator_under_test import Life, wired
 from virtual_time import Spinning, simulated
+from wire import Ask, Hit
 
 from tidegate.targets.client import Form
 
@@ -264,3 +266,19 @@ def play(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_handful_of_runs_finds_nothing() -> None:
     done = play("--runs", "3", "--seed", "4")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["nobody could read it", "somebody was answered"])
+def test_a_new_value_counts_unless_it_is_overwritten_before_anybody_could_read_it(answered: bool) -> None:
+    ask = Ask("a", "a-1", "get", "deployments", "shop", "web", "GET", "")
+    hits = [Hit(ask, "hang", 318.0, 325.0)]
+    now = [320.0]
+    judge = Judge(SCENE, None, lambda: now[0], 0.0, lambda: (), [], None, hits, lambda: (None, ""))  # type: ignore[arg-type]
+    one = judge.field_of(WEB)
+    judge.foreign(one, 13, "new")
+    now[0] = 330.0
+    if answered:
+        judge.served(ask, 200)
+    now[0] = 340.0
+    judge.foreign(one, 10, "copy")
+    assert one.intent == (13 if answered else WEB.original)

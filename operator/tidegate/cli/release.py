@@ -138,29 +138,48 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
         for loan in list(ledger.loans.values()):
             name = f"{loan.key.namespace}/{loan.place.ref} {loan.place.field} to {loan.original}"
             try:
-                await _give_back(ledger, loan)
-                returned.append(name)
+                left = await _give_back(ledger, loan)
             except TidegateError as error:
-                failed[name] = str(error)
+                left = str(error)
+            if left:
+                failed[name] = left
+            else:
+                returned.append(name)
         failed |= {str(one.key): one.note for one in ledger.unreadable.values()}
         return {"refused": False, "live": live, "returned": returned, "failed": failed}
     finally:
         await client.close()
 
 
-async def _give_back(ledger: Ledger, loan: Loan) -> None:
+async def _give_back(ledger: Ledger, loan: Loan) -> str:
+    """Return one loan; why its object is there still, or empty."""
     from tidegate.control.debts import bequeath, is_driven
     from tidegate.ports import NotFoundError
 
     if await is_driven(ledger, loan):
         await ledger.let_go(loan)
-        return
+        return ""
     try:
         await ledger.give_back(loan)
     except NotFoundError:
         heir = await bequeath(ledger, loan)
-        if heir is not None:
-            await ledger.give_back(heir)
+        if heir is None:
+            return ""
+        loan = heir
+        await ledger.give_back(loan)
+    return _why_kept(ledger, loan)
+
+
+def _why_kept(ledger: Ledger, loan: Loan) -> str:
+    value = ledger.returned(loan.place.id)
+    until = ledger.late.until(loan.place.id, value) if value is not None else None
+    if value is None or until is None:
+        return ""
+    at = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        f"holds {value}; a write of {loan.pending} got no answer and may still be carried out, so the Loan stays:"
+        f" run this again after {at}"
+    )
 
 
 async def _stop(client: KubeClient, namespace: str) -> None:

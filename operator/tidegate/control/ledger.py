@@ -8,6 +8,9 @@ and of a return:
 
     compare-and-swap to the original  ->  ownership handed back  ->  read back  ->  Loan removed
 
+A write without an answer may be carried out minutes later. The Loan of a returned field stays until that is over, so
+that a level which comes late is returned as well.
+
 What was seen of a field counts only if it was asked after our last write of that field was read back: older knowledge
 settles nothing (``is_current``). A write without an answer may have happened, so that after it the field is unknown
 until somebody has asked anew.
@@ -35,7 +38,9 @@ from tidegate.control.drift import (
     other_than_us,
     tells,
 )
+from tidegate.control.errors import NotLeadingError, UnreadableLoanError
 from tidegate.control.former import Former
+from tidegate.control.late import LateWrites
 from tidegate.planning.model import MANAGER, Key
 from tidegate.ports import (
     Clock,
@@ -52,17 +57,8 @@ from tidegate.ports import (
     RefusedError,
     Targets,
     TidegateError,
-    UnavailableError,
     UnreadableLoan,
 )
-
-
-class NotLeadingError(UnavailableError):
-    """We may not write now: the Lease was not renewed in time, or another has led since."""
-
-
-class UnreadableLoanError(RefusedError):
-    """The field's Loan is there and cannot be understood: its original would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +105,13 @@ class Ledger:
     _returned: dict[FieldId, tuple[int, Manager | None]] = field(default_factory=dict)
     """Value and owner of fields that were handed back while their loans are there still."""
     former: Former = field(init=False)
+    late: LateWrites = field(init=False)
     _order: int = 0
     _loaded_at: int = 0
 
     def __post_init__(self) -> None:
         self.former = Former(self.clock)
+        self.late = LateWrites(self.clock)
 
     # ---- order of knowledge
 
@@ -164,7 +162,7 @@ class Ledger:
     # ---- what there is
 
     async def load(self) -> None:
-        """Read all loans, also those of a former life of the operator. No write may be under way."""
+        """Read all loans, also those of a former life. No write may be under way."""
         epoch, asked = self.leadership.epoch, self.tick()
         found = await self.book.list()
         self.unreadable = {one.key: one for one in found if isinstance(one, UnreadableLoan)}
@@ -178,6 +176,7 @@ class Ledger:
             else:
                 loans[loan.place.id] = loan
         self.former.read_anew(before=self.loans.values(), there=loans.values())
+        self.late.recall(loans.values())
         # Others may have written while we did not hold them: what was read back or seen before tells nothing any more.
         ours = (self.loans.keys() | self._known.keys() | self._unknown_since.keys()) - loans.keys()
         self._known.clear()
@@ -266,7 +265,8 @@ class Ledger:
         await self._save(self.loans.get(loan.place.id, loan))
 
     async def give_back(self, loan: Loan, *, believed: int | None = None) -> None:
-        """Restore the original, hand the field back to its former owner, read back, remove the loan.
+        """Restore the original, hand the field back to its former owner, read back, remove the loan; or keep the loan
+        while a write of the field may still come (``returned``).
 
         A field whose object is gone needs nothing, but for NotFoundError where a workload stood behind it: see
         ``debts.bequeath``. Somebody's newer value is left as it is. ``believed`` is the level
@@ -277,7 +277,15 @@ class Ledger:
         except NotFoundError:  # the object, or that incarnation of it, is gone: there is nothing to restore
             if loan.beneath is not None:  # but perhaps behind it
                 raise
+        else:
+            if self.late.waits(loan.place.id, self._returned[loan.place.id][0]):
+                return
         await self._drop(loan)
+
+    def returned(self, one: FieldId) -> int | None:
+        """What a field that was handed back holds while its loan is still there; None of others."""
+        found = self._returned.get(one)
+        return found[0] if found is not None else None
 
     async def _restore(self, loan: Loan, believed: int | None) -> None:
         place = loan.place
@@ -366,8 +374,10 @@ class Ledger:
             await self.targets.swap(place, believed=believed, wanted=wanted)
         except (RefusedError, NotFoundError):
             raise
-        except BaseException:  # no answer, so that it may have happened; or the field is not as it was believed
+        except BaseException as error:  # no answer, so that it may have happened; or the field is not as believed
             self._lost(place)
+            if not isinstance(error, ConflictError):
+                self.late.sent(place.id, replacing=believed)
             raise
 
     def _lost(self, place: Place) -> None:
@@ -394,8 +404,9 @@ class Ledger:
         epoch = self._demand_leadership()
         loan = kept(replace(loan, epoch=epoch))
         one = loan.place.id
-        self._returned.pop(one, None)
         before = self.loans.get(one)
+        if before is None or before.pending != loan.pending:
+            self._returned.pop(one, None)
         # Without an answer it may have been written: it is believed to be there before it is sent, and nowhere lost.
         self.loans[one] = loan
         try:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.conflicts import Conflicts
 from tidegate.control.debts import bequeath, is_driven
 from tidegate.control.drift import Drift, Terms, drift
-from tidegate.control.ledger import Ledger, UnreadableLoanError
+from tidegate.control.errors import UnreadableLoanError
+from tidegate.control.ledger import Ledger
 from tidegate.control.refusals import Refusals
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
@@ -82,7 +83,7 @@ class Writer:
         """Replace all wishes. The first one of a field counts; one whose field is being written waits for the next."""
         self._wishes = {}
         for wish in wishes:
-            if wish.field not in self._busy:
+            if wish.field not in self._busy and not self._rests(wish):
                 self._wishes.setdefault(wish.field, wish)
         self._since = {one: min(self._since.get(one, now), now) for one in self._wishes}
         self._backoff.expire(now)
@@ -134,6 +135,12 @@ class Writer:
 
     # ---- beneath
 
+    def _rests(self, wish: Wish) -> bool:
+        """Whether all that a wish asks for is done, and its loan stays for a write that may come late."""
+        value = self.ledger.returned(wish.field) if wish.kind in (Kind.RETURN, Kind.LEAD_BACK) else None
+        moved = wish.held is not None and wish.held.value != value
+        return value is not None and not moved and self.ledger.late.rests(wish.field, value)
+
     def _until(self, wish: Wish, now: float) -> float:
         refused = self.refusals.until(wish.field, now, must_by=now if wish.must_by is None else wish.must_by)
         return max(refused, self._backoff.until(wish.field, now))
@@ -170,6 +177,8 @@ class Writer:
 
     async def _carry_out(self, wish: Wish) -> Applied | None:
         said, loan = wish.said, wish.loan
+        if wish.kind in (Kind.RETURN, Kind.LEAD_BACK) and self.ledger.returned(wish.field) is not None:
+            said = replace(said, told=False)  # it was told when it was done, and its loan stayed
         if wish.kind is Kind.MOVE:
             await self._move(wish)
         elif wish.kind is Kind.RECORD:
@@ -181,7 +190,7 @@ class Writer:
             await self.ledger.give_back(self.ledger.loans.get(loan.place.id, loan), believed=believed)
             self.conflicts.forget(wish.field)
         elif wish.kind is Kind.LEAD_BACK:
-            return await self._lead_back(wish)
+            return await self._lead_back(replace(wish, said=said))
         elif wish.kind is Kind.LET_GO:
             await self.ledger.let_go(loan)
             log.info("loan %s: the level lies elsewhere by now; the field is left as it is", loan.key)
