@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fault_lending import Lending
 from fault_list import Fault, RequestFaults
 from fault_scene import CORES, MACHINES, Scene, Show, Workload
 from wire import Ask, Hit
@@ -28,7 +29,7 @@ LEADERLESS = 75.0
 REASSERTED = 10.0
 """Seconds within which a level of ours that somebody set back is set again."""
 LENDING = 300.0
-"""Seconds from the first notice to machines that are free."""
+"""Seconds for which a failed request, a change of leader or somebody else's write may hold up what a pool lends."""
 CONFLICT = (5, 600.0)
 """So often within so many seconds a field may be set back until it is left to whoever does."""
 OBEYED = 15.0
@@ -117,9 +118,13 @@ class Judge:
     holder: str = ""
     held_since: float = -math.inf
     led_at: float = 0.0
+    lending: Lending = field(init=False)
     _said: set[tuple[str, str]] = field(default_factory=set)
     _seen_hits: int = 0
     _recent: list[Hit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lending = Lending(self.scene, self.cluster, lambda: ((f.workload, f.value) for f in self.fields.values()))
 
     # ---- what people do
 
@@ -191,6 +196,7 @@ class Judge:
         if value == one.value:
             return
         before, one.value = one.value, value
+        self.lending.moved(one.workload, before, value, self.now())
         ask, how = self.serving()
         self.on_level(one, before, value, str(ask) if ask is not None else "somebody")
         if ask is not None and ask.slot != "person":
@@ -227,8 +233,7 @@ class Judge:
         if self.scene.pool and value > before and one.workload.takes and not late:
             self._room(one, before, value)
         needed = self.needed(one, now)
-        unsure = late or bool(self._unsure(one))
-        unsure = unsure or (bool(one.workload.lane) and self._lending_was_disturbed(now))
+        unsure = late or bool(self._unsure(one)) or self._waits_for_machines(one, now)
         if value < before and value < needed and not unsure:
             self.find(
                 self._short_kind("lowered-below-need", one), str(one), f"{before} to {value}, {needed} are needed"
@@ -254,13 +259,7 @@ class Judge:
 
     def _room(self, one: Field, before: int, value: int) -> None:
         """We let something in on a pool: what is asked for, and what is still on machines, has to fit."""
-        on_machines: dict[tuple[str, str], int] = {}
-        for pod in self.cluster.list("v1", "Pod"):
-            if pod["spec"].get("nodeName") and pod["status"]["phase"] not in ("Succeeded", "Failed"):
-                key = pod["metadata"]["namespace"], pod["metadata"]["labels"]["app"]
-                on_machines[key] = on_machines.get(key, 0) + 1
-        mine = [field for field in self.fields.values() if field.workload.takes]
-        asked = sum(max(field.value, on_machines.get(field.workload.key, 0)) for field in mine)
+        mine, asked = [field for field in self.fields.values() if field.workload.takes], self.lending.asked()
         foreign = any(field.intent_at > -math.inf or field.copied for field in mine)
         if asked > MACHINES * CORES and not foreign:
             self.find("oversold", str(one), f"{before} to {value}: {asked} cores are asked for of {MACHINES * CORES}")
@@ -273,9 +272,10 @@ class Judge:
         fresh = self.hits[self._seen_hits :]
         self._recent = [hit for hit in (*self._recent, *fresh) if hit.end - self.begin > now - LENDING]
         self._seen_hits = len(self.hits)
+        self.lending.look(now)
         for one in self.fields.values():
             needed = self.needed(one, now)
-            if one.value >= needed or self.excuse(one) or (one.workload.lane and self._lending_was_disturbed(now)):
+            if one.value >= needed or self.excuse(one) or self._waits_for_machines(one, now):
                 one.low_since = None
                 continue
             one.low_since = now if one.low_since is None else one.low_since
@@ -363,12 +363,21 @@ class Judge:
             return "a request for it failed"
         return ""
 
+    def _waits_for_machines(self, one: Field, now: float) -> bool:
+        """Whether what a level is short of has to be lent first; after a wrong clock, what was given back meanwhile."""
+        if not one.workload.lane:
+            return False
+        asked = [at for key, at in self.edited.items() if key[0] == "shop"]
+        asked += [fault.end for fault in self.faults if fault.kind == "clock" and fault.end <= now]
+        return self.lending.excuses(one.workload, max(asked, default=-math.inf), now) or self._lending_was_disturbed(
+            now
+        )
+
     def _lending_was_disturbed(self, now: float) -> bool:
-        """What a pool lends takes minutes: notice, drain, room. Whatever happened meanwhile may have held it up."""
-        edits = [at for key, at in self.edited.items() if key[0] == "shop"]
+        """What a pool lends takes minutes: notice, drain, room. What went wrong meanwhile may have held it up."""
         foreign = [field.foreign_at for field in self.fields.values() if field.workload.takes]
         lifted = self.stopped[1] if self.stopped is not None else -math.inf
-        if now - max([self.held_since, lifted, *edits, *foreign]) < LENDING:
+        if now - max([self.held_since, lifted, *foreign]) < LENDING:
             return True
         return self._hit_lately(lambda ask: ask.deed != "status", within=LENDING)
 

@@ -72,7 +72,7 @@ def test_one_that_takes_more_room_than_there_is_is_left_out_whole() -> None:
         base64.b64encode(zlib.compress(b" " * 50_000_000)).decode(),
         text([]),
         text({}),
-        text(told() | {"format": 2}),
+        text(told() | {"format": 1}),
         text(told() | {"madeFor": "soon"}),
         text(told() | {"grants": [[1, 2]]}),
         text(told() | {"owners": []}),

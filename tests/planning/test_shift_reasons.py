@@ -11,7 +11,7 @@ from pools import CORE, NS, cores, facts, job, lane, loader, need, pool
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.milp import Effort, Program
-from tidegate.planning.shift.model import Drain, LaneUse, Mark, Pool, Promised, Work
+from tidegate.planning.shift.model import Drain, LaneUse, Mark, NeedStep, Notice, Pool, Promised, Work
 from tidegate.planning.shift.outcome import PoolPlan, Refusal
 from tidegate.planning.shift.plan import MEMBERS_MOST, NEEDS_MOST, plan_pool
 
@@ -129,6 +129,45 @@ def test_a_notice_that_is_too_long_for_the_time_says_from_when_the_need_is_serve
     refusal = one(plan, Reason.NOTICE_TOO_SHORT)
     assert refusal.earliest == T0 + 660
     assert refusal.message.endswith("Served in full from 2026-11-09T16:11:00Z.")
+
+
+def test_the_next_plan_knows_as_well_from_when_on_a_need_is_served() -> None:
+    """What the first plan granted from an instant on is asked for apart by the next one: the rest of the need is over
+    then, and is served all the same.
+    """
+    the_pool, seen = quick(drain=Drain(600.0, 0.0, 60.0)), facts(cores(1), job("a"))
+    asked = [need("t", T0 + 300, T0 + 1800, cores(1))]
+    before = plan_pool(the_pool, seen, asked, T0)
+    told = replace(job("a"), mark=Mark(1, 1, 0.0, (Notice(0, T0),), (), T0 + 660, T0 + 1800, (), (asked[0].owner,)))
+    after = plan_pool(the_pool, facts(cores(1), told), asked, T0 + 2.0, promises=before.promises)
+    assert [one.earliest for one in (*before.refusals, *after.refusals)] == [T0 + 660, T0 + 660]
+
+
+def test_a_need_that_is_served_because_it_has_fallen_was_not_late() -> None:
+    steps = NeedStep(T0 + 600, T0 + 1200, cores(9)), NeedStep(T0 + 1200, T0 + 1800, cores(3))
+    asked = replace(need("t", T0 + 600, T0 + 1800, cores(9)), steps=steps)
+    refusal = one(plan_pool(quick(), facts(cores(4), job("a")), [asked], T0), Reason.POOL_TOO_SMALL)
+    assert (refusal.at, refusal.earliest, refusal.until) == (T0 + 600, None, T0 + 1200)
+    assert refusal.message.endswith("Less is needed from 2026-11-09T16:20:00Z on, and that is served.")
+
+
+def waiting(drain_ends: float, *, grace: float, steps: tuple[NeedStep, ...] | None = None) -> PoolPlan:
+    """A need from ten minutes after T0 on, whose machine is being freed until an instant."""
+    stop = T0 + drain_ends - 60.0
+    asked = need("t", T0 + 600, T0 + 1800, cores(1))
+    asked = asked if steps is None else replace(asked, steps=steps)
+    mark = Mark(1, 0, stop, (), (Notice(0, stop),), T0 + 600, T0 + 1800, (Promised(T0 + 5400, 1),), (asked.owner,))
+    out = job("a", level=0, mark=mark)
+    return plan_pool(quick(), facts(cores(2), out), [asked], T0 + 580, grace=grace)
+
+
+def test_a_need_is_not_refused_for_machines_that_come_within_the_grace_of_its_rise() -> None:
+    rising = NeedStep(T0, T0 + 600, cores(1)), NeedStep(T0 + 600, T0 + 1800, cores(2))
+    steady = (NeedStep(T0, T0 + 1800, cores(2)),)
+    assert waiting(618.0, grace=18.0, steps=rising).refusals == ()
+    assert [r.earliest for r in waiting(618.5, grace=18.0, steps=rising).refusals] == [T0 + 618.5]
+    assert [r.earliest for r in waiting(601.0, grace=0.0, steps=rising).refusals] == [T0 + 601]
+    assert waiting(618.0, grace=18.0, steps=steady).refusals, "it has been short all the time"
 
 
 def test_work_that_has_just_started_is_left_its_minimum_run() -> None:

@@ -51,12 +51,17 @@ class PoolRefusal:
 
     pool: str
     start: float
+    """The first instant at which it is short."""
     end: float
-    """Of the need."""
+    """When nothing is missing any more: all is ready, or the need has fallen or is over."""
     reason: Reason
     message: str
     earliest: float | None = None
-    """From when on all that is still needed is served; None when some of it never is."""
+    """From when on the whole need is served; None when that never comes before it has fallen or is over."""
+    late: tuple[float, float] | None = None
+    """(when the first unit that is missing is needed, when the last one will be ready), by the same yardstick as a
+    level that is written late; None where nothing comes, or all of it in time.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class TargetPlan:
     """When what comes too late will be ready; None when all is ready or comes in time."""
     short_at: float | None = None
     """When that would have been needed."""
+    wanted: int | None = None
+    """The level with what the pool holds back for now; equal to ``level`` where it holds nothing back."""
     must_by: float | None = None
     """When a level above the present one must be written at the latest, for all that is known to be in time; infinite
     when nothing that is announced waits for it."""

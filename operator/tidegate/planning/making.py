@@ -164,7 +164,7 @@ class Making:
             cell=self.book.cell,
             lag=self._in_turn(target, curve.units, rest, start) if observed.ordered else self.lag,
             start=start,
-            fixed=settings.reaction + settings.fail_over,
+            fixed=settings.reserve,
             # What is up and free together does not change while units start on it; the owner's level is the safe guess.
             machine_above=rest if spare is None else (observed.ready or 0) + spare,
             shift=curve.shift,

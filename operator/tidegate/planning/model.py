@@ -401,3 +401,8 @@ class PlanSettings:
     """Seconds from a step being due to its write."""
     smallest_step_down: float = 0.02
     """A downward change smaller than this share of the level is not worth a write, unless it is the last."""
+
+    @property
+    def reserve(self) -> float:
+        """Seconds after it was due for which a write is still in time: its lead time has kept them."""
+        return self.reaction + self.fail_over

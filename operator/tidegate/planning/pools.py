@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tidegate.planning.coming import bar
 from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
 from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.model import Mode, Observed, PlanSettings, Policy, TargetKey, TargetSpec
@@ -20,10 +21,10 @@ from tidegate.planning.shift.handover import State
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs, due
 from tidegate.planning.shift.model import Need, amount_at
 from tidegate.planning.shift.needs import LEAVING, Level, levels_of, needs_of
-from tidegate.planning.shift.outcome import PoolPlan
+from tidegate.planning.shift.outcome import PoolPlan, Refusal
 from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import step
-from tidegate.planning.timeline import Timeline
+from tidegate.planning.timeline import TOLERANCE, Timeline
 from tidegate.planning.world import PoolWorld, World
 
 WATCHING = 3.0
@@ -135,7 +136,8 @@ def _view(
     if one.stale:
         facts = replace(facts, current=False, members=tuple(replace(m, seen=False) for m in facts.members))
     standing = world.timetables.get(one.pool.name)
-    inputs = TimetableInputs(one.pool, facts, tuple(needs), one.promises, now, WAY_BACK, standing)
+    grace = world.settings.reserve
+    inputs = TimetableInputs(one.pool, facts, tuple(needs), one.promises, now, WAY_BACK, standing, grace)
     plan = present(inputs)
     todo = step(one.pool, facts, plan, now)
     waiting = any(h.state in _WAITING for h in todo.hand_overs)
@@ -227,23 +229,47 @@ def _refusal_of_all(pool: str, reason: Reason, message: str, settings: PlanSetti
 def _refusals(
     pool: str, target: PoolTarget, plan: PoolPlan, needs: Iterable[Need], now: float, settings: PlanSettings
 ) -> tuple[PoolRefusal, ...]:
-    """What of the target's needs the pool does not carry; of the two halves of a need the first is told."""
+    """What of the target's needs the pool does not carry, one refusal a need."""
     if target.unit is None:
         return (_refusal_of_all(pool, Reason.UNIT_UNKNOWN, SENTENCES[Reason.UNIT_UNKNOWN], settings, now),)
     spans = {need.key: need for need in needs if need.owner == target.owner}
-    found: dict[str, PoolRefusal] = {}
+    parts: dict[str, list[Refusal]] = defaultdict(list)
     for one in plan.refusals:
         if one.key in spans:
-            need = spans[one.key]
-            told = PoolRefusal(pool, need.start, need.end, one.reason, one.message, one.earliest)
-            before = found.get(one.key)
-            if before is None or (before.earliest is not None and _later(told, before)):
-                found[one.key] = told
-    return tuple(found[key] for key in sorted(found))
+            parts[one.key].append(one)
+    return tuple(_refusal(pool, target, spans[key], parts[key], plan, now, settings) for key in sorted(parts))
 
 
-def _later(one: PoolRefusal, other: PoolRefusal) -> bool:
-    return (one.earliest or math.inf) > (other.earliest or math.inf)
+def _refusal(
+    pool: str,
+    target: PoolTarget,
+    need: Need,
+    parts: Sequence[Refusal],
+    plan: PoolPlan,
+    now: float,
+    settings: PlanSettings,
+) -> PoolRefusal:
+    """The refusals of a need's parts as one: the part that waits longest is told, of equal ones the first."""
+    last = max(parts, key=lambda one: math.inf if one.earliest is None else one.earliest)
+    start = min(max(one.at, need.start) for one in parts)
+    end = max(need.end if one.until is None else one.until for one in parts)
+    late = _lateness(target, plan, last.earliest, start, now, settings)
+    if late is not None:
+        end = max(end, late[1])
+    in_time = late is None or late[1] - late[0] <= TOLERANCE
+    return PoolRefusal(pool, start, end, last.reason, last.message, last.earliest, None if in_time else late)
+
+
+def _lateness(
+    target: PoolTarget, plan: PoolPlan, earliest: float | None, start: float, now: float, settings: PlanSettings
+) -> tuple[float, float] | None:
+    """``Timeline.supplied`` of what a target lacks from ``start`` to ``earliest``; None where nothing comes."""
+    if earliest is None or target.line is None or target.unit is None:
+        return None
+    granted = amount_at((step for one in plan.grants if one.owner == target.owner for step in one.steps), start)
+    units = target.rest + (0 if granted.nothing else target.unit.units_in(granted))
+    since = max(start, now // settings.cell * settings.cell)
+    return target.line.supplied(since, above=bar(target.target, units), at=earliest, reserve=settings.reserve)
 
 
 def _limit(
@@ -263,7 +289,7 @@ def _limit(
         return PoolLimit(units, Reason.POOL_UNSEEN, SENTENCES[Reason.POOL_UNSEEN])
     cut = _cut(target, view, needs) if any(r.reason is Reason.GIVE_BACK_PROMISE for r in refusals) else None
     for refusal in refusals:
-        if refusal.start <= view.plan.now:
+        if refusal.start <= view.plan.now < refusal.end:
             return PoolLimit(units, refusal.reason, refusal.message, cut)
     return PoolLimit(units, Reason.POOL_LIMIT, f"{units} units is what the pool has free now; more follows")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -280,13 +281,15 @@ def _plan(
         until = until + line.hold + line.shift + 60.0 / facts.policy.release.step_per_minute if until else None
     if facts.left_out and facts.observed.loan is not None:  # what cannot be read may have asked for that long
         until = max(until or 0.0, facts.observed.loan.until)
-    ready_at, short_at = _expected(facts, action, level, outlook)
+    wanted = _wanted(facts, level, trail)
+    ready_at, short_at = _expected(facts, action, level, wanted, outlook)
     return TargetPlan(
         policy=facts.policy.key,
         target=facts.target.name,
         ref=facts.target.ref,
         action=action,
         level=level,
+        wanted=wanted,
         current=facts.observed.level,
         need=facts.need,
         peak=peak,
@@ -310,26 +313,37 @@ def _plan(
     )
 
 
-def _expected(facts: Facts, action: Action, level: int | None, outlook: _Outlook) -> tuple[float | None, float | None]:
+def _wanted(facts: Facts, level: int | None, trail: tuple[Judgement, ...]) -> int | None:
+    """See ``TargetPlan``."""
+    for before, one in pairwise(trail):
+        if facts.pool is not None and one.reason is facts.pool.reason and level == one.level < before.level:
+            return before.level
+    return level
+
+
+def _expected(
+    facts: Facts, action: Action, level: int | None, wanted: int | None, outlook: _Outlook
+) -> tuple[float | None, float | None]:
     """(when what is late will be ready, when it would have been needed); None for both when all comes in time.
 
-    What came late to its machines counts as written later by as much; where the missing units' pods are to be seen
-    starting, they say when they will be ready.
+    What the pool holds back is written now at the earliest. What came late to its machines counts as written later by
+    as much; where the missing units' pods are to be seen starting, they say when they will be ready.
     """
     line, ready, loan = outlook.line, facts.observed.ready, facts.observed.loan
     machines = facts.target.lead.machine_seconds
-    if line is None or level is None or ready is None or ready >= level:
+    if line is None or level is None or wanted is None or ready is None or ready >= wanted:
         return None, None
+    held_back, level = wanted > level, wanted
     if facts.observed.ordered:
         each = start_seconds(outlook.lead)
         begun = turn_begun(facts.observed, each, now=facts.now)
         late = line.in_turn(facts.now, begun=begun, ready=ready, level=level, each=each)
         return (None, None) if late is None else (late[1], late[0])
-    written_at = min(loan.stepped_at, facts.now) if action is not Action.RAISE and loan is not None else facts.now
+    written = loan is not None and action is not Action.RAISE and not held_back
+    written_at = min(loan.stepped_at, facts.now) if loan is not None and written else facts.now
     usual = line.placing(facts.now, level)
     written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)
-    reserve = facts.settings.reaction + facts.settings.fail_over
-    late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=reserve)
+    late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=facts.settings.reserve)
     if late is None:
         return None, None
     seen = started_at(facts.observed, outlook.lead, missing=level - ready, now=facts.now)
@@ -342,8 +356,7 @@ def _must_by(facts: Facts, line: Timeline | None) -> float:
     now = facts.now if (facts.measure.units or 0) > current or facts.overrides else math.inf
     if line is None:
         return now
-    reserve = facts.settings.reaction + facts.settings.fail_over
-    return min(now, line.must_by(facts.now, current, reserve=reserve))
+    return min(now, line.must_by(facts.now, current, reserve=facts.settings.reserve))
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

@@ -191,6 +191,17 @@ class Timeline:
         where = np.flatnonzero(short & (late > TOLERANCE))
         return (float(starts[where[0]]), float(starts[where[0]] + late[where[0]])) if len(where) else None
 
+    def supplied(self, since: float, *, above: int, at: float, reserve: float) -> tuple[float, float]:
+        """``lateness`` of units whose machines come at an instant: (when the first need from ``since`` on that is above
+        so many units begins, when it will be ready). The second is the smaller one where all comes in time. Without
+        such a need (of what is only measured, or held) it counts from ``since``.
+        """
+        first = self._first_above(above, self.column(since), len(self.units))
+        if first is None:
+            return since, at + self.fixed_lead - reserve
+        begin = (first + self.first) * self.cell
+        return begin, begin + at - self._due(first) - (reserve + self.shift + float(self.lag.writing[first]))
+
     def in_turn(self, now: float, *, begun: float, ready: int, level: int, each: float) -> tuple[float, float] | None:
         """``lateness`` of units that start one after the other, ``each`` in so many seconds, the next since ``begun``:
         the pace itself tells when the last one will be ready.

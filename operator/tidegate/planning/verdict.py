@@ -36,8 +36,6 @@ _BLOCKING = {
 }
 _NOT_FROM_SIGHT = {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
 """The blocking reasons that do not rest on what was seen of the target."""
-_WAITING = {Reason.NOTICE_TOO_SHORT, Reason.MINIMUM_RUN}
-"""What a pool refuses that time alone brings."""
 _UNKNOWN = {Reason.POOL_UNSEEN, Reason.NOT_SEEN_YET, Reason.POOL_UNPLANNED}
 """What a pool cannot tell yet."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
@@ -157,7 +155,7 @@ def _verdict(
         for t in sorted(carrying, key=lambda t: t.name)
     ]
     judged = [_of_target(case, occurrence.start) for case in cases]
-    worst = min(judged, key=lambda v: _ORDER[v.outcome])
+    worst = min(judged, key=lambda v: (_ORDER[v.outcome], -(v.ready_at or 0.0)))
     if len(judged) > 1 and all(v.reason is Reason.READY for v in judged):
         return Verdict(Outcome.READY, Reason.READY, f"all {len(judged)} targets ready", occurrence.start)
     return worst
@@ -175,25 +173,40 @@ def _of_target(case: Case, start: float) -> Verdict:
     unknown = next((r for r in _refused(case) if r.reason in _UNKNOWN), None)
     if unknown is not None:
         return Verdict(Outcome.UNKNOWN, unknown.reason, f"{name}: {unknown.message}", start, target=name)
-    waiting = max(_refused(case), key=lambda r: r.earliest or 0.0, default=None)
-    if waiting is not None and waiting.earliest is not None:
-        ready_at = waiting.earliest + plan.lead.seconds
-        return Verdict(
-            Outcome.LATE, waiting.reason, f"{name}: {waiting.message}", start, ready_at=ready_at, target=name
-        )
+    waiting = max(_late(case), key=lambda v: v.ready_at or 0.0, default=None)
+    if waiting is not None:
+        return waiting
     if not observed.seen:
         message = observed.note or "it was not seen lately"
         return Verdict(Outcome.UNKNOWN, Reason.NOT_SEEN_LATELY, f"{name}: {message}", start, target=name)
     if plan.level is None or observed.ready is None or plan.reason is Reason.UNREADABLE:
         return Verdict(Outcome.UNKNOWN, plan.reason, f"{name}: {plan.message}", start, target=name)
-    ready = f"{name}: {observed.ready} of {plan.level} ready"
-    if observed.ready >= plan.level:
+    wanted = max(plan.level, plan.wanted or 0)
+    ready = f"{name}: {observed.ready} of {wanted} ready"
+    if observed.ready >= wanted:
         return Verdict(Outcome.READY, Reason.READY, ready, start, target=name)
-    if plan.short_at is None or plan.ready_at is None:
-        message = f"{ready}, the rest is expected in time"
-        return Verdict(Outcome.READY, Reason.ON_PLAN, message, start, target=name)
-    message = f"{ready}, the rest is expected {_roughly(plan.ready_at - plan.short_at)} late"
-    return Verdict(Outcome.LATE, Reason.LATE, message, start, ready_at=plan.ready_at, target=name)
+    return Verdict(Outcome.READY, Reason.ON_PLAN, f"{ready}, the rest is expected in time", start, target=name)
+
+
+def _late(case: Case) -> Iterator[Verdict]:
+    """What comes too late for one target: what waits for the pool's machines, and what was written and starts."""
+    plan, observed, start = case.plan, case.observed, case.occurrence.start
+    late = partial(Verdict, Outcome.LATE, starts_at=start, target=plan.target)
+    for refusal in _refused(case):
+        if refusal.late is not None:
+            needed, ready_at = refusal.late
+            message = (
+                f"{plan.target}: {refusal.message} What is missing is expected {_roughly(ready_at - needed)} late."
+            )
+            yield late(refusal.reason, message, ready_at=ready_at)
+    seen = observed.seen and plan.reason is not Reason.UNREADABLE
+    if not seen or plan.level is None or observed.ready is None:
+        return
+    if plan.short_at is not None and plan.ready_at is not None:
+        wanted = max(plan.level, plan.wanted or 0)
+        message = f"{plan.target}: {observed.ready} of {wanted} ready, the rest is expected"
+        message += f" {_roughly(plan.ready_at - plan.short_at)} late"
+        yield late(Reason.LATE, message, ready_at=plan.ready_at)
 
 
 # ---- what blocks a target
@@ -265,24 +278,24 @@ def under_a_quota(case: Case) -> Evidence | None:
 
 def in_the_pool(case: Case) -> Evidence | None:
     """The pool does not carry the need, and will not in time for any of it."""
-    found = next((r for r in _refused(case) if r.reason not in _UNKNOWN and not _only_late(r, case)), None)
+    found = next((r for r in _refused(case) if r.reason not in _UNKNOWN and not _comes(r, case)), None)
     if found is None:
         return None
     return Evidence(found.reason, Ref(OURS, "CapacityPool", "", found.pool), "spec.lanes", found.message)
 
 
-def _only_late(refusal: PoolRefusal, case: Case) -> bool:
-    """Whether waiting helps: the machines come, and the event is still on then. A need that is met because it has
-    fallen meanwhile is not a late one.
+def _comes(refusal: PoolRefusal, case: Case) -> bool:
+    """Whether waiting helps, whatever stands against the need so far: the machines come, and the event is still on
+    then.
     """
     end = case.occurrence.start + case.occurrence.duration
-    return refusal.reason in _WAITING and refusal.earliest is not None and refusal.earliest < end
+    return refusal.earliest is not None and refusal.earliest < end
 
 
 def _refused(case: Case) -> list[PoolRefusal]:
-    """What the pool does not carry of the needs that the occurrence falls into."""
+    """What the pool does not carry while the occurrence is on."""
     start, end = case.occurrence.start, case.occurrence.start + case.occurrence.duration
-    return [r for r in case.plan.refusals if r.start < end and start < r.end]
+    return [r for r in case.plan.refusals if r.start < end and max(start, case.now) < r.end]
 
 
 def refused_by_the_server(case: Case) -> Evidence | None:

@@ -65,10 +65,11 @@ def short(
     needed: Resources,
     available: Resources,
     earliest: float | None,
+    until: float | None,
     sure: bool,
     note: str,
 ) -> Refusal:
-    """Machines are missing at an instant."""
+    """Machines are missing at an instant. ``earliest`` and ``until`` as in ``Refusal``."""
     name = binding(needed, available)
     message = (
         f"lane {ask.need.lane} of {pool.name}: {written(name, needed.of(name))} {name} needed at {rfc3339(at)},"
@@ -80,8 +81,10 @@ def short(
     message += f". {SENTENCES[reason]}"
     if earliest is not None:
         message += f" Served in full from {rfc3339(earliest)}."
+    elif until is not None:
+        message += f" Less is needed from {rfc3339(until)} on, and that is served."
     if note:
         message += f" {note}"
     if not sure:
         message += " (The search was cut short: there may be a way.)"
-    return Refusal(ask.need.key, ask.need.lane, reason, message, name, at, needed, available, earliest, sure)
+    return Refusal(ask.need.key, ask.need.lane, reason, message, name, at, needed, available, earliest, until, sure)

@@ -56,6 +56,9 @@ class TimetableInputs:
     """Seconds that a return may take; what is promised back is planned back so much sooner."""
     standing: Timetabled | None = None
     """The last timetable; None: there is none."""
+    grace: float = 0.0
+    """Seconds after a rise of a need for which machines may be missing and nobody is late: the lead time of the need
+    keeps so much for a late write."""
     digest: str = field(init=False)
     """Of all this but the last timetable, as far as it changes what would be planned."""
 
@@ -84,7 +87,7 @@ def _digest(inputs: TimetableInputs) -> str:
     def add(*values: object) -> None:
         made.update(repr(values).encode())
 
-    add(inputs.pool.name, inputs.pool.uid, inputs.slack)
+    add(inputs.pool.name, inputs.pool.uid, inputs.slack, inputs.grace)
     for lane in inputs.pool.lanes:
         add(replace(lane, allowed_namespaces=frozenset()), sorted(lane.allowed_namespaces))
     add(_amount(facts.capacity), _amount(facts.reserve), facts.current)

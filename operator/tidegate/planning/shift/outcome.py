@@ -64,7 +64,10 @@ class Refusal:
     available: Resources = NOTHING
     """What can be there for needs at that instant: of each resource, as if the need asked for no other."""
     earliest: float | None = None
-    """From when on all that is still needed is served; None when some of it never is."""
+    """From when on all is served, and no less is needed than while it was short; None when that never comes before the
+    need has fallen or is over."""
+    until: float | None = None
+    """When it is short no more: ``earliest``, or when the need has fallen to what is served. None: when it is over."""
     sure: bool = True
     """No timetable exists on the plan's grid; False: the search ended before it could tell."""
 

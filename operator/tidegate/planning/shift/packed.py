@@ -19,7 +19,7 @@ from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.model import Need, NeedStep
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Refusal
 
-FORMAT = 1
+FORMAT = 2
 LENDINGS_MOST = 4000
 """Absences in a timetable that is packed: more of them would not fit, and trying takes time."""
 UNPACKED_MOST = 4_000_000
@@ -70,6 +70,7 @@ def _told(made: Timetabled) -> dict[str, Any]:
                 r.resource,
                 r.at,
                 r.earliest,
+                r.until,
                 r.sure,
                 *_amount(r.needed),
                 *_amount(r.available),
@@ -128,12 +129,12 @@ def _read_lending(told: Sequence[Any], owners: Sequence[str]) -> Lending:
 
 
 def _read_refusal(told: Sequence[Any]) -> Refusal:
-    key, lane, reason, message, resource, at, earliest, sure, *amounts = told
+    key, lane, reason, message, resource, at, earliest, until, sure, *amounts = told
     cpu, memory, free_cpu, free_memory = map(int, amounts)
     return Refusal(
         _text(key), _text(lane), Reason(reason), _text(message), _text(resource), float(at),
         Resources(cpu, memory), Resources(free_cpu, free_memory),
-        None if earliest is None else float(earliest), bool(sure),
+        None if earliest is None else float(earliest), None if until is None else float(until), bool(sure),
     )  # fmt: skip
 
 

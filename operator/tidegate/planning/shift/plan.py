@@ -26,7 +26,7 @@ from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amoun
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import Stock, stocks_of
 from tidegate.planning.shift.present import present
-from tidegate.planning.shift.shortage import can_be_there
+from tidegate.planning.shift.shortage import can_be_there, shortage, within_grace
 from tidegate.planning.shift.steps import ahead, append, cuts_of, sums, without
 from tidegate.planning.shift.timetable import EVERY, KINDS, Problem, Rule, Timetable
 
@@ -49,7 +49,10 @@ def timetable(inputs: TimetableInputs) -> Timetabled:
     was granted then is kept.
     """
     now, last = inputs.now, inputs.standing
-    plan = plan_pool(inputs.pool, inputs.facts, inputs.needs, now, promises=inputs.promises, slack=inputs.slack)
+    plan = plan_pool(
+        inputs.pool, inputs.facts, inputs.needs, now,
+        promises=inputs.promises, slack=inputs.slack, grace=inputs.grace,
+    )  # fmt: skip
     if last is not None and last.digest == inputs.digest and _loses(plan, last.plan, now):
         plan = present(inputs)
     return Timetabled(inputs.digest, now, inputs.needs, plan)
@@ -74,15 +77,17 @@ def plan_pool(
     *,
     promises: Iterable[Promise] = (),
     slack: float = 0.0,
+    grace: float = 0.0,
 ) -> PoolPlan:
     """Decide for all needs of a pool together.
 
     ``promises`` are those of the last plan (``PoolPlan.promises``): who was granted first keeps its place. Needs that
     are over are ignored. The order of needs, members and promises does not matter. ``slack``: seconds that a return may
-    take; what is promised back is planned back so much sooner.
+    take; what is promised back is planned back so much sooner. ``grace``: seconds after a rise of a need for which
+    what is missing is not refused.
     """
     promised = tuple(promises)
-    planning = _Planning(pool, facts, now, slack)
+    planning = _Planning(pool, facts, now, slack, grace)
     allowed = planning.counted(planning.allowed(need for need in needs if need.end > now), promised)
     asks = planning.capped(asks_of(pool, facts, allowed, promised, now))
     lendings = planning.serve(asks) if asks else {}
@@ -108,8 +113,8 @@ class _Cut:
 class _Planning:
     """One planning of one pool."""
 
-    def __init__(self, pool: Pool, facts: PoolFacts, now: float, slack: float) -> None:
-        self.pool, self.facts, self.now = pool, facts, now
+    def __init__(self, pool: Pool, facts: PoolFacts, now: float, slack: float, grace: float) -> None:
+        self.pool, self.facts, self.now, self.grace = pool, facts, now, grace
         self.units = sum(member.original for member in facts.members)
         self.too_large = self.units > MEMBERS_MOST
         whole = [] if self.too_large else stocks_of(pool, facts, now, slack=slack)
@@ -189,7 +194,7 @@ class _Planning:
             loads = self._in_line(problem, lined, [NOTHING] * problem.spans)
             # The last program is paid for by what was kept to explain refusals: the work that stops has to be cheap.
             timetable = self.explaining.cheapest(problem, loads) or self.served
-            self.refusals += [self._refusal(problem, cut) for cut in self.cuts]
+            self.refusals += [self._refusal(problem, cut) for cut in self.cuts if not self._comes_in_time(problem, cut)]
         if timetable is None:  # nothing was found that stops work: what is granted is free anyway
             return {}
         return lendings_of(problem, timetable, [(g.owner, g.steps) for g in self.grants])
@@ -249,17 +254,20 @@ class _Planning:
             self.grants.append(_grant(ask, steps))
         return _both(loads, granted)
 
+    def _comes_in_time(self, problem: Problem, cut: _Cut) -> bool:
+        """Whether what was cut is there before the grace of the need's rises is over: nobody is late then."""
+        return within_grace(problem.times, _short(cut), cut.ask.need.steps, grace=self.grace)
+
     def _refusal(self, problem: Problem, cut: _Cut) -> Refusal:
         """Refuse what was cut, with the rule that stands against the rest."""
-        short = [k for k in range(problem.spans) if cut.granted[k] != cut.wish[k]]
-        last = max(k for k in range(problem.spans) if not cut.wish[k].nothing)
-        first = short[0]
+        first = _short(cut)[0]
+        lack = shortage(problem.times, _short(cut), amounts(cut.ask.need.steps, problem.times))
         cause = self._cause(problem, cut)
         return diagnose.short(
             cut.ask, self.pool, cause,
-            at=problem.times[first], needed=cut.loads[first] + cut.wish[first],
+            at=lack.at, needed=cut.loads[first] + cut.wish[first],
             available=can_be_there(problem, cut.loads, cut.wish, first, self.explaining, self.served),
-            earliest=problem.times[short[-1] + 1] if short[-1] < last else None, sure=cut.sure,
+            earliest=lack.earliest, until=lack.until, sure=cut.sure,
             note=diagnose.too_much_work(self.units, MEMBERS_MOST) if self.too_large else "",
         )  # fmt: skip
 
@@ -287,6 +295,11 @@ def _split(asks: Sequence[tuple[Ask, Sequence[Resources]]]) -> int:
     """Where asks in line are split: where what is guaranteed, or promised, ends; else in the middle."""
     kinds = [(ask.guaranteed, ask.promised) for ask, _ in asks]
     return next((n for n in range(1, len(kinds)) if kinds[n] != kinds[0]), len(kinds) // 2)
+
+
+def _short(cut: _Cut) -> list[int]:
+    """The spans in which something is missing."""
+    return [k for k, (wish, granted) in enumerate(zip(cut.wish, cut.granted, strict=True)) if granted != wish]
 
 
 def _pieces(stocks: Iterable[Stock]) -> int:

@@ -6,11 +6,58 @@ is lacking is found by asking for one resource at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import NamedTuple
 
-from tidegate.planning.resources import NAMES, Resources
+from tidegate.planning.resources import NAMES, NOTHING, Resources
 from tidegate.planning.shift.bounded import Solver, beside
+from tidegate.planning.shift.model import NeedStep
 from tidegate.planning.shift.timetable import Problem, Timetable
+
+
+class Shortage(NamedTuple):
+    """When a need is short of machines."""
+
+    at: float
+    """The first instant."""
+    earliest: float | None
+    """See ``Refusal``."""
+    until: float | None
+    """See ``Refusal``."""
+
+
+def shortage(times: Sequence[float], short: Sequence[int], whole: Sequence[Resources]) -> Shortage:
+    """When a need is short. ``short`` are the spans in which it is, rising; ``whole`` is what it asks for in each span,
+    all its parts together: what one part lacks another part may have asked for, and was granted, from later on.
+    """
+    at, end, after = times[short[0]], times[short[-1] + 1], whole[short[-1] + 1 :]
+    if all(amount.nothing for amount in after):
+        return Shortage(at, None, None)
+    lasts = _most(whole[k] for k in short).fits(_most(after))
+    return Shortage(at, end if lasts else None, end)
+
+
+def within_grace(times: Sequence[float], short: Sequence[int], steps: Sequence[NeedStep], *, grace: float) -> bool:
+    """Whether a need lacks machines only at its rises, and each time for no longer than ``grace`` seconds after one.
+    ``steps`` are the need's, with their past.
+    """
+    rises = {step.start for step, before in zip(steps, (None, *steps), strict=False) if _is_above(step, before)}
+    ends = [k for k in short if k + 1 not in short]
+    begins = [k for k in short if k - 1 not in short]
+    for first, last in zip(begins, ends, strict=True):
+        since = next((step.start for step in steps if step.start <= times[first] < step.end), None)
+        if since not in rises or times[last + 1] - since > grace:
+            return False
+    return True
+
+
+def _is_above(step: NeedStep, before: NeedStep | None) -> bool:
+    return before is None or before.end < step.start or not step.amount.fits(before.amount)
+
+
+def _most(amounts: Iterable[Resources]) -> Resources:
+    return reduce(Resources.most, amounts, NOTHING)
 
 
 def can_be_there(

@@ -1,0 +1,67 @@
+"""What a pool's lending excuses, and for how long: known from the scene alone, never from the planner.
+
+Machines that have to be lent first come when the lender's notice, or the minimum run of work that had just started, is
+over and its pods are gone. Until then a level may be short, but not by what is free at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from fault_scene import CORES, MACHINES, Scene, Workload, pool_object
+
+from tidegate.embedded.cluster import EmbeddedCluster
+
+SLACK = 15.0
+"""Seconds that the operator may take beside what the lender takes, and to use what is free: one beat."""
+
+
+@dataclass
+class Lending:
+    """The pool of a scene, as far as a level may wait for it."""
+
+    scene: Scene
+    cluster: EmbeddedCluster
+    levels: Callable[[], Iterable[tuple[Workload, int]]]
+    """Every workload with the level that is asked for."""
+    _started: list[float] = field(default_factory=list)
+    """When work of the lender was started again."""
+    _room_since: float | None = None
+    """Since when cores are free that nobody asks for."""
+
+    def moved(self, one: Workload, before: int, value: int, now: float) -> None:
+        """A level was written."""
+        if one.lender and value > before:
+            self._started.append(now)
+
+    def look(self, now: float) -> None:
+        """Note whether there is room; called once a second."""
+        room = self.scene.pool and self.asked() < MACHINES * CORES
+        self._room_since = None if not room else now if self._room_since is None else self._room_since
+
+    def asked(self) -> int:
+        """Cores that are asked for, or still held by pods on machines."""
+        on_machines: dict[tuple[str, str], int] = {}
+        for pod in self.cluster.list("v1", "Pod"):
+            if pod["spec"].get("nodeName") and pod["status"]["phase"] not in ("Succeeded", "Failed"):
+                key = pod["metadata"]["namespace"], pod["metadata"]["labels"]["app"]
+                on_machines[key] = on_machines.get(key, 0) + 1
+        return sum(max(value, on_machines.get(one.key, 0)) for one, value in self.levels() if one.takes)
+
+    def excuses(self, one: Workload, since: float, now: float) -> bool:
+        """Whether a level may still be short of what could be asked for since an instant: the machines are not due yet,
+        and none have lain free for longer than the operator may take.
+        """
+        if self._room_since is not None and now - self._room_since > SLACK:
+            return False
+        return since <= now < self.full_at(one, since)
+
+    def full_at(self, one: Workload, since: float) -> float:
+        """When everything that could be asked for since an instant has to be there. Work that was started again after
+        it counts for nothing: nobody had to start it.
+        """
+        drain = next(lane["drain"] for lane in pool_object()["spec"]["lanes"] if "drain" in lane)
+        rested = [at + drain["minimumRunSeconds"] for at in self._started if at <= since]
+        leaving = max(w.stop_seconds for w in self.scene.workloads if w.lender)
+        return max([since + drain["noticeSeconds"], *rested]) + leaving + one.start_seconds + SLACK
