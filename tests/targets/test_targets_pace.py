@@ -21,10 +21,10 @@ def workload(kind: str = "Deployment", replicas: int = 3, **spec: object) -> Any
     return workload_of(document, Ref("apps/v1", kind, "shop", "web"), ScalePaths())
 
 
-def hpa(**said: str) -> Any:
+def hpa(why: str = "Why", **said: str) -> Any:
     at = "2026-11-09T16:00:00Z"
     conditions = [
-        {"type": kind, "status": status, "reason": "Why", "message": FORBIDDEN, "lastTransitionTime": at}
+        {"type": kind, "status": status, "reason": why, "message": FORBIDDEN, "lastTransitionTime": at}
         for kind, status in said.items()
     ]
     found = hpa_of(
@@ -81,3 +81,22 @@ def test_an_hpa_whose_workload_has_its_floor_is_left_alone_whatever_it_says(repl
 def test_an_hpa_that_works_is_no_evidence() -> None:
     said = {"AbleToScale": "True", "ScalingActive": "True", "ScalingLimited": "False"}
     assert sight_of(workload(), [hpa(**said)]).observed.evidence == ()
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "told"),
+    [
+        ("TooManyReplicas", "True", True),
+        ("ScaleUpLimit", "True", True),
+        ("TooFewReplicas", "True", False),
+        ("ScaleDownLimit", "True", False),
+        ("DesiredWithinRange", "False", False),
+        ("TooManyReplicas", "Unknown", False),
+    ],
+)
+def test_an_hpa_that_may_not_add_what_its_metrics_ask_for_is_noted(why: str, status: str, told: bool) -> None:
+    """That its metrics ask for less than its floor is so while we hold that, and says nothing."""
+    observed = sight_of(workload(), [hpa(why, ScalingLimited=status)]).observed
+    wants = f"HorizontalPodAutoscaler/web wants more by its metrics than it may have ({why}: {FORBIDDEN})"
+    assert observed.limited == (wants if told else "")
+    assert observed.evidence == (), "no floor waits for it"
