@@ -52,6 +52,25 @@ def unable(scene: Scene) -> None:
     scene.until(lambda: _reason(scene) in ("Ready", "Late", "OnPlan"), 120, "it is well again")
 
 
+def limited(scene: Scene) -> None:
+    """An HPA that may add one pod a minute, and wants many by its metrics; then its floor is lifted, too late."""
+    scene.apply(deployment(scene.ns, "web", replicas=None))
+    made = hpa(scene.ns, "web")
+    made["spec"]["metrics"][0]["external"]["target"]["averageValue"] = "10m"
+    made["spec"]["behavior"] = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    scene.apply(made)
+    scene.leading(scene.operator())
+    scene.until(lambda: (scene.ready().last or 0) >= ORIGINAL, 60, "web is ready")
+    says = lambda: _condition(scene, "ScalingLimited") == ("True", "ScaleUpLimit")  # noqa: E731
+    scene.until(says, 60, "the HPA may not add what it wants")
+    _announced(scene, minimum=1, floor=FLOOR, ahead=20)
+    scene.until_floor(FLOOR, 60)
+    scene.notes["since"] = time.time()
+    scene.until(lambda: (scene.replicas().last or 0) >= FLOOR, 60, "the floor is followed")
+    scene.notes["followed"] = time.time()
+    scene.until(lambda: _reason(scene) in ("Ready", "OnPlan"), 120, f"it is well: {_said(scene)}")
+
+
 def ordered(scene: Scene) -> None:
     """Six units from T-0, of two that are there, each made when the one before it is ready; announced too late."""
     made = deployment(scene.ns, "web", replicas=2, start=EACH)
@@ -127,6 +146,12 @@ def _allow(scene: Scene) -> None:
 
 def _ready(scene: Scene) -> int:
     return int(scene.cluster.get("StatefulSet", scene.ns, "web").get("status", {}).get("readyReplicas", 0))
+
+
+def _condition(scene: Scene, kind: str) -> tuple[str, str]:
+    status = scene.cluster.get("HorizontalPodAutoscaler", scene.ns, "web").get("status", {})
+    said = (one for one in status.get("conditions", ()) if one["type"] == kind)
+    return next(((one["status"], one["reason"]) for one in said), ("", ""))
 
 
 def _said(scene: Scene) -> object:

@@ -14,6 +14,7 @@ import pytest
 from causes import named
 from harness import Json
 from scene import Scene
+from shop import HPA_SYNC_SECONDS
 from stage import AUDIT_LOG, of, on_a_cluster
 
 from tidegate.api.walltime import from_rfc3339
@@ -98,6 +99,15 @@ def test_an_autoscaler_that_cannot_scale_is_named_in_its_own_words(scene: Scene)
     scene.claim(said.blocked_by == "HorizontalPodAutoscaler/web", f"{said}")
     scene.claim("cannot scale" in said.message, said.message)
     scene.claim(play.SENTENCE in said.message, said.message)
+
+
+@of(play.limited)
+def test_a_floor_is_followed_in_one_step_whatever_the_autoscaler_may_add_and_its_limit_is_noted(scene: Scene) -> None:
+    took = scene.notes["followed"] - scene.notes["since"]
+    said = [one for one in scene.of("LiveEvent", "web", named).values if one is not None and one.reason == "Late"]
+    print(f"\nlimited: followed after {took:.1f} s; {[one.message for one in said]}")  # noqa: T201
+    scene.claim(took <= 2 * HPA_SYNC_SECONDS, f"the floor was followed after {took:.1f} s")
+    scene.claim(any("may have (ScaleUpLimit: " in one.message for one in said), f"{said}")
 
 
 @of(play.ordered)

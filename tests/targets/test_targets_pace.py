@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders_embedded import HandClock, autoscaler, deployment
 
+from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
 from tidegate.targets.hpa import hpa_of
@@ -100,3 +102,27 @@ def test_an_hpa_that_may_not_add_what_its_metrics_ask_for_is_noted(why: str, sta
     wants = f"HorizontalPodAutoscaler/web wants more by its metrics than it may have ({why}: {FORBIDDEN})"
     assert observed.limited == (wants if told else "")
     assert observed.evidence == (), "no floor waits for it"
+
+
+def test_a_lifted_minimum_is_followed_in_one_step_by_an_hpa_that_may_add_one_pod_a_minute() -> None:
+    """As by a real one: its rate binds what its metrics ask for, and that alone is noted."""
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock, load=lambda namespace, name, now: 50.0)
+    cluster.create(deployment(replicas=2))
+    made = autoscaler(low=2)
+    made["spec"]["behavior"] = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    cluster.create(made)
+
+    def stands() -> tuple[int, str]:
+        clock.advance(16.0)
+        cluster.step()
+        read = hpa_of(cluster.get("autoscaling/v2", "HorizontalPodAutoscaler", "web") or {})
+        level = (cluster.get("apps/v1", "Deployment", "web") or {})["spec"]["replicas"]
+        assert read is not None
+        return level, read.limited
+
+    level, limited = stands()
+    assert level == 3
+    assert "(ScaleUpLimit: the desired replica count is increasing faster than the maximum scale rate)" in limited
+    cluster.patch("autoscaling/v2", "HorizontalPodAutoscaler", "web", {"spec": {"minReplicas": 30}})
+    assert stands() == (30, "")
