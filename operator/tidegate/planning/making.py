@@ -216,6 +216,7 @@ class Making:
         """
         world, key = self.world, policy.key
         of: list[object] = [policy, world.stopped, self.book.revision.get(key, 0), self._left_out.get(key)]
+        of += [world.unheard, world.unheard is not None and world.unheard.withholds(self.now)]
         of += [world.unread.get(key), world.unread.get(Key(key.namespace, ""))]
         of += [world.readings.get((key, signal.name)) for signal in policy.signals]
         for one in self._overrides.get(key, ()):
@@ -267,8 +268,8 @@ class Making:
             return not_planned(policy, target, observed, why)
         start = self._start(policy, target)
         pools = self.pools
-        spoken, stopped = self._spoken(policy, target), self.world.stopped
-        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), stopped)
+        spoken, world = self._spoken(policy, target), self.world
+        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), world.stopped, world.unheard)
         situation = Situation(
             policy,
             target,

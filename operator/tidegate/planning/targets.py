@@ -28,7 +28,7 @@ from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.readings import measured, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
-from tidegate.planning.withheld import outranked, withheld
+from tidegate.planning.withheld import Unheard, outranked, withheld
 
 _DOWNWARDS = {
     Reason.EVENT_DEMAND: "all that is still announced",
@@ -49,6 +49,8 @@ class Say:
     refusals: tuple[PoolRefusal, ...] = ()
     stopped: bool = False
     """The durable stop is set."""
+    unheard: Unheard | None = None
+    """What on-call says cannot be listed."""
 
 
 NOBODY = Say()
@@ -305,7 +307,9 @@ def _plan(
         blind_signals=tuple(map(str, facts.measure.blind)),
         seen=facts.observed.seen,
         refusals=say.refusals,
-        withheld=withheld(facts.policy, facts.target, facts.overrides, stopped=say.stopped),
+        withheld=withheld(
+            facts.policy, facts.target, facts.overrides, stopped=say.stopped, unheard=say.unheard, now=facts.now
+        ),
         overridden=tuple([told(one) for one in facts.overrides]),
     )
 
