@@ -117,7 +117,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         left_out=situation.left_out,
     )
     rise = next_rise(facts, line, observed.level or 0, now)
-    lead = _lead(settings, situation.start, line, rise)
+    lead = _lead(settings, situation.start, line.above(observed.level or 0) if line is not None else None, rise)
     if observed.trouble is not None or observed.level is None:
         return _troubled(facts, _Outlook(line, lead, rise), say)
     trail = judge(facts)
@@ -196,9 +196,11 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
     """
     if line is None:
         return 0
-    due = line.due_at(now)
-    if due > 0 and observed.level is not None and min(max(due, target.minimum), target.maximum) > observed.level:
-        return line.due_at(now, ahead=line.fixed_lead)
+    if observed.level is None:
+        return line.due_at(now)
+    due = line.due_from(now, observed.level)
+    if due > 0 and bounded(target, due) > observed.level:
+        return line.above(observed.level).due_at(now, ahead=line.fixed_lead)
     return due
 
 
@@ -347,7 +349,7 @@ def _must_by(facts: Facts, line: Timeline | None) -> float:
     if line is None:
         return now
     reserve = facts.settings.reaction + facts.settings.fail_over
-    return min(now, line.must_by(facts.now, current, reserve=reserve))
+    return min(now, line.above(current).must_by(facts.now, current, reserve=reserve))
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:
