@@ -9,9 +9,12 @@ from harness import Json
 from scene import Scene
 from shop import FLOOR, ORIGINAL, deployment, event, hpa, in_seconds, policy
 
+from tidegate.shell.clock import ScheduledClock
+
 SENTENCE = "no floors in this namespace: ask the platform team"
 UNITS, EACH = 6, 12
 """Of a StatefulSet, of which two are there: how many are needed, and the seconds that each takes to start."""
+SPEED, TEN_MINUTES = 5.0, 600.0
 ADMISSION = "admissionregistration.k8s.io/v1"
 
 
@@ -36,6 +39,20 @@ def loans_full(scene: Scene) -> None:
         scene.until(used, 60, "the quota is counted")
 
     _refused(scene, deny, lambda: scene.cluster.delete("ResourceQuota", scene.ns, "full"))
+
+
+def refused_for_ten_minutes(scene: Scene) -> None:
+    """As ``floor_refused``, of an operator whose clock runs five times as fast: ten of its minutes are two of ours."""
+    path = scene.folder / f"{scene.ns}-clock.json"
+    clock = ScheduledClock(time.time(), float(in_seconds(0)), ((float(in_seconds(0)), SPEED),))
+    clock.to_file(path)
+    _refused(
+        scene,
+        lambda: _deny(scene, "autoscaling", "horizontalpodautoscalers"),
+        lambda: _allow(scene),
+        clock=clock,
+        lasting=TEN_MINUTES / SPEED,
+    )
 
 
 def unable(scene: Scene) -> None:
@@ -94,20 +111,25 @@ def ordered(scene: Scene) -> None:
 # ---- beneath
 
 
-def _refused(scene: Scene, deny, allow, *, scaler: bool = True) -> None:  # type: ignore[no-untyped-def]
-    """Eight units by the policy's min, for an event of one: no announced need waits for them."""
+def _refused(  # type: ignore[no-untyped-def]
+    scene: Scene, deny, allow, *, scaler: bool = True, clock: ScheduledClock | None = None, lasting: float = 20.0
+) -> None:
+    """Eight units by the policy's min, for an event of one: no announced need waits for them. Refused for ``lasting``
+    seconds after it was told; ``clock``: the operator's, where it is not the machine's.
+    """
     scene.apply(deployment(scene.ns, "web", replicas=None if scaler else ORIGINAL))
     if scaler:
         scene.apply(hpa(scene.ns, "web"))
-    scene.leading(scene.operator())
-    scene.until(lambda: (scene.ready().last or 0) >= 1, 60, "web is ready")
+    scene.leading(scene.operator(**({"CLOCK_SCHEDULE": str(clock.path)} if clock is not None else {})))
+    scene.until(lambda: (scene.ready().last or 0) >= ORIGINAL, 90, "web is ready")
     deny()
     scene.mark("writes are refused")
     scene.notes["from"] = time.time()
-    _announced(scene, minimum=8, floor=1, ahead=20)
+    now = clock.now() if clock is not None else time.time()
+    _announced(scene, minimum=8, floor=1, ahead=now - time.time() + 20)
     scene.until(lambda: _reason(scene) == "WriteRefused", 120, f"WriteRefused is said: {_said(scene)}")
     scene.notes["told"] = time.time()
-    time.sleep(20.0)
+    time.sleep(lasting)
     scene.notes["to"] = time.time()
     allow()
     scene.notes["allowed"] = time.time()
@@ -121,7 +143,7 @@ def _announced(scene: Scene, *, minimum: int, floor: int, ahead: float) -> None:
     made = policy(scene.ns, "web")
     made["spec"]["targets"][0]["min"] = minimum
     scene.apply(made)
-    scene.apply(event(scene.ns, "web", t0=scene.t0, duration=900, floor=floor))
+    scene.apply(event(scene.ns, "web", t0=scene.t0, duration=3600, floor=floor))
 
 
 def _deny(scene: Scene, group: str, resource: str) -> None:

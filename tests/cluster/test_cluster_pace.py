@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pace as play
@@ -79,6 +80,17 @@ def _looks(entry: Json) -> bool:
 @of(play.floor_refused)
 def test_a_floor_that_admission_refuses_blocks_in_its_words_and_is_written_when_it_may_be(scene: Scene) -> None:
     claim_refused(scene, "HorizontalPodAutoscaler/web", play.SENTENCE)
+
+
+@of(play.refused_for_ten_minutes)
+def test_a_floor_that_is_refused_for_ten_minutes_costs_a_dozen_requests(scene: Scene) -> None:
+    claim_refused(scene, "HorizontalPodAutoscaler/web", play.SENTENCE)
+    tries, _ = audited(scene)
+    if tries:
+        pauses = [play.SPEED * (later - earlier) for earlier, later in pairwise(tries)]
+        scene.claim(play.SPEED * (scene.notes["to"] - tries[0]) >= play.TEN_MINUTES, "ten minutes of its own clock")
+        scene.claim(len(tries) >= 4, f"it was tried again and again: {pauses}")
+        scene.claim(all(b / a >= 0.7 for a, b in pairwise(pauses)), f"in pauses that grow: {pauses}")
 
 
 @of(play.scale_refused)
