@@ -18,6 +18,7 @@ from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Notice, Pool, Promised
 from tidegate.planning.shift.outcome import Promise
+from tidegate.planning.withheld import Unheard
 
 Json = dict[str, Any]
 
@@ -423,13 +424,11 @@ class Store(Protocol):
     def recall(self, versions: Iterable[LastValid]) -> None:
         """What a former life knew: it counts for objects that are invalid and of which we know no valid version."""
 
-    def heard(self) -> bool:
-        """What on-call said (stop, policies, overrides, pools) was listed since we began to lead, and since it could
-        not be heard for a while. Until then nothing is written: it would be by what was true before.
+    def unheard(self) -> Unheard | None:
+        """What on-call says (stop, policies, overrides, pools) that was not listed since we began to lead, or since it
+        could not be heard for a while; None when all was. Until then nothing is written: it would be by what was true
+        before.
         """
-
-    def may_raise(self) -> bool:
-        """It is not heard for so long that levels may rise by what was known before; nothing is lowered by that."""
 
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""

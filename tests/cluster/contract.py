@@ -8,18 +8,23 @@ they do.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import ssl
+import tempfile
 import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
 from borrowed import eventually
+from certificate import make_certificate
 
 from tidegate.embedded.cluster import EmbeddedCluster, NodePool
 from tidegate.embedded.routes import Door
@@ -116,6 +121,8 @@ class Refusals(ABC):
     namespace: str
     clients: list[KubeClient] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
+    hooks: list[str] = field(default_factory=list)
+    servers: list[web.AppRunner] = field(default_factory=list)
 
     @abstractmethod
     async def who_may_not(self, *denied: tuple[str, str]) -> KubeClient:
@@ -129,6 +136,10 @@ class Refusals(ABC):
     async def deny(self, resource: str, words: str) -> KubeClient:
         """A client whose changes of a resource an admission policy denies in these words."""
 
+    @abstractmethod
+    async def refuse(self, resource: str, words: str) -> KubeClient:
+        """A client whose changes of a resource a webhook refuses with 422 and these words, and says no more."""
+
     async def close(self) -> None:
         for client in self.clients:
             await client.close()
@@ -138,7 +149,7 @@ class Refusals(ABC):
 
 
 class RealRefusals(Refusals):
-    """RBAC and a ValidatingAdmissionPolicy."""
+    """RBAC, a ValidatingAdmissionPolicy and a webhook."""
 
     async def who_may_not(self, *denied: tuple[str, str]) -> KubeClient:
         name = f"contract-{uuid.uuid4().hex[:8]}"
@@ -191,11 +202,55 @@ class RealRefusals(Refusals):
         await asyncio.sleep(3.0)  # the server takes a new policy up within a second or two
         return self.admin
 
+    async def refuse(self, resource: str, words: str) -> KubeClient:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            review = await request.json()
+            said = {"uid": review["request"]["uid"], "allowed": False, "status": {"code": 422, "message": words}}
+            return web.json_response({**review, "request": None, "response": said})
+
+        app = web.Application()
+        app.router.add_post("/", answer)
+        secured, certificate = _of_a_server()
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        self.servers.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secured).start()
+        name, api = f"{self.namespace}-{uuid.uuid4().hex[:6]}", "admissionregistration.k8s.io/v1"
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+        rule = {"apiGroups": [RESOURCES[resource]], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"]}
+        hook = {
+            "name": "floors.example.test",
+            "clientConfig": {"url": url, "caBundle": base64.b64encode(certificate).decode()},
+            "rules": [{**rule, "resources": [resource]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        document = {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name}}
+        await self.admin.create(f"{ADMISSION}/validatingwebhookconfigurations", {**document, "webhooks": [hook]})
+        self.hooks.append(name)
+        await asyncio.sleep(3.0)  # the server takes a new webhook up within a second or two
+        return self.admin
+
     async def close(self) -> None:
         await super().close()
+        for name in self.hooks:
+            await self.admin.delete(f"{ADMISSION}/validatingwebhookconfigurations/{name}")
+        for runner in self.servers:
+            await runner.cleanup()
         for name in self.policies:
             await self.admin.delete(f"{ADMISSION}/validatingadmissionpolicybindings/{name}")
             await self.admin.delete(f"{ADMISSION}/validatingadmissionpolicies/{name}")
+
+
+def _of_a_server() -> tuple[ssl.SSLContext, bytes]:
+    """What a server on 127.0.0.1 needs, and the certificate that its callers trust."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificate(Path(folder))
+        secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secured.load_cert_chain(Path(folder, "tls.crt"), Path(folder, "tls.key"))
+        return secured, Path(folder, "tls.crt").read_bytes()
 
 
 # ---- the embedded one's
@@ -259,6 +314,16 @@ class Gate(Refusals):
             return 422, status
 
         return await self._before(denied)
+
+    async def refuse(self, resource: str, words: str) -> KubeClient:
+        def refused(asked: Asked) -> Answer | None:
+            if asked.resource != resource or asked.verb not in ("create", "update", "patch"):
+                return None
+            said = f'admission webhook "floors.example.test" denied the request: {words}'
+            status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": said}
+            return 422, {**status, "code": 422}
+
+        return await self._before(refused)
 
     async def _before(self, rule: Callable[[Asked], Answer | None]) -> KubeClient:
         door = Door(self._api.cluster)

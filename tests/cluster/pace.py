@@ -9,9 +9,12 @@ from harness import Json
 from scene import Scene
 from shop import FLOOR, ORIGINAL, deployment, event, hpa, in_seconds, policy
 
+from tidegate.shell.clock import ScheduledClock
+
 SENTENCE = "no floors in this namespace: ask the platform team"
 UNITS, EACH = 6, 12
 """Of a StatefulSet, of which two are there: how many are needed, and the seconds that each takes to start."""
+SPEED, TEN_MINUTES = 5.0, 600.0
 ADMISSION = "admissionregistration.k8s.io/v1"
 
 
@@ -38,6 +41,20 @@ def loans_full(scene: Scene) -> None:
     _refused(scene, deny, lambda: scene.cluster.delete("ResourceQuota", scene.ns, "full"))
 
 
+def refused_for_ten_minutes(scene: Scene) -> None:
+    """As ``floor_refused``, of an operator whose clock runs five times as fast: ten of its minutes are two of ours."""
+    path = scene.folder / f"{scene.ns}-clock.json"
+    clock = ScheduledClock(time.time(), float(in_seconds(0)), ((float(in_seconds(0)), SPEED),))
+    clock.to_file(path)
+    _refused(
+        scene,
+        lambda: _deny(scene, "autoscaling", "horizontalpodautoscalers"),
+        lambda: _allow(scene),
+        clock=clock,
+        lasting=TEN_MINUTES / SPEED,
+    )
+
+
 def unable(scene: Scene) -> None:
     """The floor is written, and an HPA that may not scale its workload leaves it where it is."""
     scene.workload()
@@ -50,6 +67,25 @@ def unable(scene: Scene) -> None:
     scene.until(lambda: _reason(scene) == "ScalerUnable", 90, f"ScalerUnable is said: {_said(scene)}")
     _allow(scene)
     scene.until(lambda: _reason(scene) in ("Ready", "Late", "OnPlan"), 120, "it is well again")
+
+
+def limited(scene: Scene) -> None:
+    """An HPA that may add one pod a minute, and wants many by its metrics; then its floor is lifted, too late."""
+    scene.apply(deployment(scene.ns, "web", replicas=None))
+    made = hpa(scene.ns, "web")
+    made["spec"]["metrics"][0]["external"]["target"]["averageValue"] = "10m"
+    made["spec"]["behavior"] = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    scene.apply(made)
+    scene.leading(scene.operator())
+    scene.until(lambda: (scene.ready().last or 0) >= ORIGINAL, 60, "web is ready")
+    says = lambda: _condition(scene, "ScalingLimited") == ("True", "ScaleUpLimit")  # noqa: E731
+    scene.until(says, 60, "the HPA may not add what it wants")
+    _announced(scene, minimum=1, floor=FLOOR, ahead=20)
+    scene.until_floor(FLOOR, 60)
+    scene.notes["since"] = time.time()
+    scene.until(lambda: (scene.replicas().last or 0) >= FLOOR, 60, "the floor is followed")
+    scene.notes["followed"] = time.time()
+    scene.until(lambda: _reason(scene) in ("Ready", "OnPlan"), 120, f"it is well: {_said(scene)}")
 
 
 def ordered(scene: Scene) -> None:
@@ -75,20 +111,25 @@ def ordered(scene: Scene) -> None:
 # ---- beneath
 
 
-def _refused(scene: Scene, deny, allow, *, scaler: bool = True) -> None:  # type: ignore[no-untyped-def]
-    """Eight units by the policy's min, for an event of one: no announced need waits for them."""
+def _refused(  # type: ignore[no-untyped-def]
+    scene: Scene, deny, allow, *, scaler: bool = True, clock: ScheduledClock | None = None, lasting: float = 20.0
+) -> None:
+    """Eight units by the policy's min, for an event of one: no announced need waits for them. Refused for ``lasting``
+    seconds after it was told; ``clock``: the operator's, where it is not the machine's.
+    """
     scene.apply(deployment(scene.ns, "web", replicas=None if scaler else ORIGINAL))
     if scaler:
         scene.apply(hpa(scene.ns, "web"))
-    scene.leading(scene.operator())
-    scene.until(lambda: (scene.ready().last or 0) >= 1, 60, "web is ready")
+    scene.leading(scene.operator(**({"CLOCK_SCHEDULE": str(clock.path)} if clock is not None else {})))
+    scene.until(lambda: (scene.ready().last or 0) >= ORIGINAL, 90, "web is ready")
     deny()
     scene.mark("writes are refused")
     scene.notes["from"] = time.time()
-    _announced(scene, minimum=8, floor=1, ahead=20)
+    now = clock.now() if clock is not None else time.time()
+    _announced(scene, minimum=8, floor=1, ahead=now - time.time() + 20)
     scene.until(lambda: _reason(scene) == "WriteRefused", 120, f"WriteRefused is said: {_said(scene)}")
     scene.notes["told"] = time.time()
-    time.sleep(20.0)
+    time.sleep(lasting)
     scene.notes["to"] = time.time()
     allow()
     scene.notes["allowed"] = time.time()
@@ -102,7 +143,7 @@ def _announced(scene: Scene, *, minimum: int, floor: int, ahead: float) -> None:
     made = policy(scene.ns, "web")
     made["spec"]["targets"][0]["min"] = minimum
     scene.apply(made)
-    scene.apply(event(scene.ns, "web", t0=scene.t0, duration=900, floor=floor))
+    scene.apply(event(scene.ns, "web", t0=scene.t0, duration=3600, floor=floor))
 
 
 def _deny(scene: Scene, group: str, resource: str) -> None:
@@ -127,6 +168,12 @@ def _allow(scene: Scene) -> None:
 
 def _ready(scene: Scene) -> int:
     return int(scene.cluster.get("StatefulSet", scene.ns, "web").get("status", {}).get("readyReplicas", 0))
+
+
+def _condition(scene: Scene, kind: str) -> tuple[str, str]:
+    status = scene.cluster.get("HorizontalPodAutoscaler", scene.ns, "web").get("status", {})
+    said = (one for one in status.get("conditions", ()) if one["type"] == kind)
+    return next(((one["status"], one["reason"]) for one in said), ("", ""))
 
 
 def _said(scene: Scene) -> object:

@@ -1,4 +1,4 @@
-"""Six ways in which nobody acts, and what ``kubectl get liveevents`` says of them a minute after each began.
+"""Seven ways in which nobody acts, and what ``kubectl get liveevents`` says of them a minute after each began.
 
 The show is two minutes and a half ahead, needs 20 units of which 2 are there, and its step is due a minute before it.
 """
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from harness import ApiError, Json
 from scenarios import _tidegate
 from scene import Scene
-from shop import deployment, event, hpa, in_seconds, policy
+from shop import FLOOR, ORIGINAL, deployment, event, hpa, in_seconds, policy
 
 AHEAD = 150.0
 LATER = 60.0
@@ -94,6 +94,46 @@ def outranked(scene: Scene) -> None:
     time.sleep(2)  # creation times are whole seconds
     _announced(scene, policy(scene.ns, "web"))
     _look(scene)
+
+
+def unheard(scene: Scene) -> None:
+    """The operator's account loses the right to list overrides, and then an event needs a level at once."""
+    scene.workload()
+    scene.leading(scene.operator())
+    made = policy(scene.ns, "web")
+    scene.apply(made)
+    scene.until(lambda: scene.cluster.get("ScalingPolicy", scene.ns, "shop").get("status"), 30, "the policy is known")
+    role = scene.cluster.send("GET", _role(scene))
+    _grant(scene, [rule for rule in role["rules"] if "overrides" not in rule["resources"]] + _others(role))
+    scene.mark("overrides may not be listed")
+    time.sleep(16.0)  # it is asked every ten seconds whether they can be, and writes go on for five
+    _announced(scene, made, 40.0)
+    scene.until(lambda: _reason(scene) == "NotHeard", 45, "NotHeard is said")
+    _shown_now(scene)
+    scene.notes["written"] = scene.floor().values != [ORIGINAL]
+    _grant(scene, role["rules"])
+    scene.until_floor(FLOOR, 45)
+    scene.until(lambda: _reason(scene) != "NotHeard", 30, "it is well again")
+
+
+def _others(role: Json) -> list[Json]:
+    """What the rules about overrides grant beside them."""
+    about = [rule for rule in role["rules"] if "overrides" in rule["resources"]]
+    rest = [{**rule, "resources": [one for one in rule["resources"] if one != "overrides"]} for rule in about]
+    return [rule for rule in rest if rule["resources"]]
+
+
+def _role(scene: Scene) -> str:
+    return f"apis/rbac.authorization.k8s.io/v1/namespaces/{scene.ns}/roles/tidegate-one"
+
+
+def _grant(scene: Scene, rules: list[Json]) -> None:
+    scene.cluster.send("PATCH", _role(scene), {"rules": rules}, form="application/merge-patch+json")
+
+
+def _reason(scene: Scene) -> str:
+    found = scene.cluster.get("LiveEvent", scene.ns, "show").get("status", {}).get("conditions", [])
+    return next((str(one["reason"]) for one in found if one["type"] == "OnTime"), "")
 
 
 def nobody_leads(scene: Scene) -> None:

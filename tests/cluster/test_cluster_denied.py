@@ -6,6 +6,8 @@ too; nothing moves on either, and nothing is forgotten.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from borrowed import HELM, apply, deployment, eventually, hpa, path, ref, see_place
 from contract import Api, EmbeddedApi, Refusals, installed
@@ -15,7 +17,7 @@ from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.planning.model import Key, Trouble
 from tidegate.ports import ConflictError, Loan, Place, RefusedError
 from tidegate.targets.client import Form, KubeClient
-from tidegate.targets.errors import ForbiddenError, InvalidError
+from tidegate.targets.errors import ForbiddenError, InvalidError, PatchFailedError
 from tidegate.targets.loans import KubeLoanBook, loan_key
 from tidegate.targets.registry import KubeTargets
 
@@ -117,6 +119,46 @@ async def test_a_level_that_a_policy_denies_is_refused_in_its_words_and_no_confl
     assert (await targets.held(sight.place)).value == 2
     with pytest.raises(ConflictError):  # what is not as believed is a conflict all the same
         await targets.swap(sight.place, believed=3, wanted=12)
+
+
+@pytest.mark.parametrize("how", FIELDS)
+async def test_a_level_that_a_webhook_refuses_as_unprocessable_is_refused_in_its_words_and_no_conflict(
+    kube: KubeClient, ns: str, refusals: Refusals, how: str
+) -> None:
+    """A webhook's 422 without details is not the one of a patch whose test failed."""
+    await borrowable(kube, ns, how)
+    targets = KubeTargets(await refusals.refuse(FIELDS[how][0], WORDS), lifetime=0.0)
+    sight = await see_place(targets, deployment(ns))
+    with pytest.raises(RefusedError, match=WORDS):
+        await targets.swap(sight.place, believed=2, wanted=12)
+    with pytest.raises(ConflictError):
+        await targets.swap(sight.place, believed=3, wanted=12)
+    with pytest.raises(RefusedError, match="must be greater than or equal to 1" if how == "hpa" else "equal to 0"):
+        await KubeTargets(kube, lifetime=0.0).swap(sight.place, believed=2, wanted=-1)
+
+
+async def test_a_return_that_a_webhook_refuses_as_unprocessable_is_not_tried_again_at_once(
+    kube: KubeClient, ns: str, refusals: Refusals
+) -> None:
+    await borrowable(kube, ns, "hpa")
+    free = KubeTargets(kube, lifetime=0.0)
+    sight = await see_place(free, deployment(ns))
+    await free.swap(sight.place, believed=2, wanted=12)
+    await free.swap(sight.place, believed=12, wanted=2)
+    refused = KubeTargets(await refusals.refuse("horizontalpodautoscalers", WORDS), lifetime=0.0)
+    with pytest.raises(InvalidError, match=WORDS):
+        await refused.hand_back(sight.place, HELM)
+
+
+@pytest.mark.parametrize(
+    "test", [{"path": "/spec/minReplicas", "value": 7}, {"path": "/metadata/uid", "value": "x"}, {"path": "/x"}]
+)
+async def test_a_failed_test_of_a_patch_is_told_apart(kube: KubeClient, ns: str, test: dict[str, Any]) -> None:
+    await borrowable(kube, ns, "hpa")
+    path = f"/apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/{hpa(ns)['metadata']['name']}"
+    level: dict[str, Any] = {"op": "add", "path": "/spec/minReplicas", "value": 3}
+    with pytest.raises(PatchFailedError):
+        await kube.patch(path, [{"op": "test", "value": 1, **test}, level], Form.JSON)
 
 
 async def test_a_return_that_a_policy_denies_is_refused_in_its_words(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pace as play
@@ -14,6 +15,7 @@ import pytest
 from causes import named
 from harness import Json
 from scene import Scene
+from shop import HPA_SYNC_SECONDS
 from stage import AUDIT_LOG, of, on_a_cluster
 
 from tidegate.api.walltime import from_rfc3339
@@ -80,6 +82,17 @@ def test_a_floor_that_admission_refuses_blocks_in_its_words_and_is_written_when_
     claim_refused(scene, "HorizontalPodAutoscaler/web", play.SENTENCE)
 
 
+@of(play.refused_for_ten_minutes)
+def test_a_floor_that_is_refused_for_ten_minutes_costs_a_dozen_requests(scene: Scene) -> None:
+    claim_refused(scene, "HorizontalPodAutoscaler/web", play.SENTENCE)
+    tries, _ = audited(scene)
+    if tries:
+        pauses = [play.SPEED * (later - earlier) for earlier, later in pairwise(tries)]
+        scene.claim(play.SPEED * (scene.notes["to"] - tries[0]) >= play.TEN_MINUTES, "ten minutes of its own clock")
+        scene.claim(len(tries) >= 4, f"it was tried again and again: {pauses}")
+        scene.claim(all(b / a >= 0.7 for a, b in pairwise(pauses)), f"in pauses that grow: {pauses}")
+
+
 @of(play.scale_refused)
 def test_a_scale_that_admission_refuses_blocks_in_its_words_and_is_written_when_it_may_be(scene: Scene) -> None:
     claim_refused(scene, "Deployment/web", play.SENTENCE)
@@ -98,6 +111,15 @@ def test_an_autoscaler_that_cannot_scale_is_named_in_its_own_words(scene: Scene)
     scene.claim(said.blocked_by == "HorizontalPodAutoscaler/web", f"{said}")
     scene.claim("cannot scale" in said.message, said.message)
     scene.claim(play.SENTENCE in said.message, said.message)
+
+
+@of(play.limited)
+def test_a_floor_is_followed_in_one_step_whatever_the_autoscaler_may_add_and_its_limit_is_noted(scene: Scene) -> None:
+    took = scene.notes["followed"] - scene.notes["since"]
+    said = [one for one in scene.of("LiveEvent", "web", named).values if one is not None and one.reason == "Late"]
+    print(f"\nlimited: followed after {took:.1f} s; {[one.message for one in said]}")  # noqa: T201
+    scene.claim(took <= 2 * HPA_SYNC_SECONDS, f"the floor was followed after {took:.1f} s")
+    scene.claim(any("may have (ScaleUpLimit: " in one.message for one in said), f"{said}")
 
 
 @of(play.ordered)

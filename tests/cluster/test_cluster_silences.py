@@ -54,6 +54,18 @@ def test_a_policy_that_another_outranks_names_the_other(scene: Scene) -> None:
     claim_blocked(scene, "SharedWorkload", "ScalingPolicy/elder", "driven by ScalingPolicy elder")
 
 
+@of(play.unheard)
+def test_what_on_call_says_that_may_not_be_listed_is_named_with_the_servers_answer(scene: Scene) -> None:
+    verdict, shown = condition(scene, "OnTime"), scene.notes["shown"]
+    scene.claim(shown["VERDICT"] == "Blocked", f"{shown}")
+    said = verdict["message"]
+    scene.claim(
+        f"{FLOOR} units are needed, {ORIGINAL} are there, and nobody raises them: overrides could" in said, said
+    )
+    scene.claim("403" in said and 'cannot list resource "overrides"' in said, said)
+    scene.claim(not scene.notes["written"], "nothing was written meanwhile")
+
+
 @of(play.killed)
 def test_of_an_operator_that_was_killed_the_age_of_the_last_look_tells(scene: Scene) -> None:
     claim_old(scene)

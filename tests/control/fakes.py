@@ -25,6 +25,7 @@ from tidegate.planning.model import (
 )
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
+from tidegate.planning.withheld import Unheard
 from tidegate.ports import (
     ConflictError,
     Held,
@@ -195,6 +196,9 @@ class FakeCluster:
         return thing
 
 
+UNHEARD = "overrides could not be listed (403)"
+
+
 @dataclass
 class FakeStore:
     """What the watches would have seen."""
@@ -210,6 +214,7 @@ class FakeStore:
     unread_map: dict[Key, str] = field(default_factory=dict)
     on_call_heard: bool = True
     raises_unheard: bool = False
+    unheard_since: float = 0.0
     last_valid_map: dict[Key, tuple[LastValid, ...]] = field(default_factory=dict)
     recalled: list[LastValid] = field(default_factory=list)
 
@@ -245,11 +250,10 @@ class FakeStore:
     def recall(self, versions: Iterable[LastValid]) -> None:
         self.recalled.extend(versions)
 
-    def heard(self) -> bool:
-        return self.on_call_heard
-
-    def may_raise(self) -> bool:
-        return self.raises_unheard
+    def unheard(self) -> Unheard | None:
+        if self.on_call_heard:
+            return None
+        return Unheard(UNHEARD, self.unheard_since, self.unheard_since + 60.0, self.raises_unheard)
 
     def unusable(self) -> frozenset[Key]:
         return self.broken

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-from fakes import FakeCluster, FakeStore, HandClock, Leader, Thing, key_of, operator, run_until
+from fakes import UNHEARD, FakeCluster, FakeStore, HandClock, Leader, Thing, key_of, operator, run_until
 from scenes import cluster_of, scene
 from sites import ORDER, Site, place
 from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.loaner import CHECKED_EVERY, LoanLoader
 from tidegate.control.looker import ACTIVE_BOUND, IDLE_INTERVALS, Looker
+from tidegate.control.loop import Beat
 from tidegate.control.rounds import Job, run_once
+from tidegate.planning.decision import Outcome
 from tidegate.planning.model import Key, Ref
+from tidegate.planning.reasons import Reason
+from tidegate.planning.withheld import TOLD_AFTER
 from tidegate.ports import ConflictError, Held, Loan, OverwrittenError, Place, Sight, UnreadableLoan
 
 # ---- loans
@@ -56,6 +60,23 @@ async def test_nothing_is_written_before_what_on_call_said_was_heard() -> None:
     store.on_call_heard = True
     await run_until(loop, cluster.clock, T0 + 120.0)
     assert cluster.loans
+
+
+async def test_a_write_that_waits_for_what_on_call_says_is_told_after_ten_seconds_and_not_of_an_outage_of_few() -> None:
+    cluster = FakeCluster(HandClock(T0 - 20.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show}, on_call_heard=False)
+    store.unheard_since = T0 - 20.0
+    loop, beats = operator(cluster, store), list[Beat]()
+    await run_until(loop, cluster.clock, T0, each=beats.append)
+    said = [beat.plan.verdicts[show.key] for beat in beats]
+    waits = [beat.now - (T0 - 20.0) for beat, one in zip(beats, said, strict=True) if one.reason is Reason.NOT_HEARD]
+    assert min(waits) >= TOLD_AFTER
+    assert (said[-1].outcome, UNHEARD in said[-1].message) == (Outcome.BLOCKED, True)
+    store.on_call_heard = True
+    await run_until(loop, cluster.clock, T0 + 5.0, each=beats.append)
+    assert beats[-1].plan.verdicts[show.key].reason is not Reason.NOT_HEARD
+    assert cluster.level_writes
 
 
 async def test_what_is_not_heard_for_long_holds_no_level_down_and_lowers_none() -> None:

@@ -29,9 +29,9 @@ MOST_REQUESTS = 12
 SENTENCE = "no floors on this object: ask the platform team"
 
 
-def answer(code: int, *, retry_after: str | None = None) -> TidegateError:
+def answer(code: int, *, retry_after: str | None = None, details: bool = True) -> TidegateError:
     """What the border makes of a Status document."""
-    status = {"kind": "Status", "message": SENTENCE, "details": {"name": "order"}}
+    status = {"kind": "Status", "message": SENTENCE, **({"details": {"name": "order"}} if details else {})}
     return from_answer("PATCH order", code, json.dumps(status).encode(), retry_after=retry_after)
 
 
@@ -44,6 +44,7 @@ REFUSALS = {
     "405": answer(405),
     "413": answer(413),
     "422": answer(422),
+    "422 by a webhook": answer(422, details=False),
 }
 LATER = {
     "404": answer(404),

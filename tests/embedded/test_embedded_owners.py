@@ -113,7 +113,9 @@ def test_a_swap_that_believes_wrong_is_422_and_changes_nothing(uid_wrong: bool, 
     before = get(cluster, WEB)
     with pytest.raises(ApiError) as refused:
         cluster.patch(*WEB, swap(uid, "/spec/replicas", level, 12), subresource="scale", manager="borrower")
-    assert (refused.value.code, refused.value.reason) == (422, "Invalid")
+    answer = refused.value.status()
+    assert (answer["code"], answer["reason"], answer["details"]) == (422, "Invalid", {})
+    assert answer["message"] == "the server rejected our request due to an error in our request"
     assert get(cluster, WEB) == before
 
 

@@ -82,6 +82,20 @@ def test_a_scaler_that_cannot_scale_blocks_only_where_units_are_missing(ready: i
         assert words in verdict.message
 
 
+def test_what_a_scaler_may_not_add_is_told_with_bad_news_and_is_none_itself() -> None:
+    """No floor waits for it: an HPA brings its workload to its minimum in one step, whatever it may add otherwise."""
+    words = "HorizontalPodAutoscaler/order wants more by its metrics than it may have (ScaleUpLimit: too fast)"
+    late = Observed(level=10, ready=2, desired=10, maximum=40, scaler=HPA, limited=words)
+    _, verdict = planned(replace(late, loan=LoanState(2, 10, T0 - 5.0, T0 - 5.0)), T0 - 5.0)
+    assert (verdict.outcome, verdict.message.endswith(f"; {words}")) == (Outcome.LATE, True), verdict
+    unable = Evidence(Reason.SCALER_UNABLE, HPA, "", "forbidden", T0 - 60.0, T0 - 60.0)
+    blocked = replace(late, evidence=(unable,), loan=LoanState(2, 10, T0 - 100.0, T0 - 100.0))
+    _, verdict = planned(blocked, T0 - 10.0)
+    assert (verdict.reason, verdict.message.endswith(f"; {words}")) == (Reason.SCALER_UNABLE, True), verdict
+    _, verdict = planned(replace(late, ready=10), T0 - 10.0)
+    assert (verdict.outcome, words in verdict.message) == (Outcome.READY, False), verdict
+
+
 def test_what_a_scaler_said_before_its_floor_was_written_is_no_answer_to_that() -> None:
     unable = Evidence(Reason.SCALER_UNABLE, HPA, "", "no metrics", T0 - 9000.0, T0 - 9000.0)
     seen = Observed(level=10, ready=2, maximum=40, scaler=HPA, evidence=(unable,), loan=LoanState(2, 10, T0 - 60.0, T0))

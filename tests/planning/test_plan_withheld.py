@@ -1,18 +1,22 @@
-"""No event is called ready while nobody writes what it needs: Observe, a pause, the durable stop, another policy."""
+"""No event is called ready while nobody writes what it needs: Observe, a pause, the durable stop, another policy, and
+what on-call says that cannot be listed.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 from worlds import CORE, NS, T0, event, policy, world
 
 from tidegate.planning.decision import Outcome, Verdict
-from tidegate.planning.model import OURS, Key, LoanState, Mode, Observed, Ref
+from tidegate.planning.model import OURS, Key, LoanState, Mode, Observed, PlanSettings, Ref
 from tidegate.planning.override import Override, OverrideAction
-from tidegate.planning.plan import make_plan
+from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import NOBODYS_FAULT
+from tidegate.planning.withheld import Unheard
 from tidegate.planning.world import World
 
 KEY, SHOW = (CORE, "order"), Key(NS, "show")
@@ -87,6 +91,58 @@ def test_of_two_pauses_the_longer_one_is_named() -> None:
     short, long = paused(T0 + 60.0).overrides[0], paused(T0 + 600.0, author="bob").overrides[0]
     w = replace(world(event()), overrides=(short, replace(long, key=Key(NS, "later"))))
     assert "by bob" in told(w, SOON).message
+
+
+def unheard(since: float, *, raises: bool = False, ends: float | None = None) -> World:
+    one = Unheard("overrides could not be listed (403)", since, since + 60.0 if ends is None else ends, raises)
+    return replace(world(event()), unheard=one)
+
+
+def test_a_write_that_is_due_and_held_because_on_call_is_not_heard_blocks_with_who_answers_what() -> None:
+    said = told(unheard(SOON - 10.0), SOON)
+    assert (said.outcome, said.reason, str(said.object)) == (Outcome.BLOCKED, Reason.NOT_HEARD, "Deployment/order")
+    assert said.message == (
+        "order: 10 units are needed, 2 are there, and nobody raises them: overrides could not be listed (403); "
+        "from 2026-11-09T16:00:40Z on levels are raised by what was known before (Deployment/order)"
+    )
+    assert said.reason not in NOBODYS_FAULT, "nobody wants it so"
+
+
+@pytest.mark.parametrize(
+    ("w", "at"),
+    [
+        (unheard(SOON - 9.0), SOON),
+        (unheard(SOON - 70.0, raises=True), SOON),
+        (unheard(BEFORE - 10.0), BEFORE),
+        (unheard(math.inf), SOON),
+        (replace(unheard(SOON - 10.0), observed={KEY: Observed(level=10, ready=10, desired=10)}), SOON),
+    ],
+    ids=["for seconds", "levels rise again", "over before anything is due", "before we lead", "enough is there"],
+)
+def test_what_on_call_says_and_nobody_hears_is_told_of_no_event_that_does_not_wait_for_it(w: World, at: float) -> None:
+    assert told(w, at).reason is not Reason.NOT_HEARD
+
+
+def test_a_durable_stop_that_cannot_be_listed_has_no_end_and_blocks_what_is_due_later() -> None:
+    assert told(unheard(BEFORE - 10.0, ends=math.inf), BEFORE).reason is Reason.NOT_HEARD
+
+
+@pytest.mark.parametrize(("until", "reason"), [(20.0, Reason.NOT_HEARD), (600.0, Reason.OVERRIDE_PAUSE)])
+def test_of_a_pause_and_what_is_not_heard_the_longer_one_is_named(until: float, reason: Reason) -> None:
+    w = replace(unheard(SOON - 10.0), overrides=paused(SOON + until).overrides)
+    assert told(w, SOON).reason is reason
+
+
+def test_a_decision_that_stands_is_made_anew_when_what_is_not_heard_is_to_be_told() -> None:
+    planner, w = Planner(PlanSettings()), unheard(SOON)
+
+    def planned(at: float) -> Verdict:
+        planning = planner.begin(w, at, changed=None if at == SOON else frozenset(), stands=60.0)
+        while not planning.step(50):
+            pass
+        return planning.plan.verdicts[SHOW]
+
+    assert [planned(SOON + after).reason is Reason.NOT_HEARD for after in (0.0, 5.0, 10.0)] == [False, False, True]
 
 
 def test_a_policy_that_another_outranks_blocks_its_events() -> None:

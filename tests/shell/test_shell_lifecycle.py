@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import re
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
+from builders_embedded import deployment
 
 from tidegate.api.crd import all_crds
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
+from tidegate.planning import withheld
 from tidegate.ports import Json, RefusedError, TidegateError, UnavailableError
 from tidegate.shell import kinds, lifecycle
 from tidegate.shell import runtime as runtimes
@@ -131,6 +136,32 @@ async def stage(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> AsyncI
         assert not any(thread.name == "lease" for thread in threading.enumerate())
 
 
+def replicas(cluster: EmbeddedCluster) -> int:
+    return int((cluster.get("apps/v1", "Deployment", "web") or {})["spec"]["replicas"])
+
+
+def scaling_policy() -> Json:
+    target = {
+        "name": "web",
+        "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "capacity": {"orders_per_second": 100},
+        "max": 50,
+        "headroomPercent": 0,
+    }
+    spec = {"mode": "Enforce", "targets": [target]}
+    metadata = {"name": "core", "namespace": "default"}
+    return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "ScalingPolicy", "metadata": metadata, "spec": spec}
+
+
+def live_event(start: float) -> Json:
+    """It needs ten units."""
+    at = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    schedule = {"startTime": at, "timeZone": "Etc/UTC", "durationSeconds": 600}
+    spec = {"schedule": schedule, "expected": {"orders_per_second": 1000}, "policyRef": {"name": "core"}}
+    metadata = {"name": "show", "namespace": "default"}
+    return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "LiveEvent", "metadata": metadata, "spec": spec}
+
+
 async def until(holds: Callable[[], object]) -> None:
     while not holds():  # noqa: ASYNC110  the test's own limit ends it
         await asyncio.sleep(0.005)
@@ -140,7 +171,7 @@ async def test_a_process_leads_beats_and_gives_all_up_when_it_stops(stage: Stage
     runtime = Runtime(stage.settings)
     await runtime.start()
     await until(lambda: runtime.store.synced and (stage.holder() or "").startswith("me"))
-    await until(lambda: runtime.showing._reporter.last is not None and runtime.store.heard())
+    await until(lambda: runtime.showing._reporter.last is not None and runtime.store.unheard() is None)
     assert (await stage.ask("/healthz"))[0] == 200
     assert (await stage.ask("/readyz"))[0] == 200
     code, text = await stage.ask("/metrics")
@@ -170,16 +201,61 @@ async def test_after_a_watch_broke_nothing_is_written_before_what_on_call_said_i
     monkeypatch.setattr(kinds, "GRACE", 0.0)
     runtime = Runtime(stage.settings)
     await runtime.start()
-    await until(lambda: runtime.store.synced and (stage.holder() or "").startswith("me") and runtime.store.heard())
+    await until(
+        lambda: runtime.store.synced and (stage.holder() or "").startswith("me") and runtime.store.unheard() is None
+    )
     refusing = True
     runtime._informers["liveevents"].broke_at = time.monotonic()
-    await until(lambda: not runtime.store.heard())
+    await until(lambda: runtime.store.unheard() is not None)
     await asyncio.sleep(0.1)
     code, text = await stage.ask("/readyz")
-    assert (code, runtime.store.heard(), runtime.store.may_raise()) == (503, False, False)
+    unheard = runtime.store.unheard()
+    assert unheard is not None
+    assert (code, unheard.raises) == (503, False)
+    assert re.fullmatch(r"overrides could not be listed since \d{4}-.*Z \(503\)", unheard.message), unheard.message
     assert "overrides were not listed for 0 s: nothing is written" in text
     refusing = False
-    await until(runtime.store.heard)
+    await until(lambda: runtime.store.unheard() is None)
+    await runtime.stop()
+
+
+async def test_an_event_whose_write_waits_for_what_on_call_says_tells_whoever_lists_events(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may not list overrides any more says so in the event's status, until it may again, and then writes."""
+    answer, refusing, real = "GET overrides: the API server answered 403: no", False, KubeClient.items
+
+    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+        if refusing and path.endswith("overrides"):
+            raise RefusedError(answer)
+        return await real(self, path, params)
+
+    def on_time() -> Json:
+        status = (stage.cluster.get("tidegate.dev/v1alpha1", "LiveEvent", "show") or {}).get("status", {})
+        return {one["type"]: one for one in status.get("conditions", ())}.get("OnTime", {})
+
+    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(withheld, "TOLD_AFTER", 0.2)
+    monkeypatch.setattr(kinds, "GRACE", 0.0)
+    for module in (runtimes, kinds):
+        monkeypatch.setattr(module, "UNHEARD", 0.02)
+    stage.cluster.create(deployment(replicas=2))
+    stage.cluster.create(scaling_policy())
+    runtime = Runtime(dataclasses.replace(stage.settings, beat_seconds=0.1))
+    await runtime.start()
+    await until(lambda: runtime.store.synced and (stage.holder() or "").startswith("me"))
+    await until(lambda: runtime.store.unheard() is None)
+    refusing = True
+    runtime._informers["liveevents"].broke_at = time.monotonic()
+    await until(lambda: runtime.store.unheard() is not None)
+    stage.cluster.create(live_event(time.time() + 20.0))
+    await until(lambda: on_time().get("reason") == "NotHeard")
+    assert "nobody raises them: overrides could not be listed since " in on_time()["message"]
+    assert answer in on_time()["message"]
+    assert replicas(stage.cluster) == 2
+    refusing = False
+    await until(lambda: replicas(stage.cluster) == 10)
+    await until(lambda: on_time().get("reason") != "NotHeard")
     await runtime.stop()
 
 

@@ -18,7 +18,15 @@ from kubernetes.aio.client.configuration import Configuration
 
 from tidegate.ports import ConflictError, NotFoundError, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Limits
-from tidegate.targets.errors import ExistsError, ExpiredError, ForbiddenError, InvalidError
+from tidegate.targets.errors import (
+    PATCH_FAILED,
+    ExistsError,
+    ExpiredError,
+    ForbiddenError,
+    InvalidError,
+    PatchFailedError,
+    from_answer,
+)
 
 Answer = Callable[[web.Request], web.StreamResponse]
 QUICK = Limits(connect=1, total=0.3, attempts=3, budget=3, first_pause=0.01, longest_pause=0.02)
@@ -87,6 +95,23 @@ async def test_every_answer_has_one_error_of_ours(served: Served, answer: Answer
     with pytest.raises(want) as raised:
         await client.get("/x")
     assert raised.value.__cause__ is not None, "what the server said is chained"
+
+
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ({"message": PATCH_FAILED, "reason": "Invalid", "details": {}}, True),
+        ({"message": 'admission webhook "h" denied the request: no'}, False),
+        ({"message": 'admission webhook "h" denied the request: no', "reason": "Invalid"}, False),
+        ({"message": f'admission webhook "h" denied the request: {PATCH_FAILED}', "details": {}}, False),
+        ({"message": PATCH_FAILED, "reason": "Invalid", "details": {"name": "web", "causes": [{}]}}, False),
+    ],
+)
+def test_of_all_that_is_unprocessable_a_failed_patch_test_is_told_apart(said: dict[str, Any], failed: bool) -> None:
+    """The answers of a real server, 1.36."""
+    error = from_answer("PATCH /x", 422, json.dumps({"kind": "Status", "code": 422, **said}).encode())
+    assert isinstance(error, InvalidError)
+    assert isinstance(error, PatchFailedError) is failed
 
 
 async def test_a_conflict_names_the_manager_that_the_server_names(served: Served) -> None:

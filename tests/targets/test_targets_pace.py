@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders_embedded import HandClock, autoscaler, deployment
 
+from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
 from tidegate.targets.hpa import hpa_of
@@ -21,10 +23,10 @@ def workload(kind: str = "Deployment", replicas: int = 3, **spec: object) -> Any
     return workload_of(document, Ref("apps/v1", kind, "shop", "web"), ScalePaths())
 
 
-def hpa(**said: str) -> Any:
+def hpa(why: str = "Why", **said: str) -> Any:
     at = "2026-11-09T16:00:00Z"
     conditions = [
-        {"type": kind, "status": status, "reason": "Why", "message": FORBIDDEN, "lastTransitionTime": at}
+        {"type": kind, "status": status, "reason": why, "message": FORBIDDEN, "lastTransitionTime": at}
         for kind, status in said.items()
     ]
     found = hpa_of(
@@ -81,3 +83,46 @@ def test_an_hpa_whose_workload_has_its_floor_is_left_alone_whatever_it_says(repl
 def test_an_hpa_that_works_is_no_evidence() -> None:
     said = {"AbleToScale": "True", "ScalingActive": "True", "ScalingLimited": "False"}
     assert sight_of(workload(), [hpa(**said)]).observed.evidence == ()
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "told"),
+    [
+        ("TooManyReplicas", "True", True),
+        ("ScaleUpLimit", "True", True),
+        ("TooFewReplicas", "True", False),
+        ("ScaleDownLimit", "True", False),
+        ("DesiredWithinRange", "False", False),
+        ("TooManyReplicas", "Unknown", False),
+    ],
+)
+def test_an_hpa_that_may_not_add_what_its_metrics_ask_for_is_noted(why: str, status: str, told: bool) -> None:
+    """That its metrics ask for less than its floor is so while we hold that, and says nothing."""
+    observed = sight_of(workload(), [hpa(why, ScalingLimited=status)]).observed
+    wants = f"HorizontalPodAutoscaler/web wants more by its metrics than it may have ({why}: {FORBIDDEN})"
+    assert observed.limited == (wants if told else "")
+    assert observed.evidence == (), "no floor waits for it"
+
+
+def test_a_lifted_minimum_is_followed_in_one_step_by_an_hpa_that_may_add_one_pod_a_minute() -> None:
+    """As by a real one: its rate binds what its metrics ask for, and that alone is noted."""
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock, load=lambda namespace, name, now: 50.0)
+    cluster.create(deployment(replicas=2))
+    made = autoscaler(low=2)
+    made["spec"]["behavior"] = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    cluster.create(made)
+
+    def stands() -> tuple[int, str]:
+        clock.advance(16.0)
+        cluster.step()
+        read = hpa_of(cluster.get("autoscaling/v2", "HorizontalPodAutoscaler", "web") or {})
+        level = (cluster.get("apps/v1", "Deployment", "web") or {})["spec"]["replicas"]
+        assert read is not None
+        return level, read.limited
+
+    level, limited = stands()
+    assert level == 3
+    assert "(ScaleUpLimit: the desired replica count is increasing faster than the maximum scale rate)" in limited
+    cluster.patch("autoscaling/v2", "HorizontalPodAutoscaler", "web", {"spec": {"minReplicas": 30}})
+    assert stands() == (30, "")

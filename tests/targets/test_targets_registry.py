@@ -16,7 +16,7 @@ from tidegate.pauses import Pauses
 from tidegate.planning.model import Ref, Trouble
 from tidegate.ports import ConflictError, Json, Manager, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Params
-from tidegate.targets.errors import ForbiddenError, InvalidError, LaterError
+from tidegate.targets.errors import ForbiddenError, InvalidError, LaterError, PatchFailedError
 from tidegate.targets.fields import HAND_BACK_PAUSES
 from tidegate.targets.registry import KubeTargets
 
@@ -211,11 +211,10 @@ async def test_tries_to_hand_back_lie_further_and_further_apart(
 
 
 async def test_a_level_that_has_come_back_since_the_test_failed_is_a_conflict(client: Hooked) -> None:
-    """A failed test of a JSON patch names no cause."""
     targets = KubeTargets(client)
     sight = await targets.see(WEB)
     assert sight.place is not None
-    client.refuses_levels = InvalidError("422: the test failed")
+    client.refuses_levels = PatchFailedError("422: the test failed")
     with pytest.raises(ConflictError, match="was not 2 for a moment"):
         await targets.swap(sight.place, believed=2, wanted=9)
 
@@ -224,7 +223,7 @@ async def test_a_level_that_the_server_finds_wrong_is_refused_with_its_words(cli
     targets = KubeTargets(client)
     sight = await targets.see(WEB)
     assert sight.place is not None
-    client.refuses_levels = InvalidError("422: minReplicas is too large", ("spec.minReplicas: must be less than max",))
+    client.refuses_levels = InvalidError("422: minReplicas is too large")
     with pytest.raises(RefusedError, match="minReplicas is too large"):
         await targets.swap(sight.place, believed=2, wanted=51)
 

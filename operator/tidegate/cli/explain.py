@@ -53,7 +53,7 @@ def explain(
     decided = plan.targets[chosen.key, spec.name]
     line = dict(planner.lines(world, [(chosen.key, spec.name)])).get((chosen.key, spec.name))
     seen = given.world.observed.get((chosen.key, spec.name), Observed())
-    kept = kept_by(planner.book, chosen, spec, line, now, loan=seen.loan)
+    kept = kept_by(planner.book, chosen, spec, line, now, level=decided.level, loan=seen.loan)
     change = next_change(decided)
     told: dict[str, Any] = {
         "at": _utc(now),

@@ -203,7 +203,8 @@ class Loop:
         """Whether anything may be written: we lead, what on-call said was heard since then (or levels may rise all the
         same), our loans and what was learned are known, and no durable stop stands.
         """
-        leads = self.leadership.may_write() and (self.store.heard() or self.store.may_raise())
+        unheard = self.store.unheard()
+        leads = self.leadership.may_write() and (unheard is None or unheard.raises)
         return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
 
     def _may_load(self) -> bool:
@@ -298,7 +299,7 @@ class Loop:
         yield
         if acting:
             self.memory.decided(plan.pools, now)
-            heard, wishes = self.store.heard(), self._wishes(world, plan, pools, now)
+            heard, wishes = self.store.unheard() is None, self._wishes(world, plan, pools, now)
             self.writer.post((one for one in wishes if heard or one.upwards), now)
         else:
             self.writer.withdraw()
@@ -373,6 +374,7 @@ class Loop:
             measured=self.memory.starts(),
             settings=self.plan_settings,
             stopped=self.store.stopped(),
+            unheard=self.store.unheard(),
             pools=worlds,
             overrides=self.store.overrides(),
             unread=self.store.unread(),

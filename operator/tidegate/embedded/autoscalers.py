@@ -273,7 +273,12 @@ def _direction(told: Json, usual: Direction) -> Direction:
 
 # ---- telling what was decided
 
-_LIMITED = {HpaReason.TOO_MANY, HpaReason.TOO_FEW, HpaReason.UP_LIMIT, HpaReason.DOWN_LIMIT}
+_LIMITED = {
+    HpaReason.TOO_MANY: "the desired replica count is more than the maximum replica count",
+    HpaReason.TOO_FEW: "the desired replica count is less than the minimum replica count",
+    HpaReason.UP_LIMIT: "the desired replica count is increasing faster than the maximum scale rate",
+    HpaReason.DOWN_LIMIT: "the desired replica count is decreasing faster than the maximum scale rate",
+}
 _STABILIZED = {HpaReason.UP_STABILIZED, HpaReason.DOWN_STABILIZED}
 
 
@@ -299,9 +304,7 @@ def _conditions(decision: HpaDecision) -> list[Condition]:
             Condition("ScalingActive", True, "ValidMetricFound", "the HPA was able to compute the replica count")
         )
     if reason in _LIMITED:
-        found.append(
-            Condition("ScalingLimited", True, reason.value, "the wanted count is out of bounds or too far away")
-        )
+        found.append(Condition("ScalingLimited", True, reason.value, _LIMITED[reason]))
     else:
         message = "the desired count is within the acceptable range"
         found.append(Condition("ScalingLimited", False, "DesiredWithinRange", message))

@@ -93,9 +93,9 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiErr
     return ApiError(422, "Invalid", message, causes=causes, details={"name": name, "group": group, "kind": kind})
 
 
-def patch_failed(why: str) -> ApiError:
-    """422: a JSON patch whose test failed or whose path is not there."""
-    return ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}")
+def patch_failed() -> ApiError:
+    """422: a JSON patch whose test failed or whose path is not there. The real server does not say which either."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
 def gone(message: str) -> ApiError:

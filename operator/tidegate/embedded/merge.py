@@ -36,9 +36,9 @@ def json_patch(document: Json, operations: Any) -> Json:
     except (jsonpatch.InvalidJsonPatch, TypeError, KeyError) as error:
         raise bad_request(f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        raise patch_failed(str(error)) from error
+        raise patch_failed() from error
     if not isinstance(result, dict):
-        raise patch_failed("the patch does not leave an object")
+        raise patch_failed()
     return result
 
 

@@ -33,7 +33,8 @@ def next_write(
     same = level == facts.current and begin == facts.now
     rise = rise if same else next_rise(facts, line, level, begin)
     if line is not None and rise is not None and rise[0] > begin:
-        most = max(rise[1], line.due_at(rise[0], ahead=line.fixed_lead))  # what follows closely is taken with it
+        closely = line.above(level).due_at(rise[0], ahead=line.fixed_lead)  # what follows closely is taken with it
+        most = max(rise[1], closely)
         above = bounded(facts.target, most)
         if facts.observed.maximum is not None:
             above = min(above, facts.observed.maximum)
@@ -51,7 +52,7 @@ def next_rise(facts: Facts, line: Timeline | None, level: int, begin: float) -> 
     """(when, need) of the first write upwards from a level, after an instant."""
     if line is None:
         return None
-    return line.next_rise(begin, bar(facts.target, level), facts.now + facts.settings.horizon)
+    return line.above(level).next_rise(begin, bar(facts.target, level), facts.now + facts.settings.horizon)
 
 
 def _raised(facts: Facts, level: int) -> Facts:

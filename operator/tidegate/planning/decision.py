@@ -106,7 +106,7 @@ class TargetPlan:
     refusals: tuple[PoolRefusal, ...] = ()
     """What its pool does not carry."""
     withheld: Withheld | None = None
-    """Why nothing is written, where that is somebody's will: None while the operator acts."""
+    """Why nothing is written, where that is somebody's will or nobody can tell whose: None while the operator acts."""
     overridden: tuple[str, ...] = ()
     """What on-call says of it now, a sentence an override: shown wherever the number is."""
 

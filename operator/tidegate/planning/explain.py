@@ -51,16 +51,23 @@ def shares(book: Book, policy: Policy, target: TargetSpec, at: float) -> tuple[S
 
 
 def kept_by(
-    book: Book, policy: Policy, target: TargetSpec, line: Timeline | None, now: float, *, loan: LoanState | None = None
+    book: Book,
+    policy: Policy,
+    target: TargetSpec,
+    line: Timeline | None,
+    now: float,
+    *,
+    level: int | None = None,
+    loan: LoanState | None = None,
 ) -> Keeping | None:
-    """The need that a level of now stands for: the largest that is held, present or due, where it lies, and who asks.
+    """The need that the level of now stands for: the largest that is held, present or due, where it lies, and who asks.
 
     Without one, of what is lent: the largest that falls due before it would be given back, for which it is kept. None:
     no announced need asks for the level.
     """
     if line is None:
         return None
-    if (due := line.due_at(now)) > 0:
+    if (due := line.due_at(now) if level is None else line.due_from(now, level)) > 0:
         at = line.keeps(now, due)
         return Keeping(at, due, shares(book, policy, target, at))
     if loan is None:

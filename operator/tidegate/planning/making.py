@@ -13,15 +13,15 @@ from functools import partial
 from itertools import chain, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegate.planning import verdict
 from tidegate.planning.book import WATCH, Book
+from tidegate.planning.capacity import Units
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
-from tidegate.planning.leadtime import Lag, Start, one_by_one, start_time
+from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
@@ -31,7 +31,7 @@ from tidegate.planning.roster import Roster
 from tidegate.planning.shift.handover import State
 from tidegate.planning.standing import Decisions, Inputs, Standing
 from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
-from tidegate.planning.timeline import Timeline, timeline
+from tidegate.planning.timeline import Row, Timeline, timeline
 from tidegate.planning.world import World
 
 VERDICTS = 20
@@ -162,20 +162,20 @@ class Making:
             units=curve.units,
             first=self.book.first,
             cell=self.book.cell,
-            lag=self._in_turn(target, curve.units, rest, start) if observed.ordered else self.lag,
+            lag=self.lag,
             start=start,
             fixed=settings.reserve,
             # What is up and free together does not change while units start on it; the owner's level is the safe guess.
             machine_above=rest if spare is None else (observed.ready or 0) + spare,
             shift=curve.shift,
+            row=self._row(target, curve.units, start) if observed.ordered else None,
+            rest=rest,
         )
 
-    def _in_turn(self, target: TargetSpec, units: NDArray[np.int64], rest: int, start: Start) -> Lag:
-        """The queues of a target whose units start one after the other."""
+    def _row(self, target: TargetSpec, units: Units, start: Start) -> Row:
+        """The row in which a target's units start."""
         levels = np.where(units > 0, np.clip(units, target.minimum, target.maximum), 0)
-        starts = (np.arange(len(units), dtype=np.float64) + self.book.first) * self.book.cell
-        here = self.book.index(self.now)
-        return one_by_one(self.lag, levels, starts, rest=rest, each=start.seconds, here=max(here, 0))
+        return Row(self.lag, levels, start.seconds, max(self.book.index(self.now), 0))
 
     def _start(self, policy: Policy, target: TargetSpec) -> Start:
         samples = self.world.measured.get((policy.key, target.name), ())
@@ -216,6 +216,7 @@ class Making:
         """
         world, key = self.world, policy.key
         of: list[object] = [policy, world.stopped, self.book.revision.get(key, 0), self._left_out.get(key)]
+        of += [world.unheard, world.unheard is not None and world.unheard.withholds(self.now)]
         of += [world.unread.get(key), world.unread.get(Key(key.namespace, ""))]
         of += [world.readings.get((key, signal.name)) for signal in policy.signals]
         for one in self._overrides.get(key, ()):
@@ -267,8 +268,8 @@ class Making:
             return not_planned(policy, target, observed, why)
         start = self._start(policy, target)
         pools = self.pools
-        spoken, stopped = self._spoken(policy, target), self.world.stopped
-        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), stopped)
+        spoken, world = self._spoken(policy, target), self.world
+        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), world.stopped, world.unheard)
         situation = Situation(
             policy,
             target,

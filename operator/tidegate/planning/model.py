@@ -353,6 +353,8 @@ class Observed:
     """The reactive scaler itself."""
     still: str = ""
     """Why the reactive scaler takes nothing away by itself now, in its own word; empty when it does."""
+    limited: str = ""
+    """Why the reactive scaler may not add as much as its metrics ask for, a sentence; empty when it may."""
     loan: LoanState | None = None
     trouble: Trouble | None = None
     note: str = ""

@@ -29,6 +29,7 @@ class Reason(Enum):
     SAME_AS_NOW = "SameAsNow"
     OBSERVE_ONLY = "ObserveOnly"
     STOPPED = "Stopped"
+    NOT_HEARD = "NotHeard"
     SHARED_WORKLOAD = "SharedWorkload"
     POLICY_MISSING = "PolicyMissing"
     NO_TARGET = "NoTarget"
@@ -111,6 +112,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.SAME_AS_NOW: "The level is already as planned.",
     Reason.OBSERVE_ONLY: "The policy's mode is Observe: this is what would be done.",
     Reason.STOPPED: "The durable stop is set (tidegate resume lifts it).",
+    Reason.NOT_HEARD: "What on-call says cannot be listed: levels are held back, for they would be by what was before.",
     Reason.SHARED_WORKLOAD: "Another policy drives this workload: Enforce before Observe, then the older one.",
     Reason.POLICY_MISSING: "The event's policyRef names a ScalingPolicy that does not exist in its namespace.",
     Reason.NO_TARGET: "No target of the event's policy carries any of its signals.",

@@ -29,7 +29,7 @@ from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.readings import measured, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.timeline import Timeline
-from tidegate.planning.withheld import outranked, withheld
+from tidegate.planning.withheld import Unheard, outranked, withheld
 
 _DOWNWARDS = {
     Reason.EVENT_DEMAND: "all that is still announced",
@@ -50,6 +50,8 @@ class Say:
     refusals: tuple[PoolRefusal, ...] = ()
     stopped: bool = False
     """The durable stop is set."""
+    unheard: Unheard | None = None
+    """What on-call says cannot be listed."""
 
 
 NOBODY = Say()
@@ -116,7 +118,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         left_out=situation.left_out,
     )
     rise = next_rise(facts, line, observed.level or 0, now)
-    lead = _lead(settings, situation.start, line, rise)
+    lead = _lead(settings, situation.start, line.above(observed.level or 0) if line is not None else None, rise)
     if observed.trouble is not None or observed.level is None:
         return _troubled(facts, _Outlook(line, lead, rise), say)
     trail = judge(facts)
@@ -195,9 +197,11 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
     """
     if line is None:
         return 0
-    due = line.due_at(now)
-    if due > 0 and observed.level is not None and min(max(due, target.minimum), target.maximum) > observed.level:
-        return line.due_at(now, ahead=line.fixed_lead)
+    if observed.level is None:
+        return line.due_at(now)
+    due = line.due_from(now, observed.level)
+    if due > 0 and bounded(target, due) > observed.level:
+        return line.above(observed.level).due_at(now, ahead=line.fixed_lead)
     return due
 
 
@@ -308,7 +312,9 @@ def _plan(
         blind_signals=tuple(map(str, facts.measure.blind)),
         seen=facts.observed.seen,
         refusals=say.refusals,
-        withheld=withheld(facts.policy, facts.target, facts.overrides, stopped=say.stopped),
+        withheld=withheld(
+            facts.policy, facts.target, facts.overrides, stopped=say.stopped, unheard=say.unheard, now=facts.now
+        ),
         overridden=tuple([told(one) for one in facts.overrides]),
     )
 
@@ -356,7 +362,7 @@ def _must_by(facts: Facts, line: Timeline | None) -> float:
     now = facts.now if (facts.measure.units or 0) > current or facts.overrides else math.inf
     if line is None:
         return now
-    return min(now, line.must_by(facts.now, current, reserve=facts.settings.reserve))
+    return min(now, line.above(current).must_by(facts.now, current, reserve=facts.settings.reserve))
 
 
 def _peak(facts: Facts, line: Timeline | None) -> tuple[int, float | None]:

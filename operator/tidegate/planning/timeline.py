@@ -7,13 +7,13 @@ what the largest due need asks, held for the policy's hold after each fall.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.capacity import Units
-from tidegate.planning.leadtime import Lag, Start
+from tidegate.planning.leadtime import Lag, Start, one_by_one
 from tidegate.planning.model import STAGES, Policy, TargetSpec
 
 
@@ -29,6 +29,20 @@ def stage_shift(policy: Policy, target: TargetSpec) -> float:
 
 TOLERANCE = 1.0
 """Seconds below which nobody is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Units that start one after the other: how long a step takes depends on the level that it starts from."""
+
+    queues: Lag
+    """What is waited for in the shared queues alone."""
+    levels: Units
+    """The needs within the target's bounds."""
+    each: float
+    """Seconds that one unit takes."""
+    here: int
+    """The present column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,8 @@ class Timeline:
     hold: float
     longest_lead: float
     """Upper bound of all leads, the shift included."""
+    row: Row | None = None
+    """None: units start together."""
 
     def column(self, instant: float) -> int:
         """Column of an instant, kept inside."""
@@ -78,6 +94,23 @@ class Timeline:
         low = self.column(now - self.hold - self.shift)
         most = int(self.units[low : here + 1].max())
         return max(most, self._largest_due(here + 1, len(self.units), now + ahead))
+
+    def due_from(self, now: float, level: int) -> int:
+        """``due_at`` for a target that stands at a level. A need above that is due by the units that are missing then;
+        one that is due only because the row began lower keeps the level.
+        """
+        due = self.due_at(now)
+        if self.row is None or due <= level:
+            return due
+        return max(self.above(level).due_at(now), level)
+
+    def above(self, level: int) -> Timeline:
+        """The same for steps up from a level that was written: of a row, its units have begun before."""
+        if self.row is None:
+            return self
+        row, starts = self.row, (np.arange(len(self.units), dtype=np.float64) + self.first) * self.cell
+        lag = one_by_one(row.queues, row.levels, starts, rest=level, each=row.each, here=row.here)
+        return replace(self, lag=lag, longest_lead=self.longest_lead - self.lag.longest + lag.longest)
 
     def keeps(self, now: float, due: int) -> float:
         """When the need lies that makes ``due_at(now)`` what it is: now, else the last that is held, else the first
@@ -235,10 +268,16 @@ def timeline(
     fixed: float,
     machine_above: int,
     shift: float,
+    row: Row | None = None,
+    rest: int = 0,
 ) -> Timeline:
-    """Put a target's need and lead together; ``fixed`` is reaction and fail-over, ``shift`` its stage's."""
+    """Put a target's need and lead together; ``fixed`` is reaction and fail-over, ``shift`` its stage's.
+
+    Of a row all leads count from ``rest``, the lowest level that it may fall to: what keeps a level from falling must
+    know the whole way back. ``above`` tells them from a level.
+    """
     fixed_lead = fixed + start.seconds
-    return Timeline(
+    made = Timeline(
         units=units,
         first=first,
         cell=cell,
@@ -249,4 +288,6 @@ def timeline(
         shift=shift,
         hold=policy.release.hold,
         longest_lead=fixed_lead + start.machine_seconds + lag.longest + shift,
+        row=row,
     )
+    return made.above(rest)

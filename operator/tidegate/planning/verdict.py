@@ -162,6 +162,14 @@ def _verdict(
 
 
 def _of_target(case: Case, start: float) -> Verdict:
+    found, limited = _alone(case, start), case.observed.limited
+    if limited and found.outcome in (Outcome.LATE, Outcome.BLOCKED):
+        return replace(found, message=f"{found.message}; {limited}")
+    return found
+
+
+def _alone(case: Case, start: float) -> Verdict:
+    """Without what its reactive scaler adds to bad news."""
     plan, observed, name = case.plan, case.observed, case.plan.target
     for cause in CAUSES if observed.seen else UNSEEN_CAUSES:
         if (found := cause(case)) is not None:

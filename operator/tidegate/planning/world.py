@@ -14,6 +14,7 @@ from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.model import Mark, Pool
 from tidegate.planning.shift.outcome import Promise
+from tidegate.planning.withheld import Unheard
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class World:
     settings: PlanSettings = field(default_factory=PlanSettings)
     stopped: bool = False
     """The durable stop is set: nothing is borrowed and nothing is moved."""
+    unheard: Unheard | None = None
+    """What on-call says cannot be listed; None while it is heard."""
     pools: Mapping[str, PoolWorld] = field(default_factory=dict)
     """Pools by name."""
     timetables: Mapping[str, Timetabled] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.planning.model import Key
 from tidegate.ports import NotFoundError, TidegateError
@@ -68,10 +68,23 @@ class FewKind:
     """When it was last found that it cannot be heard; a list that was asked for later mends it."""
     deaf_since: float = math.inf
     """Since when it has not been heard; infinite while it is."""
+    said: str = ""
+    """What answered the last question that failed; empty since it was listed."""
     newer: set[Key] = field(default_factory=set)
     """What the watch told while a list was under way: it is newer than the list."""
     versions: dict[Key, str] = field(default_factory=dict)
     """The version of each object that was taken in last: most of a list is known already."""
+
+
+class Deaf(NamedTuple):
+    """What has not been heard."""
+
+    kinds: str
+    """Their plurals, in one text."""
+    since: float
+    """By the monotonic clock."""
+    said: str
+    """Who answered what, where anybody did."""
 
 
 class FewKinds:
@@ -151,11 +164,18 @@ class FewKinds:
 
     def trouble(self) -> str:
         """What was not heard, since when, and what goes on meanwhile; empty when all was."""
-        if self.heard():
+        if (deaf := self.deaf()) is None:
             return ""
-        deaf = ", ".join(sorted(one.resource.plural for one in self._unheard()))
         goes_on = "levels are raised by what was known before, nothing is lowered" if self.may_raise() else ""
-        return f"{deaf} were not listed for {self._deaf_for():.0f} s: {goes_on or 'nothing is written'}"
+        return f"{deaf.kinds} were not listed for {self._deaf_for():.0f} s: {goes_on or 'nothing is written'}"
+
+    def deaf(self) -> Deaf | None:
+        """What was not heard, since when, and what was answered; None when all was."""
+        if self.heard():
+            return None
+        unheard = sorted(self._unheard(), key=lambda one: one.resource.plural)
+        said = next((one.said for one in unheard if one.said), "")
+        return Deaf(", ".join(one.resource.plural for one in unheard), min(map(self._since_when, unheard)), said)
 
     def broke(self, at: float) -> None:
         """A watch of ours on the same server broke, by the monotonic clock: those that we do not see may have, too."""
@@ -166,14 +186,14 @@ class FewKinds:
             self._hear.set()
 
     def _deaf_for(self) -> float:
-        now, since = time.monotonic(), self._since()
-        waits = [
-            now - (min(one.deaf_since, since) if self._before_lead(one) else one.deaf_since) for one in self._unheard()
-        ]
-        return max(waits, default=0.0)
+        now = time.monotonic()
+        return max((now - self._since_when(one) for one in self._unheard()), default=0.0)
 
-    def _break(self, one: FewKind, at: float) -> None:
-        one.broken_at, one.deaf_since = at, min(one.deaf_since, at)
+    def _since_when(self, one: FewKind) -> float:
+        return min(one.deaf_since, self._since()) if self._before_lead(one) else one.deaf_since
+
+    def _break(self, one: FewKind, at: float, said: str = "") -> None:
+        one.broken_at, one.deaf_since, one.said = at, min(one.deaf_since, at), said or one.said
 
     async def ask_for_ever(self) -> None:
         """See now and then that each kind can be listed."""
@@ -192,7 +212,7 @@ class FewKinds:
                 continue  # a kind that is not served: nobody can have changed any
             except TidegateError as error:
                 log.warning("%s cannot be listed: %s", one.resource.plural, error)
-                self._break(one, asked)
+                self._break(one, asked, str(error))
                 self._hear.set()
 
     def hear(self) -> None:
@@ -246,11 +266,11 @@ class FewKinds:
             except TidegateError as error:
                 log.warning("%s could not be listed: %s", one.resource.plural, error)
                 failed.append(error)
-                self._break(one, asked)
+                self._break(one, asked, str(error))
             except Exception as error:  # an answer that is no list
                 log.exception("%s could not be listed", one.resource.plural)
                 failed.append(error)
-                self._break(one, asked)
+                self._break(one, asked, "the answer is not understood")
         return failed
 
     async def _list(self, one: FewKind) -> None:
@@ -281,7 +301,7 @@ class FewKinds:
             one.versions.pop(key, None)
             one.delete(key)
         one.newer = set()
-        one.listed_at = asked
+        one.listed_at, one.said = asked, ""
         if one.broken_at < asked:
             one.deaf_since = math.inf
         if not one.listed:

@@ -23,6 +23,7 @@ from tidegate.shell.clock import RealClock, ScheduledClock
 from tidegate.shell.driver import Driver
 from tidegate.shell.events import KubeEventSink
 from tidegate.shell.gates import Gate
+from tidegate.shell.hearing import Hearing
 from tidegate.shell.informer import Informer
 from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, UNHEARD, FewKinds
 from tidegate.shell.leader import LeaseLeader
@@ -80,6 +81,7 @@ class Runtime:
         self.few: FewKinds | None = None
         self.workloads: WorkloadWatch | None = None
         self._informers: Mapping[str, Informer] = {}
+        self._hearing: Hearing | None = None
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
         self._waits_for = "the start"
@@ -246,8 +248,8 @@ class Runtime:
         stop = stop_watch(clients.watches, self.settings.operator_namespace, self.store, on_sync=synced)
         informers["stop"] = stop
         self._informers = informers
-        self.store.on_call_heard = lambda: self._stop_heard(leader) and few.heard()
-        self.store.raises_unheard = lambda: self._stop_heard(leader) and few.may_raise()
+        self._hearing = Hearing(stop, few, leader.since, self.clock.now)
+        self.store.hearing = self._hearing.unheard
         for name, informer in informers.items():
             self._alive[name] = age_check(informer.age_seconds, limit=SILENT)
             self.metrics.watch_age(name, informer.age_seconds)
@@ -293,7 +295,8 @@ class Runtime:
         self._alive["lease"] = age_check(leader.age_seconds, limit=STUCK)
         self._alive["status"] = age_check(publisher.age_seconds, limit=STUCK)
         self._ready["synced"] = lambda: None if self.store.synced else "the first lists are not complete"
-        self._ready["on-call"] = lambda: self._unheard(leader) if leader.may_write() else None
+        hearing = self._hearing
+        self._ready["on-call"] = lambda: hearing.trouble() if hearing is not None and leader.may_write() else None
         self._ready["knowledge"] = knowledge_check(works.ages, limits=OLD)
         self.metrics.oldest_knowledge(works.ages)
         self.metrics.leader(leader.may_write)
@@ -315,16 +318,6 @@ class Runtime:
             if self.few is not None:
                 self.few.hear()
         self.store.on_change("")
-
-    def _stop_heard(self, leader: LeaseLeader) -> bool:
-        """Without it nothing at all is written: others may be returning what was lent."""
-        return self._informers["stop"].listed_at >= leader.since()
-
-    def _unheard(self, leader: LeaseLeader) -> str | None:
-        """What on-call may have said and nobody has heard, as a sentence."""
-        if not self._stop_heard(leader):
-            return "the durable stop was not listed since this process leads: nothing is written"
-        return (self.few.trouble() if self.few is not None else "") or None
 
     async def _listen_again(self, leader: LeaseLeader, few: FewKinds) -> None:
         """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not, and that

@@ -19,6 +19,7 @@ from tidegate.api.together import targets_beyond
 from tidegate.planning.model import Announcement, Key, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
+from tidegate.planning.withheld import Unheard
 from tidegate.ports import LastValid
 from tidegate.shell.confine import confined
 from tidegate.shell.versions import Versions
@@ -69,10 +70,8 @@ class WatchedStore:
     """Whether a policy's queries may read its own namespace alone."""
     free: dict[Key, str] = field(default_factory=dict)
     """Policies whose queries are not confined yet, and why."""
-    on_call_heard: Callable[[], bool] = lambda: True
-    """Whether the durable stop, policies, overrides and pools were listed since we began to lead."""
-    raises_unheard: Callable[[], bool] = lambda: False
-    """Whether levels may rise although they were not."""
+    hearing: Callable[[], Unheard | None] = lambda: None
+    """What of the durable stop, policies, overrides and pools was not listed since we began to lead."""
     events: dict[Key, ParsedEvent] = field(default_factory=dict)
     invalid: dict[tuple[str, Key], Invalid] = field(default_factory=dict)
     policies_synced: bool = False
@@ -136,13 +135,9 @@ class WatchedStore:
         """The durable stop is set."""
         return self._stopped
 
-    def heard(self) -> bool:
-        """What on-call said was listed since we began to lead: nothing is written by what was true before an outage."""
-        return self.on_call_heard()
-
-    def may_raise(self) -> bool:
+    def unheard(self) -> Unheard | None:
         """See ``ports.Store``."""
-        return self.raises_unheard()
+        return self.hearing()
 
     def unusable(self) -> frozenset[Key]:
         """Invalid policies without a valid version that this process has seen: after a restart, say."""

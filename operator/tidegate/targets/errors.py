@@ -1,8 +1,9 @@
 """What the API server answered, as our small error tree.
 
 The border of the project: behind it nobody sees a status code. Everything is decided by code, ``reason`` and
-``details`` of the Status document; message text is only ever quoted, never matched, but for one thing that stands
-nowhere else: the name of the manager in a field conflict, which is read from a cause whose reason says that it is one.
+``details`` of the Status document; message text is only ever quoted, never matched, but for two things that stand
+nowhere else: the name of the manager in a field conflict, which is read from a cause whose reason says that it is one,
+and the sentence by which a JSON patch whose test failed differs from a webhook that refuses with the same code.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from tidegate.targets.read import child, maps, whole
 QUOTED = 300
 """Characters of a server's message that are kept: enough for one sentence, too few for a payload."""
 
+PATCH_FAILED = "the server rejected our request due to an error in our request"
+"""All that a real server says of a JSON patch whose test failed, with 422, ``Invalid`` and no details (1.36)."""
+
 
 class ForbiddenError(RefusedError):
     """We may not: 401 or 403."""
@@ -29,12 +33,11 @@ class NotServedError(NotFoundError):
 
 
 class InvalidError(RefusedError):
-    """422: the document is wrong, or a JSON patch test failed (then ``causes`` is empty on a real server)."""
+    """422: the document is wrong, or admission refuses it with that code."""
 
-    def __init__(self, message: str, causes: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.causes = causes
-        """``field: what is wrong``, as far as the server says."""
+
+class PatchFailedError(InvalidError):
+    """422: a test of a JSON patch failed, or a path of it is not there."""
 
 
 class ExistsError(ConflictError):
@@ -81,7 +84,7 @@ def _by_code(message: str, code: int, status: Json, retry_after: str | None) -> 
     if code in (401, 403):
         return ForbiddenError(message)
     if code == 422:
-        return InvalidError(message, causes=tuple(_causes(status)))
+        return PatchFailedError(message) if _patch_failed(status) else InvalidError(message)
     if code in (408, 429) or code >= 500:
         after = float(retry_after) if retry_after and retry_after.isdigit() else None
         return LaterError(message, after=after, untouched=code == 429)
@@ -100,8 +103,9 @@ def _details(status: Json) -> list[dict[str, Any]]:
     return maps(child(status, "details").get("causes"))
 
 
-def _causes(status: Json) -> list[str]:
-    return [f"{cause.get('field', '')}: {cause.get('message', '')}"[:QUOTED] for cause in _details(status)]
+def _patch_failed(status: Json) -> bool:
+    """A webhook may refuse with 422 and no details, too; the server puts the webhook's name before its words."""
+    return status.get("message") == PATCH_FAILED and not child(status, "details")
 
 
 def _manager(status: Json) -> str | None:

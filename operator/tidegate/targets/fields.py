@@ -13,7 +13,7 @@ from tidegate.ports import ConflictError, Held, Json, Manager, NotFoundError, Pl
 from tidegate.targets import jobs
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery, Resource
-from tidegate.targets.errors import InvalidError, NotServedError
+from tidegate.targets.errors import InvalidError, NotServedError, PatchFailedError
 from tidegate.targets.ownership import Leaf, fields_of, handed_back, leaf_of_pointer, owner, value_at
 from tidegate.targets.read import child, text, version_of, whole
 from tidegate.targets.scale import SUBRESOURCE, Workloads
@@ -98,9 +98,7 @@ class Fields:
             await self._client.patch(resource.path(place.ref.namespace, place.ref.name), operations, Form.JSON)
         except NotServedError as error:
             raise self._not_served(resource, place) from error
-        except (InvalidError, ConflictError) as error:
-            if isinstance(error, InvalidError) and error.causes:
-                raise
+        except (PatchFailedError, ConflictError):
             return False
         return True
 
@@ -119,7 +117,7 @@ class Fields:
         return {"op": "test", "path": place.field, "value": _told(place, believed)}
 
     async def _why(self, resource: Resource, place: Place, believed: int, error: InvalidError) -> Exception:
-        """A failed test and a wrong document are both 422: look which it was."""
+        """What a 422 says of a write. Of a server that tells a failed test as it tells a refusal, the value decides."""
         try:
             held = await self._held(resource, place, await self._read(resource, place))
         except (NotFoundError, RefusedError) as gone:
@@ -127,7 +125,7 @@ class Fields:
         if held.value != believed:
             named = held.manager.name if held.manager else None
             return ConflictError(f"{place.ref}: {place.field} is {held.value}, not {believed}", manager=named)
-        if not error.causes:  # a failed test names no cause: the value has come back since
+        if isinstance(error, PatchFailedError):  # the value has come back since
             return ConflictError(f"{place.ref}: {place.field} was not {believed} for a moment")
         return RefusedError(str(error))
 

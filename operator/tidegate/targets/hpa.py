@@ -27,6 +27,10 @@ FIELD = "/spec/minReplicas"
 QUOTED = 300
 """Characters of a condition's message that are kept."""
 
+UPWARDS = frozenset({"TooManyReplicas", "ScaleUpLimit"})
+"""Reasons of ``ScalingLimited`` that hold an HPA back from more: its maximum, and its rate (``spec.behavior.scaleUp``).
+Neither slows a minimum that is lifted: an HPA brings its workload up to that in its next sync, in one step (1.36)."""
+
 RULES = (Rule("autoscaling", ("horizontalpodautoscalers",), ("get", "list", "watch", "patch")),)
 """Listed for what stands in front of a workload, watched for drift; ``fields.py`` reads one afresh and patches it."""
 
@@ -36,7 +40,7 @@ class Said:
     """A condition in which an HPA speaks of itself."""
 
     kind: str
-    holds: bool
+    status: str
     reason: str
     message: str
 
@@ -62,8 +66,23 @@ class Hpa:
     @property
     def still(self) -> str:
         """Why it scales nothing by its metrics now, a reason as its status gives it; empty when it does."""
-        said = (one for one in self.conditions if one.kind == "ScalingActive" and not one.holds)
-        return next((one.reason or "ScalingActive is False" for one in said), "")
+        said = self.said("ScalingActive", "False")
+        return (said.reason or "ScalingActive is False") if said is not None else ""
+
+    @property
+    def limited(self) -> str:
+        """What keeps it from as much as its metrics ask for, in a sentence with its own words; empty when nothing does.
+
+        Not that its metrics ask for less than its minimum: where that is our floor, it is so all the time.
+        """
+        said = self.said("ScalingLimited", "True")
+        if said is None or said.reason not in UPWARDS:
+            return ""
+        return f"{self.ref} wants more by its metrics than it may have ({said.reason}: {said.message})"
+
+    def said(self, kind: str, status: str) -> Said | None:
+        """Its condition of that kind, if it stands so."""
+        return next((one for one in self.conditions if one.kind == kind and one.status == status), None)
 
 
 def hpa_of(document: Json) -> Hpa | None:
@@ -90,7 +109,7 @@ def hpa_of(document: Json) -> Hpa | None:
 
 def _said(condition: Json) -> Said:
     kind, reason, message = (text(condition.get(name)) for name in ("type", "reason", "message"))
-    return Said(kind, condition.get("status") != "False", reason, " ".join(message.split())[:QUOTED])
+    return Said(kind, text(condition.get("status")), reason, " ".join(message.split())[:QUOTED])
 
 
 class HpaShelf:

@@ -54,6 +54,7 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         scaler=hpa.ref,
         unit=workload.takes,
         still=hpa.still,
+        limited=hpa.limited,
         ordered=workload.ordered,
         evidence=_unable(hpa) if (workload.level or 0) < hpa.minimum else (),
     )
@@ -77,7 +78,7 @@ def _unable(hpa: Hpa) -> tuple[Evidence, ...]:
     failed condition anew with each sync, its time with it.
     """
     for kind in ("AbleToScale", "ScalingActive"):
-        said = next((one for one in hpa.conditions if one.kind == kind and not one.holds), None)
+        said = hpa.said(kind, "False")
         if said is not None:
             field, words = f"status.conditions[{kind}]", f"{hpa.ref} cannot scale, {said.reason}: {said.message}"
             return (Evidence(Reason.SCALER_UNABLE, hpa.ref, field, words),)

@@ -1,0 +1,61 @@
+"""Whether what on-call says is heard: the durable stop, policies, overrides and pools, since we lead and since a break.
+
+What was not listed holds writes back: they would be by what was true before. This module says so, for the loop, for the
+verdicts and for the probes, in the same words.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tidegate.planning.instants import rfc3339
+from tidegate.planning.withheld import Unheard
+from tidegate.shell.informer import Informer
+from tidegate.shell.kinds import HELD_FOR, FewKinds
+
+
+@dataclass(slots=True)
+class Hearing:
+    """Of one process."""
+
+    stop: Informer
+    """The watch of the durable stop."""
+    few: FewKinds
+    leads_since: Callable[[], float]
+    """When we began to lead, by the monotonic clock; infinite before."""
+    now: Callable[[], float]
+    """Epoch seconds."""
+    _dated: dict[float, float] = field(default_factory=dict)
+    """The last instant of the monotonic clock that was told, in epoch seconds: told again it is the same."""
+
+    def stop_heard(self) -> bool:
+        """Without it nothing at all is written: others may be returning what was lent."""
+        return self.stop.listed_at >= self.leads_since()
+
+    def unheard(self) -> Unheard | None:
+        """See ``ports.Store``."""
+        if not self.stop_heard():
+            return self._told("the durable stop", self.leads_since(), self.stop.trouble, math.inf, raises=False)
+        deaf = self.few.deaf()
+        if deaf is None:
+            return None
+        return self._told(deaf.kinds, deaf.since, deaf.said, HELD_FOR, raises=self.few.may_raise())
+
+    def trouble(self) -> str | None:
+        """What on-call may have said and nobody has heard, for a probe."""
+        if not self.stop_heard():
+            return "the durable stop was not listed since this process leads: nothing is written"
+        return self.few.trouble() or None
+
+    def _told(self, what: str, since: float, said: str, held_for: float, *, raises: bool) -> Unheard:
+        at = self._date(since)
+        dated = f" since {rfc3339(at)}" if at < math.inf else ""
+        return Unheard(f"{what} could not be listed{dated}{f' ({said})' if said else ''}", at, at + held_for, raises)
+
+    def _date(self, since: float) -> float:
+        if since not in self._dated:
+            self._dated = {since: self.now() - (time.monotonic() - since)}
+        return self._dated[since]
