@@ -107,7 +107,7 @@ class ScaledCluster(FakeCluster):
     def _hpa(self, name: str) -> Hpa:
         one = self.hpas[name]
         ref = Ref(hpas.API_VERSION, hpas.KIND, NS, name)
-        said = Said("ScalingActive", one.asks is not None, "FailedGetResourceMetric", "no metrics")
+        said = Said("ScalingActive", str(one.asks is not None), "FailedGetResourceMetric", "no metrics")
         level = self.things[one.scales].level
         scales = ("apps", "Deployment", one.scales)
         conditions = (said,)
