@@ -86,6 +86,10 @@ BUSY = {"web": Scaler(asks=6)}
 CASES = (
     Case("an HPA comes", {}, ((60.0, adds()),), gentle="web"),
     Case("an HPA with a minimum of its own comes", {}, ((60.0, adds(minimum=4)),), 4, {"web": 4}, gentle="web"),
+    Case("an HPA comes whose minimum is what stands there", {}, ((60.0, adds(minimum=10)),), gentle="web"),
+    Case(
+        "an HPA whose minimum is what stands there comes and goes", {}, ((60.0, adds(minimum=10)), (120.0, removes()))
+    ),
     Case("an HPA comes on the way down", {}, ((660.0, adds()),), gentle="web"),
     Case("an HPA comes and goes", {}, ((60.0, adds()), (120.0, removes()))),
     Case("an HPA with a minimum above the level comes and goes", {}, ((60.0, adds(minimum=12)), (90.0, removes()))),

@@ -208,6 +208,10 @@ async def test_an_answer_that_is_large_once_unpacked_is_too_large(stub: Stub, so
         (200, "<html>", "what answers is no Prometheus API"),
         (200, {"status": "success"}, "what answers is no Prometheus API"),
         (200, "[]", "what answers is no Prometheus API"),
+        (200, {"data": {"result": [{"metric": {}, "value": [NOW, "4"]}]}}, "what answers is no Prometheus API"),
+        (200, "[" * 100_000, "what answers is no Prometheus API"),
+        (200, "\N{BYTE ORDER MARK}{}", "what answers is no Prometheus API"),
+        (204, "", "Prometheus answers 204 No Content"),
     ],
 )
 async def test_a_broken_answer_is_unreachable_says_what_it_was_and_is_not_asked_for_again_in_secret(

@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from worlds import CORE, NS, T0, event, policy, world
+from worlds import CORE, NS, T0, derived, event, policy, world
 
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import OURS, Key, LoanState, Mode, Observed, PlanSettings, Ref
@@ -177,3 +177,28 @@ def test_what_is_not_seen_is_told_as_last_seen() -> None:
 def test_what_somebody_wants_so_alarms_nobody() -> None:
     for w in (observing(), paused(T0 + 600.0), replace(world(event()), stopped=True)):
         assert told(w, SOON).reason in NOBODYS_FAULT
+
+
+# ---- a part of an event that nobody prepares
+
+
+@pytest.mark.parametrize("at", [BEFORE, SOON, T0 + 30.0])
+def test_a_signal_that_no_target_carries_is_named_beside_those_that_are_ready(at: float) -> None:
+    """``order`` is misspelt: what is ready is another signal's."""
+    show = event(expected=(("order", 5000.0), ("orders", 1000.0)))
+    ready = Observed(level=10, ready=10, desired=10)
+    said = told(world(show, observed={KEY: ready}), at)
+    assert (said.outcome, said.reason) == (Outcome.READY, Reason.READY)
+    assert said.message.endswith("; nothing prepares order: no target of core carries it")
+
+
+def test_a_signal_that_others_only_follow_needs_no_target() -> None:
+    show = event(expected=(("viewers", 50_000.0),), derived=(derived("orders", "viewers", 0.02),))
+    ready = Observed(level=10, ready=10, desired=10)
+    assert "nothing prepares" not in told(world(show, observed={KEY: ready}), SOON).message
+
+
+def test_two_events_that_differ_in_a_signal_that_nobody_carries_have_a_sentence_each() -> None:
+    shows = (event(), event("other", expected=(("order", 1.0), ("orders", 1.0))))
+    verdicts = make_plan(world(*shows), SOON).verdicts
+    assert ["nothing prepares" in verdicts[one.key].message for one in shows] == [False, True]

@@ -106,6 +106,17 @@ def test_what_was_invalid_before_keeps_its_labels_and_finalizers(kind: str) -> N
     assert Process().asked(labelled, bad) == PASSED
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_that_is_being_deleted_can_lose_its_finalizers_whatever_else_the_write_changes(kind: str) -> None:
+    """A client that read it under an older schema sends a spec that lacks what it does not know."""
+    good, bad = BASES[kind], next(case for case in CASES if case.kind == kind).build()
+    leaving = copy.deepcopy(bad)
+    leaving["metadata"] = {**good["metadata"], "deletionTimestamp": "2026-11-09T00:00:00Z", "finalizers": []}
+
+    assert Process().asked(leaving, good) == PASSED
+    assert Process().asked(bad, good).refusal
+
+
 def test_an_edit_of_a_live_event_into_an_invalid_one_is_refused_and_so_is_one_that_leaves_it_invalid() -> None:
     process, good = Process().knows(BASES["ScalingPolicy"], BASES["LiveEvent"]), BASES["LiveEvent"]
     process.now = NOW + 1.1 * DAY

@@ -283,3 +283,60 @@ def test_the_environment_names_the_proxy_and_is_read_once(monkeypatch: pytest.Mo
     assert proxy_of("https://10.0.0.1") is None
     assert proxy_of("http://api.example") is None
     assert proxy_of("https://api.example", "http://other:1") == "http://other:1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: web.Response(body=b""),
+        lambda _: web.Response(status=204),
+        lambda _: web.Response(text="<html>log in</html>", content_type="text/html"),
+        lambda _: web.json_response([]),
+        lambda _: web.json_response(None),
+        fine(),
+        fine(kind="Status", metadata={}, status="Success"),
+        fine(kind="List", metadata={}, items={}),
+        fine(kind="List", metadata={}, items=[1, None]),
+        fine(kind="List", items=[]),
+    ],
+    ids=["empty", "204", "HTML", "an array", "null", "{}", "a Status", "a map", "items of no kind", "no metadata"],
+)
+async def test_an_answer_that_is_no_list_is_never_an_empty_one(
+    served: tuple[Server, KubeClient], answer: Answer
+) -> None:
+    """Read as one it would mean that everything was deleted."""
+    server, client = served
+    server.answers = [answer]
+    with pytest.raises(UnavailableError, match="the answer is"):
+        await client.items("/api/v1/pods")
+
+
+@pytest.mark.parametrize("answer", [lambda _: web.Response(body=b""), lambda _: web.json_response([1])])
+async def test_an_answer_that_is_no_object_is_none(served: tuple[Server, KubeClient], answer: Answer) -> None:
+    server, client = served
+    server.answers = [answer]
+    with pytest.raises(UnavailableError, match="the answer is no object"):
+        await client.get("/api/v1/namespaces/shop/configmaps/tidegate-stop")
+
+
+async def test_a_list_without_items_is_empty_as_some_servers_write_it(served: tuple[Server, KubeClient]) -> None:
+    server, client = served
+    server.answers = [fine(kind="List", metadata={"resourceVersion": "1"}, items=None)]
+    assert await client.items("/api/v1/pods") == []
+
+
+async def test_a_list_whose_pages_lead_to_themselves_ends(served: tuple[Server, KubeClient]) -> None:
+    server, client = served
+    server.answers = [fine(kind="List", metadata={"continue": "more"}, items=[])]
+    with pytest.raises(UnavailableError, match="the list does not end"):
+        await client.items("/api/v1/pods")
+
+
+@pytest.mark.parametrize("refusal", [status(403, "Forbidden"), status(410, "Expired"), status(500)])
+async def test_a_list_that_is_refused_in_its_middle_is_no_shorter_list(
+    served: tuple[Server, KubeClient], refusal: Answer
+) -> None:
+    server, client = served
+    server.answers = [fine(kind="List", metadata={"continue": "more"}, items=[{"metadata": {"name": "a"}}]), refusal]
+    with pytest.raises((RefusedError, UnavailableError, ExpiredError)):
+        await client.items("/api/v1/pods")

@@ -5,6 +5,7 @@ The one door for the operator, the command line and the benchmarks: what one of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from sys import intern
@@ -24,12 +25,21 @@ from tidegate.api.liveevent import LiveEventSpec
 from tidegate.api.override import OverrideSpec
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.price import check_price
-from tidegate.api.problems import InvalidObject, Problem, explain, quoted
+from tidegate.api.problems import LABEL_PATTERN, SUBDOMAIN_PATTERN, InvalidObject, Problem, explain, quoted
 from tidegate.api.scalingpolicy import ScalingPolicySpec
 from tidegate.api.walltime import from_rfc3339
 from tidegate.planning.model import Announcement, Key, Moment, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
+
+_NAMES = {
+    "name": re.compile(rf"(?=.{{1,253}}\Z){SUBDOMAIN_PATTERN}"),
+    "namespace": re.compile(rf"(?=.{{1,63}}\Z){LABEL_PATTERN}"),
+}
+_NAME_HINTS = {
+    "name": "at most 253 lower-case letters, digits, - and ., with a letter or digit at both ends, e.g. spring-sale",
+    "namespace": "at most 63 lower-case letters, digits and -, with a letter or digit at both ends, e.g. shop",
+}
 
 
 def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
@@ -156,6 +166,8 @@ def _identity(obj: Mapping[str, Any], kind: str, *, namespaced: bool = True) -> 
     for field, value in (("name", name), ("namespace", namespace)) if namespaced else (("name", name),):
         if not isinstance(value, str) or not value:
             problems.append(Problem(f"metadata.{field}", "is missing or no text", "give a name, e.g. spring-sale"))
+        elif not _NAMES[field].fullmatch(value):  # no API server stores it
+            problems.append(Problem(f"metadata.{field}", f"{quoted(value)} is not a valid name", _NAME_HINTS[field]))
     if not namespaced and namespace != "":
         problems.append(Problem("metadata.namespace", f"a {kind} is of the whole cluster", "leave it out"))
     if problems:

@@ -15,7 +15,7 @@ from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.api.parse import parse_pool
 from tidegate.api.problems import InvalidObject
-from tidegate.cli.world import Given, given_of, unread_pool
+from tidegate.cli.world import Given, given_of, name_of, unread_pool
 from tidegate.control.drains import drained
 from tidegate.control.drift import state_of
 from tidegate.control.poollooker import PoolLook
@@ -211,8 +211,7 @@ def _parsed(documents: Iterable[Mapping[str, Any]], now: float) -> tuple[dict[st
         try:
             pool = parse_pool({**document, "kind": "CapacityPool"}, now=now)
         except InvalidObject as error:
-            name = (document.get("metadata") or {}).get("name", "?")
-            problems += [f"CapacityPool/{name}: {problem}" for problem in error.problems]
+            problems += [f"CapacityPool/{name_of(document)}: {problem}" for problem in error.problems]
         else:
             pools[pool.name] = pool
     return pools, problems

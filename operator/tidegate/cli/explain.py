@@ -26,7 +26,11 @@ def explain(
     at: Annotated[str | None, typer.Option(help="explain this instant, RFC 3339; default: now")] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
 ) -> None:
-    """Say who asked for how much at an instant, which lead time applies, and what limited the level."""
+    """Say who asked for how much at an instant, which lead time applies, and what limited the level.
+
+    Exit codes: 0 explained; 1 there is no such target, or an object of the files was left out; 2 a file or the cluster
+    cannot be read.
+    """
     from tidegate.cli.world import instant, load
     from tidegate.planning.explain import kept_by
     from tidegate.planning.model import Observed
@@ -60,6 +64,7 @@ def explain(
         "policy": str(chosen.key),
         "target": spec.name,
         "assumedLevels": given.assumed,
+        "leftOut": given.problems,
         "need": decided.need,
         "due": kept.need if kept is not None else 0,
         "dueFor": _utc(kept.at) if kept is not None else None,
@@ -88,6 +93,8 @@ def explain(
         print(json.dumps(told))
     else:
         _print(told)
+    if given.lacking:
+        raise typer.Exit(1)
 
 
 def _print(told: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 
 import yaml
 
+from tidegate.api.problems import shown
+
 SUFFIXES = (".yaml", ".yml", ".json")
+LONGEST_NAME = 253
+"""Characters of an object's name that an API server allows."""
+MOST_EXACT = 2**53
+"""Up to here every whole number is a float."""
 
 
 class UnreadableError(Exception):
@@ -34,14 +41,16 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Its name, or its place in the file when it has none."""
+        """Its name, fit to be printed, or its place in the file when it has none."""
         metadata = self.content.get("metadata") if isinstance(self.content, dict) else None
         name = metadata.get("name") if isinstance(metadata, dict) else None
-        return name if isinstance(name, str) and name else f"document {self.index}"
+        return shown(name, LONGEST_NAME) if isinstance(name, str) and name else f"document {self.index}"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the API's clients read it: times stay texts, and a key given twice is an error."""
+    """YAML as the API's clients read it: times stay texts (``1:00:00`` too), ``1e3`` is a number, and a key given twice
+    is an error.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a key that is there twice: the first would vanish without a word."""
@@ -56,10 +65,40 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_TIMESTAMP, _INT, _FLOAT = (f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "int", "float"))
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_TIMESTAMP, _INT, _FLOAT)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+# Numbers as Go's YAML reads them, which kubectl uses: PyYAML takes 1:00:00 for 3600, and 1e3 for a text.
+_Loader.add_implicit_resolver(
+    _INT, re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"""[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*\.[0-9_]*)(?:[eE][-+]?[0-9]+)?$
+        |[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$""",
+        re.VERBOSE,
+    ),
+    list("-+0123456789."),
+)
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return loader.construct_yaml_int(yaml.ScalarNode(node.tag, text.replace("0o", "0", 1)))
+
+
+def _decimal_number(loader: _Loader, node: yaml.ScalarNode) -> float | int:
+    """A float; a whole number that is written with an exponent is one, as it is in the JSON that kubectl sends."""
+    number = float(loader.construct_yaml_float(node))
+    exact = "e" in str(node.value).lower() and number.is_integer() and abs(number) < MOST_EXACT
+    return int(number) if exact else number
+
+
+_Loader.add_constructor(_INT, _whole_number)
+_Loader.add_constructor(_FLOAT, _decimal_number)
 
 
 def read_documents(paths: Iterable[Path]) -> Iterator[Document]:
@@ -80,7 +119,7 @@ def read_manifests(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 def _documents_of(path: Path) -> Iterator[Document]:
     try:
         text = path.read_text(encoding="utf-8")
-        contents = list(yaml.load_all(text, Loader=_Loader))
+        contents = [item for content in yaml.load_all(text, Loader=_Loader) for item in _items(content)]
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -89,11 +128,8 @@ def _documents_of(path: Path) -> Iterator[Document]:
         raise UnreadableError(f"{path}: {_place_of(error)}") from error
     except (RecursionError, ValueError) as error:
         raise UnreadableError(f"{path}: is not YAML that can be read ({type(error).__name__})") from error
-    index = 0
-    for content in contents:
-        for item in _items(content):
-            index += 1
-            yield Document(str(path), index, item)
+    for index, content in enumerate(contents, start=1):
+        yield Document(str(path), index, content)
 
 
 def _items(content: Any) -> list[Any]:
@@ -101,7 +137,8 @@ def _items(content: Any) -> list[Any]:
         return []
     if isinstance(content, dict) and str(content.get("kind", "")).endswith("List") and "items" in content:
         items = content["items"]
-        return items if isinstance(items, list) else [content]
+        # A list in a list is taken apart too, as kubectl does.
+        return [one for item in items for one in (_items(item) or [item])] if isinstance(items, list) else [content]
     return [content]
 
 

@@ -37,8 +37,10 @@ def plan(
 
     With files the targets are taken to stand at their policy's min, and CapacityPools to have room for all; with a
     cluster targets and pools are looked at, and what could not be read is said. Nothing is written. Policies in mode
-    Observe are planned as if they enforced, and what metrics will say is left out. Exits 1 where an object of the files
-    is not valid: what it asks for is not in the plan.
+    Observe are planned as if they enforced, and what metrics will say is left out.
+
+    Exit codes: 0 all was planned; 1 an object of the files was left out, or none is a ScalingPolicy; 2 a file or the
+    cluster cannot be read.
     """
     from dataclasses import replace
 
@@ -53,7 +55,13 @@ def plan(
     found = foresight(replace(given.world, policies=policies), now, now + hours * 3600.0)
     found = _of_namespace(found, given, namespace)
     if output is Output.JSON:
-        told = {"now": _utc(now), "assumedLevels": given.assumed, "complete": found.complete, "notes": given.notes}
+        told: dict[str, Any] = {
+            "now": _utc(now),
+            "assumedLevels": given.assumed,
+            "complete": found.complete,
+            "leftOut": given.problems,
+            "notes": given.notes,
+        }
         rows = {
             "steps": [_row(s) for s in found.steps],
             "work": [_work(s) for s in found.shifted],
@@ -62,7 +70,7 @@ def plan(
         print(json.dumps(told | rows))
     else:
         _print(given, found, namespace, now, now + hours * 3600.0)
-    if given.assumed and given.problems:  # of files that somebody is about to apply
+    if given.lacking:
         raise typer.Exit(1)
 
 
@@ -140,7 +148,9 @@ def _print(given: Given, found: Foresight, namespace: str | None, now: float, un
     if quiet := _elsewhen(given, namespace, now, until):
         line = f"No occurrence between now and {_short(until)}: {', '.join(quiet)}."
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    if not found.steps and not found.shifted:
+    if not policies:
+        console.print("There is no ScalingPolicy that can be planned: nothing was looked at.")
+    elif not found.steps and not found.shifted:
         console.print("Nothing will be done.")
     else:
         _print_steps(console, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -141,10 +140,6 @@ def check_documents(documents: Iterable[Document]) -> Report:
     return report
 
 
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-NAME_MOST = 253
-"""A DNS subdomain, as RFC 1123 has it."""
-
 PEOPLES = ("CapacityPool", "LiveEvent", "Override", "ScalingPolicy")
 """Kinds that people write."""
 
@@ -176,13 +171,9 @@ def _check_past(found: Found, report: Report) -> None:
 
 
 def _check_names(found: Found, report: Report) -> None:
-    """Names that the API server refuses, and an object that is there twice: the later one would replace the first."""
+    """An object that is there twice: the later one would replace the first."""
     seen: dict[tuple[str, Any], str] = {}
     for document, parsed in [*found.events, *found.policies, *found.pools, *found.overrides]:
-        if len(document.name) > NAME_MOST or not NAME.fullmatch(document.name):
-            wrong = f"{document.name[:NAME_MOST]!r} is a name that the API server refuses"
-            right = f"lower-case letters, digits, - and . inside, {NAME_MOST} at most"
-            report.problems.append(_finding(document, "metadata.name", wrong, right))
         key = parsed.name if document.kind == "CapacityPool" else parsed.key
         where = seen.setdefault((document.kind, key), f"{document.file} (document {document.index})")
         if where != f"{document.file} (document {document.index})":

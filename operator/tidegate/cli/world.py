@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,15 +14,17 @@ import typer
 
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.parsed import ParsedEvent
-from tidegate.api.problems import InvalidObject
+from tidegate.api.problems import InvalidObject, shown
 from tidegate.api.together import event_that_is_over, override_that_is_over, signals_that_nobody_carries
-from tidegate.cli.manifests import UnreadableError, read_documents
+from tidegate.cli.manifests import Document, UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.world import World
 from tidegate.ports import TidegateError
 
 WINDOW = 86_400.0 * 3
+PLANNED = ("LiveEvent", "Override", "ScalingPolicy")
+"""Kinds that a plan is made from."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,13 @@ class Given:
     """What was not read, and what follows from that."""
     zone_data: frozenset[str] = frozenset()
     """Time zone databases that the operator names in the policies' status."""
+
+    @property
+    def lacking(self) -> bool:
+        """Whether files were given of which not all is planned: what is shown is not what they would do. What is wrong
+        with an object of a cluster is somebody else's finding.
+        """
+        return self.assumed and bool(self.problems or not self.world.policies)
 
 
 def instant(text: str | None, *, default: float) -> float:
@@ -56,21 +66,31 @@ def from_files(files: Iterable[Path], now: float) -> Given:
     """Policies and events of files; each target stands at its min, and no pool is looked at."""
     from tidegate.cli.validate import check_kind
 
-    documents, problems = [], []
+    documents, problems, given_times = [], [], Counter[str]()
     try:
         for document in read_documents(files):
-            if not isinstance(document.content, dict):
+            if not document.kind:
+                problems.append(f"{document.file}: {document.name}: kind is missing; give apiVersion, kind, metadata")
                 continue
             documents.append(document.content)
             try:
                 check_kind(document)
             except InvalidObject as error:
                 problems += [f"{document.kind}/{document.name}: {problem}" for problem in error.problems]
+            if document.kind in PLANNED:
+                given_times[_identity(document)] += 1
     except UnreadableError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     given = given_of(documents, now, observed=None)
-    return _without_pools(replace(given, problems=problems + given.problems))
+    notes = [f"{name} is given {count} times: the last one counts" for name, count in given_times.items() if count > 1]
+    return _without_pools(replace(given, problems=problems + given.problems, notes=notes + given.notes))
+
+
+def _identity(document: Document) -> str:
+    metadata = document.content.get("metadata")
+    namespace = metadata.get("namespace", "default") if isinstance(metadata, dict) else ""
+    return f"{document.kind} {shown(namespace)}/{document.name}"
 
 
 def from_cluster(namespace: str | None, now: float) -> Given:
@@ -182,8 +202,7 @@ def given_of(
             elif kind == "Override":
                 overrides.append(parse_override(document))
         except InvalidObject as error:
-            name = (document.get("metadata") or {}).get("name", "?")
-            problems += [f"{kind}/{name}: {problem}" for problem in error.problems]
+            problems += [f"{kind}/{name_of(document)}: {problem}" for problem in error.problems]
     notes = [] if observed is not None else list(_past(parsed, overrides, now))
     assumed = observed is None
     if observed is None:
@@ -193,6 +212,27 @@ def given_of(
             for t in p.targets
         }
     world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
-    told = frozenset(zones for d in documents if (zones := (d.get("status") or {}).get("zoneData")))
     notes += _unheard(world, parsed, namespace)
-    return Given(world, assumed=assumed, problems=problems, notes=notes, zone_data=told)
+    return Given(
+        world,
+        assumed=assumed,
+        problems=problems,
+        notes=notes,
+        zone_data=frozenset(_zone_data_in(documents)),
+    )
+
+
+def name_of(document: Mapping[str, Any]) -> str:
+    """The name of an object that may be malformed; a question mark when it has none."""
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return shown(name) if name is not None else "?"
+
+
+def _zone_data_in(documents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The databases that statuses name. A status in a file is whatever stands there."""
+    for document in documents:
+        status = document.get("status")
+        named = status.get("zoneData") if isinstance(status, Mapping) else None
+        if isinstance(named, str) and named:
+            yield named

@@ -97,12 +97,14 @@ def _by_workload(loan: Loan, place: Place, held: Held) -> Debt | None:
 
 def _by_scaler(loan: Loan, sight: Sight, place: Place, held: Held) -> Debt | None:
     """An autoscaler has come in front of a workload, or in the place of another one. Its own minimum is its owner's,
-    unless it was made from a copy of the one that we lifted.
+    unless it was made from a copy of the one that we lifted, or of the workload as it stands lifted.
     """
     lent_by_scaler = loan.place.subresource != SCALE
-    original = loan.original if lent_by_scaler and held.value in _levels(loan) else held.value
-    beneath = (loan.beneath or sight.beneath) if lent_by_scaler else Beneath(loan.place, loan.original)
     lent = loan.verified if loan.verified is not None else loan.pending
+    # Of a workload only the level that stands there: an earlier one may be a minimum that somebody has thought of.
+    copies = _levels(loan) if lent_by_scaler else {lent}
+    original = loan.original if held.value in copies else held.value
+    beneath = (loan.beneath or sight.beneath) if lent_by_scaler else Beneath(loan.place, loan.original)
     most = sight.observed.maximum
     level = max(held.value, lent if most is None else min(lent, most))
     return Debt(loan, original, other_than_us(held), level, beneath) if level > original else None

@@ -9,6 +9,7 @@ all in one question; what the answers mean for the whole query follows from wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -100,9 +101,11 @@ class AgeCheck:
         told: dict[str, float] = {}
         for series in result if isinstance(result, Sequence) and not isinstance(result, str) else ():
             try:
-                told[series["metric"][PART]] = float(series["value"][1])
+                part, at = series["metric"][PART], float(series["value"][1])
             except (TypeError, ValueError, LookupError):
                 continue
+            if math.isfinite(at):  # NaN is neither old nor new
+                told[part] = at
         return _times(self._root, told)
 
 

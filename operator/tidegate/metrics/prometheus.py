@@ -43,6 +43,17 @@ AHEAD = 5.0
 """Seconds that a sample may be ahead of the server's own clock."""
 
 
+_TROUBLE = (
+    requests.RequestException,
+    PrometheusApiClientException,
+    OSError,  # certificates that cannot be read
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,  # JSON that is nested without end
+)
+
+
 class PrometheusSource:
     """``ports.MetricsSource`` over one Prometheus."""
 
@@ -76,7 +87,7 @@ class PrometheusSource:
         try:
             async with asyncio.timeout(self._deadline):
                 answer = await self._ask(query)
-                sample = sample_of(answer.result)
+                sample = sample_of(answer)
                 found: Sample | Freshness = (
                     sample
                     if isinstance(sample, Freshness)
@@ -87,7 +98,7 @@ class PrometheusSource:
             return Reading(Freshness.UNREACHABLE, None, now, note)
         except CredentialsError as error:
             return Reading(Freshness.UNREACHABLE, None, now, str(error))
-        except (requests.RequestException, PrometheusApiClientException, ValueError, KeyError, TypeError) as error:
+        except _TROUBLE as error:
             return Reading(Freshness.UNREACHABLE, None, now, trouble_in_words(error, self._timeout, MOST_BYTES))
         return reading_of(found, now=now, stale_after=stale_after, query=query, result=answer.result)
 
@@ -103,7 +114,10 @@ class PrometheusSource:
             return Sample(now, value, answered, partial=answer.partial)
         if not check.question:
             return Sample(now, value, answered, partial=answer.partial)
-        told = await self._ask(check.question, answered)
+        # The last sample of a range bears its own time, and not that of the answer.
+        told = await self._ask(check.question, None if answer.kind == "matrix" else answered)
+        if answer.kind == "matrix":
+            answered = _asked_for(told, answered)
         times = check.times(told.result)
         if isinstance(times, Rest):
             return Freshness.EMPTY if times is Rest.NOTHING else Sample(now, value, answered, partial=answer.partial)
@@ -137,7 +151,13 @@ class PrometheusSource:
         """In a thread."""
         result = self._api.custom_query(query, params=None if at is None else {"time": f"{at:.3f}"})
         response = self._session.response
-        return answer_of(result, response.json() if response is not None else None)
+        return answer_of(response.json()) if response is not None else Answer(result)
+
+
+def _asked_for(answer: Answer, otherwise: float) -> float:
+    """The instant that a vector was asked for, by the server's clock."""
+    sample = sample_of(Answer(answer.result[:1])) if isinstance(answer.result, list) else Freshness.EMPTY
+    return otherwise if isinstance(sample, Freshness) else sample[0]
 
 
 def _missing(times: SampleTimes, answered: float, stale_after: float) -> str:

@@ -7,6 +7,7 @@ Nothing here ever turns "no answer" into a number.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from tidegate.planning.model import Freshness, Reading
 
 NOTE = 200
 """Characters of a note."""
+
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|Inf|NaN)")
 
 REPLICA_LABELS = ("__replica__", "prometheus_replica", "replica", "receive_replica", "rule_replica")
 """Labels by which the Prometheus of a pair that both scrape everything are usually told apart."""
@@ -28,46 +31,77 @@ class Answer:
     """The API's ``data.result``."""
     partial: str = ""
     """Why it is only a part of what was asked for; empty when it is whole."""
+    kind: str = ""
+    """``vector``, ``matrix``, ``scalar`` or ``string``; empty when the answer does not say."""
 
 
-def answer_of(result: object, document: object) -> Answer:
-    """An answer with what the document around it says of its completeness: ``warnings``, as Thanos and Prometheus give
-    for a store that did not answer, or ``isPartial``, as VictoriaMetrics does. Remarks on the query are none.
+class FailedError(ValueError):
+    """The document says that the query failed, whatever else it holds; the message is what it says."""
+
+
+def answer_of(document: object) -> Answer:
+    """The answer in the API's document, with what the document says of its completeness: ``warnings``, as Thanos and
+    Prometheus give for a store that did not answer, or ``isPartial``, as VictoriaMetrics does. Remarks on the query are
+    none. FailedError for an answer that is an error; ValueError for what is no document of this API.
     """
-    if not isinstance(document, Mapping):
-        return Answer(result)
-    warnings = document.get("warnings")
-    told = [str(one) for one in warnings] if isinstance(warnings, Sequence) and not isinstance(warnings, str) else []
-    partial = [one for one in told if not one.startswith("PromQL info")]
-    if document.get("isPartial") is True:
+    data = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or ("status" not in document and "error" not in document):
+        raise ValueError("no document of the API")
+    if document.get("status") != "success" or document.get("error"):
+        raise FailedError(str(document.get("error") or ""))
+    if not isinstance(data, Mapping) or "result" not in data:
+        raise ValueError("no result")
+    partial = [one for one in _warnings(document.get("warnings")) if not one.startswith("PromQL info")]
+    if document.get("isPartial") not in (None, False):
         partial.append("some storage nodes did not answer")
-    return Answer(result, partial[0][:NOTE] or "a warning" if partial else "")
+    kind = data.get("resultType")
+    return Answer(data["result"], partial[0][:NOTE] or "a warning" if partial else "", str(kind or ""))
 
 
-def sample_of(result: object) -> tuple[float, float] | Freshness:
-    """(time, value) of the single sample of a query's ``result``, else which outcome it is.
+def _warnings(given: object) -> list[str]:
+    """The texts in ``warnings``, whatever shape a proxy gives them."""
+    if isinstance(given, Mapping):
+        return [str(one) for one in given.values()]
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return [str(one) for one in given]
+    return [] if given in (None, "", False) else [str(given)]
 
-    A vector or a matrix of one series counts (its newest sample), and so does a scalar. A demand below zero is none.
+
+def sample_of(answer: Answer) -> tuple[float, float] | Freshness:
+    """(time, value) of the single sample of an answer, else which outcome it is.
+
+    A vector or a matrix of one series counts (its newest sample), and so does a scalar. A demand below zero is none,
+    and neither is a text or a histogram.
     """
+    result = answer.result
     if not isinstance(result, Sequence) or isinstance(result, str) or not result:
         return Freshness.EMPTY
     if isinstance(result[0], Mapping) and len(result) > 1:
         return Freshness.MANY
+    if answer.kind == "string":
+        return Freshness.NAN
     try:
         pair: Any = _newest(result[0]) if isinstance(result[0], Mapping) else result
-        at, value = float(pair[0]), float(pair[1])
-    except OverflowError:
+        at, value = _number(pair[0]), _number(pair[1])
+    except (TypeError, ValueError, LookupError, OverflowError):
         return Freshness.NAN
-    except (TypeError, ValueError, LookupError):
-        return Freshness.EMPTY
     if not (math.isfinite(value) and math.isfinite(at)):
         return Freshness.NAN
-    return (at, value) if value >= 0.0 else Freshness.NEGATIVE
+    return (at, abs(value)) if value >= 0.0 else Freshness.NEGATIVE
 
 
 def _newest(series: Mapping[str, Any]) -> Any:
     """The last pair of a series of a vector or a matrix."""
     return series.get("value") or series["values"][-1]
+
+
+def _number(given: object) -> float:
+    """A number as Go prints it, in a text or not. ``float`` alone would read ``true``, ``1_000`` and digits of other
+    scripts as numbers too.
+    """
+    if isinstance(given, bool) or (isinstance(given, str) and not _NUMBER.fullmatch(given)):
+        raise ValueError("no number")
+    return float(given)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

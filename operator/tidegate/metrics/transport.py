@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.retry import Retry
 
-from tidegate.metrics.credentials import Credentials
+from tidegate.metrics.credentials import TENANT_HEADER, Credentials
 
 MOST_REDIRECTS = 2
 
@@ -167,6 +167,13 @@ class BoundedSession(requests.Session):
             raise
         self._mine.response = response
         return response
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """See ``requests.Session``: where the token does not follow a redirect, nothing of who we are does."""
+        elsewhere = self.should_strip_auth(response.request.url or "", prepared_request.url or "")
+        super().rebuild_auth(prepared_request, response)
+        if elsewhere:
+            prepared_request.headers.pop(TENANT_HEADER, None)
 
     def _read(self, response: requests.Response) -> None:
         body = bytearray()

@@ -13,6 +13,7 @@ import re
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
+from tidegate.metrics.promql import FailedError
 from tidegate.metrics.transport import TooLargeError
 
 SAID = 150
@@ -43,6 +44,11 @@ def trouble_in_words(error: Exception, seconds: float, most_bytes: int) -> str:
         return f"no connection to Prometheus: {_cause(error)}"
     if isinstance(error, requests.TooManyRedirects):
         return "Prometheus answers with one redirect after the other: is its URL right?"
+    if isinstance(error, FailedError):
+        said = " ".join(str(error).split())[:SAID]
+        return f"Prometheus answers with an error{f': {said}' if said else ''}"
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return f"the certificates to trust cannot be read: {error.strerror or type(error).__name__}"
     if isinstance(error, requests.RequestException) and not isinstance(error, requests.JSONDecodeError):
         return f"Prometheus cannot be asked: {type(error).__name__}"
     return "what answers is no Prometheus API (its answer is no such JSON): is the URL right?"
@@ -75,6 +81,8 @@ def _said(body: str) -> str:
 
 
 def _certificate(text: str) -> str:
+    if "NO_CERTIFICATE_OR_CRL_FOUND" in text or "no certificate or crl found" in text:
+        return "ca.crt holds no PEM certificate (prometheusSecret of the chart's values)"
     if "CERTIFICATE_VERIFY_FAILED" not in text:
         return "it may speak no TLS there, or a version that is not allowed here"
     if "ostname mismatch" in text or "doesn't match" in text or "IP address mismatch" in text:

@@ -16,7 +16,18 @@ from functools import partial
 from tidegate.planning.book import SHIFT, WATCH, Book, LeftOut
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
 from tidegate.planning.evidence import blocking, cramped
-from tidegate.planning.model import OURS, Evidence, Key, Observed, Occurrence, Policy, Ref, Room, TargetSpec
+from tidegate.planning.model import (
+    OURS,
+    Announcement,
+    Evidence,
+    Key,
+    Observed,
+    Occurrence,
+    Policy,
+    Ref,
+    Room,
+    TargetSpec,
+)
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
 
@@ -38,6 +49,8 @@ _NOT_FROM_SIGHT = {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
 """The blocking reasons that do not rest on what was seen of the target."""
 _UNKNOWN = {Reason.POOL_UNSEEN, Reason.NOT_SEEN_YET, Reason.POOL_UNPLANNED}
 """What a pool cannot tell yet."""
+_NAMED = 3
+"""Signals that a sentence names."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
 
 
@@ -61,6 +74,7 @@ def of_policy(
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
     alike: dict[tuple[frozenset[str], float | None], Verdict] = {}
     near, now = near_of(book, policy.key, now), now // PACE * PACE
+    carried = frozenset(signal for target in policy.targets for signal, _ in target.capacity)
     for key in near:
         entry = book.entries[key]
         occurrence = current_occurrence(entry.announcement.occurrences, now)
@@ -78,7 +92,21 @@ def of_policy(
                 if not any(one.refusals or one.withheld for one in mine):  # these are for one time alone
                     alike[entry.signals, None] = verdict
             alike[entry.signals, occurrence.start] = verdict
-        yield key, verdict
+        yield key, _with_what_nobody_prepares(verdict, entry.signals - carried, entry.announcement, policy)
+
+
+def _with_what_nobody_prepares(
+    verdict: Verdict, uncarried: frozenset[str], event: Announcement, policy: Policy
+) -> Verdict:
+    """A verdict is about the signals that targets carry. Those that none carries are named: a typing error in one of
+    two signals leaves half of an event unprepared. A signal that others only follow needs no target.
+    """
+    names = sorted(uncarried - {one.source for one in event.derived})
+    if not names or verdict.reason is Reason.NO_TARGET:
+        return verdict
+    some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    said = f"{verdict.message}; nothing prepares {some}: no target of {policy.key.name} carries it"
+    return replace(verdict, message=said)
 
 
 def near_of(book: Book, policy: Key, now: float) -> frozenset[Key]:

@@ -60,9 +60,9 @@ def judge(kind: str, new: Json, old: Json | None, store: WatchedStore) -> Judgem
     """Judge an object as it would be stored; ``old`` is what it replaces, None when it is new.
 
     A write that leaves the spec as it is passes, whatever the spec says: labels and finalizers of an object that is
-    invalid already can be changed.
+    invalid already can be changed. So does each write of an object that is being deleted: it must be able to go.
     """
-    if old is not None and old.get("spec") == new.get("spec"):
+    if old is not None and (old.get("spec") == new.get("spec") or _is_leaving(new)):
         return Judgement()
     try:
         return Judgement(warnings=_told(tuple(_KINDS[kind](new, old, store))))
@@ -71,6 +71,12 @@ def judge(kind: str, new: Json, old: Json | None, store: WatchedStore) -> Judgem
     except Exception as error:  # a bug of ours is nobody's fault: the object is stored, and its status says the rest
         log.exception("%s could not be judged", kind)
         return Judgement(warnings=(shown(f"not checked: {type(error).__name__}: {error}", LONGEST_WARNING),))
+
+
+def _is_leaving(obj: Json) -> bool:
+    """Whether an object waits for its finalizers alone."""
+    metadata = obj.get("metadata")
+    return isinstance(metadata, Mapping) and bool(metadata.get("deletionTimestamp"))
 
 
 def _told(problems: tuple[Problem, ...]) -> tuple[str, ...]:

@@ -145,13 +145,15 @@ class KubeClient:
 
     async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncGenerator[Json, None]:
         """A list, page by page, each as the server's List document. ExpiredError when it took so long that the
-        token ran out: begin again.
+        token ran out: begin again. UnavailableError for a document that is no list: nothing is absent because of it.
         """
-        token = ""
+        token, before = "", ""
         while True:
             page = await self.get(path, {**(params or {}), "limit": size, **({"continue": token} if token else {})})
+            before, token = token, _rest_of(page, path)
+            if token and token == before:
+                raise LaterError(f"GET {path}: the list does not end: a page leads to itself")
             yield page
-            token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
                 return
 
@@ -278,6 +280,8 @@ class KubeClient:
             value = _parsed(data) if data else {}
         except orjson.JSONDecodeError as error:
             raise LaterError(f"{method} {path}: the answer is not JSON: {data[:80]!r}") from error
+        if method == "GET" and not (data and isinstance(value, dict)):
+            raise LaterError(f"{method} {path}: the answer is no object: {data[:80]!r}")
         return value if isinstance(value, dict) else {"value": value}
 
     async def _open(
@@ -322,6 +326,19 @@ class KubeClient:
         with suppress(ValueError):
             theirs = parsedate_to_datetime(date).timestamp() + 0.5
             self._skews.append(theirs - (sent + received) / 2)
+
+
+def _rest_of(page: Json, path: str) -> str:
+    """The token for what follows a page of a list; empty after the last one. LaterError for what is no such page, as a
+    proxy or a login page may answer: read as an empty list it would mean that everything was deleted.
+    """
+    items, metadata = page.get("items", ...), page.get("metadata")
+    whole = isinstance(metadata, dict) and (
+        items is None or (isinstance(items, list) and all(isinstance(item, dict) for item in items))
+    )
+    if not whole:
+        raise LaterError(f"GET {path}: the answer is no list of objects")
+    return str(metadata.get("continue") or "") if isinstance(metadata, dict) else ""
 
 
 def _parsed(data: bytes) -> Any:

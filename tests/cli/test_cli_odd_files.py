@@ -1,0 +1,143 @@
+"""``plan`` and ``explain`` on odd files: what was left out is never passed over with "nothing will be done"."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tidegate.cli.main import app
+from tidegate.cli.manifests import read_documents
+
+POLICY = """\
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: core, namespace: shop}
+spec:
+  targets:
+    - name: orders
+      ref: {apiVersion: apps/v1, kind: Deployment, name: orders}
+      capacity: {orders: 100}
+      min: 2
+      max: 50
+"""
+EVENT = """\
+apiVersion: tidegate.dev/v1alpha1
+kind: LiveEvent
+metadata: {name: show, namespace: shop}
+spec:
+  schedule: {startTime: "2026-11-10T00:00:00", timeZone: UTC, durationSeconds: 3600}
+  expected: {orders: 1000}
+  policyRef: {name: core}
+"""
+NOW = ("--at", "2026-11-09T12:00:00Z")
+
+
+def run(command: str, path: Path, *more: str) -> Result:
+    words = ("explain", "core", "orders") if command == "explain" else (command,)
+    return CliRunner().invoke(app, [*words, str(path), *(() if command == "validate" else NOW), *more])
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "objects.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# nothing\n---\n", "hello\n", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n", EVENT],
+    ids=["empty", "comments", "a word", "another kind", "no policy"],
+)
+def test_a_plan_of_no_policy_does_not_say_that_nothing_will_be_done(tmp_path: Path, text: str) -> None:
+    result = run("plan", written(tmp_path, text))
+    assert result.exit_code == 1
+    assert "Nothing will be done" not in result.stdout
+    assert "There is no ScalingPolicy that can be planned" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (EVENT.replace("UTC", "Mars/Olympus"), 'LiveEvent/show: spec.schedule.timeZone: "Mars/Olympus"'),
+        (EVENT.replace("kind: LiveEvent", "kind: LiveEvents"), 'LiveEvents/show: kind: "LiveEvents" is no kind'),
+        (EVENT.replace("kind: LiveEvent\n", ""), "kind is missing"),
+        (EVENT.replace("{name: show, namespace: shop}", "[show]"), "LiveEvent/?: metadata: is missing"),
+    ],
+    ids=["an invalid field", "a kind that is misspelt", "no kind", "metadata that is a list"],
+)
+@pytest.mark.parametrize("command", ["plan", "explain"])
+def test_an_object_that_was_left_out_is_told_in_each_format_and_by_the_exit_code(
+    tmp_path: Path, command: str, wrong: str, says: str
+) -> None:
+    path = written(tmp_path, f"{POLICY}---\n{wrong}")
+    people, machine = run(command, path), run(command, path, "-o", "json")
+    assert (people.exit_code, machine.exit_code) == (1, 1)
+    assert f"{says}" in people.stderr
+    assert says in " ".join(json.loads(machine.stdout)["leftOut"])
+
+
+@pytest.mark.parametrize("status", ["7", "{zoneData: [1]}", "{zoneData: 5}", "[1]"])
+def test_a_status_that_is_anything_at_all_costs_no_plan(tmp_path: Path, status: str) -> None:
+    path = written(tmp_path, f"{POLICY}status: {status}\n---\n{EVENT}")
+    assert [run(command, path).exit_code for command in ("plan", "explain")] == [0, 0]
+
+
+def test_an_object_that_is_given_twice_is_said(tmp_path: Path) -> None:
+    result = run("plan", written(tmp_path, f"{POLICY}---\n{EVENT}---\n{EVENT}"))
+    assert "LiveEvent shop/show is given 2 times: the last one counts" in result.stderr
+
+
+def test_a_name_that_cannot_be_printed_is_shown_all_the_same(tmp_path: Path) -> None:
+    result = run("validate", written(tmp_path, EVENT.replace("{name: show,", '{name: "a\\ud800",')))
+    assert (result.exit_code, "LiveEvent/a\\ud800" in result.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "path"),
+    [
+        ("{name: Show, namespace: shop}", "metadata.name"),
+        ("{name: show 1, namespace: shop}", "metadata.name"),
+        ("{name: show, namespace: my.shop}", "metadata.namespace"),
+        (f"{{name: {'a' * 254}, namespace: shop}}", "metadata.name"),
+    ],
+)
+def test_a_name_that_no_api_server_stores_is_refused(tmp_path: Path, metadata: str, path: str) -> None:
+    result = run("validate", written(tmp_path, EVENT.replace("{name: show, namespace: shop}", metadata)))
+    assert (result.exit_code, f"{path}: " in result.stdout, "is not a valid name" in result.stdout) == (1, True, True)
+
+
+def test_lists_within_lists_are_taken_apart(tmp_path: Path) -> None:
+    inner = {"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(POLICY), yaml.safe_load(EVENT)]}
+    path = written(tmp_path, json.dumps({"apiVersion": "v1", "kind": "List", "items": [inner]}))
+    assert [document.kind for document in read_documents([path])] == ["ScalingPolicy", "LiveEvent"]
+
+
+def test_a_list_that_holds_itself_is_refused_in_words(tmp_path: Path) -> None:
+    result = run(
+        "validate", written(tmp_path, "apiVersion: v1\nkind: List\nitems: &all\n- kind: List\n  items: *all\n")
+    )
+    assert (result.exit_code, "is not YAML that can be read" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1:00:00", "1:00:00"),
+        ("190:20:30.15", "190:20:30.15"),
+        ("2026-11-10T00:00:00", "2026-11-10T00:00:00"),
+        ("1e3", 1000),
+        ("1.5e3", 1500),
+        ("2.5", 2.5),
+        ("0777", 511),
+        ("0o777", 511),
+        ("5_000", 5000),
+        ("08", "08"),
+    ],
+)
+def test_numbers_are_read_as_kubectl_reads_them(tmp_path: Path, text: str, value: object) -> None:
+    found = next(read_documents([written(tmp_path, f"value: {text}\n")])).content["value"]
+    assert (found, type(found)) == (value, type(value))
