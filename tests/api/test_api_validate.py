@@ -327,4 +327,4 @@ def test_a_name_that_the_api_server_refuses_is_a_problem(name: str, tmp_path: Pa
     assert event != EVENT
     result = run(tmp_path, event, POLICY)
     assert result.exit_code == 1
-    assert "is a name that the API server refuses; lower-case letters" in result.stdout
+    assert "is not a valid name; at most 253 lower-case letters" in result.stdout

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fault_concerns import HOLDERS, concerns
 from fault_lending import Lending
 from fault_list import Fault, RequestFaults
 from fault_scene import CORES, MACHINES, Scene, Show, Workload
@@ -40,8 +41,6 @@ PATIENCE = 3.0
 """Seconds that a level may be short without any excuse: the judge looks once a second."""
 STARTS_WITHIN = 60.0
 """Seconds from the start of a process to the end of its start-up, when nothing is in its way."""
-
-HOLDERS = ("horizontalpodautoscalers", "deployments", "statefulsets", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ class Judge:
         if how == "new":
             one.intent_before, one.intent, one.intent_at = one.intent, value, now
         else:
-            if one.read_at < one.intent_at and self._hit_lately(lambda ask: _concerns(ask, one.workload)):
+            if one.read_at < one.intent_at and self._hit_lately(lambda ask: concerns(ask, one.workload)):
                 one.intent, one.intent_at = one.intent_before, -math.inf  # it is overwritten, and nobody could see it
             one.reapplied.append(now)
             one.copied = one.copied or how == "copy"
@@ -206,7 +205,7 @@ class Judge:
         """The server has answered a request."""
         if ask.slot != "person" and ask.deed in ("get", "list") and status == 200:
             for one in self.fields.values():
-                if ask.plural == one.workload.held_by[2] and _concerns(ask, one.workload):
+                if ask.plural == one.workload.held_by[2] and concerns(ask, one.workload):
                     one.read_at = self.now()
 
     def sent(self, ask: Ask) -> None:
@@ -359,7 +358,7 @@ class Judge:
         often, within = CONFLICT
         if sum(now - at < within for at in one.reapplied) >= often:
             return "left to whoever sets it back"
-        if self._hit_lately(lambda ask: _concerns(ask, one.workload)):
+        if self._hit_lately(lambda ask: concerns(ask, one.workload)):
             return "a request for it failed"
         return ""
 
@@ -446,14 +445,3 @@ class Judge:
         target = spec["target"]
         held = one.workload.held_by[1], one.workload.namespace, one.workload.name
         return (target["kind"], target["namespace"], target["name"]) == held
-
-
-def _concerns(ask: Ask, one: Workload) -> bool:
-    """Whether a request stood between the operator and the level of a workload."""
-    if ask.deed in ("discover", "watch") or ask.plural == "leases":
-        return ask.deed != "watch"
-    if ask.plural in (*HOLDERS, "namespaces"):
-        return ask.namespace in ("", one.namespace) and ask.name in ("", one.name)
-    if ask.plural == "loans":
-        return ask.namespace in ("", one.namespace) and (not ask.name or f"-{one.name}-" in ask.name)
-    return ask.plural in ("liveevents", "scalingpolicies", "overrides", "capacitypools") and ask.deed in ("list", "get")
