@@ -18,6 +18,7 @@ from tidegate.api.together import (
     event_that_is_over,
     lanes_that_refuse,
     occurrences_at_once,
+    override_beyond,
     shared_workloads,
     signals_that_nobody_carries,
     target_that_is_not_there,
@@ -119,6 +120,8 @@ def _override(new: Json, old: Json | None, store: WatchedStore) -> Iterator[Prob
     override = parse_override(new if old is not None else _made_now(new, store.now()))
     if override.until <= store.now():
         yield Problem("spec.until", "is over already", "it does nothing: give an instant to come")
+    elif old is None and (beyond := tuple(override_beyond(override, store.overrides(), store.now()))):
+        raise InvalidObject(beyond)
     key = Key(override.key.namespace, override.policy)
     policy = store.policy(key)
     if policy is not None:
