@@ -5,18 +5,18 @@ says. The library that writes it does not escape quotes and drops what it has no
 without a step): a value could close its own braces, and a range could become another one. So texts and labels with
 such characters are refused, and what was written is parsed again: it must be the same query, every selector confined.
 
-The library compiles regular expressions while it parses, needs cubic time for a nested query, and ends the process
-where one is nested deeper than its stack. Both are counted in the text, before anything is parsed.
+What it takes to parse a query is told from its text first (``querycost``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import promql_parser as promql
+
+from tidegate.metrics.querycost import texts_of, too_costly
 
 LABEL = "namespace"
 """The label by which Prometheus' scrape of Kubernetes, kube-state-metrics and cAdvisor tell a namespace."""
@@ -32,12 +32,6 @@ MOST_REPEATS = 256
 """Counted repeats in the texts of one query, multiplied within a text: ``[a-z0-9]{8,10}-[a-z0-9]{5}`` has 50. They cost
 1 ms."""
 
-_SPOKEN = re.compile(r"""#[^\r\n]*|("(?:[^"\\]|\\.)*["\\]?|'(?:[^'\\]|\\.)*['\\]?|`[^`]*`?)""", re.DOTALL)
-"""A comment, or a text (the group) with its quotes; one that does not end goes to the query's end."""
-_MATCHERS = re.compile(r"\{[^{}]*\}")
-_PART = re.compile(r"[-+*/%^(<>=!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
-_REPEAT = re.compile(r"\{[^{}]*\d[^{}]*\}", re.ASCII)
-_NUMBER = re.compile(r"\d+", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _WRITTEN_TEXT = re.compile(r'("[^"]*")')
 
@@ -48,7 +42,10 @@ class UnscopedError(ValueError):
 
 def scoped(query: str, namespace: str) -> str:
     """The query as it reads that namespace alone. UnscopedError when it cannot be confined."""
-    _check_cost(query)
+    for text in texts_of(query):
+        _check_text(text)
+    if why := too_costly(query, parts=MOST_PARTS, listed=MOST_LISTED, repeats=MOST_REPEATS):
+        raise UnscopedError(why)
     try:
         parsed = promql.parse(query)
     except ValueError as error:
@@ -66,27 +63,6 @@ def scoped(query: str, namespace: str) -> str:
     if [_meaning(node, namespace) for node in again] != [_meaning(node, namespace) for node in nodes]:
         raise UnscopedError("cannot be written anew with its namespace and mean the same")
     return written
-
-
-def _check_cost(query: str) -> None:
-    """UnscopedError for what the library must not see: counted without it."""
-    texts = [text for text in _SPOKEN.findall(query) if text]
-    for text in texts:
-        _check_text(text[1:].removesuffix(text[0]))
-    if sum(_repeats(text) for text in texts) > MOST_REPEATS:
-        raise UnscopedError(f"repeats more than {MOST_REPEATS} times in its regular expressions; use .* or +")
-    plain = _SPOKEN.sub("", query)
-    if plain.count(",") > MOST_LISTED:
-        raise UnscopedError(f"lists {plain.count(',')} labels, matchers and arguments; at most {MOST_LISTED}")
-    parts = len(_PART.findall(_MATCHERS.sub("", plain)))
-    if parts > MOST_PARTS:
-        raise UnscopedError(f"has {parts} parentheses and operators; at most {MOST_PARTS}: record a part by a rule")
-
-
-def _repeats(text: str) -> int:
-    """How many times a regular expression repeats its parts by number, 0 for none."""
-    counts = [max(int(digits[:6]) for digits in _NUMBER.findall(one)) for one in _REPEAT.findall(text)]
-    return prod(max(count, 1) for count in counts) if counts else 0
 
 
 def _check_text(text: str) -> None:
