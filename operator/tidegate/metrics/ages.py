@@ -9,6 +9,7 @@ all in one question; what the answers mean for the whole query follows from wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -104,8 +105,10 @@ class AgeCheck:
         told: dict[str, float] = {}
         for series in result if isinstance(result, Sequence) and not isinstance(result, str) else ():
             try:
-                told[series["metric"][PART]] = float(series["value"][1])
-            except (TypeError, ValueError, LookupError):
+                at = float(series["value"][1])
+                if math.isfinite(at):
+                    told[series["metric"][PART]] = at
+            except (TypeError, ValueError, LookupError, OverflowError):
                 continue
         return _times(self._root, told)
 
