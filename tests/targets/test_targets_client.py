@@ -6,7 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kubernetes.aio.client.configuration import Configuration
 
 from tidegate.ports import ConflictError, NotFoundError, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Limits
-from tidegate.targets.errors import ExistsError, ExpiredError, ForbiddenError, InvalidError
+from tidegate.targets.errors import ExistsError, ExpiredError, ForbiddenError, InvalidError, TooLargeError
 
 Answer = Callable[[web.Request], web.StreamResponse]
 QUICK = Limits(connect=1, total=0.3, attempts=3, budget=3, first_pause=0.01, longest_pause=0.02)
@@ -48,17 +51,26 @@ class Server:
         return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
 
 
-@pytest.fixture
-async def served() -> AsyncIterator[tuple[Server, KubeClient]]:
+@asynccontextmanager
+async def serving(answer: Answer | None = None, limits: Limits = QUICK) -> AsyncIterator[tuple[Server, KubeClient]]:
     server = Server()
+    server.answers = [answer] if answer is not None else []
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     running = TestServer(app, host="127.0.0.1")
     await running.start_server()
-    client = await KubeClient.connect(url=str(running.make_url("/")), limits=QUICK)
-    yield server, client
-    await client.close()
-    await running.close()
+    client = await KubeClient.connect(url=str(running.make_url("/")), limits=limits)
+    try:
+        yield server, client
+    finally:
+        await client.close()
+        await running.close()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Server, KubeClient]]:
+    async with serving() as made:
+        yield made
 
 
 Served = tuple[Server, KubeClient]
@@ -258,3 +270,51 @@ def test_the_environment_names_the_proxy_and_is_read_once(monkeypatch: pytest.Mo
     assert proxy_of("https://10.0.0.1") is None
     assert proxy_of("http://api.example") is None
     assert proxy_of("https://api.example", "http://other:1") == "http://other:1"
+
+
+# ---- answers larger than may be held
+
+
+def shelf(sizes: list[int]) -> Answer:
+    """A list of objects of so many bytes each, in pages as asked for."""
+
+    def page(request: web.Request) -> web.StreamResponse:
+        begin, most = int(request.query.get("continue", 0)), int(request.query["limit"])
+        items = [{"at": at, "fat": "x" * size} for at, size in enumerate(sizes)][begin : begin + most]
+        more = str(begin + most) if begin + most < len(sizes) else ""
+        return web.json_response({"metadata": {"continue": more}, "items": items})
+
+    return page
+
+
+@given(st.lists(st.sampled_from([0, 100, 5_000, 60_000]), max_size=60), st.integers(1, 60))
+@settings(max_examples=25, deadline=None)
+async def test_a_list_of_large_objects_comes_whole_in_pages_that_can_be_held(sizes: list[int], most: int) -> None:
+    limits = replace(QUICK, answer=100_000)
+    async with serving(shelf(sizes), limits) as (server, client):
+        pages = [page["items"] async for page in client.pages("/things", size=most)]
+    assert [one["at"] for page in pages for one in page] == list(range(len(sizes)))
+    assert max((sum(len(one["fat"]) for one in page) for page in pages), default=0) <= limits.answer
+    assert len(server.asked) <= 3 * len(sizes) + 1
+
+
+async def test_one_object_that_is_too_large_is_not_asked_for_again_and_again() -> None:
+    async with serving(shelf([200_000]), replace(QUICK, answer=100_000)) as (server, client):
+        for ask in (client.items("/things"), client.get("/things", {"limit": 1})):
+            server.asked.clear()
+            with pytest.raises(TooLargeError, match="larger than"):
+                await ask
+            assert len(server.asked) <= 6  # 500 objects in one page, then 125, 31, 7, 1
+        server.answers = [fine(items=[])]
+        assert await client.items("/things") == [], "and the client goes on"
+
+
+async def test_what_is_large_only_once_it_is_unpacked_is_too_large() -> None:
+    def packed(_: web.Request) -> web.StreamResponse:
+        answer = web.json_response({"fat": "x" * 5_000_000})
+        answer.enable_compression(web.ContentCoding.gzip)
+        return answer
+
+    async with serving(packed, replace(QUICK, answer=100_000)) as (_, client):
+        with pytest.raises(TooLargeError):
+            await client.get("/thing")

@@ -34,7 +34,7 @@ from kubernetes.aio.client.configuration import Configuration
 from tidegate.pauses import Pauses
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
-from tidegate.targets.errors import LaterError, from_answer, from_event
+from tidegate.targets.errors import LaterError, TooLargeError, from_answer, from_event
 
 Params = Mapping[str, str | int | bool]
 
@@ -76,6 +76,9 @@ class Limits:
     write: float = 4.0
     """Seconds for one write, all attempts, pauses and the wait for a turn included. The Lease may be taken 5 s after
     its holder may no longer write: a write that was begun as its holder has ended by then."""
+    answer: int = 8 << 20
+    """Bytes of one answer. A page of ordinary pods has 5 MB, and takes 40 MB as values; the objects of one page may
+    have 1.5 MB each, which is more than the process may take."""
 
 
 LOOKS = Limits(total=5.0, attempts=2)
@@ -144,13 +147,20 @@ class KubeClient:
         return await self._send("GET", path, params=params)
 
     async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncGenerator[Json, None]:
-        """A list, page by page, each as the server's List document. ExpiredError when it took so long that the
-        token ran out: begin again.
+        """A list, page by page, each as the server's List document; of large objects in smaller pages. ExpiredError
+        when it took so long that the token ran out: begin again. TooLargeError for an object that alone is too large.
         """
-        token = ""
+        token, most = "", size
         while True:
-            page = await self.get(path, {**(params or {}), "limit": size, **({"continue": token} if token else {})})
+            try:
+                page = await self.get(path, {**(params or {}), "limit": size, **({"continue": token} if token else {})})
+            except TooLargeError:
+                if size <= 1:
+                    raise
+                size = max(1, size // 4)
+                continue
             yield page
+            size = min(most, 2 * size)
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
                 return
@@ -270,7 +280,7 @@ class KubeClient:
             sent = time.time()
             response = await self._open(method, path, params, body=body, form=form, limits=limits)
             try:
-                data = await response.read()
+                data = await _body(response, self._limits.answer, f"{method} {path}")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise LaterError(f"{method} {path}: the answer broke off: {_words(error)}") from error
         self._note_date(response.headers.get("Date"), sent, time.time())
@@ -322,6 +332,17 @@ class KubeClient:
         with suppress(ValueError):
             theirs = parsedate_to_datetime(date).timestamp() + 0.5
             self._skews.append(theirs - (sent + received) / 2)
+
+
+async def _body(response: aiohttp.ClientResponse, most: int, request: str) -> bytes:
+    """The whole body; TooLargeError, with the connection closed, for more than ``most`` bytes, unpacked."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            response.close()
+            raise TooLargeError(f"{request}: the answer is larger than {most >> 20} MiB")
+    return bytes(body)
 
 
 def _parsed(data: bytes) -> Any:
