@@ -12,6 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -22,6 +23,7 @@ from kubernetes.aio.client.configuration import Configuration
 from tidegate.ports import ConflictError, NotFoundError, RefusedError, UnavailableError
 from tidegate.targets.client import Form, KubeClient, Limits
 from tidegate.targets.errors import ExistsError, ExpiredError, ForbiddenError, InvalidError, TooLargeError
+from tidegate.targets.nesting import loaded
 
 Answer = Callable[[web.Request], web.StreamResponse]
 QUICK = Limits(connect=1, total=0.3, attempts=3, budget=3, first_pause=0.01, longest_pause=0.02)
@@ -318,3 +320,58 @@ async def test_what_is_large_only_once_it_is_unpacked_is_too_large() -> None:
     async with serving(packed, replace(QUICK, answer=100_000)) as (_, client):
         with pytest.raises(TooLargeError):
             await client.get("/thing")
+
+
+# ---- documents nested deeper than the parser goes
+
+
+def nested(depth: int) -> str:
+    return '{"f:a":' * depth + "{}" + "}" * depth
+
+
+@pytest.mark.parametrize("depth", [900, 1_100, 9_000])
+async def test_one_object_that_is_nested_too_deep_hides_no_other_of_its_list(depth: int) -> None:
+    odd = (
+        f'{{"metadata": {{"name": "odd [{{", "managedFields": [{{"fieldsV1": {nested(depth)}}}]}}, "spec": {{"a": 1}}}}'
+    )
+    text = f'{{"metadata": {{}}, "items": [{{"at": 0}}, {odd}, {{"at": 2, "b": [[1]]}}]}}'
+    async with serving(lambda _: web.Response(text=text, content_type="application/json")) as (_, client):
+        first, second, third = await client.items("/things")
+    assert (first, third) == ({"at": 0}, {"at": 2, "b": [[1]]})
+    assert (second["metadata"]["name"], second["spec"]) == ("odd [{", {"a": 1})
+
+
+async def test_of_a_large_page_with_something_too_deep_smaller_ones_are_asked_for() -> None:
+    def page(request: web.Request) -> web.StreamResponse:
+        begin, most = int(request.query.get("continue", 0)), int(request.query["limit"])
+        items = [f'{{"at": {at}, "b": {nested(2_000) if at == 7 else "[]"}}}' for at in range(20)][begin : begin + most]
+        more = str(begin + most) if begin + most < 20 else ""
+        text = f'{{"metadata": {{"continue": "{more}"}}, "items": [{",".join(items)}]}}'
+        return web.Response(text=text.ljust(60_000 * len(items)), content_type="application/json")
+
+    async with serving(page) as (_, client):
+        pages = [one["items"] async for one in client.pages("/things", size=20)]
+    assert [one["at"] for page in pages for one in page] == list(range(20))
+    assert next(len(page) for page in pages if page[-1]["at"] >= 7) <= 4
+
+
+VALUES = st.recursive(
+    st.none() | st.integers(-5, 5) | st.text(alphabet='ab"\\[]{}', max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='a"[}', max_size=2), inner, max_size=3)
+    ),
+)
+
+
+@given(VALUES, VALUES)
+def test_what_lies_beside_what_is_too_deep_is_read_as_it_is(before: object, after: object) -> None:
+    told = [json.dumps(one) for one in (before, after)]
+    for deep in ("[" * 3_000 + "]" * 3_000, nested(3_000), "[" * 3_000 + '"]"' + "]" * 3_000):
+        read = loaded(f"[{told[0]}, {deep}, {told[1]}]".encode())
+        assert (read[0], read[2]) == (before, after)
+
+
+def test_what_is_no_json_is_none_however_deep() -> None:
+    for text in (b"[" * 5_000, b'{"a":' * 5_000, b"[" * 5_000 + b"}" * 5_000, b"{"):
+        with pytest.raises(orjson.JSONDecodeError):
+            loaded(text)

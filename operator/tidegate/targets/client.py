@@ -35,11 +35,15 @@ from tidegate.pauses import Pauses
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
 from tidegate.targets.errors import LaterError, TooLargeError, from_answer, from_event
+from tidegate.targets.nesting import loaded
 
 Params = Mapping[str, str | int | bool]
 
 PAGE = 500
 """Objects of one page of a list: what client-go asks for too."""
+
+CUT_AT_ONCE = 256 << 10
+"""Bytes of a page in which something is nested too deep: of a larger one smaller pages are asked for."""
 
 SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
 
@@ -229,7 +233,7 @@ class KubeClient:
         try:
             yield "OPEN", {}
             async for line in _lines(response, request):
-                event = orjson.loads(line)
+                event = loaded(line)
                 if event["type"] == "ERROR":
                     raise from_event(path, event["object"])
                 yield event["type"], event["object"]
@@ -285,7 +289,7 @@ class KubeClient:
                 raise LaterError(f"{method} {path}: the answer broke off: {_words(error)}") from error
         self._note_date(response.headers.get("Date"), sent, time.time())
         try:
-            value = _parsed(data) if data else {}
+            value = _parsed(data, most=CUT_AT_ONCE if params and "limit" in params else None) if data else {}
         except orjson.JSONDecodeError as error:
             raise LaterError(f"{method} {path}: the answer is not JSON: {data[:80]!r}") from error
         return value if isinstance(value, dict) else {"value": value}
@@ -345,14 +349,14 @@ async def _body(response: aiohttp.ClientResponse, most: int, request: str) -> by
     return bytes(body)
 
 
-def _parsed(data: bytes) -> Any:
+def _parsed(data: bytes, *, most: int | None) -> Any:
     """JSON as values. The collector rests meanwhile: it would walk the answer over and over while it grows (of a page
     of pods that is two thirds of the time), and nothing in it can be a cycle.
     """
     collects = gc.isenabled()
     gc.disable()
     try:
-        return orjson.loads(data)
+        return loaded(data, most=most)
     finally:
         if collects:
             gc.enable()
