@@ -277,6 +277,9 @@ def test_the_environment_names_the_proxy_and_is_read_once(monkeypatch: pytest.Mo
 # ---- answers larger than may be held
 
 
+SMALL = replace(QUICK, total=10.0, answer=100_000)
+
+
 def shelf(sizes: list[int]) -> Answer:
     """A list of objects of so many bytes each, in pages as asked for."""
 
@@ -292,16 +295,15 @@ def shelf(sizes: list[int]) -> Answer:
 @given(st.lists(st.sampled_from([0, 100, 5_000, 60_000]), max_size=60), st.integers(1, 60))
 @settings(max_examples=25, deadline=None)
 async def test_a_list_of_large_objects_comes_whole_in_pages_that_can_be_held(sizes: list[int], most: int) -> None:
-    limits = replace(QUICK, answer=100_000)
-    async with serving(shelf(sizes), limits) as (server, client):
+    async with serving(shelf(sizes), SMALL) as (server, client):
         pages = [page["items"] async for page in client.pages("/things", size=most)]
     assert [one["at"] for page in pages for one in page] == list(range(len(sizes)))
-    assert max((sum(len(one["fat"]) for one in page) for page in pages), default=0) <= limits.answer
+    assert max((sum(len(one["fat"]) for one in page) for page in pages), default=0) <= SMALL.answer
     assert len(server.asked) <= 3 * len(sizes) + 1
 
 
 async def test_one_object_that_is_too_large_is_not_asked_for_again_and_again() -> None:
-    async with serving(shelf([200_000]), replace(QUICK, answer=100_000)) as (server, client):
+    async with serving(shelf([200_000]), SMALL) as (server, client):
         for ask in (client.items("/things"), client.get("/things", {"limit": 1})):
             server.asked.clear()
             with pytest.raises(TooLargeError, match="larger than"):
@@ -313,11 +315,11 @@ async def test_one_object_that_is_too_large_is_not_asked_for_again_and_again() -
 
 async def test_what_is_large_only_once_it_is_unpacked_is_too_large() -> None:
     def packed(_: web.Request) -> web.StreamResponse:
-        answer = web.json_response({"fat": "x" * 5_000_000})
+        answer = web.json_response({"fat": "x" * 1_000_000})
         answer.enable_compression(web.ContentCoding.gzip)
         return answer
 
-    async with serving(packed, replace(QUICK, answer=100_000)) as (_, client):
+    async with serving(packed, SMALL) as (_, client):
         with pytest.raises(TooLargeError):
             await client.get("/thing")
 
@@ -335,7 +337,7 @@ async def test_one_object_that_is_nested_too_deep_hides_no_other_of_its_list(dep
         f'{{"metadata": {{"name": "odd [{{", "managedFields": [{{"fieldsV1": {nested(depth)}}}]}}, "spec": {{"a": 1}}}}'
     )
     text = f'{{"metadata": {{}}, "items": [{{"at": 0}}, {odd}, {{"at": 2, "b": [[1]]}}]}}'
-    async with serving(lambda _: web.Response(text=text, content_type="application/json")) as (_, client):
+    async with serving(lambda _: web.Response(text=text, content_type="application/json"), SMALL) as (_, client):
         first, second, third = await client.items("/things")
     assert (first, third) == ({"at": 0}, {"at": 2, "b": [[1]]})
     assert (second["metadata"]["name"], second["spec"]) == ("odd [{", {"a": 1})
@@ -349,7 +351,7 @@ async def test_of_a_large_page_with_something_too_deep_smaller_ones_are_asked_fo
         text = f'{{"metadata": {{"continue": "{more}"}}, "items": [{",".join(items)}]}}'
         return web.Response(text=text.ljust(60_000 * len(items)), content_type="application/json")
 
-    async with serving(page) as (_, client):
+    async with serving(page, replace(SMALL, answer=8 << 20)) as (_, client):
         pages = [one["items"] async for one in client.pages("/things", size=20)]
     assert [one["at"] for page in pages for one in page] == list(range(20))
     assert next(len(page) for page in pages if page[-1]["at"] >= 7) <= 4
