@@ -170,6 +170,10 @@ def test_a_loan_of_the_version_before_is_read_without_levels() -> None:
     assert loan_from_object({**loan, "spec": spec}).levels == ()
 
 
+TARGET = BASES["Loan"]["spec"]["target"]
+WORKLOAD = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "w-1", "replicas": 3}
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -178,7 +182,22 @@ def test_a_loan_of_the_version_before_is_read_without_levels() -> None:
         ({"field": "/spec/replicas"}, "spec.field"),
         ({"field": "/spec/suspend"}, "spec.field"),
         ({"field": "/spec/replicas", "subresource": "status"}, "spec.field"),
-        ({"target": {**BASES["Loan"]["spec"]["target"], "namespace": "payments"}}, "spec.target.namespace"),
+        ({"target": {**TARGET, "namespace": "payments"}}, "spec.target.namespace"),
+        ({"target": {**TARGET, "name": "../../payments/deployments/ledger"}}, "spec.target.name"),
+        ({"target": {**TARGET, "name": "web/status"}}, "spec.target.name"),
+        ({"target": {**TARGET, "name": "web?fieldManager=x"}}, "spec.target.name"),
+        ({"target": {**TARGET, "name": ".."}}, "spec.target.name"),
+        ({"target": {**TARGET, "name": ""}}, "spec.target.name"),
+        ({"target": {**TARGET, "apiVersion": "../api/v1"}}, "spec.target.apiVersion"),
+        ({"target": {**TARGET, "kind": "../secrets"}}, "spec.target.kind"),
+        ({"workload": {**WORKLOAD, "name": "../../payments/deployments/ledger"}}, "spec.workload.name"),
+        ({"workload": {**WORKLOAD, "apiVersion": "apps/v1/namespaces"}}, "spec.workload.apiVersion"),
+        ({"workload": {**WORKLOAD, "kind": "a/b"}}, "spec.workload.kind"),
+        ({"policyRef": {"namespace": "payments", "name": "core"}}, "spec.policyRef.namespace"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "spec.until"),
+        ({"until": "9999-12-31T23:59:59Z"}, "spec.until"),
+        ({"steppedAt": "0001-01-01T00:00:00+14:00"}, "spec.steppedAt"),
+        ({"startedAt": "9999-12-31T23:59:59.999999Z"}, "spec.startedAt"),
     ],
 )
 def test_a_loan_of_what_is_never_borrowed_is_refused(wrong: dict[str, object], field: str) -> None:

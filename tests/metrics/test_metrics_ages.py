@@ -120,3 +120,11 @@ def test_what_cannot_be_asked_is_said(query: str, why: str) -> None:
 )
 def test_an_odd_answer_is_no_age(odd: object) -> None:
     assert age_check("a").times(odd) is Rest.NOTHING
+
+
+@pytest.mark.parametrize("at", ["NaN", "+Inf", "-Inf", "1e999", 10**400, None, [], "soon"])
+def test_a_time_that_is_none_makes_nothing_fresh(at: object) -> None:
+    check = age_check("a")
+    (part, *_) = check.parts
+    found = check.times([{"metric": {PART: part}, "value": [0, at]}])
+    assert found is Rest.NOTHING

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import CORE, NS, T0, event, policy, world
+from worlds import CORE, NS, T0, event, policy, target, world
 
 from tidegate.planning.model import Key
 from tidegate.planning.override import (
     MOST,
+    MOST_COUNTED,
     Override,
     OverrideAction,
     boosted,
+    counted,
     held,
     in_force,
     paused,
@@ -153,3 +156,46 @@ def test_no_sentence_of_a_boost_names_another_level_than_it_gives(
     for told in found.trail:
         if told.reason is Reason.OVERRIDE_BOOST:
             assert f"= {told.level}:" in told.message or told.message.startswith(f"{told.level} units")
+
+
+MANY = tuple(override(key=Key(NS, f"o{n:05}"), created=T0 - 90_000.0 + n, percent=1 + n % 1000) for n in range(5_000))
+
+
+def test_of_more_overrides_than_count_those_that_were_made_first_do() -> None:
+    mine = override(target="order", key=Key(NS, "mine"))
+    hers = override(policy="other", key=Key(NS, "hers"))
+    assert set(counted((*reversed(MANY), mine, hers), T0)) == {*MANY[:MOST_COUNTED], mine, hers}
+
+
+@given(st.lists(st.tuples(st.integers(-3 * 86_400, 600), st.integers(1, 1000), st.booleans()), max_size=60))
+def test_nothing_that_comes_to_an_end_and_nothing_that_is_added_takes_a_counted_one_away(
+    given_: list[tuple[int, int, bool]],
+) -> None:
+    every = [
+        override(key=Key(NS, f"o{n:03}"), created=T0 - 4 * 86_400.0 + n, until=T0 + ends, percent=percent)
+        if boosts
+        else override(OverrideAction.HOLD, key=Key(NS, f"o{n:03}"), created=T0 + n, until=T0 + ends)
+        for n, (ends, percent, boosts) in enumerate(given_)
+    ]
+    before = {one.key for one in counted(every, T0) if one.until > T0}
+    late = override(key=Key(NS, "z"), created=T0 + 1e6)
+    assert before <= {one.key for one in counted([*every, late], T0)}
+    later = {one.key for one in counted(every, T0 + 300.0)}
+    assert {one.key for one in every if one.key in before and one.until > T0 + 300.0} <= later
+
+
+def test_a_boost_that_is_over_counts_by_its_size_for_as_long_as_a_hold_may_last() -> None:
+    over = [replace(one, until=T0 - 60.0) for one in MANY]
+    found = counted([*over, replace(MANY[-1], key=Key(NS, "old"), until=T0 - 3 * 86_400.0)], T0)
+    assert len(found) == MOST_COUNTED
+    assert {one.percent for one in found} == {1000, 999, 998, 997}
+
+
+@pytest.mark.parametrize("action", list(OverrideAction))
+def test_ten_thousand_overrides_cost_a_plan_no_more_than_a_handful(action: OverrideAction) -> None:
+    everybody = policy(*(target(f"t{n}") for n in range(64)))
+    many = tuple(override(action, key=Key(NS, f"o{n:05}"), until=T0 + 600.0 + n) for n in range(10_000))
+    begun = process_time()
+    plan = make_plan(world(event(), policies=(everybody,), overrides=many), T0 - 300.0)
+    assert process_time() - begun < 1.0
+    assert {len(one.overridden) for one in plan.targets.values()} == {MOST_COUNTED}

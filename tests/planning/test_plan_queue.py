@@ -10,10 +10,10 @@ from pools import cores, lane, pool
 from worlds import CORE, T0, event, policy, target, world
 
 from tidegate.planning.decision import Action, TargetPlan
-from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy
+from tidegate.planning.model import Key, Mode, Observed, PlanSettings, Policy, Trouble
 from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.plan import Planner, make_plan
-from tidegate.planning.queue import boosted
+from tidegate.planning.queue import UNDRIVABLE, boosted
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.model import Lane
 from tidegate.planning.world import PoolWorld, World
@@ -55,6 +55,20 @@ def test_what_acts_stands_in_the_queue_as_far_as_its_max_lets_it() -> None:
 @pytest.mark.parametrize("ceiling", [0, 1, 200])
 def test_an_autoscalers_maximum_bounds_what_may_be_created(ceiling: int) -> None:
     assert of_order(beside(Mode.ENFORCE, ceiling=ceiling)) == of_order(beside(Mode.ENFORCE, maximum=max(ceiling, 1)))
+
+
+@pytest.mark.parametrize("trouble", list(Trouble))
+def test_what_cannot_be_driven_makes_nobody_early_and_what_nobody_can_tell_does(trouble: Trouble) -> None:
+    large, alone = beside(Mode.ENFORCE), beside(Mode.OBSERVE)
+    troubled = replace(large, observed={**large.observed, BIG: Observed(trouble=trouble)})
+    assert of_order(troubled) == of_order(alone if trouble in UNDRIVABLE else large)
+
+
+def test_a_planner_that_remembers_sees_a_workload_come() -> None:
+    planner, large = Planner(PlanSettings(creation_rate=20.0, fail_over=0.0, reaction=0.0)), beside(Mode.ENFORCE)
+    gone = replace(large, observed={**large.observed, BIG: Observed(trouble=Trouble.MISSING)})
+    assert planner.plan(gone, NOW).targets[ORDER].action is Action.NOTHING
+    assert planner.plan(large, NOW + 1.0).targets[ORDER].action is Action.RAISE
 
 
 def on_lane(lane: Lane, **given: object) -> World:

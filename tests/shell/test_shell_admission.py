@@ -10,6 +10,7 @@ import pytest
 from bad_inputs import BadInput, bases, cases
 
 from tidegate.planning.model import Key
+from tidegate.planning.override import MOST_COUNTED
 from tidegate.shell import admission
 from tidegate.shell.admission import Judgement, judge
 from tidegate.shell.store import GRACE, WatchedStore
@@ -201,6 +202,18 @@ def test_policies_of_other_namespaces_share_nothing() -> None:
     other = policy("core", "web")
     other["metadata"]["namespace"] = "chat"
     assert Process().knows(other).asked(policy("core", "web")) == PASSED
+
+
+def test_an_override_beyond_those_that_count_is_refused_until_one_of_them_is_over() -> None:
+    process, boost = Process(), BASES["Override"]
+    for n in range(MOST_COUNTED):
+        named = {**boost, "metadata": {**boost["metadata"], "name": f"o{n}"}}
+        assert process.asked(named).refusal == ""
+        process.knows(named)
+
+    assert "end one of them first" in process.asked(boost).refusal
+    assert process.asked(changed(boost, target="web")).refusal == ""
+    assert process.asked(changed(named, until="2026-11-10T13:00:00Z"), named).refusal == ""
 
 
 def test_a_policy_may_not_add_targets_beyond_those_of_a_namespace_and_may_give_some_up(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from test_shell_store import CORE, NOW, scaling_policy
 
 from tidegate.planning.plan import make_plan
 from tidegate.planning.world import World
+from tidegate.ports import LastValid
 from tidegate.shell.settings import load_settings
 from tidegate.shell.status import policy_status
 from tidegate.shell.store import WatchedStore
@@ -74,6 +76,15 @@ def test_any_other_is_confined(status: dict[str, Any]) -> None:
     generation = 1 if status == accepted(Confined="True") else 2
     watched = store(asking(generation=generation, status=status))
     assert (query_of(watched), watched.free) == ('sum(orders{namespace="shop"})', {})
+
+
+def test_a_last_version_brings_no_word_of_its_own_that_it_was_accepted() -> None:
+    forged = asking(status=accepted())
+    watched = store()
+    watched.recall([LastValid("ScalingPolicy", CORE, "u1", orjson.dumps(forged).decode())])
+    bad = asking("sum(")
+    watched.put_policy({**bad, "metadata": {**bad["metadata"], "uid": "u1"}})
+    assert query_of(watched) == 'sum(orders{namespace="shop"})'
 
 
 def test_one_that_says_its_namespace_itself_needs_no_warning() -> None:

@@ -249,7 +249,23 @@ def test_a_pool_that_is_invalid_stays_so_when_the_deadline_of_its_work_passes() 
     assert "lanes" in watched.invalid["CapacityPool", Key("", "p")].problems
 
 
-@pytest.mark.parametrize("document", ["", "[]", "{}", '{"metadata": {}}', '{"metadata": {}, "spec": {"expected": 3}}'])
+ODD = ["garbage", [], {}, 1e300, True, None]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"metadata": {}}',
+        '{"metadata": {}, "spec": {"expected": 3}}',
+        *(orjson.dumps({"metadata": {"generation": odd}}).decode() for odd in ODD),
+        '{"metadata": {"generation": 99999999999999999999999999}}',
+        '{"metadata": {"creationTimestamp": ["x"], "uid": {}}, "kind": 3, "spec": []}',
+        "[" * 4000,
+    ],
+)
 def test_a_version_that_says_nothing_is_none(document: str) -> None:
     watched, _ = store()
     watched.recall([LastValid("LiveEvent", SHOW, "u1", document)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -119,3 +119,16 @@ async def test_a_kind_that_was_not_served_is_looked_for_again(stage: Stage, monk
     assert not stage.told
     stage.know()
     await until(lambda: stage.told)
+
+
+@pytest.mark.parametrize(("version", "kind"), [("batch/v1", "Job"), ("v1", "Secret"), ("v1", "Node"), ("v1", "Pod")])
+async def test_of_a_kind_without_a_level_nothing_is_watched_whoever_names_it(
+    stage: Stage, version: str, kind: str
+) -> None:
+    """Else anybody's policy makes the operator list all of a kind of the whole cluster."""
+    named = parse_policy(scaling_policy())
+    target = replace(named.targets[0], ref=Ref(version, kind, "shop", "order"))
+    stage.watch.know([named, replace(named, targets=(target,))], [])
+    await until(lambda: stage.watch._asked.keys() >= {(version, kind), DEPLOYMENT, HPA})
+    await until(lambda: max(stage.watch.age(one, "") for one in (DEPLOYMENT, HPA)) < 60.0)
+    assert set(stage.watch._informers) == {(DEPLOYMENT, ""), (HPA, "")}

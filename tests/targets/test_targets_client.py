@@ -6,7 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kubernetes.aio.client.configuration import Configuration
 
 from tidegate.ports import ConflictError, NotFoundError, RefusedError, UnavailableError
@@ -25,6 +28,7 @@ from tidegate.targets.errors import (
     ForbiddenError,
     InvalidError,
     PatchFailedError,
+    TooLargeError,
     from_answer,
 )
 
@@ -56,17 +60,26 @@ class Server:
         return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
 
 
-@pytest.fixture
-async def served() -> AsyncIterator[tuple[Server, KubeClient]]:
+@asynccontextmanager
+async def serving(answer: Answer | None = None, limits: Limits = QUICK) -> AsyncIterator[tuple[Server, KubeClient]]:
     server = Server()
+    server.answers = [answer] if answer is not None else []
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     running = TestServer(app, host="127.0.0.1")
     await running.start_server()
-    client = await KubeClient.connect(url=str(running.make_url("/")), limits=QUICK)
-    yield server, client
-    await client.close()
-    await running.close()
+    client = await KubeClient.connect(url=str(running.make_url("/")), limits=limits)
+    try:
+        yield server, client
+    finally:
+        await client.close()
+        await running.close()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Server, KubeClient]]:
+    async with serving() as made:
+        yield made
 
 
 Served = tuple[Server, KubeClient]
@@ -340,3 +353,86 @@ async def test_a_list_that_is_refused_in_its_middle_is_no_shorter_list(
     server.answers = [fine(kind="List", metadata={"continue": "more"}, items=[{"metadata": {"name": "a"}}]), refusal]
     with pytest.raises((RefusedError, UnavailableError, ExpiredError)):
         await client.items("/api/v1/pods")
+
+
+# ---- answers larger than may be held
+
+
+SMALL = replace(QUICK, total=10.0, answer=100_000)
+
+
+def shelf(sizes: list[int]) -> Answer:
+    """A list of objects of so many bytes each, in pages as asked for."""
+
+    def page(request: web.Request) -> web.StreamResponse:
+        begin, most = int(request.query.get("continue", 0)), int(request.query["limit"])
+        items = [{"at": at, "fat": "x" * size} for at, size in enumerate(sizes)][begin : begin + most]
+        more = str(begin + most) if begin + most < len(sizes) else ""
+        return web.json_response({"metadata": {"continue": more}, "items": items})
+
+    return page
+
+
+@given(st.lists(st.sampled_from([0, 100, 5_000, 60_000]), max_size=60), st.integers(1, 60))
+@settings(max_examples=25, deadline=None)
+async def test_a_list_of_large_objects_comes_whole_in_pages_that_can_be_held(sizes: list[int], most: int) -> None:
+    async with serving(shelf(sizes), SMALL) as (server, client):
+        pages = [page["items"] async for page in client.pages("/things", size=most)]
+    assert [one["at"] for page in pages for one in page] == list(range(len(sizes)))
+    assert max((sum(len(one["fat"]) for one in page) for page in pages), default=0) <= SMALL.answer
+    assert len(server.asked) <= 3 * len(sizes) + 1
+
+
+async def test_one_object_that_is_too_large_is_not_asked_for_again_and_again() -> None:
+    async with serving(shelf([200_000]), SMALL) as (server, client):
+        for ask in (client.items("/things"), client.get("/things", {"limit": 1})):
+            server.asked.clear()
+            with pytest.raises(TooLargeError, match="larger than"):
+                await ask
+            assert len(server.asked) <= 6  # 500 objects in one page, then 125, 31, 7, 1
+        server.answers = [fine(metadata={}, items=[])]
+        assert await client.items("/things") == [], "and the client goes on"
+
+
+async def test_what_is_large_only_once_it_is_unpacked_is_too_large() -> None:
+    def packed(_: web.Request) -> web.StreamResponse:
+        answer = web.json_response({"fat": "x" * 1_000_000})
+        answer.enable_compression(web.ContentCoding.gzip)
+        return answer
+
+    async with serving(packed, SMALL) as (_, client):
+        with pytest.raises(TooLargeError):
+            await client.get("/thing")
+
+
+# ---- documents nested deeper than the parser goes
+
+
+def nested(depth: int) -> str:
+    return '{"f:a":' * depth + "{}" + "}" * depth
+
+
+@pytest.mark.parametrize("depth", [900, 1_100, 9_000])
+async def test_one_object_that_is_nested_too_deep_hides_no_other_of_its_list(depth: int) -> None:
+    odd = (
+        f'{{"metadata": {{"name": "odd [{{", "managedFields": [{{"fieldsV1": {nested(depth)}}}]}}, "spec": {{"a": 1}}}}'
+    )
+    text = f'{{"metadata": {{}}, "items": [{{"at": 0}}, {odd}, {{"at": 2, "b": [[1]]}}]}}'
+    async with serving(lambda _: web.Response(text=text, content_type="application/json"), SMALL) as (_, client):
+        first, second, third = await client.items("/things")
+    assert (first, third) == ({"at": 0}, {"at": 2, "b": [[1]]})
+    assert (second["metadata"]["name"], second["spec"]) == ("odd [{", {"a": 1})
+
+
+async def test_of_a_large_page_with_something_too_deep_smaller_ones_are_asked_for() -> None:
+    def page(request: web.Request) -> web.StreamResponse:
+        begin, most = int(request.query.get("continue", 0)), int(request.query["limit"])
+        items = [f'{{"at": {at}, "b": {nested(2_000) if at == 7 else "[]"}}}' for at in range(20)][begin : begin + most]
+        more = str(begin + most) if begin + most < 20 else ""
+        text = f'{{"metadata": {{"continue": "{more}"}}, "items": [{",".join(items)}]}}'
+        return web.Response(text=text.ljust(60_000 * len(items)), content_type="application/json")
+
+    async with serving(page, replace(SMALL, answer=8 << 20)) as (_, client):
+        pages = [one["items"] async for one in client.pages("/things", size=20)]
+    assert [one["at"] for page in pages for one in page] == list(range(20))
+    assert next(len(page) for page in pages if page[-1]["at"] >= 7) <= 4

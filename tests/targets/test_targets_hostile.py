@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from yarl import URL
 
 from tidegate.planning.model import Ref, Trouble
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.model import Lane, MemberRef, Pool
-from tidegate.ports import ConflictError, Json, Manager
-from tidegate.targets.discovery import resources_of, versions_of
+from tidegate.ports import ConflictError, Json, Manager, RefusedError
+from tidegate.targets.discovery import Resource, resources_of, versions_of
 from tidegate.targets.errors import LaterError
 from tidegate.targets.hpa import hpa_of
 from tidegate.targets.jobs import SAVED_EVERY, SAVED_TIME, is_work, member_of
@@ -301,3 +302,27 @@ async def test_a_member_that_cannot_be_looked_at_is_there_as_it_was_last_seen() 
     assert unseen.ref == seen.ref
     api.down, api.lists["jobs"] = set(), []
     assert (await pools.see(POOL)).seen.members == ()
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    "part", ["..", ".", "../../other/deployments/web", "a/b", "a?b=c", "a#b", "a%2fb", "a b", "a\\b", "a\n"]
+)
+@pytest.mark.parametrize("place", ["namespace", "name", "subresource"])
+def test_no_name_is_the_path_of_another_object(part: str, place: str) -> None:
+    resource = Resource("apps/v1", "Deployment", "deployments", namespaced=True, scale=True)
+    with pytest.raises(RefusedError, match="is no name"):
+        resource.path(**({"namespace": "shop", "name": "web"} | {place: part}))
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_whatever_an_object_is_called_its_path_stays_below_its_namespace(namespace: str, name: str) -> None:
+    resource = Resource("apps/v1", "Deployment", "deployments", namespaced=True, scale=True)
+    with suppress(RefusedError):
+        sent = URL("http://host" + resource.path(namespace or "shop", name, "scale"))
+        assert sent.path.split("/")[1:6] == ["apis", "apps", "v1", "namespaces", namespace or "shop"]
+        assert len(sent.path.split("/")) == (9 if name else 8)
+        assert not sent.query_string
+        assert not sent.fragment

@@ -22,6 +22,10 @@ YEARS = (2000, 2099)
 """Years that an event may be in."""
 MOVED_AT_MOST = timedelta(days=366)
 
+SPOKEN_OF_YEARS = 25
+"""Years that the days of ``exclude`` and ``changes`` may lie apart: a rule that names every day has 9,000 there, some
+20 ms."""
+
 _AROUND = timedelta(days=366)
 """How far around the days that are spoken of the nearest occurrence is looked for."""
 
@@ -57,7 +61,12 @@ def check_schedule(schedule: Schedule, problems: list[Problem]) -> Dates | None:
     before = len(problems)
     days = [] if schedule.recurrence is None else _excluded_days(schedule.recurrence, problems)
     announced = _announced_starts(schedule, problems)
-    known = _KnownStarts(rule, start, last, [day for _, _, day in days] + [a.date() for a in announced.values()])
+    spoken_of = [day for _, _, day in days] + [a.date() for a in announced.values()]
+    if rule is not None and spoken_of and max(spoken_of) - min(spoken_of) > timedelta(days=366 * SPOKEN_OF_YEARS):
+        wrong = f"days from {min(spoken_of)} to {max(spoken_of)} are excluded or changed"
+        problems.append(Problem(_PATH, wrong, f"days of {SPOKEN_OF_YEARS} years at the most: end the rule by UNTIL"))
+        return None
+    known = _KnownStarts(rule, start, last, spoken_of)
     excluded = _check_exclude(days, known, problems)
     changed, moved = _check_changes(schedule, announced, zone, known, excluded, problems)
     if len(problems) > before:
@@ -197,10 +206,15 @@ def _check_exclude(days: list[tuple[int, str, date]], known: _KnownStarts, probl
 def _parse_day(text: str, path: str, problems: list[Problem]) -> date | None:
     if _DATE.fullmatch(text):
         try:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
             problems.append(Problem(path, f"{quoted(text)} is no real date", "check month and day"))
             return None
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            wrong, right = f"the year {day.year} is out of reach", f"a year from {YEARS[0]} to {YEARS[1]}"
+            problems.append(Problem(path, wrong, right))
+            return None
+        return day
     if _LOCAL.fullmatch(text) or _OFFSET.search(text):
         local = parse_local(text, path, problems)
         return None if local is None else local.date()

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from tidegate.api.base import API_VERSION, Stored
 from tidegate.api.problems import InvalidObject, Problem, explain, quoted
-from tidegate.api.walltime import from_rfc3339, to_rfc3339
+from tidegate.api.walltime import recorded, to_rfc3339
 from tidegate.planning.model import Identity, Key, Measured
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.outcome import Promise
@@ -263,8 +263,8 @@ def _share(promise: Promise) -> dict[str, Any]:
 
 
 def _read_share(one: GrantedShare) -> Promise:
-    start = 0.0 if one.start is None else from_rfc3339(one.start)
-    return Promise(one.owner, start, from_rfc3339(one.end), Resources(one.cpu, one.memory))
+    start = 0.0 if one.start is None else recorded(one.start)
+    return Promise(one.owner, start, recorded(one.end), Resources(one.cpu, one.memory))
 
 
 def _millis(seconds: float) -> int:
@@ -292,4 +292,4 @@ def _ended(one: Ended) -> dict[str, Any]:
 
 def _read_ended(one: EndedLoan) -> Ended:
     at = Identity(one.group, one.kind, one.namespace, one.name)
-    return Ended(FieldId(at, one.uid, one.field, one.subresource), from_rfc3339(one.time), tuple(one.levels))
+    return Ended(FieldId(at, one.uid, one.field, one.subresource), recorded(one.time), tuple(one.levels))

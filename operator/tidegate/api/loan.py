@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
-from tidegate.api.base import API_VERSION, Stored, cel
+from tidegate.api.base import API_VERSION, ApiVersion, KindName, ObjectName, Stored, cel
 from tidegate.api.problems import POINTER_PATTERN, InvalidObject, Problem, explain, quoted
-from tidegate.api.walltime import from_rfc3339, to_rfc3339
+from tidegate.api.walltime import recorded, to_rfc3339
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.shift.model import Notice, Promised
 from tidegate.ports import Beneath, HandOverNote, Manager, Place
@@ -42,13 +42,13 @@ _Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLengt
 class LoanTarget(Stored):
     """The object that holds the field."""
 
-    api_version: Annotated[str, Field(max_length=253)]
+    api_version: ApiVersion
     """API version, as it was written."""
-    kind: Annotated[str, Field(max_length=63)]
+    kind: KindName
     """Kind: the autoscaler where there is one, else the workload."""
     namespace: Annotated[str, Field(max_length=63)]
     """Namespace of the object."""
-    name: Annotated[str, Field(max_length=253)]
+    name: ObjectName
     """Name of the object."""
     uid: Annotated[str, Field(max_length=128)]
     """UID: an object that was deleted and made again is another one, and this loan is over."""
@@ -114,11 +114,11 @@ class LoanHandOver(Stored):
 class LoanWorkload(Stored):
     """The workload behind an autoscaler."""
 
-    api_version: Annotated[str, Field(max_length=253)]
+    api_version: ApiVersion
     """API version."""
-    kind: Annotated[str, Field(max_length=63)]
+    kind: KindName
     """Kind."""
-    name: Annotated[str, Field(max_length=253)]
+    name: ObjectName
     """Name, in the Loan's namespace."""
     uid: Annotated[str, Field(max_length=128)]
     """UID of the workload."""
@@ -281,7 +281,7 @@ def loan_from_object(obj: Mapping[str, Any]) -> PortLoan:
             [Problem("", f"is no Loan ({error})", "loans are written by the operator alone")]
         ) from error
     former = spec.former_manager
-    policy, note = _borrower_of(spec)
+    policy, note = _borrower_of(spec, key)
     return PortLoan(
         key=key,
         place=_place_of(spec, key),
@@ -357,12 +357,17 @@ def _borrower(loan: PortLoan) -> dict[str, Any]:
     return made
 
 
-def _borrower_of(spec: LoanSpec) -> tuple[Key, HandOverNote | None]:
+def _borrower_of(spec: LoanSpec, key: Key) -> tuple[Key, HandOverNote | None]:
+    """Who borrowed. A policy reaches its own namespace alone: else a Loan here would be another namespace's debt."""
     if spec.policy_ref is not None:
         if spec.pool_ref is not None:
             raise InvalidObject([Problem("spec", "has policyRef and poolRef", "one of them: who borrowed")])
         if spec.hand_over is not None:
             raise InvalidObject([Problem("spec.handOver", "belongs to the loan of a pool", "poolRef, not policyRef")])
+        if spec.policy_ref.namespace != key.namespace:
+            wrong = f"{quoted(spec.policy_ref.namespace)} is not the Loan's own namespace"
+            right = f"a policy borrows in its own namespace: {key.namespace}"
+            raise InvalidObject([Problem("spec.policyRef.namespace", wrong, right)])
         return Key(spec.policy_ref.namespace, spec.policy_ref.name), None
     if spec.pool_ref is None:
         raise InvalidObject([Problem("spec", "has neither policyRef nor poolRef", "one of them: who borrowed")])
@@ -413,7 +418,7 @@ def _instant(spec: LoanSpec, field: str) -> float:
 
 def _read(text: str, field: str) -> float:
     try:
-        return from_rfc3339(text)
+        return recorded(text)
     except ValueError:
         right = 'an RFC 3339 time, e.g. "2026-11-10T14:30:00.000Z"'
         raise InvalidObject([Problem(f"spec.{field}", f"{quoted(text)} is no time", right)]) from None

@@ -93,8 +93,8 @@ class OverrideStatus(Stored):
         max_length=16,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    """Active: True (InForce), or False (Expired, PolicyMissing, TargetMissing). Accepted, Ready and Stalled as in
-    every kind."""
+    """Active: True (InForce), or False (Expired, PolicyMissing, TargetMissing, TooMany). Accepted, Ready and Stalled as
+    in every kind."""
     summary: Annotated[str, Field(max_length=256)] | None = None
     """What it does, in one line."""
 

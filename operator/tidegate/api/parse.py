@@ -33,7 +33,7 @@ from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
 
 _NAMES = {
-    "name": re.compile(rf"(?=.{{1,253}}\Z){SUBDOMAIN_PATTERN}"),
+    "name": re.compile(rf"(?=.{{1,253}}\Z)(?!.*(\.\.|\.-|-\.)){SUBDOMAIN_PATTERN}"),
     "namespace": re.compile(rf"(?=.{{1,63}}\Z){LABEL_PATTERN}"),
 }
 _NAME_HINTS = {

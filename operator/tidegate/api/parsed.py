@@ -14,14 +14,11 @@ from zoneinfo import ZoneInfo
 
 from tidegate.api.expansion import local_starts
 from tidegate.api.recurrence import Rule
-from tidegate.api.walltime import clock_note, to_instant, to_local, to_rfc3339
+from tidegate.api.walltime import EARLIEST, LATEST, clock_note, to_instant, to_local, to_rfc3339
 from tidegate.planning.model import Announcement, Key, Occurrence
 
 _SEARCH_DAYS = (8, 40, 400, 9 * 366)
 """How far ahead the next occurrence is looked for: most come back within the week, 29 February takes eight years."""
-_EARLIEST = -2_000_000_000.0
-_LATEST = 16_000_000_000.0
-"""About 1906 and 2477: windows are cut to these, so that no arithmetic on dates can overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class Series:
 
     def every(self, since: float, until: float) -> tuple[Occurrence, ...]:
         """As ``between``, with each of those that begin at one instant."""
-        low, high = max(since, _EARLIEST), min(until, _LATEST)
+        low, high = max(since, EARLIEST), min(until, LATEST)
         if low >= high:
             return ()
         # A day of slack: a local time is up to a day away from UTC, and a gap moves it.

@@ -39,6 +39,7 @@ MAX_PROBLEMS = 50
 """More problems than this are counted, not listed: nobody reads them and a status is bounded."""
 
 _DAY = 86_400
+_MOST_BITS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def shown(value: object, limit: int = 60) -> str:
     """A value as a person wrote it, shortened."""
     if isinstance(value, (dict, list)):
         return "a map" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return "a number of more than 300 digits"  # which Python may refuse to spell
     text = value if isinstance(value, str) else "null" if value is None else repr(value)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= limit else text[: limit - 1] + "…"

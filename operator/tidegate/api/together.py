@@ -7,12 +7,13 @@ the operator's admission of what is on the cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import Problem
 from tidegate.api.walltime import to_local
 from tidegate.planning.model import Identity, Key, Policy, TargetSpec
-from tidegate.planning.override import Override
+from tidegate.planning.override import MOST_COUNTED, Override, counted
 from tidegate.planning.shift.model import Pool
 
 
@@ -112,3 +113,12 @@ def targets_beyond(policy: Policy, beside: Iterable[Policy], most: int) -> Itera
     if total > most:
         wrong = f"the policies of namespace {policy.key.namespace} have {total} targets together"
         yield Problem("spec.targets", wrong, f"at most {most} in one namespace")
+
+
+def override_beyond(override: Override, beside: Iterable[Override], now: float) -> Iterator[Problem]:
+    """One override more than count for the same; ``beside`` are those that are there."""
+    last = replace(override, created=max(override.created, now))
+    if override.key not in {one.key for one in counted((*beside, last), now)}:
+        what = f"target {override.target} of {override.policy}" if override.target else f"all of {override.policy}"
+        wrong = f"{MOST_COUNTED} overrides of {what} are in force already"
+        yield Problem("spec", wrong, "end one of them first: move its until into the past")

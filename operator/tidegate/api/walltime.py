@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from tidegate.api.zonedata import zone_data
 
+EARLIEST, LATEST = -2_000_000_000.0, 16_000_000_000.0
+"""About 1906 and 2477, epoch seconds: between them no arithmetic on dates overflows."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
 
@@ -98,3 +101,13 @@ def from_rfc3339(text: str) -> float:
     if when.tzinfo is None:
         raise ValueError(f"{text!r} has no offset: RFC 3339 times end in Z or +hh:mm")
     return (when - _EPOCH).total_seconds()
+
+
+def recorded(text: str) -> float:
+    """As ``from_rfc3339``, of what an object keeps for the operator: ValueError too for a time that could not be
+    reckoned with and written back, before ``EARLIEST`` or after ``LATEST``.
+    """
+    instant = from_rfc3339(text)
+    if not EARLIEST <= instant <= LATEST:
+        raise ValueError(f"{text!r} is out of reach")
+    return instant

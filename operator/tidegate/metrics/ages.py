@@ -19,10 +19,14 @@ from typing import Any
 
 import promql_parser as promql
 
+from tidegate.metrics.querycost import too_costly
+
 PART = "tidegate_part"
 """Label by which the answer tells the selectors apart."""
 LONGEST = 6000
 """Characters of the question at most: it is part of a URL."""
+MOST_PARTS, MOST_LISTED, MOST_REPEATS = 200, 500, 1000
+"""See ``querycost.too_costly``: some 10 ms and 5 MB."""
 _STEPS = 4
 """Instants within a range at which a selector is looked at that has no sample any more at its end."""
 _WRITTEN = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
@@ -102,7 +106,7 @@ class AgeCheck:
         for series in result if isinstance(result, Sequence) and not isinstance(result, str) else ():
             try:
                 part, at = series["metric"][PART], float(series["value"][1])
-            except (TypeError, ValueError, LookupError):
+            except (TypeError, ValueError, LookupError, OverflowError):
                 continue
             if math.isfinite(at):  # NaN is neither old nor new
                 told[part] = at
@@ -112,6 +116,8 @@ class AgeCheck:
 @lru_cache(maxsize=2048)
 def age_check(query: str) -> AgeCheck:
     """How to ask for the age of a query's samples. UncheckedError when that cannot be asked for."""
+    if why := too_costly(query, parts=MOST_PARTS, listed=MOST_LISTED, repeats=MOST_REPEATS):
+        raise UncheckedError(why)
     try:
         parsed = promql.parse(query)
     except ValueError as error:

@@ -1,15 +1,22 @@
 """Tenants' queries, confined to their namespace: who writes a policy reads no other namespace's numbers through it.
 
-The query is parsed, every selector gets ``namespace="…"`` beside what it says, and the result is written anew. The
-writer of the parser does not escape quotes, so that a value could close its own braces: what has such characters is
-refused, and what was written is parsed again and must have every selector confined.
+The query is parsed, written anew from what was parsed, and every selector gets ``namespace="…"`` in front of what it
+says. The library that writes it does not escape quotes and drops what it has no words for (milliseconds, a subquery
+without a step): a value could close its own braces, and a range could become another one. So texts and labels with
+such characters are refused, and what was written is parsed again: it must be the same query, every selector confined.
+
+What it takes to parse a query is told from its text first (``querycost``).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import promql_parser as promql
+
+from tidegate.metrics.querycost import texts_of, too_costly
 
 LABEL = "namespace"
 """The label by which Prometheus' scrape of Kubernetes, kube-state-metrics and cAdvisor tell a namespace."""
@@ -17,6 +24,16 @@ SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 """Characters that texts in a query may have: none of them ends a text, whichever quotes are around it."""
 OUTSIDE = frozenset({"info"})
 """Functions that read more than their selectors say."""
+MOST_PARTS = 64
+"""Parentheses, operators and signs of one query. Judgment: a sum of 21 rates has 62; they cost 1 ms."""
+MOST_LISTED = 200
+"""Commas of one query: labels, matchers and arguments. Judgment."""
+MOST_REPEATS = 256
+"""Counted repeats in the texts of one query, multiplied within a text: ``[a-z0-9]{8,10}-[a-z0-9]{5}`` has 50. They cost
+1 ms."""
+
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_WRITTEN_TEXT = re.compile(r'("[^"]*")')
 
 
 class UnscopedError(ValueError):
@@ -25,68 +42,127 @@ class UnscopedError(ValueError):
 
 def scoped(query: str, namespace: str) -> str:
     """The query as it reads that namespace alone. UnscopedError when it cannot be confined."""
+    for text in texts_of(query):
+        _check_text(text)
+    if why := too_costly(query, parts=MOST_PARTS, listed=MOST_LISTED, repeats=MOST_REPEATS):
+        raise UnscopedError(why)
     try:
         parsed = promql.parse(query)
     except ValueError as error:
         raise UnscopedError(f"is no PromQL: {error}") from error
-    _check(parsed)
-    written = str(promql.transform(parsed, pre_visit=lambda node: _confined(node, namespace)))
+    nodes = list(_nodes(parsed))
+    for node in nodes:
+        _check(node)
+    written = _written(parsed, nodes, namespace)
     try:
-        again = promql.parse(written)
+        again = list(_nodes(promql.parse(written)))
     except ValueError as error:
         raise UnscopedError("cannot be written anew with its namespace") from error
-    found, wanted = _selectors(again), _selectors(parsed)
-    if len(found) != len(wanted) or not all(_is_confined(one, namespace) for one in found):
+    if not all(_is_confined(node, namespace) for node in again if isinstance(node, promql.VectorSelector)):
         raise UnscopedError("cannot be confined to a namespace")
+    if [_meaning(node, namespace) for node in again] != [_meaning(node, namespace) for node in nodes]:
+        raise UnscopedError("cannot be written anew with its namespace and mean the same")
     return written
 
 
-def _confined(node: promql.Expr, namespace: str) -> promql.Expr | None:
-    """A selector with the namespace in front of its matchers; None for everything else."""
-    if not isinstance(node, promql.VectorSelector | promql.MatrixSelector):
-        return None
-    selector = node if isinstance(node, promql.VectorSelector) else node.vector_selector
-    if _is_confined(selector, namespace):
-        return None
-    # It is written with its braces always, and a metric's name in front of them has none.
-    head, brace, rest = str(node).partition("{")
-    comma = "" if rest.startswith("}") else ", "
-    made: promql.Expr = promql.parse(f'{head}{brace}{LABEL}="{namespace}"{comma}{rest}')
-    return made
+def _check_text(text: str) -> None:
+    odd = sorted(set(text) - SAFE)
+    if odd:
+        raise UnscopedError(f"has {odd[0]!r} in a text, which cannot be written anew")
 
 
-def _check(parsed: promql.Expr) -> None:
+def _check(node: Any) -> None:
     """UnscopedError for what cannot be written anew as it was, or reads more than it says."""
-    for node in _nodes(parsed):
-        texts: list[str] = []
-        if isinstance(node, promql.VectorSelector):
-            if node.matchers.or_matchers:
-                raise UnscopedError("has alternatives (or) inside of braces; write two selectors")
-            texts = [node.name or "", *(matcher.value for matcher in node.matchers.matchers)]
-        elif isinstance(node, promql.StringLiteral):
-            texts = [node.val]
-        elif isinstance(node, promql.Call) and node.func.name in OUTSIDE:
-            raise UnscopedError(f"{node.func.name}() reads series of other namespaces")
-        odd = sorted({char for text in texts for char in text} - SAFE)
-        if odd:
-            raise UnscopedError(f"has {odd[0]!r} in a text, which cannot be written anew")
+    if isinstance(node, promql.VectorSelector):
+        if node.matchers.or_matchers:
+            raise UnscopedError("has alternatives (or) inside of braces; write two selectors")
+        for matcher in node.matchers.matchers:
+            _check_text(matcher.value)
+        _check_text(node.name or "")
+    elif isinstance(node, promql.StringLiteral):
+        _check_text(node.val)
+    elif isinstance(node, promql.SubqueryExpr) and node.step is None:
+        raise UnscopedError("has a subquery without a step, as [5m:]; write its step, as [5m:1m]")
+    elif isinstance(node, promql.Call) and node.func.name in OUTSIDE:
+        raise UnscopedError(f"{node.func.name}() reads series of other namespaces")
+    for label in _labels(node):
+        if not _LABEL.fullmatch(label):
+            raise UnscopedError(f"has the label {label[:60]!r}, which cannot be written anew")
 
 
-def _nodes(parsed: promql.Expr) -> list[Any]:
-    """Every part of a query, the selectors inside of ranges among them."""
-    found: list[Any] = []
+def _labels(node: Any) -> list[str]:
+    """Names of labels that a part of a query says."""
+    if isinstance(node, promql.VectorSelector):
+        return [matcher.name for matcher in node.matchers.matchers]
+    modifier = getattr(node, "modifier", None)
+    if modifier is None:
+        return []
+    if isinstance(node, promql.AggregateExpr):
+        return list(modifier.labels)
+    return [*(modifier.matching.labels if modifier.matching else ()), *(modifier.group_labels or ())]
 
-    def visit(node: promql.Expr) -> None:
-        found.append(node)
-        if isinstance(node, promql.MatrixSelector):
-            found.append(node.vector_selector)
 
-    promql.walk(parsed, pre_visit=visit)
-    return found
+def _written(parsed: promql.Expr, nodes: list[Any], namespace: str) -> str:
+    """The query with the namespace behind the brace that opens each selector: outside of texts there are no others."""
+    selectors = [node for node in nodes if isinstance(node, promql.VectorSelector)]
+    pieces = [
+        piece
+        for at, text in enumerate(_WRITTEN_TEXT.split(str(parsed)))
+        for piece in ([text] if at % 2 else re.split(r"(?<=\{)", text))
+    ]
+    opening = [at for at, piece in enumerate(pieces) if piece.endswith("{")]
+    if len(opening) != len(selectors):
+        raise UnscopedError("cannot be confined to a namespace")
+    for at, selector in zip(opening, selectors, strict=True):
+        if not _is_confined(selector, namespace):
+            comma = "" if pieces[at + 1].startswith("}") else ","
+            pieces[at] += f'{LABEL}="{namespace}"{comma}'
+    return "".join(pieces)
 
 
-def _selectors(parsed: promql.Expr) -> list[promql.VectorSelector]:
-    return [node for node in _nodes(parsed) if isinstance(node, promql.VectorSelector)]
+def _nodes(node: Any) -> Iterator[Any]:
+    """Every part of a query in the order in which it is written, the selectors inside of ranges among them."""
+    yield node
+    inner: list[Any]
+    match node:
+        case promql.VectorSelector() | promql.NumberLiteral() | promql.StringLiteral():
+            inner = []
+        case promql.MatrixSelector():
+            inner = [node.vector_selector]
+        case promql.Call():
+            inner = list(node.args)
+        case promql.AggregateExpr():
+            inner = [node.expr] if node.param is None else [node.param, node.expr]
+        case promql.BinaryExpr():
+            inner = [node.lhs, node.rhs]
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
+            inner = [node.expr]
+        case _:
+            raise UnscopedError(f"has a {type(node).__name__}, which cannot be confined to a namespace")
+    for part in inner:
+        yield from _nodes(part)
+
+
+def _meaning(node: Any, namespace: str) -> tuple[Any, ...]:
+    """What one part of a query says, but for its namespace: equal for parts that mean the same."""
+    said: tuple[Any, ...] = ()
+    match node:
+        case promql.VectorSelector():
+            name = [("__name__", str(promql.MatchOp.Equal), node.name)] if node.name else []
+            told = [(one.name, str(one.op), one.value) for one in node.matchers.matchers]
+            own = (LABEL, str(promql.MatchOp.Equal), namespace)
+            said = (frozenset(name + told) - {own}, node.offset, str(node.at))
+        case promql.MatrixSelector():
+            said = (node.range,)
+        case promql.SubqueryExpr():
+            said = (node.range, node.step, node.offset, str(node.at))
+        case promql.Call():
+            said = (node.func.name, len(node.args))
+        case promql.AggregateExpr() | promql.BinaryExpr():
+            said = (str(node.op), str(node.modifier))
+        case promql.NumberLiteral() | promql.StringLiteral():
+            said = (repr(node.val),)
+    return (type(node).__name__, *said)
 
 
 def _is_confined(selector: promql.VectorSelector, namespace: str) -> bool:

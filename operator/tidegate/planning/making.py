@@ -23,7 +23,7 @@ from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
-from tidegate.planning.override import Override, OverrideAction, in_force
+from tidegate.planning.override import Override, OverrideAction, counted, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.readings import measured
 from tidegate.planning.reasons import Reason
@@ -342,8 +342,10 @@ def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading
     return tuple(world.readings.get((policy.key, s.name)) for s in policy.signals if s.query and s.name in carried)
 
 
-def frozen(world: World) -> World:
-    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone."""
+def frozen(world: World, now: float) -> World:
+    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone, and
+    of overrides those are left that count.
+    """
     return replace(
         world,
         policies=dict(world.policies),
@@ -352,4 +354,5 @@ def frozen(world: World) -> World:
         readings=dict(world.readings),
         measured=dict(world.measured),
         pools=dict(world.pools),
+        overrides=counted(world.overrides, now),
     )

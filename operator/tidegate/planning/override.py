@@ -17,6 +17,11 @@ from tidegate.planning.reasons import Reason
 
 MOST = 2**53
 """A boosted level stops here: it is cut by max all the same."""
+MOST_COUNTED = 16
+"""Overrides in force that name one target, or that name all targets of a policy. Judgment: a night has three. A plan
+costs their number x the policy's targets."""
+_OVER_FOR_GOOD = 2 * 86_400.0
+"""Seconds after its end from which a boost counts nowhere: a hold and the stages behind take a day each at the most."""
 
 
 class OverrideAction(Enum):
@@ -62,6 +67,25 @@ class Overruling:
     message: str
     override: Key
     until: float
+
+
+def counted(overrides: Iterable[Override], now: float) -> tuple[Override, ...]:
+    """The overrides that a plan of ``now`` takes into account, in a fixed order.
+
+    Of those in force for the same the ``MOST_COUNTED`` that were made first count: one more, whoever makes it, lets no
+    level fall. Of the boosts that are over, as many of the largest.
+    """
+    groups: dict[tuple[str, str, str | None, bool], list[Override]] = {}
+    for one in overrides:
+        runs = now < one.until
+        if runs or (one.action is OverrideAction.BOOST and now - _OVER_FOR_GOOD < one.until):
+            groups.setdefault((one.key.namespace, one.policy, one.target, runs), []).append(one)
+    found: list[Override] = []
+    for (*_, runs), mine in groups.items():
+        if len(mine) > MOST_COUNTED:
+            mine.sort(key=lambda o: (o.created, o.key) if runs else (-o.percent, -o.until, o.key))
+        found += mine[:MOST_COUNTED]
+    return tuple(sorted(found, key=lambda o: o.key))
 
 
 def in_force(overrides: Iterable[Override], policy: Key, target: str, now: float) -> tuple[Override, ...]:

@@ -120,7 +120,7 @@ class Planner:
         if self._begun is not None:
             self._begun.supersede()
         self._owed = None if changed is None or self._owed is None else self._owed | changed
-        own, announcements = frozen(world), world.announcements
+        own, announcements = frozen(world, now), world.announcements
         if self._roster is None or not self._roster.of(own.policies):
             self._roster = roster_of(own.policies)
         curves, owed = self._sums(now)

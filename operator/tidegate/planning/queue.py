@@ -1,7 +1,7 @@
 """How much of each target may really be created, by facts that stand: what the shared queues count.
 
-A policy's max, its autoscaler's maximum as last seen, what its lane lets its namespace have, and the boosts in force.
-Never what a pool grants now: that follows from these very queues.
+A policy's max, its autoscaler's maximum as last seen, whether there is a workload to drive at all, what its lane lets
+its namespace have, and the boosts in force. Never what a pool grants now: that follows from these very queues.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.planning.model import Key, Observed, Policy, TargetKey, TargetSpec
+from tidegate.planning.model import Key, Observed, Policy, TargetKey, TargetSpec, Trouble
 from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.roster import Roster
 from tidegate.planning.world import PoolWorld, World
+
+UNDRIVABLE = frozenset({Trouble.MISSING, Trouble.NOT_SERVED, Trouble.NOT_SCALABLE, Trouble.FOREIGN_OWNER})
+"""Troubles in which a floor creates nothing: there is no workload, or its level is not ours to write."""
 
 Boosts = tuple[tuple[float, int], ...]
 """(until, percent), the earliest end first."""
@@ -38,14 +41,14 @@ UNBOUND = Bounds()
 
 def bounds_of(world: World, roster: Roster, now: float) -> dict[TargetKey, Bounds]:
     """The bounds of all targets that have any."""
-    found = {key: Bounds(seen.maximum) for key, seen in world.observed.items() if seen.maximum is not None}
+    found = {key: Bounds(most) for key, seen in world.observed.items() if (most := _of_workload(seen)) is not None}
     if world.pools:
         for key, target in roster.driven.items():
             policy = roster.policies[key[0]]
             one = world.pools.get(policy.pool) if policy.pool is not None else None
             if one is not None and target.lane is not None:
                 seen = world.observed.get(key, Observed())
-                ceilings = [most for most in (seen.maximum, _of_lane(one, target, key[0], seen)) if most is not None]
+                ceilings = [m for m in (_of_workload(seen), _of_lane(one, target, key[0], seen)) if m is not None]
                 found[key] = Bounds(min(ceilings, default=None))
     boosts = [one for one in world.overrides if one.action is OverrideAction.BOOST and now < one.until]
     for key, mine in _named(boosts, roster.policies):
@@ -63,6 +66,11 @@ def boosted(units: NDArray[np.int64], boosts: Boosts, *, first: int, cell: float
         np.maximum(percent, np.where(starts < until, more, 0), out=percent)
     raised = -(-(np.minimum(units, MANY) * (100 + percent)) // 100)
     return np.maximum(units, raised)
+
+
+def _of_workload(seen: Observed) -> int | None:
+    """Most units that the workload itself lets be created; None while nothing bounds it, or nobody can tell."""
+    return 0 if seen.trouble in UNDRIVABLE else seen.maximum
 
 
 def _of_lane(one: PoolWorld, target: TargetSpec, policy: Key, seen: Observed) -> int | None:

@@ -18,6 +18,7 @@ from tidegate.api.together import (
     event_that_is_over,
     lanes_that_refuse,
     occurrences_at_once,
+    override_beyond,
     override_that_is_over,
     shared_workloads,
     signals_that_nobody_carries,
@@ -125,6 +126,8 @@ def _capacity_pool(new: Json, old: Json | None, store: WatchedStore) -> Iterator
 def _override(new: Json, old: Json | None, store: WatchedStore) -> Iterator[Problem]:
     override = parse_override(new if old is not None else _made_now(new, store.now()))
     yield from override_that_is_over(override, store.now())
+    if old is None and (beyond := tuple(override_beyond(override, store.overrides(), store.now()))):
+        raise InvalidObject(beyond)
     key = Key(override.key.namespace, override.policy)
     policy = store.policy(key)
     if policy is not None:

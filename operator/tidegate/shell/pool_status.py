@@ -14,7 +14,7 @@ from tidegate.api.conditions import accepted_conditions, condition
 from tidegate.api.walltime import to_rfc3339
 from tidegate.planning.decision import Plan, PoolView
 from tidegate.planning.model import Key, Policy
-from tidegate.planning.override import Override, OverrideAction
+from tidegate.planning.override import MOST_COUNTED, Override, OverrideAction
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import total
 from tidegate.planning.shift.handover import HandOver, State
@@ -73,10 +73,11 @@ def pool_status(pool: Pool, view: PoolView | None, *, note: str = "") -> Json:
 
 
 def override_status(
-    override: Override, policies: Mapping[Key, Policy], plan: Plan, *, now: float, note: str = ""
+    override: Override, policies: Mapping[Key, Policy], plan: Plan, *, now: float, counts: bool, note: str = ""
 ) -> Json:
-    """Of an Override: whether it is in force, and what it does to which targets. ``note``: why its latest version does
-    not count, and this one does; empty when it is the latest.
+    """Of an Override: whether it is in force, and what it does to which targets. ``counts``: see ``override.counted``;
+    it means nothing for one that is over. ``note``: why its latest version does not count, and this one does; empty
+    when it is the latest.
     """
     policy = policies.get(Key(override.key.namespace, override.policy))
     generation = override.generation
@@ -91,6 +92,9 @@ def override_status(
         message = (
             f"{override.policy} has no target {override.target}; it has {', '.join(t.name for t in policy.targets)}"
         )
+    elif not counts:
+        active, reason = False, "TooMany"
+        message = f"{MOST_COUNTED} overrides that were made before name the same: end one of them"
     else:
         active, reason = True, "InForce"
         message = f"until {to_rfc3339(override.until)}, by {override.author}: {override.reason}"

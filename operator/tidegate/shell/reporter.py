@@ -14,6 +14,7 @@ from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
 from tidegate.planning.model import Key, PlanSettings, Ref
+from tidegate.planning.override import counted
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import NOBODYS_FAULT, settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
@@ -144,10 +145,11 @@ class Reporter:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
     def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
+        counting = {one.key for one in counted(beat.world.overrides, beat.now)}
         for one in beat.world.overrides:
-            bad = self.store.invalid.get(("Override", one.key))
+            bad, counts = self.store.invalid.get(("Override", one.key)), one.key in counting
             note = f"the latest change is not valid, the override acts as before: {bad.problems}" if bad else ""
-            status = override_status(one, beat.world.policies, beat.plan, now=beat.now, note=note)
+            status = override_status(one, beat.world.policies, beat.plan, now=beat.now, counts=counts, note=note)
             yield StatusPatch("Override", one.key, status)
         good = {one.key for one in beat.world.overrides}
         for (kind, key), bad in list(self.store.invalid.items()):

@@ -432,7 +432,8 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 def generation_of(obj: Mapping[str, Any]) -> int:
     """Generation of an object as read; 0 without one."""
-    return int(obj["metadata"].get("generation") or 0)
+    generation = obj["metadata"].get("generation")
+    return generation if isinstance(generation, int) else 0
 
 
 def _policy_of(obj: Mapping[str, Any]) -> str:

@@ -62,13 +62,14 @@ class Versions:
             found = orjson.loads(one.document)
         except ValueError:
             return None
-        if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
+        if not isinstance(found, dict) or not isinstance(told := found.get("metadata"), dict):
             return None
-        found["metadata"] |= {"name": key.name, "uid": uid}  # nobody else's object
-        found["metadata"].pop("namespace", None)
+        metadata = {part: told[part] for part in _PLANNED_WITH if part in told and part != "namespace"}
+        metadata |= {"name": key.name, "uid": uid}  # nobody else's object
         if key.namespace:
-            found["metadata"]["namespace"] = key.namespace
-        return found
+            metadata["namespace"] = key.namespace
+        # Nothing but what ``note`` wrote: a status in it would be nobody's word.
+        return {part: found[part] for part in ("apiVersion", "kind", "spec") if part in found} | {"metadata": metadata}
 
     def told(
         self, invalid: Iterable[tuple[str, Key, Key]], events: Mapping[Key, Announcement], now: float

@@ -81,8 +81,9 @@ class WorkloadWatch:
         except TidegateError as error:
             log.warning("%s cannot be watched: %s", kind[1], error)
             return
-        if resource is None:
-            return  # the target's trouble says so
+        # Of a kind without a level, whoever names it, nothing is kept: the target's trouble says so. It may gain one.
+        if resource is None or (kind != HPA and not (resource.scale and resource.namespaced)):
+            return
         self._asked[kind] = math.inf
         for scope in self._namespaces or ("",):
             informer = Informer(

@@ -34,12 +34,16 @@ from kubernetes.aio.client.configuration import Configuration
 from tidegate.pauses import Pauses
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
-from tidegate.targets.errors import LaterError, from_answer, from_event
+from tidegate.targets.errors import LaterError, TooLargeError, from_answer, from_event
+from tidegate.targets.nesting import loaded
 
 Params = Mapping[str, str | int | bool]
 
 PAGE = 500
 """Objects of one page of a list: what client-go asks for too."""
+
+CUT_AT_ONCE = 256 << 10
+"""Bytes of a page in which something is nested too deep: of a larger one smaller pages are asked for."""
 
 SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
 
@@ -76,6 +80,9 @@ class Limits:
     write: float = 4.0
     """Seconds for one write, all attempts, pauses and the wait for a turn included. The Lease may be taken 5 s after
     its holder may no longer write: a write that was begun as its holder has ended by then."""
+    answer: int = 8 << 20
+    """Bytes of one answer. A page of ordinary pods has 5 MB, and takes 40 MB as values; the objects of one page may
+    have 1.5 MB each, which is more than the process may take."""
 
 
 LOOKS = Limits(total=5.0, attempts=2)
@@ -144,16 +151,24 @@ class KubeClient:
         return await self._send("GET", path, params=params)
 
     async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncGenerator[Json, None]:
-        """A list, page by page, each as the server's List document. ExpiredError when it took so long that the
-        token ran out: begin again. UnavailableError for a document that is no list: nothing is absent because of it.
+        """A list, page by page, each as the server's List document; of large objects in smaller pages. ExpiredError
+        when it took so long that the token ran out: begin again. TooLargeError for an object that alone is too large.
+        UnavailableError for a document that is no list: nothing is absent because of it.
         """
-        token, before = "", ""
+        token, before, most = "", "", size
         while True:
-            page = await self.get(path, {**(params or {}), "limit": size, **({"continue": token} if token else {})})
+            try:
+                page = await self.get(path, {**(params or {}), "limit": size, **({"continue": token} if token else {})})
+            except TooLargeError:
+                if size <= 1:
+                    raise
+                size = max(1, size // 4)
+                continue
             before, token = token, _rest_of(page, path)
             if token and token == before:
                 raise LaterError(f"GET {path}: the list does not end: a page leads to itself")
             yield page
+            size = min(most, 2 * size)
             if not token:
                 return
 
@@ -221,7 +236,7 @@ class KubeClient:
         try:
             yield "OPEN", {}
             async for line in _lines(response, request):
-                event = orjson.loads(line)
+                event = loaded(line)
                 if event["type"] == "ERROR":
                     raise from_event(path, event["object"])
                 yield event["type"], event["object"]
@@ -272,12 +287,12 @@ class KubeClient:
             sent = time.time()
             response = await self._open(method, path, params, body=body, form=form, limits=limits)
             try:
-                data = await response.read()
+                data = await _body(response, self._limits.answer, f"{method} {path}")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise LaterError(f"{method} {path}: the answer broke off: {_words(error)}") from error
         self._note_date(response.headers.get("Date"), sent, time.time())
         try:
-            value = _parsed(data) if data else {}
+            value = _parsed(data, most=CUT_AT_ONCE if params and "limit" in params else None) if data else {}
         except orjson.JSONDecodeError as error:
             raise LaterError(f"{method} {path}: the answer is not JSON: {data[:80]!r}") from error
         if method == "GET" and not (data and isinstance(value, dict)):
@@ -341,14 +356,25 @@ def _rest_of(page: Json, path: str) -> str:
     return str(metadata.get("continue") or "") if isinstance(metadata, dict) else ""
 
 
-def _parsed(data: bytes) -> Any:
+async def _body(response: aiohttp.ClientResponse, most: int, request: str) -> bytes:
+    """The whole body; TooLargeError, with the connection closed, for more than ``most`` bytes, unpacked."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            response.close()
+            raise TooLargeError(f"{request}: the answer is larger than {most >> 20} MiB")
+    return bytes(body)
+
+
+def _parsed(data: bytes, *, most: int | None) -> Any:
     """JSON as values. The collector rests meanwhile: it would walk the answer over and over while it grows (of a page
     of pods that is two thirds of the time), and nothing in it can be a cycle.
     """
     collects = gc.isenabled()
     gc.disable()
     try:
-        return orjson.loads(data)
+        return loaded(data, most=most)
     finally:
         if collects:
             gc.enable()

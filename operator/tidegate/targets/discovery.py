@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
-from tidegate.ports import Json, NotFoundError, TidegateError
+from tidegate.ports import Json, NotFoundError, RefusedError, TidegateError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.read import child, maps, text
 
@@ -22,6 +23,10 @@ LIFETIME = 30.0
 MISS_LIFETIME = 10.0
 """Seconds that "no such kind", or "it has no ``/scale``", is believed: short, since a CRD may arrive at any time, yet
 not one request a look."""
+
+_SEGMENT = re.compile(r"[^/%?#\\\s\x00-\x1f\x7f]*")
+"""What may stand between two slashes of a path, as the API server has it for names, and no more."""
+_ELSEWHERE = (".", "..")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,12 @@ class Resource:
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
         """Path of a collection (no name), of an object or of its subresource; all namespaces when ``namespace`` is
-        empty. The namespace is left out for kinds of the cluster.
+        empty. The namespace is left out for kinds of the cluster. RefusedError for a name that no object can have: it
+        would be the path of another one.
         """
+        for part in (namespace, name, subresource):
+            if part in _ELSEWHERE or not _SEGMENT.fullmatch(part):
+                raise RefusedError(f"{part[:60]!r} is no name of an object or a namespace")
         parts = [self.root]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]

@@ -48,6 +48,10 @@ class ExpiredError(UnavailableError):
     """410: the resourceVersion (or the continue token) is too old; list again."""
 
 
+class TooLargeError(UnavailableError):
+    """The answer is larger than may be held: a smaller part of it has to be asked for."""
+
+
 class LaterError(UnavailableError):
     """No answer, or "later"."""
 
