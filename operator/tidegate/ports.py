@@ -384,6 +384,8 @@ class StatusPatch:
     status: Json
     urgent: bool = False
     """It matters now: an event that is near, or what is borrowed for one."""
+    kept: bool = False
+    """While it means the same, ``status`` is told again as the very same object."""
 
 
 class Publisher(Protocol):

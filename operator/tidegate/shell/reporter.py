@@ -6,17 +6,21 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 
 from tidegate.api.walltime import to_rfc3339
+from tidegate.api.zonedata import zone_data
 from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
-from tidegate.planning.model import Key, PlanSettings, Ref
+from tidegate.planning.model import Key, PlanSettings, Ref, TargetKey
+from tidegate.planning.override import Override
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import NOBODYS_FAULT, settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
+from tidegate.shell.kept import KeptStatuses
 from tidegate.shell.pace import Pace
 from tidegate.shell.pool_status import override_status, pool_status
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
@@ -64,6 +68,8 @@ class Reporter:
     _went: Went = field(default_factory=Went)
     _looked_at: dict[Key, float] = field(default_factory=dict)
     """When each event that runs or begins soon was last looked at, as shown."""
+    _policies_shown: KeptStatuses = field(default_factory=KeptStatuses)
+    _overrides_shown: KeptStatuses = field(default_factory=KeptStatuses)
 
     def report(self, beat: Beat) -> None:
         """Show one beat in one go. Only the leader shows status: two that disagree would write for ever."""
@@ -126,8 +132,15 @@ class Reporter:
             bad = self.store.invalid.get(("ScalingPolicy", key))
             note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
             free = self.store.free.get(key, "") if self.store.confine else None
-            status = policy_status(policy, beat.plan, beat.world.observed, note=note, free=free)
-            yield StatusPatch("ScalingPolicy", key, status, urgent=key in borrowers)
+            of = [(key, target.name) for target in policy.targets]
+            mine = [(beat.plan.targets[one], beat.world.observed.get(one)) for one in of]
+            kept = self._policies_shown.of(
+                key,
+                (policy, mine, note, free, zone_data()),
+                partial(policy_status, policy, beat.plan, beat.world.observed, note=note, free=free),
+            )
+            yield StatusPatch("ScalingPolicy", key, kept.status, urgent=key in borrowers, kept=True)
+        self._policies_shown.keep(beat.world.policies.keys())
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:
                 yield StatusPatch(kind, key, invalid_status(bad))
@@ -145,12 +158,27 @@ class Reporter:
 
     def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
         for one in beat.world.overrides:
-            status = override_status(one, beat.world.policies, beat.plan, now=beat.now)
-            yield StatusPatch("Override", one.key, status)
+            named = [(target, beat.plan.targets.get(target)) for target in self._named(one, beat)]
+            kept = self._overrides_shown.of(
+                one.key,
+                (one, one.until <= beat.now, beat.world.policies.get(Key(one.key.namespace, one.policy)), named),
+                partial(override_status, one, beat.world.policies, beat.plan, now=beat.now),
+            )
+            yield StatusPatch("Override", one.key, kept.status, kept=True)
+        self._overrides_shown.keep({one.key for one in beat.world.overrides})
         good = {one.key for one in beat.world.overrides}
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "Override" and key not in good:
                 yield StatusPatch(kind, key, invalid_status(bad))
+
+    @staticmethod
+    def _named(override: Override, beat: Beat) -> Iterator[TargetKey]:
+        """The targets that an override is about."""
+        key = Key(override.key.namespace, override.policy)
+        policy = beat.world.policies.get(key)
+        for target in policy.targets if policy is not None else ():
+            if override.target in (None, target.name):
+                yield key, target.name
 
     def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
         live = {
@@ -185,12 +213,14 @@ class Reporter:
     def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
         """What a verdict means, at once; its numbers now and then."""
         shown = self._told.get(key)
+        if shown == verdict:
+            return False
         if verdict.reason is Reason.NOT_SEEN_YET and 0.0 <= beat.now - self._looked[key][1] < FIRST_LOOK:
             return False
         if shown is None or replace(shown, message="", ready_at=None) != replace(verdict, message="", ready_at=None):
             return True
         wait = max(RETOLD, RETOLD_EACH * len(beat.plan.verdicts))
-        return shown != verdict and not 0.0 <= beat.now - self._told_at[key] < wait
+        return not 0.0 <= beat.now - self._told_at[key] < wait
 
     def _seen_before(self, beat: Beat) -> dict[Key, Verdict]:
         """What earlier looks found, of what has been so for a second: decisions may follow one another at once."""
