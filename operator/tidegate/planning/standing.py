@@ -26,7 +26,7 @@ SHARE = 64
 One policy is decided in any case."""
 PARTS = 8
 """In so many plans all decisions are renewed whose time is over, so that no plan renews all of them."""
-SOON = 0.2
+SOON = 0.5
 """Seconds after which those are decided that had to wait."""
 PACE = 1.0
 """Seconds at least until a plan is made only because the time of a decision is over."""

@@ -132,10 +132,7 @@ class Driver:
     def _some(self, slices: Iterator[None]) -> bool:
         """Decide until a slice is used up; whether there is more to decide."""
         begun = self._spent()
-        for _ in slices:
-            if self._spent() - begun >= SLICE:
-                return True
-        return False
+        return any(self._spent() - begun >= SLICE for _ in slices)
 
     async def _rest(self, seconds: float, next_at: float, stop: asyncio.Event) -> None:
         """The pause after a decision that took so many seconds, in naps that look whether something has fallen due, or

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 from tidegate.api.walltime import to_rfc3339
@@ -15,8 +15,7 @@ from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
-from tidegate.planning.model import Key, PlanSettings, Ref, TargetKey
-from tidegate.planning.override import Override
+from tidegate.planning.model import Key, PlanSettings, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import NOBODYS_FAULT, settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
@@ -157,11 +156,21 @@ class Reporter:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
     def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
+        @cache
+        def levels(key: Key) -> dict[str, int | None] | None:
+            """By the name of each target of a policy; None where there is no such policy."""
+            policy, plans = beat.world.policies.get(key), beat.plan.targets
+            if policy is None:
+                return None
+            found = {t.name: plans.get((key, t.name)) for t in policy.targets}
+            return {name: one.level if one is not None else None for name, one in found.items()}
+
         for one in beat.world.overrides:
-            named = [(target, beat.plan.targets.get(target)) for target in self._named(one, beat)]
+            of = levels(Key(one.key.namespace, one.policy))
+            mine = of if one.target is None or of is None else (of.get(one.target, "none"), *of)
             kept = self._overrides_shown.of(
                 one.key,
-                (one, one.until <= beat.now, beat.world.policies.get(Key(one.key.namespace, one.policy)), named),
+                (one, one.until <= beat.now, mine),
                 partial(override_status, one, beat.world.policies, beat.plan, now=beat.now),
             )
             yield StatusPatch("Override", one.key, kept.status, kept=True)
@@ -170,15 +179,6 @@ class Reporter:
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "Override" and key not in good:
                 yield StatusPatch(kind, key, invalid_status(bad))
-
-    @staticmethod
-    def _named(override: Override, beat: Beat) -> Iterator[TargetKey]:
-        """The targets that an override is about."""
-        key = Key(override.key.namespace, override.policy)
-        policy = beat.world.policies.get(key)
-        for target in policy.targets if policy is not None else ():
-            if override.target in (None, target.name):
-                yield key, target.name
 
     def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
         live = {
