@@ -263,8 +263,9 @@ class Loop:
         return self.last
 
     def deciding(self, *, stands: float = 0.0) -> Iterator[None]:
-        """Decide on what is there, and say what is to be written. Yields after each target and as much of other work, a
-        fraction of a millisecond, so that others can get their turn; ``last`` is the answer afterwards, None while the first lists are not complete.
+        """Decide on what is there, and say what is to be written. Yields after each target, and as much of other work,
+        so that others can get their turn; ``last`` is the answer afterwards, None while the first lists are not
+        complete.
 
         For up to ``stands`` seconds a decision stands that rests on nothing new; 0: all are made anew.
         """

@@ -120,7 +120,7 @@ class Planner:
         self._owed = None if changed is None or self._owed is None else self._owed | changed
         own, announcements = frozen(world), world.announcements
         if self._roster is None or not self._roster.of(own.policies):
-            self._roster = roster_of(own.policies)
+            self._roster = roster_of(own.policies, self._roster)
         curves, owed = self._sums(now)
         self._begun = planning = Planning(rebuilt=curves is self._building)
         given = dict(announcements) if owed is None else _some(announcements, owed | curves.book.left_out.keys())

@@ -31,7 +31,7 @@ BUSY = 1.5
 has, and a tenant who tells something all the time must not keep us at it. Half of the reaction time that each lead
 holds; what is decided on before takes it along."""
 SLICE = 0.01
-"""Seconds of processor time of a decision after which other tasks get their turn. More than what is shown and listed
+"""Seconds of a decision after which other tasks get their turn. More than what is shown and listed
 takes at a time (``pace``), so that a floor does not wait for that."""
 NAMESPACES = 4096
 """Namespaces of which it is remembered how much they told."""
@@ -131,8 +131,8 @@ class Driver:
 
     def _some(self, slices: Iterator[None]) -> bool:
         """Decide until a slice is used up; whether there is more to decide."""
-        begun = self._spent()
-        return any(self._spent() - begun >= SLICE for _ in slices)
+        begun = time.monotonic()
+        return any(time.monotonic() - begun >= SLICE for _ in slices)
 
     async def _rest(self, seconds: float, next_at: float, stop: asyncio.Event) -> None:
         """The pause after a decision that took so many seconds, in naps that look whether something has fallen due, or
