@@ -27,8 +27,8 @@ have. One policy is decided in any case."""
 PARTS = 8
 """In so many plans all decisions are renewed whose time is over, so that no plan renews all of them."""
 SOON = 1.0
-"""Seconds after which those are decided that had to wait, and before which no more of their namespace's are: a plan that
-is made for a neighbour takes none of them along. The thousand targets that a namespace may have are decided in 8 s."""
+"""Seconds after which those are decided that had to wait, and before which no more of their namespace's are: a plan
+that is made for a neighbour takes none of them along. The thousand targets that a namespace may have take 8 s."""
 PACE = 1.0
 """Seconds at least until a plan is made only because the time of a decision is over."""
 
@@ -125,7 +125,7 @@ class Decisions:
             by_namespace.setdefault(one[1].namespace, []).append(one)
         turns, self._turns = self._turns, {}
         for namespace, found in by_namespace.items():
-            turn = min(turns.get(namespace, now), now + SOON)  # a clock that was set back keeps nobody waiting
+            turn = turns.get(namespace, now)
             if turn > now:
                 left, self._turns[namespace] = [key for _, key in found], turn
             elif left := list(self._left(found, sizes, share=SHARE)):
