@@ -377,7 +377,7 @@ class Leadership(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatusPatch:
-    """The status an object should show; the publisher writes it when its meaning differs from what is there."""
+    """What an object should show, written when it shows something else; ``kept``: the same dict while it is the same."""
 
     kind: str
     key: Key
@@ -385,7 +385,6 @@ class StatusPatch:
     urgent: bool = False
     """It matters now: an event that is near, or what is borrowed for one."""
     kept: bool = False
-    """While it means the same, ``status`` is told again as the very same object."""
 
 
 class Publisher(Protocol):

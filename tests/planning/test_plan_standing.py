@@ -167,8 +167,8 @@ def test_of_a_large_namespace_a_share_is_decided_at_a_time_and_the_others_first_
 
 
 def test_what_a_large_namespace_changes_waits_for_its_turn_however_often_its_neighbours_are_decided() -> None:
-    """A plan that is made for a neighbour costs the neighbour's change alone; all of it has its turn all the same, though
-    it goes on changing."""
+    """A plan that is made for a neighbour costs the neighbour's change alone; all of it has its turn all the same,
+    though it goes on changing."""
     large, small = shops(10, targets=SHARE // 2, namespace="large"), shops(1)
     both = replace(
         large,

@@ -4,8 +4,8 @@ A policy is decided anew when anything that its decision rests on has changed, w
 due, and after ``STANDS`` seconds. The queues that all share are part of that, later: a change of them counts after
 ``QUEUES`` seconds. So a namespace costs what it changes itself, and whoever changes much makes nobody else wait.
 
-Of what changed, one plan decides a share of each namespace; the rest keeps its last decision until the next plan, a
-moment later. A step that time makes due, and a target that is new, never waits.
+Of what changed, one plan decides a share of each namespace; the rest keeps its last decision until its namespace has
+its next turn, a second later. A step that time makes due, and a target that is new, never waits.
 """
 
 from __future__ import annotations
