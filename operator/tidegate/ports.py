@@ -377,7 +377,7 @@ class Leadership(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatusPatch:
-    """What an object should show, written when it shows something else; ``kept``: the same dict while it is the same."""
+    """What an object should show, written when it shows something else; ``kept``: the same dict while it is so."""
 
     kind: str
     key: Key
