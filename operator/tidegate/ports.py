@@ -378,13 +378,14 @@ class Leadership(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatusPatch:
-    """The status an object should show; the publisher writes it when its meaning differs from what is there."""
+    """What an object should show, written when it shows something else; ``kept``: the same dict while it is so."""
 
     kind: str
     key: Key
     status: Json
     urgent: bool = False
     """It matters now: an event that is near, or what is borrowed for one."""
+    kept: bool = False
 
 
 class Publisher(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass
 
 import pytest
 from fakes import FakeCluster, HandClock, Leader, Thing, key_of
 from scenes import a_loan
-from worlds import CORE, NS, T0, policy
+from worlds import CORE, NS, T0, policy, target
 
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Looker
@@ -64,6 +66,26 @@ async def test_an_autoscaler_of_which_a_look_got_no_answer_wakes_its_target_all_
         cluster.clock.at += 60.0
         await looker.do(Job(ORDER, NS, cluster.clock.at))
     assert ORDER in looker.keys_of(hpa("s"))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_of_many_targets_those_are_due_whose_time_has_come_whatever_happened_to_them(seed: int) -> None:
+    dice, names = random.Random(seed), [f"w{n}" for n in range(12)]
+    cluster = Behind(HandClock(T0), {name: Thing(level=2) for name in names})
+    core = policy(*(target(name) for name in names))
+    looker = Looker(cluster, Ledger(cluster, cluster, cluster.clock, Leader(), key_of), cluster.clock, 60.0)
+    for _ in range(60):
+        now = cluster.clock.at = cluster.clock.at + dice.choice((-3.0, 0.0, 1.0, 20.0))
+        active = frozenset((CORE, name) for name in dice.sample(names, 4))
+        looker.want({CORE: core}, active=active, near=frozenset())
+        cluster.scaler = dice.choice(("s", "s", None))
+        for name in dice.sample(names, 3):
+            await looker.do(Job((CORE, name), NS, now))
+        looker.touch(core.targets[dice.randrange(12)].ref)
+        found = {job.key: job.due_at for job in looker.due(now)}
+        alone = {key: looker._due_at(key, now) for key in looker._specs}
+        assert found == {key: at for key, at in alone.items() if at <= now}
+        assert looker._next_due == min((at for at in alone.values() if at > now), default=math.inf)
 
 
 @dataclass

@@ -166,6 +166,31 @@ def test_of_a_large_namespace_a_share_is_decided_at_a_time_and_the_others_first_
     assert [len([key for key in one if key.namespace == "large"]) for one in decided] == [2, 2, 2, 2, 2, 0]
 
 
+def test_what_a_large_namespace_changes_waits_for_its_turn_however_often_its_neighbours_are_decided() -> None:
+    """A plan that is made for a neighbour costs the neighbour's change alone; all of it has its turn all the same,
+    though it goes on changing."""
+    large, small = shops(10, targets=SHARE // 2, namespace="large"), shops(1)
+    both = replace(
+        large,
+        policies={**large.policies, **small.policies},
+        announcements={**large.announcements, **small.announcements},
+        observed={**large.observed, **small.observed},
+    )
+    lasting, mine = Lasting(), Key("shop-0", "core-0")
+    now, orders = settled(lasting, both, T0), 900.0
+    begun, decided = now, dict[Key, float]()
+    while now < begun + 5 * SOON:
+        orders += 1.0
+        more = {key: replace(one, expected=(("orders", orders),)) for key, one in both.announcements.items()}
+        both = replace(both, announcements=more)
+        lasting.plan(both, now, frozenset(more))
+        assert mine in lasting.anew
+        assert now == begun or len(lasting.anew) <= 1 or (now - begun) % SOON < 0.1 + 1e-6
+        decided.update(dict.fromkeys(lasting.anew, now))
+        now = round(now + 0.1, 3)
+    assert decided.keys() == both.policies.keys()
+
+
 def test_a_decision_that_had_to_wait_writes_nothing() -> None:
     """A level that was to fall is not lowered on what is known no more: an event may have come since."""
     w = shops(3, targets=SHARE, namespace="large")

@@ -367,3 +367,37 @@ def test_the_random_hours_reach_what_they_are_about() -> None:
             hours.obey(plan)
     wanted = {"Raise", "Lower", "Return", "CannotBePlanned", "EventLeftOut", "NotSeenLately", "SharedWorkload", "Blind"}
     assert wanted <= met.keys(), wanted - met.keys()
+
+
+def test_a_policy_that_is_deleted_and_made_again_keeps_what_its_targets_need() -> None:
+    """It is another object that asks for the same; only a policy that asks for something else costs new sums."""
+    w = world(event("show", start=T0), policies=(policy(target("order")),))
+    planner = Planner()
+    planner.plan(w, T0 - 3600.0)
+    assert planner._curves is not None
+    before = planner._curves[KEY]
+    again = replace(w.policies[CORE], created=T0 - 3600.0, uid="another", generation=7)
+    w = replace(w, policies={CORE: again})
+    assert planner.plan(w, T0 - 3599.0) == make_plan(w, T0 - 3599.0)
+    assert planner._curves[KEY] is before
+    more = replace(again, targets=tuple(replace(one, headroom=0.7) for one in again.targets))
+    w = replace(w, policies={CORE: more})
+    assert planner.plan(w, T0 - 3598.0) == make_plan(w, T0 - 3598.0)
+    assert planner._curves[KEY] is not before
+
+
+def test_sums_are_brought_up_in_slices_also_where_little_has_changed() -> None:
+    """An event of a month in which everything moves takes as long as fifty others: nobody waits for a dozen of them."""
+    w = world(*(event(f"show-{n}", start=T0 + n) for n in range(40)))
+    planner = Planner()
+    planner.plan(w, T0 - 7200.0)
+    more = {key: replace(one, expected=(("orders", 900.0),)) for key, one in w.announcements.items()}
+    w = replace(w, announcements=more)
+    planning, steps = planner.begin(w, T0 - 7199.0, changed=frozenset(more)), 0
+    while planning._making is None:
+        planning.step(1)
+        steps += 1
+    assert steps >= 8
+    while not planning.step(1):
+        pass
+    assert planning.plan == make_plan(w, T0 - 7199.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 
+import pytest
 from virtual_time import simulated
 
 from tidegate.control.loop import Loop
-from tidegate.shell.driver import SHORTEST_PAUSE, Driver
+from tidegate.shell.driver import BUSY, SELDOM, SHORTEST_PAUSE, SLICE, Driver
 
 WALL = 1_794_240_000.0
 SOON = 0.2
@@ -106,7 +108,7 @@ def played(
             for one, of in sorted(told):
                 await asyncio.sleep(max(0.0, one - (loop.time() - begun)))
                 deciding.tell(of)
-            await asyncio.sleep(max(0.0, seconds - (loop.time() - begun)) + 1.0)
+            await asyncio.sleep(max(0.0, seconds - (loop.time() - begun)) + 2.5)
             stop.set()
             driver.wake()
             await running
@@ -142,14 +144,53 @@ def test_a_decision_that_fails_is_made_anew_a_second_later() -> None:
     assert [round(at - deciding.decided[0], 1) for at in deciding.decided[:4]] == [0.0, 1.0, 2.0, 3.0]
 
 
+def alone() -> Driver:
+    """A driver whose loop decides nothing."""
+    return Driver(cast("Loop", SimpleNamespace()), cast("Any", None), beat_seconds=15.0, wake_gates=lambda: None)
+
+
 def share(deciding: Deciding, seconds: float) -> float:
     """Of a core: a decision takes no time in the simulation, so that all of it was pause."""
     return deciding.spent / (seconds + deciding.spent)
 
 
-def test_decisions_take_a_quarter_of_a_core_whatever_a_busy_namespace_tells() -> None:
-    deciding = played(120.0, tells=4000, crowd=1, cost=0.2)
+def test_decisions_take_a_quarter_of_a_core_whatever_is_told() -> None:
+    deciding = played(120.0, tells=4000, cost=0.2)
     assert 0.2 <= share(deciding, 120.0) <= 0.27
+
+
+@pytest.mark.parametrize(("crowd", "tells"), [(1, 400), (1, 4000), (5, 4000), (5, 40_000)])
+def test_busy_namespaces_are_decided_on_once_in_their_time_however_much_they_tell(crowd: int, tells: int) -> None:
+    """While they go on as well as when they stop: the last that they told is decided on no later than the others."""
+    deciding = played(120.0, tells=tells, crowd=crowd, cost=0.2)
+    assert len(deciding.decided) <= 120.0 / BUSY + SELDOM * crowd + 10
+    assert sum(len(deciding.late[f"busy-{number}"]) for number in range(crowd)) == tells
+    assert max(max(late) for late in deciding.late.values()) <= BUSY + SOON
+
+
+def test_what_is_decided_for_another_takes_a_busy_namespace_along() -> None:
+    quiet = [20.03 + 2.0 * n for n in range(40)]
+    deciding = played(120.0, tells=4000, crowd=1, quiet=quiet, cost=0.05)
+    alone = played(120.0, tells=4000, crowd=1, cost=0.05)
+    assert len(deciding.decided) < len(alone.decided) + 40
+    assert max(deciding.late["quiet"]) <= SOON
+
+
+def test_a_decision_gives_way_after_each_slice() -> None:
+    """However long it takes: what else is due comes between."""
+    driver, turns = alone(), 0
+
+    def long() -> Iterator[None]:
+        for _ in range(40):
+            end = time.monotonic() + SLICE / 4
+            while time.monotonic() < end:
+                pass
+            yield
+
+    slices = long()
+    while driver._some(slices):
+        turns += 1
+    assert turns >= 8
 
 
 def test_a_namespace_that_seldom_tells_something_waits_for_no_busy_neighbour() -> None:

@@ -162,6 +162,28 @@ async def test_somebodys_change_of_a_status_is_put_right(stage: Stage) -> None:
     assert stage.shown() == {"floor": 3}
 
 
+async def test_somebodys_change_is_put_right_by_a_status_that_is_told_again_as_the_same_object(stage: Stage) -> None:
+    patch = StatusPatch("Show", KEY, {"floor": 3}, kept=True)
+    for floor in (9, 8):
+        stage.publisher.publish([patch])
+        await stage.publisher.flushed()
+        changed = stage.cluster.patch(
+            "shows.example/v1", "Show", "one", {"status": {"floor": floor}}, subresource="status"
+        )
+        stage.publisher.seen("Show", KEY, changed["status"])
+    stage.publisher.publish([patch])
+    stage.publisher.publish([patch])
+    await stage.publisher.flushed()
+    assert (stage.shown(), stage.publisher.writes) == ({"floor": 3}, 3)
+
+
+async def test_of_a_kept_status_that_means_something_else_the_new_meaning_is_shown(stage: Stage) -> None:
+    for floor in (3, 4):
+        stage.publisher.publish([StatusPatch("Show", KEY, {"floor": floor}, kept=True)])
+        await stage.publisher.flushed()
+    assert stage.shown() == {"floor": 4}
+
+
 async def test_one_status_that_is_refused_does_not_stop_the_next(stage: Stage) -> None:
     for _ in range(3):
         await stage.publish({"floor": "many"})

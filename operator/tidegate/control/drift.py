@@ -169,6 +169,8 @@ def state_of(loan: Loan, now: float) -> LoanState:
 def dated(loan: Loan, now: float) -> Loan:
     """The loan with every instant of the past bounded by now: from a clock that was ahead, none may bind us longer."""
     note = loan.hand_over
+    if note is None and loan.stepped_at <= now and loan.started_at <= now:
+        return loan
     if note is not None:
         notices = tuple(one._replace(at=min(one.at, now)) for one in note.notices)
         stops = tuple(one._replace(at=min(one.at, now)) for one in note.stops)

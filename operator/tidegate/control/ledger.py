@@ -156,7 +156,7 @@ class Ledger:
     def bound(self, now: float) -> None:
         """Bound the instants of all loans by now: a clock that was ahead has written some of them."""
         for one, loan in self.loans.items():
-            if (past := dated(loan, now)) != loan:
+            if (past := dated(loan, now)) is not loan and past != loan:
                 self.loans[one] = past
 
     # ---- what there is

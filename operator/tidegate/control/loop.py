@@ -61,8 +61,6 @@ from tidegate.ports import (
 
 log = logging.getLogger("tidegate.loop")
 
-SLICE = 50
-"""Targets that are decided before others get their turn: ten milliseconds."""
 ORPHAN_GRACE = 5.0
 """Seconds for which a loan that nobody speaks for is left alone: replacing a policy deletes it and makes it again."""
 
@@ -266,8 +264,9 @@ class Loop:
         return self.last
 
     def deciding(self, *, stands: float = 0.0) -> Iterator[None]:
-        """Decide on what is there, and say what is to be written. Yields after every few milliseconds of work, so that
-        others get their turn; ``last`` is the answer afterwards, None while the first lists are not complete.
+        """Decide on what is there, and say what is to be written. Yields after each target, and as much of other work,
+        so that others can get their turn; ``last`` is the answer afterwards, None while the first lists are not
+        complete.
 
         For up to ``stands`` seconds a decision stands that rests on nothing new; 0: all are made anew.
         """
@@ -285,7 +284,7 @@ class Loop:
         world = self._world(policies, pools, announced, now)
         known = changes if self._plan is not None else None
         planning = self._planner.begin(world, now, changed=known, stands=stands)
-        while not planning.step(SLICE):
+        while not planning.step(1):
             if planning.rebuilt:
                 self.on_rebuild()
             yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -155,6 +155,11 @@ class Backoff:
     def suspects(self, key: Hashable) -> bool:
         """Whether it failed last time."""
         return key in self._failures
+
+    @property
+    def failing(self) -> Set[Hashable]:
+        """All that failed last time."""
+        return self._failures.keys()
 
     def keep(self, keys: Collection[Hashable]) -> None:
         """Forget all others."""

@@ -41,6 +41,24 @@ class Curve:
 
 
 @dataclass(slots=True)
+class _Alike:
+    """Whether what a policy's curves follow from is the same in another one: a policy that was deleted and made again
+    asks for what it asked for before.
+    """
+
+    policy: Policy
+    _other: Policy | None = None
+    _alike: bool = False
+
+    def to(self, other: Policy) -> bool:
+        """The last answer is remembered: all curves of a policy were made from one."""
+        if other is not self._other:
+            mine = replace(self.policy, created=other.created, uid=other.uid, generation=other.generation)
+            self._other, self._alike = other, other is self.policy or other == mine
+        return self._alike
+
+
+@dataclass(slots=True)
 class Curves:
     """Needs of all targets on one book."""
 
@@ -84,9 +102,10 @@ class Curves:
             revision, seen = self.book.revision.get(key, 0), self._seen.get(key)
             if seen is not None and seen[0] == revision and seen[1] is policy and key not in again:
                 continue
+            alike = _Alike(policy)
             for target in policy.targets:
                 if (key, target.name) in roster.driven:
-                    self._bring_up((key, target.name), policy, target)
+                    self._bring_up((key, target.name), alike, target)
                     yield
             self._seen[key] = revision, policy
         for changed in [key for key, curve in self._curves.items() if curve.bounds != bounds.get(key, UNBOUND)]:
@@ -105,9 +124,10 @@ class Curves:
         state = self._changes, settings.creation_rate, writes_per_second
         return replace(shared_lag(creation, writing, starts, here=here), state=state)
 
-    def _bring_up(self, key: TargetKey, policy: Policy, target: TargetSpec) -> None:
+    def _bring_up(self, key: TargetKey, alike: _Alike, target: TargetSpec) -> None:
+        policy = alike.policy
         known, now = self._curves.get(key), versions(self.book, policy, target)
-        if known is not None and known.versions == now and (known.policy is policy or known.policy == policy):
+        if known is not None and known.versions == now and alike.to(known.policy):
             return
 
         def put() -> None:

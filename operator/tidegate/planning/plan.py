@@ -30,8 +30,6 @@ BACK = 7200.0
 """Seconds of the past that the book keeps: holds and ends of events are looked up there."""
 SLACK = 7200.0
 """Seconds that the book reaches beyond the horizon, so that it is rebuilt every two hours and not at every beat."""
-FEW = 256
-"""Changed announcements that are booked at once when a plan begins. Judgment: some 10 ms."""
 WHOLE = 1_000_000
 """Targets that ``plan`` decides at a time."""
 
@@ -111,8 +109,8 @@ class Planner:
         """Begin a plan that is made in slices. ``stands``: seconds for which a decision may stand that rests on nothing
         new; 0: everything is decided anew.
 
-        Sums are brought up at once where it is known what changed. Where they have to be made from nothing, or
-        everything is compared, that is done in slices too. ``changed`` is forgotten only when the sums are up: what a
+        Sums are brought up in slices too, by the announcements as they are now: one event of a month in which
+        everything moves takes as long as fifty others. ``changed`` is forgotten only when the sums are up: what a
         plan took that raised, or was never completed, is made up for by the next.
         """
         if world.settings != self.settings:
@@ -122,14 +120,11 @@ class Planner:
         self._owed = None if changed is None or self._owed is None else self._owed | changed
         own, announcements = frozen(world, now), world.announcements
         if self._roster is None or not self._roster.of(own.policies):
-            self._roster = roster_of(own.policies)
+            self._roster = roster_of(own.policies, self._roster)
         curves, owed = self._sums(now)
-        at_once = owed is not None and len(owed) <= FEW
         self._begun = planning = Planning(rebuilt=curves is self._building)
-        given = announcements if at_once else dict(announcements)
+        given = dict(announcements) if owed is None else _some(announcements, owed | curves.book.left_out.keys())
         planning._work = self._make(planning, own, given, curves, owed, now, stands)
-        if at_once:
-            planning.bring_up()
         return planning
 
     def timeline(self, world: World, policy: Policy, target: TargetSpec, now: float) -> Timeline | None:
@@ -205,6 +200,11 @@ def make_plan(world: World, now: float) -> Plan:
     Equal arguments give equal plans; the order of objects in ``world`` does not matter.
     """
     return Planner(world.settings).plan(world, now)
+
+
+def _some(announcements: Mapping[Key, Announcement], keys: Iterable[Key]) -> Mapping[Key, Announcement]:
+    """Those of some keys that there are."""
+    return {key: announcements[key] for key in keys if key in announcements}
 
 
 def _reaches(book: Book, now: float, *, back: float, ahead: float) -> bool:

@@ -91,7 +91,11 @@ def _named(boosts: list[Override], policies: Mapping[Key, Policy]) -> Iterator[t
     for one in boosts:
         by_policy.setdefault(Key(one.key.namespace, one.policy), []).append(one)
     for key, ones in by_policy.items():
+        of_all = tuple(sorted((one.until, one.percent) for one in ones if one.target is None))
+        named = {one.target for one in ones}
         for target in policies[key].targets if key in policies else ():
-            mine = sorted((one.until, one.percent) for one in ones if one.target in (None, target.name))
+            mine = of_all
+            if target.name in named:
+                mine = tuple(sorted((one.until, one.percent) for one in ones if one.target in (None, target.name)))
             if mine:
-                yield (key, target.name), tuple(mine)
+                yield (key, target.name), mine

@@ -30,6 +30,8 @@ class Roster:
     """Seconds of the past in which the end of a need still counts for somebody."""
     unusable: Mapping[TargetKey, str]
     """Targets that cannot be planned, and why: not driven, but none of them loses its workload to another."""
+    reaches: Mapping[Key, float]
+    """``reach`` of each policy alone."""
 
     def of(self, policies: Mapping[Key, Policy]) -> bool:
         """Whether it was made from these very policies."""
@@ -37,8 +39,9 @@ class Roster:
         return len(policies) == len(mine) and all(mine.get(key) is policy for key, policy in policies.items())
 
 
-def roster_of(policies: Mapping[Key, Policy]) -> Roster:
-    """Tell who drives what. Workloads are told apart by identity: two served versions name one object.
+def roster_of(policies: Mapping[Key, Policy], before: Roster | None = None) -> Roster:
+    """Tell who drives what. Workloads are told apart by identity: two served versions name one object. Of policies that
+    are in the roster ``before`` the numbers are not checked again.
 
     What only observes drives nothing, so it stands behind what acts; then the older policy comes first.
     """
@@ -47,17 +50,24 @@ def roster_of(policies: Mapping[Key, Policy]) -> Roster:
         for target in policy.targets:
             owner.setdefault(target.ref.identity, (policy.key, target.name))
     every = {(key, t.name): t for key in sorted(policies) for t in policies[key].targets}
-    longest, unusable = 0.0, dict[TargetKey, str]()
-    for policy in policies.values():
+    reaches, unusable = dict[Key, float](), dict[TargetKey, str]()
+    for key, policy in policies.items():
+        if before is not None and before.policies.get(key) is policy:
+            reaches[key] = before.reaches[key]
+            mine = [(key, t.name) for t in policy.targets] if before.unusable else []
+            unusable.update({of: before.unusable[of] for of in mine if of in before.unusable})
+            continue
+        reaches[key] = 0.0
         for target in policy.targets:
             reach = attempt(partial(_reach, policy, target))
             if isinstance(reach, Failure):
                 unusable[policy.key, target.name] = reach.message
             else:
-                longest = max(longest, reach)
+                reaches[key] = max(reaches[key], reach)
     winners = {key: owner[t.ref.identity] for key, t in every.items() if owner[t.ref.identity] != key}
     driven = {key: t for key, t in every.items() if key not in winners and key not in unusable}
-    return Roster({key: policies[key] for key in sorted(policies)}, driven, winners, longest, unusable)
+    longest = max(reaches.values(), default=0.0)
+    return Roster({key: policies[key] for key in sorted(policies)}, driven, winners, longest, unusable, reaches)
 
 
 def _reach(policy: Policy, target: TargetSpec) -> float:

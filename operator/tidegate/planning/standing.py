@@ -4,8 +4,8 @@ A policy is decided anew when anything that its decision rests on has changed, w
 due, and after ``STANDS`` seconds. The queues that all share are part of that, later: a change of them counts after
 ``QUEUES`` seconds. So a namespace costs what it changes itself, and whoever changes much makes nobody else wait.
 
-Of what changed, one plan decides a share of each namespace; the rest keeps its last decision until the next plan, a
-moment later. A step that time makes due, and a target that is new, never waits.
+Of what changed, one plan decides a share of each namespace; the rest keeps its last decision until its namespace has
+its next turn, a second later. A step that time makes due, and a target that is new, never waits.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ STANDS = 15.0
 """Seconds for which a decision may stand: a beat."""
 QUEUES = 3.0
 """Seconds after which a change of the shared queues counts: the reaction time that each lead holds."""
-SHARE = 64
-"""Targets of one namespace that a plan decides anew because they changed: some 10 ms, and as many as a policy may have.
-One policy is decided in any case."""
+SHARE = 128
+"""Targets of one namespace that a plan decides anew because they changed: some 20 ms, and twice as many as a policy may
+have. One policy is decided in any case."""
 PARTS = 8
 """In so many plans all decisions are renewed whose time is over, so that no plan renews all of them."""
-SOON = 0.2
-"""Seconds after which those are decided that had to wait."""
+SOON = 1.0
+"""Seconds after which those are decided that had to wait, and before which no more of their namespace's are: a plan
+that is made for a neighbour takes none of them along. The thousand targets that a namespace may have take 8 s."""
 PACE = 1.0
 """Seconds at least until a plan is made only because the time of a decision is over."""
 
@@ -74,6 +75,8 @@ class Decisions:
     _of: dict[Key, Standing] = field(default_factory=dict)
     _moved: dict[Key, float] = field(default_factory=dict)
     """Since when the queues are others than a policy was decided with."""
+    _turns: dict[str, float] = field(default_factory=dict)
+    """When those of each namespace are decided that had to wait."""
 
     def __getitem__(self, key: Key) -> Standing:
         return self._of[key]
@@ -108,27 +111,33 @@ class Decisions:
                 self.again_at = min(self.again_at, max(ends, now + PACE))
         if stands > 0:
             sizes = {key: len(mine.targets) for key, mine in inputs.items()}
-            self.outdated = frozenset(self._left(moved, sizes, now, share=SHARE, by_namespace=True))
+            self.outdated = frozenset(self._left_of_each(moved, sizes, now))
             kept |= self.outdated
-            kept.update(self._left(over, sizes, now, share=max(SHARE, sum(sizes.values()) // PARTS)))
+            later = list(self._left(over, sizes, share=max(SHARE, sum(sizes.values()) // PARTS)))
+            kept.update(later)
+            self.again_at = min(self.again_at, now + SOON) if later else self.again_at
         return frozenset(kept)
 
-    def _left(
-        self,
-        found: list[tuple[float, Key]],
-        sizes: Mapping[Key, int],
-        now: float,
-        *,
-        share: int,
-        by_namespace: bool = False,
-    ) -> Iterator[Key]:
+    def _left_of_each(self, moved: list[tuple[float, Key]], sizes: Mapping[Key, int], now: float) -> Iterator[Key]:
+        """Those of policies that changed which are left for a later plan: of each namespace all but a share."""
+        by_namespace: dict[str, list[tuple[float, Key]]] = {}
+        for one in moved:
+            by_namespace.setdefault(one[1].namespace, []).append(one)
+        turns, self._turns = self._turns, {}
+        for namespace, found in by_namespace.items():
+            turn = turns.get(namespace, now)
+            if turn > now:
+                left, self._turns[namespace] = [key for _, key in found], turn
+            elif left := list(self._left(found, sizes, share=SHARE)):
+                self._turns[namespace] = now + SOON
+            yield from left
+        self.again_at = min([self.again_at, *self._turns.values()])
+
+    def _left(self, found: list[tuple[float, Key]], sizes: Mapping[Key, int], *, share: int) -> Iterator[Key]:
         """Those of policies to decide that are left for the next plan: the oldest decisions go first."""
-        taken: dict[str, int] = {}
+        taken = 0
         for _, key in sorted(found):
-            of = key.namespace if by_namespace else ""
-            before = taken.get(of, 0)
-            if before and before + sizes[key] > share:
-                self.again_at = now + SOON
+            if taken and taken + sizes[key] > share:
                 yield key
             else:
-                taken[of] = before + sizes[key]
+                taken += sizes[key]

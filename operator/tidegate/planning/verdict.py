@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from tidegate.planning.book import SHIFT, WATCH, Book, LeftOut
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
@@ -45,6 +45,8 @@ _BLOCKING = {
     Reason.SHARED_WORKLOAD,
     Reason.CANNOT_BE_PLANNED,
 }
+REMEMBERED = 4096
+"""Verdicts that rest on nothing but a name, a message and an instant, and are given anew by each plan."""
 _NOT_FROM_SIGHT = {Reason.SHARED_WORKLOAD, Reason.CANNOT_BE_PLANNED}
 """The blocking reasons that do not rest on what was seen of the target."""
 _UNKNOWN = {Reason.POOL_UNSEEN, Reason.NOT_SEEN_YET, Reason.POOL_UNPLANNED}
@@ -117,11 +119,10 @@ def near_of(book: Book, policy: Key, now: float) -> frozenset[Key]:
 def of_nobody(book: Book, policy: Key, now: float) -> Iterator[Found]:
     """Verdicts of the events whose policy is missing; they have one at any time."""
     now = now // PACE * PACE
-    message, about = f"ScalingPolicy {policy.name} does not exist in namespace {policy.namespace}", _policy_ref(policy)
     for key in book.by_policy[policy]:
         occurrence = current_occurrence(book.entries[key].announcement.occurrences, now)
         if occurrence is not None:
-            yield key, Verdict(Outcome.BLOCKED, Reason.POLICY_MISSING, message, occurrence.start, object=about)
+            yield key, _without_policy(policy, occurrence.start)
 
 
 def of_left_out(left_out: Mapping[Key, LeftOut], now: float) -> Iterator[Found]:
@@ -129,8 +130,19 @@ def of_left_out(left_out: Mapping[Key, LeftOut], now: float) -> Iterator[Found]:
     for key, one in left_out.items():
         occurrence = current_occurrence(one.occurrences, now)
         if occurrence is not None:
-            about = Ref(OURS, "LiveEvent", key.namespace, key.name)
-            yield key, Verdict(Outcome.BLOCKED, Reason.CANNOT_BE_PLANNED, one.message, occurrence.start, object=about)
+            yield key, _without_sums(key, one.message, occurrence.start)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _without_policy(policy: Key, starts_at: float) -> Verdict:
+    message = f"ScalingPolicy {policy.name} does not exist in namespace {policy.namespace}"
+    return Verdict(Outcome.BLOCKED, Reason.POLICY_MISSING, message, starts_at, object=_policy_ref(policy))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _without_sums(key: Key, message: str, starts_at: float) -> Verdict:
+    about = Ref(OURS, "LiveEvent", key.namespace, key.name)
+    return Verdict(Outcome.BLOCKED, Reason.CANNOT_BE_PLANNED, message, starts_at, object=about)
 
 
 def of_unjudged(book: Book, keys: Collection[Key], why: str, now: float) -> Iterator[Found]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tidegate.control.loop import Loop
 from tidegate.ports import Clock
@@ -26,6 +26,13 @@ deciding on does not make its neighbours wait."""
 SELDOM, RATE = 8.0, 1.0
 """A namespace that has told no more than so many things, and so many a second, is heard out of turn. Judgment: an event
 and its edits, not a thousand of them."""
+BUSY = 1.5
+"""Real seconds within which it is decided on what any other namespace tells: each decision goes through what everybody
+has, and a tenant who tells something all the time must not keep us at it. Half of the reaction time that each lead
+holds; what is decided on before takes it along."""
+SLICE = 0.01
+"""Seconds of a decision after which other tasks get their turn. More than what is shown and listed
+takes at a time (``pace``), so that a floor does not wait for that."""
 NAMESPACES = 4096
 """Namespaces of which it is remembered how much they told."""
 AGAIN = 1.0
@@ -55,12 +62,18 @@ class Driver:
         self._told: dict[str, tuple[float, float]] = {}
         """By namespace: (how much it has told of late, as of when)."""
         self._out_of_turn = False
+        self._busy: asyncio.TimerHandle | None = None
+        """Wakes us for what busy namespaces have told."""
         loop.on_wake = self.wake
 
     def wake(self, namespace: str = "") -> None:
         """There is something new to decide on, of a namespace, or of nobody's."""
+        if namespace and not self._tells_seldom(namespace):
+            if self._busy is None:
+                self._busy = asyncio.get_running_loop().call_later(BUSY, self._wake.set)
+            return
         self._wake.set()
-        if namespace and self._tells_seldom(namespace):
+        if namespace:
             self._out_of_turn = True
 
     def _tells_seldom(self, namespace: str) -> bool:
@@ -76,15 +89,20 @@ class Driver:
     async def run(self, stop: asyncio.Event) -> None:
         """Decide until told to stop. One that fails is logged and tried again; nothing ends this but ``stop``."""
         while not stop.is_set():
-            self._wake.clear()
-            self._out_of_turn = False
-            taken = self._loop.fills
+            self._begin()
             next_at, seconds = await self._decide()
             self._wake_gates()
             await self._rest(seconds, next_at, stop)
-            if self._loop.fills != taken:  # something was told while we decided or rested
-                continue
-            await self._clock.wait(next_at, self._wake)
+            if not self._wake.is_set():  # nothing was told while we decided and rested
+                await self._clock.wait(next_at, self._wake)
+
+    def _begin(self) -> None:
+        """What was told so far is about to be decided on."""
+        self._wake.clear()
+        self._out_of_turn = False
+        if self._busy is not None:
+            self._busy.cancel()
+            self._busy = None
 
     async def _decide(self) -> tuple[float, float]:
         """Decide once: (when time alone makes another decision worth it, the seconds of processor time it took)."""
@@ -92,12 +110,11 @@ class Driver:
         latest, seconds = now + self._beat_seconds, 0.0
         try:
             slices = self._loop.deciding(stands=self._beat_seconds)
-            while True:
+            more = True
+            while more:
                 begun = self._spent()
                 try:
-                    next(slices)
-                except StopIteration:
-                    break
+                    more = self._some(slices)
                 finally:
                     seconds += self._spent() - begun
                 await asyncio.sleep(0)
@@ -111,6 +128,11 @@ class Driver:
         if beat.next_at is None:
             return latest, seconds
         return min(latest, beat.next_at if beat.next_at > beat.now else beat.now + AGAIN), seconds
+
+    def _some(self, slices: Iterator[None]) -> bool:
+        """Decide until a slice is used up; whether there is more to decide."""
+        begun = time.monotonic()
+        return any(time.monotonic() - begun >= SLICE for _ in slices)
 
     async def _rest(self, seconds: float, next_at: float, stop: asyncio.Event) -> None:
         """The pause after a decision that took so many seconds, in naps that look whether something has fallen due, or

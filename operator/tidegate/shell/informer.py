@@ -35,7 +35,7 @@ been seen to leave the first one out."""
 SHORTEST_WATCH = 1.0
 """Seconds: a watch that ends sooner without a word is not begun again before."""
 
-SLICE = 0.01
+SLICE = 0.003
 """Seconds that handlers may take in one go before other tasks get their turn."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0

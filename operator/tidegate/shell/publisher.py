@@ -69,6 +69,8 @@ class StatusPublisher:
         self._pause = 1.0 / per_second
         self._queue = StatusQueue()
         self._shown: dict[Name, bytes] = {}
+        self._told_again: dict[Name, tuple[Json, bytes]] = {}
+        """Statuses that are told again and again, with what they mean."""
         self._writers: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
         self._life = time.monotonic()
@@ -84,11 +86,21 @@ class StatusPublisher:
         """See ``ports.Publisher``."""
         for patch in patches:
             name = (patch.kind, patch.key)
-            if self._shown.get(name) == digest(patch.status) and not self._queue.under_way(name):
+            if self._shown.get(name) == self._digest(patch) and not self._queue.under_way(name):
                 self._queue.drop(name)
             else:
                 self._queue.put(name, patch.status, urgent=patch.urgent)
         self._changed()
+
+    def _digest(self, patch: StatusPatch) -> bytes:
+        """What a patch means. Of one that is told again and again it is found once."""
+        if not patch.kept:
+            return digest(patch.status)
+        name = (patch.kind, patch.key)
+        known = self._told_again.get(name)
+        if known is None or known[0] is not patch.status:
+            known = self._told_again[name] = patch.status, digest(patch.status)
+        return known[1]
 
     def seen(self, kind: str, key: Key, status: Json | None) -> None:
         """An object was seen to show this. What cannot be understood counts as not seen."""
@@ -101,6 +113,7 @@ class StatusPublisher:
     def forget(self, kind: str, key: Key) -> None:
         """An object is gone."""
         self._shown.pop((kind, key), None)
+        self._told_again.pop((kind, key), None)
         self._queue.drop((kind, key))
         self._changed()
 

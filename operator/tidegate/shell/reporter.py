@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import chain
 
 from tidegate.api.walltime import to_rfc3339
+from tidegate.api.zonedata import zone_data
 from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Outcome, Verdict
@@ -18,6 +20,7 @@ from tidegate.planning.override import counted
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import NOBODYS_FAULT, settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
+from tidegate.shell.kept import KeptStatuses
 from tidegate.shell.pace import Pace
 from tidegate.shell.pool_status import override_status, pool_status
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
@@ -65,6 +68,8 @@ class Reporter:
     _went: Went = field(default_factory=Went)
     _looked_at: dict[Key, float] = field(default_factory=dict)
     """When each event that runs or begins soon was last looked at, as shown."""
+    _policies_shown: KeptStatuses = field(default_factory=KeptStatuses)
+    _overrides_shown: KeptStatuses = field(default_factory=KeptStatuses)
 
     def report(self, beat: Beat) -> None:
         """Show one beat in one go. Only the leader shows status: two that disagree would write for ever."""
@@ -127,8 +132,15 @@ class Reporter:
             bad = self.store.invalid.get(("ScalingPolicy", key))
             note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
             free = self.store.free.get(key, "") if self.store.confine else None
-            status = policy_status(policy, beat.plan, beat.world.observed, note=note, free=free)
-            yield StatusPatch("ScalingPolicy", key, status, urgent=key in borrowers)
+            of = [(key, target.name) for target in policy.targets]
+            mine = [(beat.plan.targets[one], beat.world.observed.get(one)) for one in of]
+            kept = self._policies_shown.of(
+                key,
+                (policy, mine, note, free, zone_data()),
+                partial(policy_status, policy, beat.plan, beat.world.observed, note=note, free=free),
+            )
+            yield StatusPatch("ScalingPolicy", key, kept.status, urgent=key in borrowers, kept=True)
+        self._policies_shown.keep(beat.world.policies.keys())
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:
                 yield StatusPatch(kind, key, invalid_status(bad))
@@ -145,12 +157,28 @@ class Reporter:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
     def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
+        @cache
+        def levels(key: Key) -> dict[str, int | None] | None:
+            """By the name of each target of a policy; None where there is no such policy."""
+            policy, plans = beat.world.policies.get(key), beat.plan.targets
+            if policy is None:
+                return None
+            found = {t.name: plans.get((key, t.name)) for t in policy.targets}
+            return {name: one.level if one is not None else None for name, one in found.items()}
+
         counting = {one.key for one in counted(beat.world.overrides, beat.now)}
         for one in beat.world.overrides:
             bad, counts = self.store.invalid.get(("Override", one.key)), one.key in counting
             note = f"the latest change is not valid, the override acts as before: {bad.problems}" if bad else ""
-            status = override_status(one, beat.world.policies, beat.plan, now=beat.now, counts=counts, note=note)
-            yield StatusPatch("Override", one.key, status)
+            of = levels(Key(one.key.namespace, one.policy))
+            mine = of if one.target is None or of is None else (of.get(one.target, "none"), *of)
+            kept = self._overrides_shown.of(
+                one.key,
+                (one, one.until <= beat.now, counts, note, mine),
+                partial(override_status, one, beat.world.policies, beat.plan, now=beat.now, counts=counts, note=note),
+            )
+            yield StatusPatch("Override", one.key, kept.status, kept=True)
+        self._overrides_shown.keep({one.key for one in beat.world.overrides})
         good = {one.key for one in beat.world.overrides}
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "Override" and key not in good:
@@ -189,12 +217,14 @@ class Reporter:
     def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
         """What a verdict means, at once; its numbers now and then."""
         shown = self._told.get(key)
+        if shown == verdict:
+            return False
         if verdict.reason is Reason.NOT_SEEN_YET and 0.0 <= beat.now - self._looked[key][1] < FIRST_LOOK:
             return False
         if shown is None or replace(shown, message="", ready_at=None) != replace(verdict, message="", ready_at=None):
             return True
         wait = max(RETOLD, RETOLD_EACH * len(beat.plan.verdicts))
-        return shown != verdict and not 0.0 <= beat.now - self._told_at[key] < wait
+        return not 0.0 <= beat.now - self._told_at[key] < wait
 
     def _seen_before(self, beat: Beat) -> dict[Key, Verdict]:
         """What earlier looks found, of what has been so for a second: decisions may follow one another at once."""

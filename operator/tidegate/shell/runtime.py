@@ -10,6 +10,7 @@ closed, and the ports last, so that the probes tell the truth to the end.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import time
@@ -55,6 +56,12 @@ process counts as not alive."""
 OLD = {"targets": 300.0, "signals": 600.0, "pools": 600.0, "timetables": 1800.0}
 """Seconds by kind after which what we go by makes the process not ready. Judgment: several times the age at which the
 planner itself stops to go by it, so that one target that hangs makes nobody unready at once."""
+
+COLLECTED = 3000, 10, 20
+"""Objects made after which the garbage collector looks through the youngest; how many such looks one through the middle
+ones takes, and how many of those one through all. The last holds the event loop up for 70 ms where a namespace has a
+thousand large objects, and Python's own numbers make it every second there; these, nine times as seldom. What is in no
+circle goes at once all the same."""
 
 LOOP_ENDS, DRAINED, FLUSHED, RELEASED, CANCELLED, CLOSED = 5.0, 12.0, 3.0, 5.0, 3.0, 2.0
 """Seconds that the parts of a stop may take. Together with what kopf needs before it calls us they stay within the 40
@@ -120,6 +127,7 @@ class Runtime:
     async def _start(self) -> None:
         settings = self.settings
         logging.getLogger("tidegate").setLevel(settings.log_level.upper())
+        gc.set_threshold(*COLLECTED)
         self._ready["started"] = lambda: self._waits_for or None
         await self._retry(self._listen)
         clients = await self._retry(lambda: Clients.connect(settings))

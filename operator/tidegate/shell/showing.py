@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from tidegate.control.loop import Beat
-from tidegate.planning.model import TargetKey
+from tidegate.planning.decision import TargetPlan
+from tidegate.planning.model import Observed, TargetKey
 from tidegate.planning.shift.step import summary
 from tidegate.planning.upcoming import next_change
 from tidegate.shell.own_metrics import OwnMetrics
@@ -29,8 +30,8 @@ class Showing:
         self._on_beat = on_beat
         self._waiting: deque[Beat] = deque()
         self._wake = asyncio.Event()
-        self._counted: dict[TargetKey, tuple[object, ...]] = {}
-        """Each target's numbers as told last."""
+        self._counted: dict[TargetKey, tuple[TargetPlan, Observed | None]] = {}
+        """What each target's numbers were told from last."""
 
     def take(self, beat: Beat) -> None:
         """A beat was made. Never blocks."""
@@ -71,11 +72,12 @@ class Showing:
         for key, plan in beat.plan.targets.items():
             seen = beat.world.observed.get(key)
             blind[key[0]] = blind[key[0]] or plan.blind
+            if (known := counted.get(key)) is not None and known[0] is plan and known[1] is seen:
+                self._counted[key] = known
+                continue
+            self._counted[key] = plan, seen
             level, ready = (seen.level, seen.ready) if seen is not None else (None, None)
             next_at = change[0] if (change := next_change(plan)) is not None else None
-            self._counted[key] = told = plan.level, level, ready, next_at, len(plan.overridden)
-            if counted.get(key) == told:
-                continue
             self._metrics.target(
                 *key,
                 floor=plan.level,
