@@ -73,11 +73,22 @@ class Stream(AbstractStreamWriter):
         return
 
 
+class _Whole:
+    """A body that comes in one piece."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
 class Answer:
     """A response as ``KubeClient`` reads it."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes = b"", content: Any = None) -> None:
-        self.status, self.headers, self._body, self.content = status, headers, body, content
+        self.status, self.headers, self._body = status, headers, body
+        self.content = content if content is not None else _Whole(body)
         self.on_close: Any = None
 
     async def read(self) -> bytes:

@@ -126,7 +126,8 @@ def _capacity_pool(new: Json, old: Json | None, store: WatchedStore) -> Iterator
 def _override(new: Json, old: Json | None, store: WatchedStore) -> Iterator[Problem]:
     override = parse_override(new if old is not None else _made_now(new, store.now()))
     yield from override_that_is_over(override, store.now())
-    if old is None and (beyond := tuple(override_beyond(override, store.overrides(), store.now()))):
+    counts = old is None and override.until > store.now()
+    if counts and (beyond := tuple(override_beyond(override, store.overrides(), store.now()))):
         raise InvalidObject(beyond)
     key = Key(override.key.namespace, override.policy)
     policy = store.policy(key)

@@ -73,7 +73,7 @@ def pool_status(pool: Pool, view: PoolView | None, *, note: str = "") -> Json:
 
 
 def override_status(
-    override: Override, policies: Mapping[Key, Policy], plan: Plan, *, now: float, counts: bool, note: str = ""
+    override: Override, policies: Mapping[Key, Policy], plan: Plan, *, now: float, counts: bool = True, note: str = ""
 ) -> Json:
     """Of an Override: whether it is in force, and what it does to which targets. ``counts``: see ``override.counted``;
     it means nothing for one that is over. ``note``: why its latest version does not count, and this one does; empty
