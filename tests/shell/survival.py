@@ -40,6 +40,7 @@ from tidegate.api.walltime import to_rfc3339
 from tidegate.control.loop import Loop, LoopSettings
 from tidegate.planning.decision import PoolView, TargetPlan
 from tidegate.planning.model import Key, PlanSettings
+from tidegate.planning.shift.handover import Do
 from tidegate.shell.store import WatchedStore
 from tidegate.targets.learned import learned_name
 
@@ -244,6 +245,8 @@ def of_work(view: PoolView) -> dict[str, tuple[object, ...]]:
     """
     acts: dict[str, list[object]] = {}
     for act in view.step.acts:
+        if act.do is Do.RECORD:  # the mark is compared itself; who of the two writes it down first is of no matter
+            continue
         acts.setdefault(act.ref.name, []).append((act.do, act.level))
     planned = sorted(one.deadline or 0.0 for one in view.step.hand_overs if one.mark is None)
     said: dict[str, tuple[object, ...]] = {"planned": tuple(planned)} if planned else {}
@@ -280,7 +283,7 @@ async def both_say(seed: int, *, forgotten: bool = False) -> tuple[Said, Said]:
     world = World(dice, random.Random(f"{seed} lent") if has_pool(seed) else None)
     death = T0 + dice.uniform(-BEFORE / 2, AFTER)
     if world.lent is not None:
-        death = world.in_a_hand_over(world.lent)
+        death = max(world.in_a_hand_over(world.lent), T0 - BEFORE + 2 * UNRECORDED)
         world.cluster.clock.at = max(T0 - BEFORE, death - WITH_POOL)
     spoiled = sorted(dice.uniform(world.cluster.clock.at, death - UNRECORDED) for _ in range(dice.randint(0, 2)))
     life = Life(world, 1)
