@@ -123,14 +123,14 @@ def counted(each_second: float) -> float:
 
 
 def rollout(at: float) -> str:
-    """Three pods of 490 orders a second; one is replaced by a new one, whose counter begins at zero."""
-    third = f"{490.0 * (at - ODD_AT)}" if at >= ODD_AT else f"{counted(490.0)}"
+    """Three pods of 483 orders a second; one is replaced by a new one, whose counter begins at zero."""
+    third = f"{483.0 * (at - ODD_AT)}" if at >= ODD_AT else f"{counted(483.0)}"
     name = "new" if at >= ODD_AT else "old"
     return "\n".join(
         [
             f'roll_total{{pod="{name}"}} {third}',
-            f'roll_total{{pod="a"}} {counted(490.0)}',
-            f'roll_total{{pod="b"}} {counted(490.0)}',
+            f'roll_total{{pod="a"}} {counted(483.0)}',
+            f'roll_total{{pod="b"}} {counted(483.0)}',
         ]
     )
 
@@ -142,7 +142,7 @@ def behind(at: float) -> str:
 
 
 def one_counter(at: float) -> str:
-    return f"pods_total {1e9 + counted(990.0)}"
+    return f"pods_total {1e9 + counted(900.0)}"
 
 
 EXPOSED = {
