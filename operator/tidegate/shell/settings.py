@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tidegate.metrics.credentials import Credentials
 from tidegate.planning.model import PlanSettings
@@ -169,7 +170,9 @@ def _namespace(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+    parts = urlsplit(text)  # ValueError for a bracket that does not close, and below for a port that is none
+    whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    if not whole or re.search(r"[\s?#]", text):
         raise ValueError(text)
     return text.rstrip("/")
 
