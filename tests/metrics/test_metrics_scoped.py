@@ -52,6 +52,8 @@ def test_every_selector_gets_the_namespace(query: str, want: str) -> None:
         ('a * on("x y") b', "label 'x y', which cannot be written anew"),
         ('a * on(x) group_left("y z") b', "label 'y z', which cannot be written anew"),
         ("max_over_time(a[5m:])", "subquery without a step"),
+        ("a @ -2", "before 1970"),
+        ("max_over_time(a[5m:1m] @ -0.5)", "before 1970"),
         ("rate(a[1500ms])", "and mean the same"),
         ("rate(a[500ms])", "cannot be written anew"),
         ("a offset 500ms", "cannot be written anew"),

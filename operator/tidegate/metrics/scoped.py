@@ -34,6 +34,8 @@ MOST_REPEATS = 256
 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _WRITTEN_TEXT = re.compile(r'("[^"]*")')
+_INSTANT = re.compile(r"tv_sec: (-?\d+),\s*tv_nsec: (\d+)")
+"""An instant (``@``) in the library's own account of a query: what it writes begins with 1970."""
 
 
 class UnscopedError(ValueError):
@@ -55,9 +57,12 @@ def scoped(query: str, namespace: str) -> str:
         _check(node)
     written = _written(parsed, nodes, namespace)
     try:
-        again = list(_nodes(promql.parse(written)))
+        rewritten = promql.parse(written)
     except ValueError as error:
         raise UnscopedError("cannot be written anew with its namespace") from error
+    if _INSTANT.findall(repr(rewritten)) != _INSTANT.findall(repr(parsed)):
+        raise UnscopedError("has an instant (@) before 1970, which cannot be written anew")
+    again = list(_nodes(rewritten))
     if not all(_is_confined(node, namespace) for node in again if isinstance(node, promql.VectorSelector)):
         raise UnscopedError("cannot be confined to a namespace")
     if [_meaning(node, namespace) for node in again] != [_meaning(node, namespace) for node in nodes]:
