@@ -56,6 +56,8 @@ class UnavailableError(TidegateError):
 
     after: float | None = None
     """Seconds that whoever answered asks us to wait, when it does."""
+    in_doubt: bool = True
+    """A write that failed so may have been done, or be done later; False where it was not begun."""
 
 
 # ---- time
@@ -426,9 +428,8 @@ class Store(Protocol):
         """What a former life knew: it counts for objects that are invalid and of which we know no valid version."""
 
     def unheard(self) -> Unheard | None:
-        """What on-call says (stop, policies, overrides, pools) that was not listed since we began to lead, or since it
-        could not be heard for a while; None when all was. Until then nothing is written: it would be by what was true
-        before.
+        """What on-call says (stop, policies, overrides, pools) that was not listed since we lead, or since it could not
+        be heard; None when all was. Until then nothing is written: it would be by what was true before.
         """
 
     def unusable(self) -> frozenset[Key]:

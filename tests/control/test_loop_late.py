@@ -19,6 +19,8 @@ class LateCluster(FakeCluster):
 
     lateness: float | None = 60.0
     """None: never."""
+    begun: bool = True
+    """False: the write was not even sent."""
     under_way: list[tuple[float, Place, int, int]] = field(default_factory=list)
     refused_late: int = 0
 
@@ -28,7 +30,9 @@ class LateCluster(FakeCluster):
             return
         self.under_way.append((self.clock.now() + self.lateness, place, believed, wanted))
         self.lateness = None
-        raise UnavailableError("no answer within 4 s; it may have been done all the same")
+        error = UnavailableError("no answer within 4 s; it may have been done all the same")
+        error.in_doubt = self.begun
+        raise error
 
     def arrive(self) -> None:
         for one in [one for one in self.under_way if one[0] <= self.clock.now()]:
@@ -89,11 +93,15 @@ async def test_of_a_raise_that_never_comes_the_loan_stays_five_minutes_and_its_r
     assert [one.level for one in told if one.error is None] == [2]
 
 
-async def test_a_write_that_was_answered_keeps_no_loan() -> None:
-    cluster, store, show = scene(60.0)
-    cluster.lateness = None
+@pytest.mark.parametrize("begun", [False, None], ids=["it was not sent", "it was answered"])
+async def test_a_write_that_cannot_come_later_keeps_no_loan(begun: bool | None) -> None:
+    cluster, store, show = scene(1e9)
+    if begun is None:
+        cluster.lateness = None
+    else:
+        cluster.begun = begun
     loop = operator(cluster, store)
-    while not cluster.level_writes:
+    while not (cluster.level_writes or cluster.under_way):
         await run_until(loop, cluster.clock, cluster.clock.at + 1.0)
     store.delete(show)
     await run_until(loop, cluster.clock, cluster.clock.at + 240.0)

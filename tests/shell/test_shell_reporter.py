@@ -25,7 +25,7 @@ from tidegate.shell.store import WatchedStore
 T0 = 1_794_240_000.0
 QUOTA = Ref("v1", "ResourceQuota", "shop", "team")
 POD = Ref("v1", "Pod", "shop", "order-1")
-READY = Verdict(Outcome.READY, Reason.READY, "order: 2 of 2 ready", T0)
+READY = Verdict(Outcome.READY, Reason.READY, "order: 2 of 2 ready", T0, whole=True)
 FULL = Verdict(Outcome.BLOCKED, Reason.QUOTA_EXCEEDED, "order: 8 more, 5 left", T0, object=QUOTA)
 FULLER = Verdict(Outcome.BLOCKED, Reason.QUOTA_EXCEEDED, "order: 8 more, 4 left", T0, object=QUOTA)
 CRASH = Verdict(Outcome.BLOCKED, Reason.CONTAINERS_FAIL, "order: crashes", T0, object=POD)
@@ -138,7 +138,7 @@ def test_a_pod_more_that_is_ready_rewrites_no_verdict_but_now_and_then() -> None
         Verdict(Outcome.READY, Reason.ON_PLAN, f"order: {n} of 40 ready, the rest is expected in time", T0)
         for n in range(40)
     ]
-    done = Verdict(Outcome.READY, Reason.READY, "order: 40 of 40 ready", T0)
+    done = Verdict(Outcome.READY, Reason.READY, "order: 40 of 40 ready", T0, whole=True)
     texts = told(*starting, done, every=2.0).texts
     assert [text.split()[2] for text in texts] == ["0", "30", "40"]
 

@@ -110,6 +110,16 @@ def test_since_when_it_is_ready_is_since_when_all_of_it_is() -> None:
     assert evening.beat(T0 - 100.0, READY)["readyTime"] == "2026-11-09T15:58:20Z"
 
 
+def test_what_is_enough_an_hour_ahead_is_not_all_of_it() -> None:
+    """Two of two are ready, and forty more are written two minutes before they are needed."""
+    evening = Evening()
+    assert evening.beat(T0 - 3000.0, replace(READY, whole=False))["readyTime"] is None
+    rising = Verdict(Outcome.READY, Reason.ON_PLAN, "order: 2 of 42 ready, the rest is expected in time", T0)
+    assert evening.beat(T0 - 110.0, rising)["readyTime"] is None
+    there = replace(READY, message="order: 42 of 42 ready")
+    assert evening.beat(T0 - 24.0, there)["readyTime"] == "2026-11-09T15:59:36Z"
+
+
 def test_a_level_that_rises_in_mid_show_in_time_takes_nothing_back() -> None:
     evening = Evening()
     evening.beat(T0 - 600.0, READY)

@@ -251,6 +251,27 @@ async def test_a_scale_that_is_not_served_any_more_costs_no_loan(client: Answeri
             await targets.swap(sight.place, believed=believed, wanted=9)
 
 
+@pytest.mark.parametrize(
+    ("answers", "in_doubt"),
+    [
+        ({SERVED: NOTHING, VERSIONS: NOTHING, OBJECT: NOTHING}, False),
+        ({f"{OBJECT}/scale": (404, NAMED)}, False),
+        ({f"{OBJECT}/scale": (503, b"")}, True),
+        ({f"{OBJECT}/scale": NO_ANSWER}, True),
+    ],
+    ids=["its kind is not served", "no /scale", "503", "no answer"],
+)
+async def test_a_write_that_may_be_carried_out_later_is_told_from_one_that_was_not_taken(
+    client: Answering, answers: dict[str, tuple[int, bytes]], in_doubt: bool
+) -> None:
+    sight = await KubeTargets(client).see(BETA)
+    assert sight.place is not None
+    client.answers.of = answers
+    with pytest.raises(UnavailableError) as failed:
+        await KubeTargets(client).swap(sight.place, believed=3, wanted=9)
+    assert failed.value.in_doubt is in_doubt
+
+
 @pytest.mark.parametrize("gains", ["/scale", "being installed"])
 async def test_a_kind_that_gains_what_it_lacked_is_found_soon(
     client: Answering, cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch, gains: str

@@ -376,7 +376,7 @@ class Ledger:
             raise
         except BaseException as error:  # no answer, so that it may have happened; or the field is not as believed
             self._lost(place)
-            if not isinstance(error, ConflictError):
+            if not isinstance(error, ConflictError) and getattr(error, "in_doubt", True):
                 self.late.sent(place.id, replacing=believed)
             raise
 

@@ -151,6 +151,8 @@ class Verdict:
     """For BLOCKED: the object that stands in the way; None when it is none of the cluster's."""
     field: str = ""
     """Where in that object, when one field says it."""
+    whole: bool = False
+    """For READY: all units are ready that are needed to the end of the occurrence, not those alone that are due now."""
 
 
 @dataclass(frozen=True, slots=True)

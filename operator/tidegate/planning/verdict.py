@@ -197,7 +197,8 @@ def _verdict(
     judged = [_of_target(case, occurrence.start) for case in cases]
     worst = min(judged, key=lambda v: (_ORDER[v.outcome], -(v.ready_at or 0.0)))
     if len(judged) > 1 and all(v.reason is Reason.READY for v in judged):
-        return Verdict(Outcome.READY, Reason.READY, f"all {len(judged)} targets ready", occurrence.start)
+        message, whole = f"all {len(judged)} targets ready", all(v.whole for v in judged)
+        return Verdict(Outcome.READY, Reason.READY, message, occurrence.start, whole=whole)
     return worst
 
 
@@ -232,7 +233,8 @@ def _alone(case: Case, start: float) -> Verdict:
     wanted = max(plan.level, plan.wanted or 0)
     ready = f"{name}: {observed.ready} of {wanted} ready"
     if observed.ready >= wanted:
-        return Verdict(Outcome.READY, Reason.READY, ready, start, target=name)
+        whole = case.needed(observed.ready)[0] <= observed.ready
+        return Verdict(Outcome.READY, Reason.READY, ready, start, target=name, whole=whole)
     return Verdict(Outcome.READY, Reason.ON_PLAN, f"{ready}, the rest is expected in time", start, target=name)
 
 

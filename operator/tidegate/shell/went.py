@@ -13,7 +13,6 @@ from zlib import crc32
 from tidegate.api.walltime import from_rfc3339, to_rfc3339
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import Key
-from tidegate.planning.reasons import Reason
 from tidegate.ports import Json
 
 LOOKED_EVERY = 30.0
@@ -35,15 +34,15 @@ class Went:
     """As shown in ``status.lastOccurrence``."""
 
     def judged(self, key: Key, before: Verdict | None, verdict: Verdict, now: float) -> None:
-        """A verdict is shown, after another one. Ready since is since when all was there, and nothing came late after
-        that: a level that rises in mid-show, in time, takes nothing back.
+        """A verdict is shown, after another one. Ready since is since when all was there that the occurrence needs to
+        its end, and nothing came late after that: a level that rises in mid-show, in time, takes nothing back.
         """
         if before is not None and before.starts_at != verdict.starts_at:
             self.ended(key, before, now)
         known = self._ready.get(key)
         if verdict.outcome in (Outcome.LATE, Outcome.BLOCKED):
             self._ready.pop(key, None)
-        elif verdict.reason is Reason.READY and (known is None or known[0] != verdict.starts_at):
+        elif verdict.whole and (known is None or known[0] != verdict.starts_at):
             self._ready[key] = verdict.starts_at, now
 
     def ended(self, key: Key, verdict: Verdict, now: float) -> None:

@@ -45,26 +45,31 @@ class Fields:
         """Set the field if uid and value are as believed; ConflictError else, RefusedError when the server finds the
         new value wrong. It ends, with all its requests, within the time of one write.
         """
-        async with self._client.one_write(f"{place.ref}: setting {place.field} to {wanted}"):
-            await self._swap(place, believed, wanted)
-
-    async def _swap(self, place: Place, believed: int, wanted: int) -> None:
-        resource = await self._resource(place)
-        path = resource.path(place.ref.namespace, place.ref.name, place.subresource)
-        tests: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": place.uid}]
-        tests.append(await self._test(resource, path, place, believed))
-        write = {
-            "op": "add",
-            "path": place.field,
-            "value": _told(place, wanted),
-        }  # "add" replaces, and makes what a zero left out
+        begun = False
         try:
-            await self._client.patch(path, [*tests, write], Form.JSON)
-        except InvalidError as error:
-            raise await self._why(resource, place, believed, error) from error
-        except NotFoundError as error:
-            await self._read(resource, place)  # raises what is really gone
-            raise self._not_served(resource, place, place.subresource) from error
+            async with self._client.one_write(f"{place.ref}: setting {place.field} to {wanted}"):
+                resource = await self._resource(place)
+                path = resource.path(place.ref.namespace, place.ref.name, place.subresource)
+                tests: list[Json] = [{"op": "test", "path": "/metadata/uid", "value": place.uid}]
+                tests.append(await self._test(resource, path, place, believed))
+                # "add" replaces, and makes what a zero left out
+                write = {"op": "add", "path": place.field, "value": _told(place, wanted)}
+                begun = True
+                refused = await self._patched(path, [*tests, write])
+                begun = refused is None
+                if refused is not None:
+                    raise await self._why_refused(resource, place, believed, refused) from refused
+        except UnavailableError as error:
+            error.in_doubt = begun and not getattr(error, "untouched", False)
+            raise
+
+    async def _patched(self, path: str, operations: list[Json]) -> InvalidError | NotFoundError | None:
+        """Send a patch; what the server says against it, None when it is done."""
+        try:
+            await self._client.patch(path, operations, Form.JSON)
+        except (InvalidError, NotFoundError) as error:
+            return error
+        return None
 
     async def hand_back(self, place: Place, manager: Manager | None) -> None:
         """Give the field's ownership back; see ``ownership.handed_back`` for what becomes of it. It ends, with all its
@@ -115,6 +120,14 @@ class Fields:
             if "replicas" not in spec:
                 return {"op": "test", "path": "/spec", "value": spec}
         return {"op": "test", "path": place.field, "value": _told(place, believed)}
+
+    async def _why_refused(
+        self, resource: Resource, place: Place, believed: int, error: InvalidError | NotFoundError
+    ) -> Exception:
+        if isinstance(error, InvalidError):
+            return await self._why(resource, place, believed, error)
+        await self._read(resource, place)  # raises what is really gone
+        return self._not_served(resource, place, place.subresource)
 
     async def _why(self, resource: Resource, place: Place, believed: int, error: InvalidError) -> Exception:
         """What a 422 says of a write. Of a server that tells a failed test as it tells a refusal, the value decides."""
