@@ -119,6 +119,24 @@ async def test_of_what_nobody_can_tell_what_was_seen_last_is_kept_and_nothing_is
     assert looker.observed(cluster.clock.at)[ORDER].trouble is None
 
 
+@pytest.mark.parametrize("answer", [Trouble.FORBIDDEN, Trouble.NOT_SERVED])
+async def test_why_nobody_can_tell_is_said_also_after_a_write_without_an_answer(answer: Trouble) -> None:
+    """A kind that goes between a write and its read-back: what the field holds is unknown, and that is why."""
+    cluster = Untold(HandClock(T0), {"order": Thing(level=2)})
+    ledger = Ledger(cluster, cluster, cluster.clock, Leader(), key_of)
+    looker = Looker(cluster, ledger, cluster.clock, 60.0)
+    looker.want({CORE: policy()}, active=frozenset(), near=frozenset())
+    await looker.do(Job(ORDER, NS, cluster.clock.at))
+    ledger._lost(cluster.place("order"))
+    assert not looker.observed(cluster.clock.at)[ORDER].seen
+    cluster.answer = answer
+    cluster.clock.at += 60.0
+    await looker.do(Job(ORDER, NS, cluster.clock.at))
+    observed = looker.observed(cluster.clock.at)[ORDER]
+    assert (observed.trouble, observed.note, observed.seen) == (answer, "nobody can tell", True)
+    assert looker.believed(ORDER) is None
+
+
 @pytest.mark.parametrize("answer", [Trouble.MISSING, *sorted(UNKNOWN, key=lambda one: one.value)])
 async def test_a_loan_ends_with_its_object_alone(answer: Trouble) -> None:
     """Of a life that has never seen the target itself, too: long after its time is over."""

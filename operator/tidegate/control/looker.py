@@ -259,7 +259,9 @@ class Looker:
                 sight.place, asked=look.asked, version=sight.held.version if sight.held else 0
             ):
                 latest = self.ledger.latest(sight.place)
-                if latest is None:
+                if latest is None and seen.trouble in ANSWERED and key not in self._owed:
+                    pass  # what the field holds is not known; why nobody can tell it was asked since
+                elif latest is None:
                     why = "the loans were read anew" if key in self._owed else "its last write got no answer"
                     seen = replace(seen, seen=False, note=f"{why}; it is looked at again")
                 else:
