@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from tests.metrics.test_metrics_prometheus import NOW, Stub, ask, success
+from stub_prometheus import NOW, Stub, ask, success
 
 from tidegate.metrics.ages import PART, Rest, age_check
 from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.promql import Answer, answer_of, sample_of
 from tidegate.planning.model import Freshness
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[Stub]:
-    made = Stub()
-    app = web.Application()
-    app.router.add_get("/api/v1/query", made.query)
-    made.server = TestServer(app, host="127.0.0.1")
-    await made.server.start_server(shutdown_timeout=0.1)
-    yield made
-    await made.server.close()
-
-
-@pytest.fixture
-async def source(stub: Stub) -> AsyncIterator[PrometheusSource]:
-    made = PrometheusSource(stub.url)
-    yield made
-    await made.close()
 
 
 def one(value: object, at: object = NOW, kind: str = "vector") -> Answer:

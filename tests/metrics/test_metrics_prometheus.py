@@ -8,113 +8,24 @@ import shutil
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from stub_prometheus import NOW, Stub, ask, success
 
-from tidegate.metrics.ages import PART, age_check
+from tidegate.metrics.ages import age_check
 from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.prometheus import MOST_BYTES, PARALLEL, PrometheusSource
-from tidegate.planning.model import Freshness, Reading
-
-NOW = 1_794_240_000.0
+from tidegate.planning.model import Freshness
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-async def ask(source: PrometheusSource, query: str, stale_after: float = 60) -> Reading:
-    return await source.read(query, now=NOW, stale_after=stale_after)
-
-
-def success(*result: object, **more: object) -> dict[str, object]:
-    return {"status": "success", "data": {"resultType": "vector", "result": list(result)}, **more}
-
-
-class Stub:
-    """Answers as told; counts."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.hang = 0.0
-        self.status = 200
-        self.body: object = success()
-        self.bodies: dict[str, object] = {}
-        """By query, before ``body``."""
-        self.dripping: set[str] = set()
-        """Queries that are answered with a byte a second."""
-        self.headers: list[dict[str, str]] = []
-        self.server: TestServer
-
-    @property
-    def url(self) -> str:
-        return str(self.server.make_url(""))
-
-    def holds(
-        self,
-        query: str,
-        value: float,
-        *,
-        taken: float = NOW,
-        oldest: float | None = None,
-        answered: float = NOW,
-        **more: object,
-    ) -> None:
-        """The query has a value of samples that were taken then."""
-        self.bodies[query] = success({"metric": {}, "value": [answered, str(value)]}, **more)
-        check = age_check(query)
-        times = {"newest": taken, "oldest": taken if oldest is None else oldest}
-        told = [
-            {"metric": {PART: part}, "value": [answered, str(times[part.partition(" ")[0]])]} for part in check.parts
-        ]
-        self.bodies[check.question] = success(*told)
-
-    async def query(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
-        self.headers.append(dict(request.headers))
-        query = request.query["query"]
-        if self.hang:
-            await asyncio.sleep(self.hang)
-        if query in self.dripping:
-            return await self._drip(request)
-        if isinstance(self.body, bytes):
-            return web.Response(body=self.body, headers={"Content-Encoding": "gzip"})
-        if isinstance(self.body, str):
-            return web.Response(text=self.body, status=self.status)
-        return web.json_response(self.bodies.get(query, self.body), status=self.status)
-
-    async def _drip(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
-        await response.prepare(request)
-        for _ in range(1000):
-            await response.write(b" ")
-            await asyncio.sleep(0.1)
-        return response
-
-
-@pytest.fixture
-async def stub() -> AsyncIterator[Stub]:
-    made = Stub()
-    app = web.Application()
-    app.router.add_get("/api/v1/query", made.query)
-    made.server = TestServer(app, host="127.0.0.1")
-    await made.server.start_server(shutdown_timeout=0.1)
-    yield made
-    await made.server.close()
-
-
-@pytest.fixture
-async def source(stub: Stub) -> AsyncIterator[PrometheusSource]:
-    made = PrometheusSource(stub.url)
-    yield made
-    await made.close()
 
 
 # ---- answers that do not end
