@@ -137,15 +137,17 @@ async def test_a_level_that_a_webhook_refuses_as_unprocessable_is_refused_in_its
         await KubeTargets(kube, lifetime=0.0).swap(sight.place, believed=2, wanted=-1)
 
 
-async def test_a_return_that_a_webhook_refuses_as_unprocessable_is_not_tried_again_at_once(
-    kube: KubeClient, ns: str, refusals: Refusals
+@pytest.mark.parametrize("who", ["a webhook", "a policy"])
+async def test_a_return_that_is_refused_as_unprocessable_is_said_so_and_not_tried_again_at_once(
+    kube: KubeClient, ns: str, refusals: Refusals, who: str
 ) -> None:
     await borrowable(kube, ns, "hpa")
     free = KubeTargets(kube, lifetime=0.0)
     sight = await see_place(free, deployment(ns))
     await free.swap(sight.place, believed=2, wanted=12)
     await free.swap(sight.place, believed=12, wanted=2)
-    refused = KubeTargets(await refusals.refuse("horizontalpodautoscalers", WORDS), lifetime=0.0)
+    refuse = refusals.refuse if who == "a webhook" else refusals.deny
+    refused = KubeTargets(await refuse("horizontalpodautoscalers", WORDS), lifetime=0.0)
     with pytest.raises(InvalidError, match=WORDS):
         await refused.hand_back(sight.place, HELM)
 
@@ -159,19 +161,6 @@ async def test_a_failed_test_of_a_patch_is_told_apart(kube: KubeClient, ns: str,
     level: dict[str, Any] = {"op": "add", "path": "/spec/minReplicas", "value": 3}
     with pytest.raises(PatchFailedError):
         await kube.patch(path, [{"op": "test", "value": 1, **test}, level], Form.JSON)
-
-
-async def test_a_return_that_a_policy_denies_is_refused_in_its_words(
-    kube: KubeClient, ns: str, refusals: Refusals
-) -> None:
-    await borrowable(kube, ns, "hpa")
-    free = KubeTargets(kube, lifetime=0.0)
-    sight = await see_place(free, deployment(ns))
-    await free.swap(sight.place, believed=2, wanted=12)
-    await free.swap(sight.place, believed=12, wanted=2)
-    denied = KubeTargets(await refusals.deny("horizontalpodautoscalers", WORDS), lifetime=0.0)
-    with pytest.raises(InvalidError, match=WORDS):
-        await denied.hand_back(sight.place, HELM)
 
 
 async def test_a_loan_that_a_policy_denies_is_refused_in_its_words(
