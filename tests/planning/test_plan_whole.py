@@ -28,3 +28,16 @@ def test_an_event_of_two_targets_is_whole_once_both_are() -> None:
         obedient.at(T0 + at)
     there = obedient.at(T0).verdicts[Key(NS, "show")]
     assert (there.message, there.whole) == ("all 2 targets ready", True)
+
+
+def test_of_two_events_with_the_same_signals_each_is_whole_by_its_own_needs() -> None:
+    """What the evening's show has is not what the sale after it needs."""
+    small = event("small", level=200.0, start=T0 - 1800.0, duration=600.0)
+    obedient = Obedient(world(small, event("sale"), policies=(policy(),)))
+    for at in (-1900.0, -1831.0, -1801.0):
+        obedient.at(T0 + at)
+    found = obedient.at(T0 - 1790.0).verdicts
+    assert {key.name: (one.reason, one.whole) for key, one in found.items()} == {
+        "small": (Reason.READY, True),
+        "sale": (Reason.READY, False),
+    }

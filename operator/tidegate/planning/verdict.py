@@ -74,7 +74,7 @@ def of_policy(
     needed: Needed = lambda target, since, until, there: (0, math.inf),
 ) -> Iterator[Found]:
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
-    alike: dict[tuple[frozenset[str], float | None], Verdict] = {}
+    alike: dict[tuple[frozenset[str], Occurrence | None], Verdict] = {}
     near, now = near_of(book, policy.key, now), now // PACE * PACE
     carried = frozenset(signal for target in policy.targets for signal, _ in target.capacity)
     for key in near:
@@ -82,19 +82,30 @@ def of_policy(
         occurrence = current_occurrence(entry.announcement.occurrences, now)
         if occurrence is None or occurrence.start - WATCH > now:
             continue
-        verdict = alike.get((entry.signals, occurrence.start))
+        verdict = alike.get((entry.signals, occurrence))
         if verdict is None:
+            carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
             verdict = alike.get((entry.signals, None))
             if verdict is not None:
                 verdict = replace(verdict, starts_at=occurrence.start)
             else:
-                carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
                 verdict = _verdict(world, plans, policy, entry.signals, carrying, occurrence, now, needed)
                 mine = [plans[policy.key, t.name] for t in carrying]
                 if not any(one.refusals or one.withheld for one in mine):  # these are for one time alone
                     alike[entry.signals, None] = verdict
-            alike[entry.signals, occurrence.start] = verdict
+            if verdict.reason is Reason.READY:
+                verdict = replace(verdict, whole=_is_whole(world, policy, carrying, occurrence, now, needed))
+            alike[entry.signals, occurrence] = verdict
         yield key, _with_what_nobody_prepares(verdict, entry.signals - carried, entry.announcement, policy)
+
+
+def _is_whole(
+    world: World, policy: Policy, carrying: list[TargetSpec], occurrence: Occurrence, now: float, needed: Needed
+) -> bool:
+    """See ``Verdict.whole``."""
+    begin, end = max(occurrence.start, now), occurrence.start + occurrence.duration
+    ready = {t: world.observed.get((policy.key, t.name), Observed()).ready or 0 for t in carrying}
+    return all(needed(target, begin, end, there)[0] <= there for target, there in ready.items())
 
 
 def _with_what_nobody_prepares(
@@ -197,8 +208,7 @@ def _verdict(
     judged = [_of_target(case, occurrence.start) for case in cases]
     worst = min(judged, key=lambda v: (_ORDER[v.outcome], -(v.ready_at or 0.0)))
     if len(judged) > 1 and all(v.reason is Reason.READY for v in judged):
-        message, whole = f"all {len(judged)} targets ready", all(v.whole for v in judged)
-        return Verdict(Outcome.READY, Reason.READY, message, occurrence.start, whole=whole)
+        return Verdict(Outcome.READY, Reason.READY, f"all {len(judged)} targets ready", occurrence.start)
     return worst
 
 
@@ -233,8 +243,7 @@ def _alone(case: Case, start: float) -> Verdict:
     wanted = max(plan.level, plan.wanted or 0)
     ready = f"{name}: {observed.ready} of {wanted} ready"
     if observed.ready >= wanted:
-        whole = case.needed(observed.ready)[0] <= observed.ready
-        return Verdict(Outcome.READY, Reason.READY, ready, start, target=name, whole=whole)
+        return Verdict(Outcome.READY, Reason.READY, ready, start, target=name)
     return Verdict(Outcome.READY, Reason.ON_PLAN, f"{ready}, the rest is expected in time", start, target=name)
 
 
