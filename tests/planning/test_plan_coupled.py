@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from worlds import NS, T0, Obedient, event, policy, target, world
 
@@ -62,6 +62,19 @@ def _event(draw: st.DrawFn, name: str, of: Key) -> Announcement:
     return replace(made, key=Key(of.namespace, name), policy=of.name)
 
 
+def one_ramp() -> World:
+    """Two workloads whose need rises within two cells: the second step is written with the first one of both."""
+    both = [
+        target(f"w0{n}", stage="database", maximum=400, capacity=(("orders", 10.0),), lead=LeadTimeGuess(START))
+        for n in range(2)
+    ]
+    rising = event("show-0", level=16_817, start=T0 - 2424, duration=150, profile="show")
+    rising = replace(rising, key=Key(KEYS[0].namespace, "show-0"), policy=KEYS[0].name)
+    made = world(rising, policies=(policy(*both, key=KEYS[0], hold=0.0),))
+    settled = PlanSettings(creation_rate=RATE, fail_over=0.0, reaction=1.0)
+    return replace(made, settings=settled, writes_per_second=math.inf)
+
+
 @dataclass
 class Queued(Obedient):
     """A cluster that creates pods one after the other, in the order in which their levels were written; these are
@@ -86,6 +99,7 @@ class Queued(Obedient):
 
 @settings(max_examples=25, deadline=None)
 @given(days())
+@example(one_ramp())
 def test_all_is_ready_in_time_though_all_start_through_one_queue(day: World) -> None:
     cluster = Queued(day)
     now = T0 - 50_000.0
@@ -144,3 +158,16 @@ def test_a_planner_that_saw_everything_change_plans_as_one_that_never_saw_it(day
             day = replace(day, overrides=(made,))
         now += data.draw(st.integers(0, 10_000))
         assert planner.plan(day, now) == make_plan(day, now)
+
+
+@pytest.mark.parametrize(("later", "written"), [(45, 20), (300, 10)])
+def test_a_step_is_written_with_the_one_before_only_if_it_follows_within_a_minute(later: int, written: int) -> None:
+    """What is written early stands before others' pods in the queue, which counts on a minute of it."""
+    slow = target("w00", capacity=(("orders", 10.0),), lead=LeadTimeGuess(600.0))
+    shows = [event(name, level=100, start=T0 + at, duration=900) for name, at in (("first", 0), ("second", later))]
+    day = world(*shows, policies=(policy(slow, key=KEYS[0]),))
+    planner, now = Planner(day.settings), T0 - 1200.0
+    while not (plan := planner.plan(day, now)).steps:
+        assert plan.next_at is not None
+        now = plan.next_at
+    assert [step.level for step in plan.steps] == [written]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tidegate.planning.book import Book
 from tidegate.planning.capacity import Units, need, versions
 from tidegate.planning.isolation import attempt
-from tidegate.planning.leadtime import Lag, creation_lag, shared_lag, writing_lag
+from tidegate.planning.leadtime import ALONG, Lag, creation_lag, shared_lag, writing_lag
 from tidegate.planning.model import Key, Mode, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.queue import UNBOUND, Bounds, boosted
 from tidegate.planning.roster import Roster
@@ -118,7 +118,9 @@ class Curves:
         end = min(book.index(now + settings.horizon) + 1, book.size)
         creation, writing = np.zeros(book.size), np.zeros(book.size)
         writes_per_second = max(SLOWEST_WRITES, writes_per_second)  # in this order also for what is no number
-        creation[here:end] = creation_lag(self._rises[here:end], rate=settings.creation_rate, cell=book.cell)
+        creation[here:end] = creation_lag(
+            self._rises[here:end], rate=settings.creation_rate, cell=book.cell, along=ALONG
+        )
         writing[here:end] = writing_lag(self._writes[here:end], rate=writes_per_second, cell=book.cell)
         starts = np.arange(book.first, book.first + book.size, dtype=np.float64) * book.cell
         state = self._changes, settings.creation_rate, writes_per_second

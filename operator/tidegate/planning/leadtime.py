@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from tidegate.planning.model import LeadTimeGuess, Measured, PlanSettings
 
+ALONG = 60.0
+"""Seconds: a step that follows another this closely may be written with it. Judgment: a start takes about that long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -73,12 +76,13 @@ def start_time(
     return Start(max([guess.seconds, *own]), guess.machine_seconds, False, len(own))
 
 
-def creation_lag(rises: NDArray[np.int64], *, rate: float, cell: float) -> NDArray[np.float64]:
+def creation_lag(rises: NDArray[np.int64], *, rate: float, cell: float, along: float = 0.0) -> NDArray[np.float64]:
     """Seconds before each cell at which creation must begin so that all that rises there, or later, is created in time.
 
+    ``along``: what rises so many seconds after a cell may be written with it, and then stands before it in the queue.
     Rounded up to whole seconds, so that one pod more or less does not move everybody's plan.
     """
-    lag: NDArray[np.float64] = np.ceil(_backlog(rises, rate=rate, cell=cell) - 1e-6)
+    lag: NDArray[np.float64] = np.ceil(_backlog(rises, rate=rate, cell=cell, along=math.ceil(along / cell)) - 1e-6)
     return lag
 
 
@@ -91,13 +95,16 @@ def writing_lag(writes: NDArray[np.int64], *, rate: float, cell: float) -> NDArr
     return lag
 
 
-def _backlog(work: NDArray[np.int64], *, rate: float, cell: float) -> NDArray[np.float64]:
-    """The backward fluid queue ``B[t] = work[t] / rate + max(0, B[t + 1] - cell)``, as a cumulative maximum."""
+def _backlog(work: NDArray[np.int64], *, rate: float, cell: float, along: int = 0) -> NDArray[np.float64]:
+    """The backward fluid queue ``B[t] = work[t] / rate + max(0, B[t + 1] - cell)``, as a cumulative maximum.
+
+    With ``along``, the work of so many cells after each one is done before that one's is.
+    """
     if not work.any():
         return np.zeros(len(work))
     after = np.cumsum(work[::-1])[::-1] / rate
     position = np.arange(len(work)) * cell
-    beyond = np.append(after[1:], 0.0)
+    beyond = np.append(after[1 + along :], np.zeros(min(1 + along, len(work))))
     latest = np.maximum.accumulate((-beyond - position)[::-1])[::-1]
     backlog: NDArray[np.float64] = after + position + latest
     return backlog

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.planning.capacity import Units
-from tidegate.planning.leadtime import Lag, Start, one_by_one
+from tidegate.planning.leadtime import ALONG, Lag, Start, one_by_one
 from tidegate.planning.model import STAGES, Policy, TargetSpec
 
 
@@ -95,6 +95,16 @@ class Timeline:
         most = int(self.units[low : here + 1].max())
         return max(most, self._largest_due(here + 1, len(self.units), now + ahead))
 
+    def due_closely(self, now: float) -> int:
+        """``due_at``, with the needs that follow what is due within a start time, and no more than ``ALONG``: the
+        queue of pods counts on no more (``creation_lag``).
+        """
+        ahead = min(self.fixed_lead, ALONG)
+        here = self.column(now)
+        last = here + self._count_due(here + 1, len(self.units), now)
+        end = min(last + 1 + math.floor(ahead / self.cell), len(self.units))
+        return max(self.due_at(now), self._largest_due(here + 1, end, now + ahead))
+
     def due_from(self, now: float, level: int) -> int:
         """``due_at`` for a target that stands at a level. A need above that is due by the units that are missing then;
         one that is due only because the row began lower keeps the level.
@@ -164,16 +174,18 @@ class Timeline:
 
         Due times never fall from one column to the next, but for machines: two prefixes of the columns are looked at.
         """
-        latest = self.lag.latest[low:high]
-        reached = by + self.fixed_lead + self.shift + 1e-6
-        end = low + int(latest.searchsorted(reached, side="right"))
+        end = low + self._count_due(low, high, by)
         most = int(self.units[low:end].max()) if end > low else 0
         if self.machine_lead > 0:
-            later = low + int(latest.searchsorted(reached + self.machine_lead, side="right"))
+            later = low + self._count_due(low, high, by + self.machine_lead)
             on_machines = int(self.units[end:later].max()) if later > end else 0
             if on_machines > self.machine_above:
                 return max(most, on_machines)
         return most
+
+    def _count_due(self, low: int, high: int, by: float) -> int:
+        """How many of the columns ``[low, high)`` must be written by an instant, machines left aside."""
+        return int(self.lag.latest[low:high].searchsorted(by + self.fixed_lead + self.shift + 1e-6, side="right"))
 
     def next_fall(self, now: float, level: int) -> float | None:
         """When the hold of what keeps a level ends: the first instant at which a smaller need is the largest due. None
