@@ -82,6 +82,16 @@ async def test_a_list_in_pages_is_followed_by_every_change(kube: KubeClient, ns:
         await seen.informer.stop()
 
 
+async def test_a_page_may_be_asked_for_again_and_smaller(kube: KubeClient, ns: str) -> None:
+    """After a lost answer, or one that was too large: the same token, another limit."""
+    for name in ("a", "b", "c", "d", "e"):
+        await add(kube, ns, name)
+    mine: dict[str, str | int] = {"labelSelector": "mine=yes"}
+    token = (await kube.get(config_maps(ns), {**mine, "limit": 2}))["metadata"]["continue"]
+    pages = [await kube.get(config_maps(ns), {**mine, "limit": limit, "continue": token}) for limit in (2, 2, 1)]
+    assert [[one["metadata"]["name"] for one in page["items"]] for page in pages] == [["c", "d"], ["c", "d"], ["c"]]
+
+
 async def test_a_watch_that_fell_silent_is_begun_anew_and_misses_nothing(kube: KubeClient, ns: str) -> None:
     seen = Seen(kube, ns, silence=1.0)
     seen.informer.start()

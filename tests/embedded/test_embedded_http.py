@@ -76,6 +76,16 @@ async def test_pages_show_what_the_first_one_saw(caller: Caller) -> None:
     assert "continue" not in third["metadata"]
 
 
+async def test_a_page_may_be_asked_for_again_and_smaller(caller: Caller) -> None:
+    caller.cluster.load(show(f"show-{n}") for n in range(5))
+    _, first = await caller.ask("GET", SHOWS, params={"limit": "2"})
+    again = {"continue": first["metadata"]["continue"]}
+    pages = [(await caller.ask("GET", SHOWS, params={"limit": limit, **again}))[1] for limit in ("2", "2", "1", "3")]
+    names = [[item["metadata"]["name"] for item in page["items"]] for page in pages]
+    assert names == [["show-2", "show-3"]] * 2 + [["show-2"], ["show-2", "show-3", "show-4"]]
+    assert ["continue" in page["metadata"] for page in pages] == [True, True, True, False]
+
+
 async def test_a_forgotten_page_is_410(caller: Caller) -> None:
     caller.cluster.load(show(f"show-{n}") for n in range(3))
     _, first = await caller.ask("GET", SHOWS, params={"limit": "2"})

@@ -1,4 +1,6 @@
-"""Lists in pages. A page's ``continue`` token names a snapshot: later pages show what the first one saw."""
+"""Lists in pages. A page's ``continue`` token names a snapshot and a place in it: later pages show what the first one
+saw. A token may be used again, after a lost answer or for a smaller page.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from tidegate.embedded.selectors import FieldTest, LabelTest, field_test, label_
 from tidegate.embedded.store import Store, Stored
 
 _SNAPSHOTS = 32
-"""How many unfinished paged lists are remembered; older tokens are answered with 410."""
+"""How many paged lists are remembered; tokens of older ones are answered with 410."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,25 @@ class Page:
 
 
 class Lists:
-    """Lists objects; keeps the snapshots of unfinished ones."""
+    """Lists objects; keeps the snapshots of those that took more than one page."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._snapshots: OrderedDict[str, tuple[int, int, list[Stored]]] = OrderedDict()
+        self._snapshots: OrderedDict[str, tuple[int, list[Stored]]] = OrderedDict()
 
     def page(self, resource: Resource, chosen: Filter, *, limit: int, token: str) -> Page:
         """The first page, or the one that a token promises."""
         if token:
-            revision, start, items = self._resume(token)
+            snapshot, start = self._named(token)
+            revision, items = self._resume(snapshot)
         else:
-            revision, start, items = self._store.revision, 0, self.all(resource, chosen)
+            snapshot, start = uuid.uuid4().hex, 0
+            revision, items = self._store.revision, self.all(resource, chosen)
         end = start + limit if limit > 0 else len(items)
         meta: Json = {"resourceVersion": str(revision)}
         if end < len(items):
-            meta["continue"] = self._remember(revision, end, items)
+            self._remember(snapshot, revision, items)
+            meta["continue"] = f"{snapshot}-{end}"
             meta["remainingItemCount"] = len(items) - end
         return Page(items[start:end], meta)
 
@@ -72,17 +77,20 @@ class Lists:
             return items
         return [item for item in items if chosen(item)]
 
-    def _remember(self, revision: int, position: int, items: list[Stored]) -> str:
-        token = uuid.uuid4().hex
-        self._snapshots[token] = (revision, position, items)
+    def _remember(self, snapshot: str, revision: int, items: list[Stored]) -> None:
+        self._snapshots[snapshot] = (revision, items)
+        self._snapshots.move_to_end(snapshot)
         while len(self._snapshots) > _SNAPSHOTS:
             self._snapshots.popitem(last=False)
-        return token
 
-    def _resume(self, token: str) -> tuple[int, int, list[Stored]]:
-        if len(token) != 32:
+    def _named(self, token: str) -> tuple[str, int]:
+        snapshot, _, place = token.partition("-")
+        if len(snapshot) != 32 or not place.isdecimal():
             raise bad_request("continue key is not valid")
-        found = self._snapshots.pop(token, None)
+        return snapshot, int(place)
+
+    def _resume(self, snapshot: str) -> tuple[int, list[Stored]]:
+        found = self._snapshots.get(snapshot)
         if found is None:
             raise gone("The provided continue parameter is too old to display a consistent list result.")
         return found
