@@ -55,6 +55,7 @@ lint: $(STAMP) ## ruff: rules and format
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
+	MYPYPATH=bench $(BIN)/mypy bench/*.py
 
 contracts: $(STAMP) ## Which room may import which
 	$(BIN)/lint-imports

@@ -33,7 +33,8 @@ def serve(events: int, port: int) -> None:
     from plan_scale import raw_events, raw_policies
 
     from tidegate.api.crd import all_crds
-    from tidegate.embedded.server import EmbeddedCluster, start
+    from tidegate.embedded.cluster import EmbeddedCluster
+    from tidegate.embedded.server import start
 
     async def run() -> None:
         cluster = EmbeddedCluster()

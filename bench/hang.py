@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidegate.control.inline import InlineSolver
 from tidegate.control.loop import Beat, Loop, LoopSettings
 from tidegate.planning.model import (
     Announcement,
@@ -37,6 +38,7 @@ from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Lane, Pool
+from tidegate.planning.withheld import Unheard
 from tidegate.ports import Held, LastValid, Loan, Manager, Place, PoolSight, Sight, UnavailableError
 from tidegate.shell.clock import RealClock
 from tidegate.shell.driver import Driver
@@ -96,6 +98,9 @@ class Cluster:
 
     async def list(self) -> Sequence[Loan]:
         return list(self.loans.values())
+
+    async def names(self) -> frozenset[Key]:
+        return frozenset(self.loans)
 
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         await asyncio.sleep(self.latency)
@@ -163,8 +168,8 @@ class Store:
     def recall(self, versions: Iterable[LastValid]) -> None:
         return
 
-    def heard(self) -> bool:
-        return True
+    def unheard(self) -> Unheard | None:
+        return None
 
     def unread(self) -> dict[Key, str]:
         return {}
@@ -194,7 +199,7 @@ class Leads:
 class Quiet:
     """Tells nobody."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False) -> None:
+    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
         return
 
 
@@ -213,6 +218,11 @@ class Case:
     pool: bool = False
 
 
+def _of(names: frozenset[str]) -> Callable[[str, str, str], bool]:
+    """Whether a call is about one of some namespaces."""
+    return lambda call, namespace, name: namespace in names
+
+
 def cases() -> list[Case]:
     """All of them; ``nothing`` is what each is measured against."""
     some: list[Case] = [
@@ -227,15 +237,8 @@ def cases() -> list[Case]:
         Case("the look at a pool", lambda call, *_: call == "pool", pool=True),
     ]
     for many in (1, 8, 15):
-        names = {f"ns{number}" for number in range(many)}
-        some.append(
-            Case(
-                f"{many} of 16 namespaces",
-                lambda _, namespace, __, names=names: namespace in names,
-                namespaces=16,
-                hanging=many,
-            )  # type: ignore[misc]
-        )
+        names = frozenset(f"ns{number}" for number in range(many))
+        some.append(Case(f"{many} of 16 namespaces", _of(names), namespaces=16, hanging=many))
     return some
 
 
@@ -297,7 +300,7 @@ async def run(case: Case, targets: int, latency: float, *, hang: bool) -> list[f
         leadership=Leads(),
         events=Quiet(),
         pools=Machines(cluster) if case.pool else None,
-        **({"solver": Slow()} if case.pool and hang and case.name == "a hard pool" else {}),
+        solver=Slow() if case.pool and hang and case.name == "a hard pool" else InlineSolver(),
         settings=LoopSettings(),
         plan_settings=PlanSettings(fail_over=0.0, reaction=0.0, creation_rate=1e6),
     )
