@@ -75,6 +75,7 @@ def of_policy(
 ) -> Iterator[Found]:
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
     alike: dict[tuple[frozenset[str], Occurrence | None], Verdict] = {}
+    carriers: dict[frozenset[str], list[TargetSpec]] = {}
     near, now = near_of(book, policy.key, now), now // PACE * PACE
     carried = frozenset(signal for target in policy.targets for signal, _ in target.capacity)
     for key in near:
@@ -84,17 +85,18 @@ def of_policy(
             continue
         verdict = alike.get((entry.signals, occurrence))
         if verdict is None:
-            carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
+            carrying = carriers.get(entry.signals)
+            if carrying is None:
+                carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
+                carriers[entry.signals] = carrying
             verdict = alike.get((entry.signals, None))
-            if verdict is not None:
-                verdict = replace(verdict, starts_at=occurrence.start)
-            else:
+            if verdict is None:
                 verdict = _verdict(world, plans, policy, entry.signals, carrying, occurrence, now, needed)
                 mine = [plans[policy.key, t.name] for t in carrying]
                 if not any(one.refusals or one.withheld for one in mine):  # these are for one time alone
                     alike[entry.signals, None] = verdict
-            if verdict.reason is Reason.READY:
-                verdict = replace(verdict, whole=_is_whole(world, policy, carrying, occurrence, now, needed))
+            whole = verdict.reason is Reason.READY and _is_whole(world, policy, carrying, occurrence, now, needed)
+            verdict = replace(verdict, starts_at=occurrence.start, whole=whole)
             alike[entry.signals, occurrence] = verdict
         yield key, _with_what_nobody_prepares(verdict, entry.signals - carried, entry.announcement, policy)
 
@@ -104,8 +106,12 @@ def _is_whole(
 ) -> bool:
     """See ``Verdict.whole``."""
     begin, end = max(occurrence.start, now), occurrence.start + occurrence.duration
-    ready = {t: world.observed.get((policy.key, t.name), Observed()).ready or 0 for t in carrying}
-    return all(needed(target, begin, end, there)[0] <= there for target, there in ready.items())
+    for target in carrying:
+        seen = world.observed.get((policy.key, target.name))
+        there = (seen.ready or 0) if seen is not None else 0
+        if needed(target, begin, end, there)[0] > there:
+            return False
+    return True
 
 
 def _with_what_nobody_prepares(
