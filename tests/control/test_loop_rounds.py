@@ -247,6 +247,18 @@ async def test_what_is_not_wanted_any_more_is_not_written(site: Site) -> None:
     assert site.cluster.level_writes == []
 
 
+def test_what_is_decided_for_a_few_takes_no_raise_of_others_back(site: Site) -> None:
+    """A storm of floors goes on being written though a neighbour tells something. What was to fall is decided anew."""
+    writer = writer_of(site)
+    writer.post([wish("up"), wish("down", level=2, held=10)], T0)
+    other = replace(wish("mine"), tenant="other")
+    writer.post([other], T0 + 0.1, only=frozenset({"other"}))
+    assert {job.key for job in writer.due(T0 + 60.0)} == {place("up").id, place("mine").id}
+    assert {job.due_at for job in writer.due(T0 + 60.0) if job.key == place("up").id} == {T0}
+    writer.post([], T0 + 0.2, only=frozenset({NS}))
+    assert [job.key for job in writer.due(T0 + 60.0)] == [place("mine").id]
+
+
 def test_what_raises_goes_before_what_lowers(site: Site) -> None:
     writer = writer_of(site)
     writer.post([wish("down", level=2, held=10), wish("up")], T0)

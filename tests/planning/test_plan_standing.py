@@ -36,8 +36,10 @@ class Lasting:
     anew: frozenset[Key] = frozenset()
     """Policies that the last plan decided anew."""
 
-    def plan(self, w: World, now: float, changed: frozenset[Key] | None = None) -> Plan:
-        planning = self.planner.begin(w, now, changed=changed, stands=STANDS)
+    def plan(
+        self, w: World, now: float, changed: frozenset[Key] | None = None, only: frozenset[str] | None = None
+    ) -> Plan:
+        planning = self.planner.begin(w, now, changed=changed, stands=STANDS, only=only)
         while not planning.step(EVERY):
             pass
         assert planning._making is not None
@@ -112,6 +114,25 @@ def test_a_namespace_in_which_nothing_changed_is_not_decided_anew() -> None:
     key = Key("shop-2", "show-2")
     lasting.plan(louder(w, key), now + 0.1, frozenset([key]))
     assert lasting.anew == {Key("shop-2", "core-2")}
+
+
+def test_a_plan_for_one_namespace_decides_nothing_else_that_changed_and_renews_nothing() -> None:
+    """Neither what was seen of others' workloads nor what is over: the next plan on everything does."""
+    w, lasting = shops(4), Lasting()
+    now, key, mine = settled(lasting, w, T0), Key("shop-2", "show-2"), frozenset({"shop-2"})
+    moved = {of: replace(one, ready=1) if of[0].namespace == "shop-1" else one for of, one in w.observed.items()}
+    w = louder(replace(w, observed=moved), key)
+    plan = lasting.plan(w, now + 0.1, frozenset([key]), mine)
+    assert lasting.anew == {Key("shop-2", "core-2")}
+    assert plan.next_at is not None
+    assert plan.next_at > now + 0.1
+    lasting.plan(w, now + 0.2, frozenset())
+    assert lasting.anew == {Key("shop-1", "core-1")}
+    late = now + 0.2 + STANDS
+    assert late < (lasting.plan(w, late, frozenset(), mine).next_at or 0.0) <= late + SOON
+    assert lasting.anew == frozenset()
+    lasting.plan(w, late + SOON, frozenset())
+    assert lasting.anew == w.policies.keys()
 
 
 def test_a_change_of_the_shared_queues_counts_for_all_within_the_reaction_time() -> None:

@@ -37,7 +37,7 @@ def test_of_two_events_with_the_same_signals_each_is_whole_by_its_own_needs() ->
     for at in (-1900.0, -1831.0, -1801.0):
         obedient.at(T0 + at)
     found = obedient.at(T0 - 1790.0).verdicts
-    assert {key.name: (one.reason, one.whole) for key, one in found.items()} == {
-        "small": (Reason.READY, True),
-        "sale": (Reason.READY, False),
+    assert {key.name: (one.reason, one.whole, one.starts_at) for key, one in found.items()} == {
+        "small": (Reason.READY, True, T0 - 1800.0),
+        "sale": (Reason.READY, False, T0),
     }

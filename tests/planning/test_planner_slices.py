@@ -247,6 +247,50 @@ def test_plans_that_are_dropped_half_way_leave_no_trace(seed: int) -> None:
         hours.obey(planning.plan)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_plans_for_a_few_leave_aside_is_not_forgotten(seed: int) -> None:
+    """The next plan on everything is as if it had been told at once of all that changed."""
+    hours = Hours(2000 + seed)
+    planner = Planner(hours.world.settings)
+    for _ in range(30):
+        hours.edit()
+        namespaces = sorted({key.namespace for key in hours.world.policies} | {"nobody"})
+        for _ in range(hours.dice.randint(0, 2)):
+            few = frozenset(hours.dice.sample(namespaces, 1))
+            planning = planner.begin(hours.world, hours.now, changed=hours.changed, stands=15.0, only=few)
+            hours.changed = frozenset()
+            if hours.dice.random() < 0.7:
+                while not planning.step(3):
+                    pass
+                assert planning.plan.targets.keys() == make_plan(hours.world, hours.now).targets.keys()
+            else:
+                planning.step(hours.dice.randint(1, 4))
+        want = make_plan(hours.world, hours.now)
+        assert planner.plan(hours.world, hours.now, changed=hours.changed) == want
+        hours.changed = frozenset()
+        hours.obey(want)
+
+
+def test_a_plan_for_one_namespace_takes_its_changes_and_nobody_elses() -> None:
+    names = (Key("a", "core"), Key("b", "core"))
+    policies = tuple(policy(target(key.namespace), key=key) for key in names)
+    shows = {key: replace(event("show", 1000.0), key=Key(key.namespace, "show")) for key in names}
+    w, planner = world(*shows.values(), policies=policies), Planner()
+    now = T0 + 60.0
+    assert [planner.plan(w, now).targets[key, key.namespace].level for key in names] == [10, 10]
+    more = {one.key: replace(one, expected=(("orders", 3000.0),)) for one in shows.values()}
+    w = replace(w, announcements=more)
+
+    def levels(only: frozenset[str] | None) -> list[int | None]:
+        planning = planner.begin(w, now + 1.0, changed=frozenset(more), stands=15.0, only=only)
+        while not planning.step(1):
+            pass
+        return [planning.plan.targets[key, key.namespace].level for key in names]
+
+    assert levels(frozenset({"b"})) == [10, 30]
+    assert levels(None) == [30, 30]
+
+
 def test_another_policys_event_that_moves_the_queue_moves_every_lead_at_once() -> None:
     """What is shown is never older than the plan: nothing that was decided is kept."""
     other = policy(target("pay"), key=Key(NS, "other"))

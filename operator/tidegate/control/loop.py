@@ -7,7 +7,7 @@ any clock; the process runs the same rounds freely (``shell``). Both end at the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.control import attention
@@ -263,12 +263,13 @@ class Loop:
             pass
         return self.last
 
-    def deciding(self, *, stands: float = 0.0) -> Iterator[None]:
+    def deciding(self, *, stands: float = 0.0, only: frozenset[str] | None = None) -> Generator[None, None, None]:
         """Decide on what is there, and say what is to be written. Yields after each target, and as much of other work,
         so that others can get their turn; ``last`` is the answer afterwards, None while the first lists are not
         complete.
 
-        For up to ``stands`` seconds a decision stands that rests on nothing new; 0: all are made anew.
+        For up to ``stands`` seconds a decision stands that rests on nothing new; 0: all are made anew. ``only``: what
+        changed elsewhere than in these namespaces is left to the next decision on everything.
         """
         self.last = None
         if not self.store.synced:
@@ -283,7 +284,7 @@ class Loop:
             self._settle(now)
         world = self._world(policies, pools, announced, now)
         known = changes if self._plan is not None else None
-        planning = self._planner.begin(world, now, changed=known, stands=stands)
+        planning = self._planner.begin(world, now, changed=known, stands=stands, only=only)
         while not planning.step(1):
             if planning.rebuilt:
                 self.on_rebuild()
@@ -299,7 +300,7 @@ class Loop:
         if acting:
             self.memory.decided(plan.pools, now)
             heard, wishes = self.store.unheard() is None, self._wishes(world, plan, pools, now)
-            self.writer.post((one for one in wishes if heard or one.upwards), now)
+            self.writer.post((one for one in wishes if heard or one.upwards), now, only=only)
         else:
             self.writer.withdraw()
         leading = self.leadership.may_write() and self._knows()

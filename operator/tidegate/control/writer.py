@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from tidegate.control.conflicts import Conflicts
 from tidegate.control.debts import bequeath, is_driven
@@ -79,10 +80,14 @@ class Writer:
         """Whether a write of a field is under way: what is known of it is about to change."""
         return one in self._busy
 
-    def post(self, wishes: Iterable[Wish], now: float) -> None:
-        """Replace all wishes. The first one of a field counts; one whose field is being written waits for the next."""
-        self._wishes = {}
-        for wish in wishes:
+    def post(self, wishes: Iterable[Wish], now: float, *, only: frozenset[str] | None = None) -> None:
+        """Replace all wishes. The first one of a field counts; one whose field is being written waits for the next.
+
+        ``only``: they were decided for these namespaces alone, and what was to rise elsewhere still is.
+        """
+        before, self._wishes = self._wishes, {}
+        others = [] if only is None else [one for one in before.values() if one.upwards and one.tenant not in only]
+        for wish in chain(wishes, others):
             if wish.field not in self._busy and not self._rests(wish):
                 self._wishes.setdefault(wish.field, wish)
         self._since = {one: min(self._since.get(one, now), now) for one in self._wishes}

@@ -33,7 +33,7 @@ def next_write(
     same = level == facts.current and begin == facts.now
     rise = rise if same else next_rise(facts, line, level, begin)
     if line is not None and rise is not None and rise[0] > begin:
-        closely = line.above(level).due_closely(rise[0])  # what follows closely is taken with it
+        closely = line.above(level).due_closely(rise[0], level)  # what follows closely is taken with it
         most = max(rise[1], closely)
         above = bounded(facts.target, most)
         if facts.observed.maximum is not None:

@@ -95,7 +95,9 @@ class Curves:
             for gone in self._curves.keys() - roster.driven.keys():
                 self._put(gone, None)
             self.failed = {failed: why for failed, why in self.failed.items() if failed in roster.driven}
-            self._seen.clear()
+            self._seen = {key: seen for key, seen in self._seen.items() if key in roster.policies}
+            for key, _ in roster.driven.keys() - self._curves.keys():  # nobody drove its workload, or another did
+                self._seen.pop(key, None)
             self._roster = roster
         again = {failed for failed, _ in self.failed}
         for key, policy in roster.policies.items():

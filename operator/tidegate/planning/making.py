@@ -55,6 +55,8 @@ class Making:
     """Those of the last plans, and then of this one."""
     stands: float = 0.0
     """Seconds for which a decision may stand; 0: everything is decided anew."""
+    only: frozenset[str] | None = None
+    """What changed elsewhere than in these namespaces waits for another plan; None: nothing does."""
     pools: PoolOutcome = field(default_factory=lambda: PoolOutcome({}, {}, {}))
     _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
     """By the policy that they name."""
@@ -191,7 +193,7 @@ class Making:
             if len(inputs) % COMPARED == 0:
                 yield
         queues, decisions = self.lag.state, self.decisions
-        kept = decisions.standing(inputs, queues, self.now, stands=self.stands)
+        kept = decisions.standing(inputs, queues, self.now, stands=self.stands, only=self.only)
         for key, policy in self.roster.policies.items():
             if key in kept:
                 self._take(key, decisions[key], with_steps=key not in decisions.outdated)

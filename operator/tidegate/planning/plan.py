@@ -8,7 +8,7 @@ decisions stand that rest on nothing new (``standing``): then a plan costs what 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -104,10 +104,17 @@ class Planner:
         return planning.plan
 
     def begin(
-        self, world: World, now: float, *, changed: frozenset[Key] | None = None, stands: float = 0.0
+        self,
+        world: World,
+        now: float,
+        *,
+        changed: frozenset[Key] | None = None,
+        stands: float = 0.0,
+        only: frozenset[str] | None = None,
     ) -> Planning:
         """Begin a plan that is made in slices. ``stands``: seconds for which a decision may stand that rests on nothing
-        new; 0: everything is decided anew.
+        new; 0: everything is decided anew. ``only``: the plan leaves what changed elsewhere than in these namespaces
+        to the next one that names none; what time makes due, and what is new, does not wait.
 
         Sums are brought up in slices too, by the announcements as they are now: one event of a month in which
         everything moves takes as long as fifty others. ``changed`` is forgotten only when the sums are up: what a
@@ -123,8 +130,13 @@ class Planner:
             self._roster = roster_of(own.policies, self._roster)
         curves, owed = self._sums(now)
         self._begun = planning = Planning(rebuilt=curves is self._building)
+        waiting = frozenset[Key]()
+        if owed is not None and only is not None:
+            waiting = frozenset(key for key in owed if key.namespace not in only)
+            owed -= waiting
         given = dict(announcements) if owed is None else _some(announcements, owed | curves.book.left_out.keys())
-        planning._work = self._make(planning, own, given, curves, owed, now, stands)
+        making = partial(Making, stands=stands, only=only)
+        planning._work = self._make(planning, own, given, curves, owed, now, waiting, making)
         return planning
 
     def timeline(self, world: World, policy: Policy, target: TargetSpec, now: float) -> Timeline | None:
@@ -171,9 +183,10 @@ class Planner:
         curves: Curves,
         owed: frozenset[Key] | None,
         now: float,
-        stands: float,
+        waiting: frozenset[Key],
+        make: Callable[..., Making],
     ) -> Iterator[None]:
-        """All the work of a plan: the sums, the pools, the decisions."""
+        """All the work of a plan: the sums, the pools, the decisions. What is ``waiting`` stays owed."""
         roster = self._roster
         assert roster is not None  # noqa: S101 - begin() has made it
         try:
@@ -184,12 +197,10 @@ class Planner:
             raise
         if curves is self._building:
             self._curves, self._building, self._askers, self._decisions = curves, None, Askers(), Decisions()
-        self._owed = frozenset()
+        self._owed = waiting
         lag = curves.lag(now, self.settings, world.writes_per_second)
         decisions = self._decisions
-        planning._making = making = Making(
-            world, now, curves.book, curves, roster, lag, self._askers, decisions, stands
-        )
+        planning._making = making = make(world, now, curves.book, curves, roster, lag, self._askers, decisions)
         making.ask_pools()
         yield from making.decide_all()
 

@@ -46,9 +46,11 @@ def roster_of(policies: Mapping[Key, Policy], before: Roster | None = None) -> R
     What only observes drives nothing, so it stands behind what acts; then the older policy comes first.
     """
     owner: dict[Identity, TargetKey] = {}
+    names: dict[TargetKey, Identity] = {}
     for policy in sorted(policies.values(), key=lambda p: (p.mode is Mode.OBSERVE, p.created, p.key)):
         for target in policy.targets:
-            owner.setdefault(target.ref.identity, (policy.key, target.name))
+            names[policy.key, target.name] = workload = target.ref.identity
+            owner.setdefault(workload, (policy.key, target.name))
     every = {(key, t.name): t for key in sorted(policies) for t in policies[key].targets}
     reaches, unusable = dict[Key, float](), dict[TargetKey, str]()
     for key, policy in policies.items():
@@ -64,7 +66,7 @@ def roster_of(policies: Mapping[Key, Policy], before: Roster | None = None) -> R
                 unusable[policy.key, target.name] = reach.message
             else:
                 reaches[key] = max(reaches[key], reach)
-    winners = {key: owner[t.ref.identity] for key, t in every.items() if owner[t.ref.identity] != key}
+    winners = {key: owner[names[key]] for key in every if owner[names[key]] != key}
     driven = {key: t for key, t in every.items() if key not in winners and key not in unusable}
     longest = max(reaches.values(), default=0.0)
     return Roster({key: policies[key] for key in sorted(policies)}, driven, winners, longest, unusable, reaches)

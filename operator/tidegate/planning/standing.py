@@ -86,10 +86,19 @@ class Decisions:
         self._of[key] = standing
         self._moved.pop(key, None)
 
-    def standing(self, inputs: Mapping[Key, Inputs], queues: object, now: float, *, stands: float) -> frozenset[Key]:
+    def standing(
+        self,
+        inputs: Mapping[Key, Inputs],
+        queues: object,
+        now: float,
+        *,
+        stands: float,
+        only: frozenset[str] | None = None,
+    ) -> frozenset[Key]:
         """The policies whose last decision counts, of all that there are; others are to be decided.
 
-        ``stands`` seconds bound how old it may be; 0: none counts.
+        ``stands`` seconds bound how old it may be; 0: none counts. ``only``: the plan is made for these namespaces
+        alone; what changed elsewhere waits, and whatever is renewed only because its time is over.
         """
         self._of = {key: one for key, one in self._of.items() if key in inputs}
         self._moved = {key: at for key, at in self._moved.items() if key in inputs}
@@ -111,14 +120,17 @@ class Decisions:
                 self.again_at = min(self.again_at, max(ends, now + PACE))
         if stands > 0:
             sizes = {key: len(mine.targets) for key, mine in inputs.items()}
-            self.outdated = frozenset(self._left_of_each(moved, sizes, now))
+            self.outdated = frozenset(self._left_of_each(moved, sizes, now, only))
             kept |= self.outdated
-            later = list(self._left(over, sizes, share=max(SHARE, sum(sizes.values()) // PARTS)))
-            kept.update(later)
-            self.again_at = min(self.again_at, now + SOON) if later else self.again_at
+            share = max(SHARE, sum(sizes.values()) // PARTS)
+            put_off = [key for _, key in over] if only is not None else list(self._left(over, sizes, share=share))
+            kept.update(put_off)
+            self.again_at = min(self.again_at, now + SOON) if put_off else self.again_at
         return frozenset(kept)
 
-    def _left_of_each(self, moved: list[tuple[float, Key]], sizes: Mapping[Key, int], now: float) -> Iterator[Key]:
+    def _left_of_each(
+        self, moved: list[tuple[float, Key]], sizes: Mapping[Key, int], now: float, only: frozenset[str] | None
+    ) -> Iterator[Key]:
         """Those of policies that changed which are left for a later plan: of each namespace all but a share."""
         by_namespace: dict[str, list[tuple[float, Key]]] = {}
         for one in moved:
@@ -126,12 +138,12 @@ class Decisions:
         turns, self._turns = self._turns, {}
         for namespace, found in by_namespace.items():
             turn = turns.get(namespace, now)
-            if turn > now:
+            if turn > now or (only is not None and namespace not in only):
                 left, self._turns[namespace] = [key for _, key in found], turn
             elif left := list(self._left(found, sizes, share=SHARE)):
                 self._turns[namespace] = now + SOON
             yield from left
-        self.again_at = min([self.again_at, *self._turns.values()])
+        self.again_at = min([self.again_at, *(turn for turn in self._turns.values() if turn > now)])
 
     def _left(self, found: list[tuple[float, Key]], sizes: Mapping[Key, int], *, share: int) -> Iterator[Key]:
         """Those of policies to decide that are left for the next plan: the oldest decisions go first."""

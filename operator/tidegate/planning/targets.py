@@ -201,7 +201,7 @@ def _due(line: Timeline | None, target: TargetSpec, observed: Observed, now: flo
         return line.due_at(now)
     due = line.due_from(now, observed.level)
     if due > 0 and bounded(target, due) > observed.level:
-        return line.above(observed.level).due_closely(now)
+        return line.above(observed.level).due_closely(now, observed.level)
     return due
 
 

@@ -95,15 +95,15 @@ class Timeline:
         most = int(self.units[low : here + 1].max())
         return max(most, self._largest_due(here + 1, len(self.units), now + ahead))
 
-    def due_closely(self, now: float) -> int:
-        """``due_at``, with the needs that follow what is due within a start time, and no more than ``ALONG``: the
-        queue of pods counts on no more (``creation_lag``).
+    def due_closely(self, now: float, level: int) -> int:
+        """``due_at`` of a target at a level, with the needs that follow the first one above it within a start time, and
+        no more than ``ALONG``: the queue of pods counts on no more (``creation_lag``). Whether it is asked some seconds
+        sooner or later does not matter.
         """
-        ahead = min(self.fixed_lead, ALONG)
         here = self.column(now)
-        last = here + self._count_due(here + 1, len(self.units), now)
-        end = min(last + 1 + math.floor(ahead / self.cell), len(self.units))
-        return max(self.due_at(now), self._largest_due(here + 1, end, now + ahead))
+        first = self._first_above(level, here, len(self.units))
+        end = here if first is None else first + 1 + math.floor(min(self.fixed_lead, ALONG) / self.cell)
+        return max(self.due_at(now), int(self.units[here:end].max(initial=0)))
 
     def due_from(self, now: float, level: int) -> int:
         """``due_at`` for a target that stands at a level. A need above that is due by the units that are missing then;
