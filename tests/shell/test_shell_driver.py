@@ -43,6 +43,13 @@ class Clock:
             return
 
 
+class SetBack(Clock):
+    """A clock that was a day ahead for its first 20 s."""
+
+    def now(self) -> float:
+        return super().now() + (86_400.0 if self.loop.time() < 20.0 else 0.0)
+
+
 @dataclass
 class Deciding:
     """A loop that only counts what it was told, and is sliced as chance will have it."""
@@ -90,11 +97,18 @@ class Deciding:
 
 
 def played(
-    seconds: float, *, tells: int, seed: int = 1, crowd: int = 0, quiet: Sequence[float] = (), **given: Any
+    seconds: float,
+    *,
+    tells: int,
+    seed: int = 1,
+    crowd: int = 0,
+    quiet: Sequence[float] = (),
+    by: type[Clock] = Clock,
+    **given: Any,
 ) -> Deciding:
     """So many things told, of nobody's or of a crowd of namespaces, and at some instants something of a quiet one."""
     with simulated(seed, WALL) as loop:
-        clock, dice = Clock(loop), random.Random(seed)
+        clock, dice = by(loop), random.Random(seed)
         deciding = Deciding(clock, dice, **given)
         stop = asyncio.Event()
         driver = Driver(
@@ -136,6 +150,11 @@ def test_a_storm_of_news_is_decided_on_ten_times_a_second_at_the_most() -> None:
 def test_where_nothing_is_told_it_decides_once_a_beat() -> None:
     deciding = played(600.0, tells=0)
     assert 40 <= len(deciding.decided) <= 44
+
+
+def test_a_clock_that_was_set_back_keeps_no_decision_waiting() -> None:
+    deciding = played(120.0, tells=0, by=SetBack)
+    assert len(deciding.decided) >= 8
 
 
 def test_what_is_due_by_time_alone_is_decided_on_then() -> None:

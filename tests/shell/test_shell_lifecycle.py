@@ -339,7 +339,7 @@ async def test_a_loop_that_does_not_end_keeps_the_lease_for_its_duration(
 
     begun = asyncio.Event()
 
-    async def hangs(_driver: object) -> None:
+    async def hangs(*_: object) -> None:
         begun.set()
         await asyncio.Event().wait()
 

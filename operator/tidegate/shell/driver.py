@@ -116,6 +116,7 @@ class Driver:
             self._wake.clear()
             if not starts:
                 await self._clock.wait(next_at, self._wake)
+                self._everything |= not self._wake.is_set()  # also where the clock was set back meanwhile
             else:  # in naps that look whether something has fallen due
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), min(left, SHORTEST_PAUSE))
