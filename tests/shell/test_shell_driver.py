@@ -43,11 +43,15 @@ class Clock:
             return
 
 
+BEGUN = 1000.0
+"""What the simulated loop's time begins with."""
+
+
 class SetBack(Clock):
     """A clock that was a day ahead for its first 20 s."""
 
     def now(self) -> float:
-        return super().now() + (86_400.0 if self.loop.time() < 20.0 else 0.0)
+        return super().now() + (86_400.0 if self.loop.time() < BEGUN + 20.0 else 0.0)
 
 
 @dataclass
