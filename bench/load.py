@@ -317,6 +317,26 @@ def ready_units(cluster: EmbeddedCluster, name: tuple[str, str]) -> int:
 # ---- nothing at all
 
 
+def told_now(cluster: EmbeddedCluster) -> dict[tuple[str, str, str], Any]:
+    """What all statuses say, beside the instant of the last look: that is there to move."""
+    return {
+        name: {field: value for field, value in status.items() if field != "lookedAt"}
+        for name, status in statuses(cluster).items()
+    }
+
+
+async def until_told(cluster: EmbeddedCluster, *, seconds: float, patience: float) -> bool:
+    """Wait until no status has said anything new for so long; whether it came to that."""
+    said, since, end = told_now(cluster), time.monotonic(), time.monotonic() + patience
+    while time.monotonic() < end:
+        await asyncio.sleep(5.0)
+        if (now := told_now(cluster)) != said:
+            said, since = now, time.monotonic()
+        if time.monotonic() - since >= seconds:
+            return True
+    return False
+
+
 async def idle(args: argparse.Namespace, folder: Path) -> list[Figure]:
     """Minutes in which nothing happens; some workloads have loans."""
     cluster = shops(args.idle_events, shops_on=SHOPS // 10)
@@ -324,19 +344,23 @@ async def idle(args: argparse.Namespace, folder: Path) -> list[Figure]:
         operator = Operator(url, folder, nice=args.nice, STATUS_WRITES_PER_SECOND=str(args.status_rate))
         try:
             await planned(operator)
-            quiet = await until_quiet(cluster, seconds=90, patience=args.status_seconds)
-            seen, begun, before = cluster.writes_seen(), time.time(), operator.spent()
+            quiet = await until_told(cluster, seconds=90, patience=args.status_seconds)
+            seen, begun, before, shown = cluster.writes_seen(), time.time(), operator.spent(), told_now(cluster)
             await asyncio.sleep(60 * args.idle_minutes)
-            used = operator.spent().since(before)
+            used, after = operator.spent().since(before), told_now(cluster)
+            changed = [name for name in after if after[name] != shown.get(name)]
             written = [e for e in cluster.audit if e.time >= begun and e.is_write and e.resource != "leases"]
-            for entry in written[:5]:
+            shows = [entry for entry in written if entry.resource in STATUS]
+            for entry in [one for one in written if one not in shows][:5]:
                 print(entry)
             return [
                 Figure("events", args.idle_events),
                 Figure("loans held", loans(cluster)),
                 Figure("written before it was quiet", seen),
                 Figure("it became quiet", quiet, "", "1"),
-                Figure("writes but the Lease", len(written), "", "0"),
+                Figure("writes but the Lease and statuses", len(written) - len(shows), "", "0"),
+                Figure("statuses that say something else", len(changed), "", "0"),
+                Figure("status writes: the instant of the last look of what is on", len(shows)),
                 Figure("minutes", used.wall / 60),
                 Figure("share of a core", used.cpu / used.wall),
                 Figure("peak memory", operator.peak_mib(), "MiB"),
