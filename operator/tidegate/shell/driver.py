@@ -103,7 +103,7 @@ class Driver:
         """Decide until told to stop. One that fails is logged and tried again; nothing ends this but ``stop``."""
         next_at = -math.inf
         while await self._until_due(next_at, stop):
-            next_at = await self._decide(self._begin(next_at))
+            next_at = await self._decide(self._begin())
             self._wake_gates()
 
     async def _until_due(self, next_at: float, stop: asyncio.Event) -> bool:
@@ -133,11 +133,11 @@ class Driver:
             found[True] = self._rested[True]
         return found
 
-    def _begin(self, next_at: float) -> frozenset[str] | None:
+    def _begin(self) -> frozenset[str] | None:
         """What was told so far is about to be decided on: for whom alone, None for everything. Who seldom tells
         something comes first; everything else is decided on while they rest.
         """
-        if self._starts(next_at).get(False, math.inf) <= asyncio.get_running_loop().time() + CLOSE:
+        if self._may_hear_a_few():
             only, self._seldom = frozenset(self._seldom), set()
             return only
         self._everything = False
@@ -146,6 +146,10 @@ class Driver:
             self._busy.cancel()
             self._busy = None
         return None
+
+    def _may_hear_a_few(self) -> bool:
+        """Whether somebody who seldom tells something has, and the pause after the last such decision is over."""
+        return bool(self._seldom) and self._rested[False] <= asyncio.get_running_loop().time() + CLOSE
 
     async def _decide(self, only: frozenset[str] | None) -> float:
         """Decide once, on everything or ``only`` on what some namespaces told: when time alone makes another decision
@@ -163,7 +167,7 @@ class Driver:
                 finally:
                     seconds += self._spent() - begun
                 await asyncio.sleep(0)
-                if more and of_all and self._seldom and not self._gave_way:
+                if more and of_all and not self._gave_way and self._may_hear_a_few():
                     slices.close()
                     self._gave_way = self._everything = True
                     return now
