@@ -17,6 +17,7 @@ from tidegate.control.timetabler import Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Action, PoolView
+from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
 from tidegate.planning.shift.facts import Holder
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
@@ -251,11 +252,10 @@ def test_what_is_decided_for_a_few_takes_no_raise_of_others_back(site: Site) -> 
     """A storm of floors goes on being written though a neighbour tells something. What was to fall is decided anew."""
     writer = writer_of(site)
     writer.post([wish("up"), wish("down", level=2, held=10)], T0)
-    other = replace(wish("mine"), tenant="other")
-    writer.post([other], T0 + 0.1, only=frozenset({"other"}))
+    writer.post([wish("mine")], T0 + 0.1, aside=frozenset({CORE}))
     assert {job.key for job in writer.due(T0 + 60.0)} == {place("up").id, place("mine").id}
     assert {job.due_at for job in writer.due(T0 + 60.0) if job.key == place("up").id} == {T0}
-    writer.post([], T0 + 0.2, only=frozenset({NS}))
+    writer.post([wish("mine")], T0 + 0.2, aside=frozenset({Key("other", "core")}))
     assert [job.key for job in writer.due(T0 + 60.0)] == [place("mine").id]
 
 

@@ -300,7 +300,9 @@ class Loop:
         if acting:
             self.memory.decided(plan.pools, now)
             heard, wishes = self.store.unheard() is None, self._wishes(world, plan, pools, now)
-            self.writer.post((one for one in wishes if heard or one.upwards), now, only=only)
+            # Not of pools: who may rise there is decided anew each time, for all of a pool together.
+            left = {k for k, p in policies.items() if p.pool is None and only is not None and k.namespace not in only}
+            self.writer.post((one for one in wishes if heard or one.upwards), now, aside=frozenset(left))
         else:
             self.writer.withdraw()
         leading = self.leadership.may_write() and self._knows()

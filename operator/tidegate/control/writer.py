@@ -21,6 +21,7 @@ from tidegate.control.rounds import Backoff, Job
 from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
 from tidegate.control.writerate import WriteRate
 from tidegate.planning.decision import Action
+from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
 from tidegate.ports import (
     Clock,
@@ -80,13 +81,13 @@ class Writer:
         """Whether a write of a field is under way: what is known of it is about to change."""
         return one in self._busy
 
-    def post(self, wishes: Iterable[Wish], now: float, *, only: frozenset[str] | None = None) -> None:
+    def post(self, wishes: Iterable[Wish], now: float, *, aside: frozenset[Key] = frozenset()) -> None:
         """Replace all wishes. The first one of a field counts; one whose field is being written waits for the next.
 
-        ``only``: they were decided for these namespaces alone, and what was to rise elsewhere still is.
+        What was to rise of policies that were left ``aside`` still is.
         """
         before, self._wishes = self._wishes, {}
-        others = [] if only is None else [one for one in before.values() if one.upwards and one.tenant not in only]
+        others = [one for one in before.values() if one.upwards and one.said.policy in aside]
         for wish in chain(wishes, others):
             if wish.field not in self._busy and not self._rests(wish):
                 self._wishes.setdefault(wish.field, wish)
