@@ -144,6 +144,7 @@ LENT: Object = {
         "freeBy": "2026-11-10T11:15:00Z",
         "startAgainAt": "2026-11-10T14:00:00Z",
         "promises": [{"time": "2026-11-10T15:00:00Z", "units": 3}],
+        "extra": {"cpu": 100, "memory": 64},
     },
 }
 
@@ -319,6 +320,8 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Loan", LENT, "handOver.startAgainAt", "2026-11-10T14:00:01Z"),
     ("Loan", LENT, "handOver.promises[0].time", "2026-11-10T15:00:01Z"),
     ("Loan", LENT, "handOver.promises[0].units", 4),
+    ("Loan", LENT, "handOver.extra.cpu", 200),
+    ("Loan", LENT, "handOver.extra.memory", 65),
     ("Loan", LOAN, "for[0]", "LiveEvent/other"),
     ("Learned", LEARNED, "format", 2),
     ("Learned", NOTHING_ENDED, "of.kind", "ScalingPolicy"),

@@ -20,7 +20,7 @@ from tidegate.shell.leader import LeaseLeader, LeaseTimes
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.errors import ExpiredError
 from tidegate.targets.loans import DeposedError, KubeLoanBook, latest_epoch, loan_key
-from tidegate.targets.pools import ON_NODES
+from tidegate.targets.pools import NOT_ENDED
 
 pytestmark = pytest.mark.cluster
 Json = dict[str, Any]
@@ -303,12 +303,15 @@ async def test_a_deletion_takes_no_loan_that_was_written_again(kube: KubeClient,
     assert await book.list() == [mine]
 
 
-async def test_pods_on_machines_that_have_not_ended_can_be_asked_for(kube: KubeClient, ns: str) -> None:
+async def test_pods_that_have_not_ended_can_be_asked_for(kube: KubeClient, ns: str) -> None:
     root = f"/api/v1/namespaces/{ns}/pods"
     container = {"name": "c", "image": "registry.example/web:1"}
-    pod: Json = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "waits"}}
-    await kube.create(root, {**pod, "spec": {"containers": [container], "nodeSelector": {"no": "such-machine"}}})
-    assert await kube.items(root, {"fieldSelector": ON_NODES}) == []
+    spec = {"containers": [container], "nodeSelector": {"no": "such-machine"}}
+    for name, phase in (("waits", "Pending"), ("over", "Succeeded")):
+        await kube.create(root, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+        await kube.patch(f"{root}/{name}/status", {"status": {"phase": phase}}, Form.MERGE)
+    found = await kube.items(root, {"fieldSelector": NOT_ENDED})
+    assert [pod["metadata"]["name"] for pod in found] == ["waits"]
 
 
 async def test_a_deposed_leader_cannot_write_a_loan_of_its_follower(

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.planning.model import Ref
+from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
-from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen, Standing, facts_of, gaps
-from tidegate.planning.shift.model import Lane, MemberKind, Pool
+from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen, Standing, facts_of, gaps, holder_of
+from tidegate.planning.shift.model import Lane, Mark, MemberKind, Pool, PoolFacts, base_of
+from tidegate.planning.shift.pieces import stocks_of
 
 CORE = Resources(1000, 1024)
 POOL = Pool("hangzhou-a", (Lane("trading", allowed_namespaces=frozenset({"shop"})), Lane("data")))
@@ -63,3 +65,71 @@ def test_within_the_reserve_a_borrowers_pod_always_fits_somewhere(
     reserve = gaps([Resources(n) for n in nodes], [Resources(unit)], [Resources(o) for o in others])
     if sum(free) - reserve.cpu >= 1:
         assert max(free) >= unit
+
+
+# ---- size is what pods use, and a claim is what stands here
+
+
+LOADER = Ref("apps/v1", "Deployment", "warehouse", "loader")
+BIGGER = Resources(1100, 1024)
+
+
+def of(
+    there: Occupancy, *, ref: Ref = LOADER, level: int = 5, mark: Mark | None = None, settled: bool = True
+) -> PoolFacts:
+    """The facts of a pool with one member."""
+    kind = MemberKind.JOB if ref.kind == "Job" else MemberKind.SCALE
+    many = 4 if kind is MemberKind.JOB else 1
+    member = MemberSeen(ref, "data", "m", kind, CORE.times(many), level, CORE, many=many, settled=settled)
+    pool = PoolSeen(CORE.times(100), {holder_of(ref): there}, (member,))
+    return facts_of(POOL, pool, [], {} if mark is None else {ref: mark}, {})
+
+
+def test_a_unit_is_what_its_pods_were_admitted_with_not_what_the_template_says() -> None:
+    (member,) = of(Occupancy(BIGGER.times(5), 0.0, 5, BIGGER)).members
+    assert (member.unit, member.extra) == (BIGGER, Resources(100, 0))
+
+
+def test_while_no_pod_stands_the_larger_of_both_counts_is_remembered() -> None:
+    mark = Mark(original=1, asked=0, asked_at=1.0, extra=Resources(100, 0))
+    (member,) = of(Occupancy(Resources(), 0.0, 0), ref=JOB, level=0, mark=mark).members
+    assert member.unit == BIGGER.times(4)
+
+
+def test_what_is_leaving_is_judged_pod_by_pod() -> None:
+    """Five pods of 1.1 cores are five, though they take more than five of the template's."""
+    mark = Mark(original=13, asked=5, asked_at=1.0)
+    (member,) = of(Occupancy(BIGGER.times(5), 0.0, 5, BIGGER), mark=mark).members
+    assert member.leaving == 0
+    (member,) = of(Occupancy(CORE.times(5) + Resources(1), 0.0, 6, BIGGER), mark=mark).members
+    assert member.leaving == 1
+
+
+def test_work_whose_pods_stand_elsewhere_frees_nothing_and_is_named() -> None:
+    facts = of(Occupancy(Resources(), 0.0, 0, CORE, elsewhere=4), ref=JOB, level=1)
+    assert facts.members == ()
+    assert [(one.ref, one.reason) for one in facts.cannot] == [(JOB, Reason.PODS_ELSEWHERE)]
+    facts = of(Occupancy(Resources(), 0.0, 0, CORE, elsewhere=5))
+    assert [one.reason for one in facts.cannot] == [Reason.PODS_ELSEWHERE]
+    assert facts.capacity - base_of(POOL.lanes[1], facts) == CORE.times(100), "it takes nothing of these machines"
+    assert stocks_of(POOL, facts, 0.0) == []
+
+
+def test_a_job_without_pods_frees_nothing_once_they_had_time_to_come() -> None:
+    nothing = Occupancy(Resources(), 0.0, 0)
+    assert [one.reason for one in of(nothing, ref=JOB, level=1).cannot] == [Reason.NO_PODS]
+    assert of(nothing, ref=JOB, level=1, settled=False).cannot == (), "its pods may come at any moment"
+    assert of(Occupancy(Resources(), 0.0, 0, waiting=4), ref=JOB, level=1).cannot == (), "they may take a machine here"
+
+
+def test_of_a_job_that_stands_here_in_part_only_that_part_is_freed() -> None:
+    (member,) = of(Occupancy(CORE, 0.0, 1, CORE, elsewhere=3), ref=JOB, level=1).members
+    assert member.unit == CORE
+
+
+def test_units_of_a_target_that_stand_elsewhere_take_nothing_here() -> None:
+    """Twenty of twenty run, two of them on a machine that was cordoned: nobody has to make room for those two."""
+    web = Standing("trading", "shop/core/web", Holder("shop", "Deployment", "web"), CORE, rest=4, asked=20, elsewhere=2)
+    there = {web.holder: Occupancy(CORE.times(18), 0.0, 18, CORE, elsewhere=2)}
+    facts = facts_of(POOL, PoolSeen(CORE.times(18), there), [web], {}, {})
+    assert facts.use("trading").claim == CORE.times(18)

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from tidegate.planning.model import Ref, Trouble
+from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
-from tidegate.planning.shift.model import Lane, MemberRef, Pool
+from tidegate.planning.shift.model import CannotStop, Lane, MemberRef, Pool
 from tidegate.ports import ConflictError, Json, Manager, RefusedError
 from tidegate.targets.discovery import Resource, resources_of, versions_of
 from tidegate.targets.errors import LaterError
 from tidegate.targets.hpa import hpa_of
 from tidegate.targets.jobs import SAVED_EVERY, SAVED_TIME, is_work, member_of
 from tidegate.targets.ownership import fields_of, handed_back, owner
+from tidegate.targets.podindex import holder_of, seen_pod
 from tidegate.targets.pods import evidence_of
-from tidegate.targets.pools import KubePools, holder_of
+from tidegate.targets.pools import KubePools
 from tidegate.targets.quantity import quantity
 from tidegate.targets.quotas import covers, refusal, rooms
 from tidegate.targets.read import child, instant, maps, whole
@@ -111,11 +113,12 @@ def test_no_document_makes_a_reader_raise(document: Json) -> None:
     assert isinstance(workload.selector, str)
     is_work(document)
     found = member_of(document, lane="data", member="m", now=NOW)
-    if found is not None:
+    if not isinstance(found, CannotStop):
         assert found[0].saved_at is None or found[0].saved_at <= NOW
         assert found[0].saved_every > 0
     spec = child(document, "spec")
     assert pod_takes(spec).fits(pod_takes(spec))
+    seen_pod(document)
     template_takes(document)
     there_is(document)
     holder_of(child(document, "metadata"))
@@ -141,7 +144,7 @@ def test_an_amount_that_is_none_neither_hangs_nor_raises(written: object, name: 
     document["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"][name] = written
     takes, found = template_takes(document), member_of(document, lane="data", member="m", now=NOW)
     assert takes is None or not takes.nothing
-    assert (found is None) == (takes is None)
+    assert isinstance(found, CannotStop) == (takes is None)
 
 
 @given(st.text(alphabet="0123456789.eE+-KMGinum", max_size=70))
@@ -169,7 +172,9 @@ def test_what_the_api_cannot_hold_as_a_whole_number_is_none(value: object) -> No
 def test_a_job_of_nobody_can_tell_how_many_pods_is_no_member(many: object) -> None:
     document = whole_job()
     document["spec"]["parallelism"] = many
-    assert member_of(document, lane="data", member="m", now=NOW) is None
+    found = member_of(document, lane="data", member="m", now=NOW)
+    assert isinstance(found, CannotStop)
+    assert found.reason is Reason.NO_REQUESTS
 
 
 @pytest.mark.parametrize(
@@ -184,7 +189,7 @@ def test_what_a_job_says_of_its_checkpoints_is_a_time_in_the_past(every: object,
     document["metadata"]["annotations"][SAVED_TIME] = saved
     document["spec"]["template"]["metadata"]["annotations"][SAVED_EVERY] = every
     found = member_of(document, lane="data", member="m", now=NOW)
-    assert found is not None
+    assert not isinstance(found, CannotStop)
     started = instant("2026-11-09T10:00:00Z")
     assert started is not None
     assert found[0].saved_at is not None
@@ -252,7 +257,7 @@ def node(name: str = "n1", **status: object) -> Json:
 def pod(cpu: object = "1", **spec: object) -> Json:
     containers = [{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}]
     return {
-        "metadata": {"name": "p", "namespace": "shop"},
+        "metadata": {"name": "p", "namespace": "shop", "uid": f"uid of {cpu}"},
         "spec": {"nodeName": "n1", "containers": containers, **spec},
         "status": {"phase": "Running"},
     }
@@ -285,7 +290,8 @@ async def test_odd_neighbours_cost_a_pool_only_themselves() -> None:
 async def test_a_pod_that_asks_for_more_than_its_node_has_fills_no_more_than_the_node() -> None:
     """Anybody may name a node in a pod; the kubelet refuses it a moment later."""
     sight = await pools_of(Api([node(), node("n2")], [pod(cpu="1e999999")], [])).see(POOL)
-    assert [held.used for held in sight.seen.occupancy.values()] == [Resources(8000, 1024)]
+    (held,) = sight.seen.occupancy.values()
+    assert (held.used, held.largest) == (Resources(8000, 1024), Resources(8000, 1024))
     assert sight.seen.allocatable == Resources(16000, 16384)
 
 

@@ -8,11 +8,16 @@ import pytest
 
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
-from tidegate.planning.resources import Resources
-from tidegate.planning.shift.model import Lane, MemberKind, MemberRef, Pool
+from tidegate.planning.model import Ref
+from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import Resources, total
+from tidegate.planning.shift.facts import Holder, Occupancy
+from tidegate.planning.shift.model import CannotStop, Lane, MemberKind, MemberRef, Pool
 from tidegate.ports import Json, Manager, PoolSight
 from tidegate.targets.client import KubeClient, Params
 from tidegate.targets.errors import ForbiddenError
+from tidegate.targets.jobs import member_of
+from tidegate.targets.podindex import PodIndex
 from tidegate.targets.pools import KubePools
 from tidegate.targets.registry import KubeTargets
 
@@ -128,3 +133,112 @@ async def test_a_scaled_member_that_may_not_be_read_any_more_is_there_as_it_was_
     (after,) = (await pools.see(pool_of())).seen.members
     assert (before.seen, after.seen) == (True, False)
     assert (after.ref, after.unit, after.level) == (before.ref, before.unit, before.level)
+
+
+# ---- what pods are, and where
+
+
+def pod(name: str, owner: Json, *, node: str = "", cpu: str = "2", **status: object) -> Json:
+    container = {"name": "c", "image": "load:1", "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}
+    metadata = {"name": name, "namespace": "default", "uid": name, **owner}
+    spec: Json = {"containers": [container]} | ({"nodeName": node} if node else {})
+    return {"metadata": metadata, "spec": spec, "status": {"phase": "Running" if node else "Pending", **status}}
+
+
+def of_loader(digest: str = "abc") -> Json:
+    reference = {"kind": "ReplicaSet", "name": f"loader-{digest}", "controller": True}
+    return {"ownerReferences": [reference], "labels": {"pod-template-hash": digest}}
+
+
+NODES = {"n1": Resources(32_000, 65_536), "n2": Resources(32_000, 65_536)}
+LOADER = Holder("default", "Deployment", "loader")
+
+
+def counted(*pods: Json) -> Occupancy:
+    index = PodIndex()
+    for one in pods:
+        index.put(one)
+    return index.occupancy(NODES, total(NODES.values()), {"default"})[LOADER]
+
+
+def test_pods_are_counted_by_where_they_stand_and_what_they_were_admitted_with() -> None:
+    mine = of_loader()
+    seen = counted(
+        pod("a", mine, node="n1"),
+        pod("b", mine, node="n2", cpu="3100m"),
+        pod("c", mine, node="elsewhere"),
+        pod("d", mine),
+        pod("e", mine, node="n1") | {"status": {"phase": "Succeeded"}},
+    )
+    assert (seen.used, seen.pods) == (Resources(5100, 2048), 2)
+    assert seen.largest == Resources(3100, 1024)
+    assert (seen.elsewhere, seen.waiting) == (1, 1)
+
+
+def test_a_pod_that_moved_or_went_is_counted_where_it_is_now() -> None:
+    index = PodIndex()
+    index.put(pod("a", of_loader()))
+    index.put(pod("a", of_loader(), node="n1"))
+    seen = index.occupancy(NODES, total(NODES.values()), {"default"})[LOADER]
+    assert (seen.pods, seen.waiting) == (1, 0)
+    index.drop("a")
+    assert index.occupancy(NODES, total(NODES.values()), {"default"}) == {}
+    assert len(index) == 0
+
+
+def test_a_resize_in_place_counts_until_it_is_done_and_not_where_it_never_can_be() -> None:
+    held = [{"name": "c", "allocatedResources": {"cpu": "4", "memory": "1Gi"}}]
+    shrinks = pod("a", of_loader(), node="n1", containerStatuses=held)
+    assert counted(shrinks).used == Resources(4000, 1024), "what the kubelet has not let go of"
+    small = [{"name": "c", "allocatedResources": {"cpu": "1", "memory": "1Gi"}}]
+    grows = pod("a", of_loader(), node="n1", containerStatuses=small)
+    assert counted(grows).used == Resources(2000, 1024)
+    never = [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]
+    assert counted(pod("a", of_loader(), node="n1", containerStatuses=small, conditions=never)).used == Resources(
+        1000, 1024
+    )
+
+
+# ---- who cannot be stopped, by name
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "named"),
+    [
+        (
+            {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "night"}}},
+            Reason.MANAGED_ELSEWHERE,
+            "Kueue (queue night)",
+        ),
+        ({"spec": {"managedBy": "example.com/fleet"}}, Reason.MANAGED_ELSEWHERE, "example.com/fleet"),
+        (
+            {"metadata": {"ownerReferences": [{"kind": "JobSet", "name": "etl", "controller": True}]}},
+            Reason.MANAGED_ELSEWHERE,
+            "JobSet/etl",
+        ),
+        ({"spec": {"template": {"spec": {"containers": [{"name": "c"}]}}}}, Reason.NO_REQUESTS, "not known"),
+    ],
+)
+def test_a_job_that_is_anothers_to_stop_is_named_with_its_reason(change: Json, reason: Reason, named: str) -> None:
+    containers = [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]
+    job: Json = {
+        "metadata": {"namespace": "default", "name": "etl", "uid": "u"} | change.get("metadata", {}),
+        "spec": {"template": {"spec": {"containers": containers}}} | change.get("spec", {}),
+    }
+    found = member_of(job, lane="data", member="nightly", now=NOW)
+    assert isinstance(found, CannotStop)
+    assert (found.ref, found.lane, found.reason) == (Ref("batch/v1", "Job", "default", "etl"), "data", reason)
+    assert named in found.message
+
+
+async def test_scaled_work_that_lends_nothing_is_named_with_its_reason(
+    client: Guarded, cluster: EmbeddedCluster
+) -> None:
+    cluster.apply(loader(cpu=None), manager="helm")
+    (bare,) = (await seen(client)).seen.cannot
+    assert bare.reason is Reason.NO_REQUESTS
+    cluster.apply(loader(), manager="helm")
+    cluster.apply(hpa(), manager="helm")
+    (scaled,) = (await seen(client)).seen.cannot
+    assert scaled.reason is Reason.OWNED_BY_OTHER_SCALER
+    assert "HorizontalPodAutoscaler" in scaled.message

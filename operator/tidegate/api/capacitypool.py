@@ -33,6 +33,7 @@ MAX_MEMBERS = 64
 MAX_LABELS = 8
 MAX_NAMESPACES = 256
 MAX_REFUSALS = 16
+MAX_CANNOT_STOP = 32
 
 _LABEL_KEYS = "all(k, k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$'))"
 _BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
@@ -285,6 +286,19 @@ class PoolRefusal(Stored):
     """The same as a sentence with numbers."""
 
 
+class PoolCannotStop(Stored):
+    """Work that a lane names and that lends nothing."""
+
+    lane: Annotated[str, Field(max_length=63)]
+    """Lane that names it."""
+    object: Annotated[str, Field(max_length=384)]
+    """Kind, namespace and name."""
+    reason: Annotated[str, Field(max_length=63)]
+    """Why, as a code."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """The same as a sentence."""
+
+
 class CapacityPoolStatus(Stored):
     """What the pool has, who holds it, and what is promised."""
 
@@ -310,6 +324,10 @@ class CapacityPoolStatus(Stored):
         default=[], max_length=MAX_REFUSALS, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """Needs that are not carried, and why."""
+    cannot_stop: list[PoolCannotStop] = Field(
+        default=[], max_length=MAX_CANNOT_STOP, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Work that lanes name and that lends nothing: the first of each lane and reason, with how many more there are."""
     summary: Annotated[str, Field(max_length=256)] | None = None
     """The pool in one line: what is lent now and what comes next."""
 

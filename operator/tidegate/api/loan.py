@@ -16,6 +16,7 @@ from tidegate.api.base import API_VERSION, ApiVersion, KindName, ObjectName, Sto
 from tidegate.api.problems import POINTER_PATTERN, InvalidObject, Problem, explain, quoted
 from tidegate.api.walltime import recorded, to_rfc3339
 from tidegate.planning.model import Key, Ref
+from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.model import Notice, Promised
 from tidegate.ports import Beneath, HandOverNote, Manager, Place
 from tidegate.ports import Loan as PortLoan
@@ -90,6 +91,15 @@ class UnitsBack(Stored):
     """So many units."""
 
 
+class LoanExtra(Stored):
+    """An amount of a pod."""
+
+    cpu: Annotated[int, Field(ge=0, le=10**12)] = 0
+    """Millicores."""
+    memory: Annotated[int, Field(ge=0, le=10**12)] = 0
+    """MiB."""
+
+
 class LoanHandOver(Stored):
     """How far the work of a pool has got on its way out and back: enough to go on after a crash."""
 
@@ -109,6 +119,8 @@ class LoanHandOver(Stored):
         default=[], max_length=MAX_PROMISES, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """When the units that are out are promised back, earliest first. A promise never moves to a later time."""
+    extra: LoanExtra | None = None
+    """What each pod took beyond its template when it was last seen; absent: nothing."""
 
 
 class LoanWorkload(Stored):
@@ -351,6 +363,8 @@ def _borrower(loan: PortLoan) -> dict[str, Any]:
         }
         if note.free_by:
             told["freeBy"] = _written(note.free_by)
+        if not note.extra.nothing:
+            told["extra"] = {"cpu": note.extra.cpu, "memory": note.extra.memory}
         if note.until:
             told["startAgainAt"] = _written(note.until)
         made["handOver"] = told
@@ -385,6 +399,7 @@ def _borrower_of(spec: LoanSpec, key: Key) -> tuple[Key, HandOverNote | None]:
             Promised(_read(promise.time, f"handOver.promises[{index}].time"), promise.units)
             for index, promise in enumerate(told.promises)
         ),
+        extra=NOTHING if told.extra is None else Resources(told.extra.cpu, told.extra.memory),
     )
     return Key("", pool.name), note
 

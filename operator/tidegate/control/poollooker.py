@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
-from tidegate.planning.shift.facts import Holder
+from tidegate.planning.shift.facts import is_gone
 from tidegate.planning.shift.model import Pool
 from tidegate.ports import Clock, Held, Loan, Place, Pools, PoolSight, TidegateError
 
@@ -146,9 +146,7 @@ class PoolLooker:
                 continue
             if not self.is_current(look, loan):
                 continue
-            ref = member.ref
-            held = look.sight.seen.occupancy.get(Holder(ref.namespace, ref.kind, ref.name))
-            if held is None or (held.used - member.unit.times(loan.pending)).nothing:
+            if is_gone(member, look.sight.seen.of(member.ref), loan.pending):
                 self.drains.free(loan, now=look.at, looked=looked)
             else:
                 self.drains.holds(loan)

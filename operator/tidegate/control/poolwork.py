@@ -22,9 +22,9 @@ from tidegate.planning.instants import rfc3339
 from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
-from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
+from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen, holder_of
 from tidegate.planning.shift.handover import Act, Do, State
-from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
+from tidegate.planning.shift.model import CannotStop, Mark, MemberRef, Notice, Pool
 from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.world import PoolWorld
 from tidegate.ports import EventSink, HandOverNote, Held, Loan, Place
@@ -38,6 +38,9 @@ of which nobody knows how much is left nothing more would be granted. Judgment: 
 
 NAMED = 3
 """Events that a notice names."""
+
+DRIVEN = frozenset({Reason.MANAGED_ELSEWHERE, Reason.OWNED_BY_OTHER_SCALER})
+"""Why work may not be stopped because somebody else starts and stops it."""
 
 _ACTIONS = {Do.NOTIFY: Action.NOTHING, Do.STOP: Action.LOWER, Do.RESUME: Action.RAISE, Do.CLOSE: Action.RETURN}
 
@@ -125,9 +128,9 @@ class PoolWork:
         loans = self._by_member(pool.name, look)
         members = tuple(self._member(one, loans.get(one.ref), look, now) for one in seen.members)
         occupancy = dict(seen.occupancy)
-        for holder, amount in self._may_be_there(pool, look, policies, members):
+        for holder, amount, pods in self._may_be_there(pool, look, policies, members):
             there = occupancy.get(holder, Occupancy(amount, 0.0))
-            occupancy[holder] = replace(there, used=there.used.most(amount))
+            occupancy[holder] = replace(there, used=there.used.most(amount), pods=_most(there.pods, pods))
         return replace(seen, members=members, occupancy=occupancy)
 
     def _member(self, one: MemberSeen, loan: Loan | None, look: PoolLook, now: float) -> MemberSeen:
@@ -142,26 +145,34 @@ class PoolWork:
 
     def _may_be_there(
         self, pool: Pool, look: PoolLook, policies: Mapping[Key, Policy], members: Iterable[MemberSeen]
-    ) -> Iterator[tuple[Holder, Resources]]:
-        """What workloads whose level we wrote since a look may hold on machines: their highest level since."""
+    ) -> Iterator[tuple[Holder, Resources, int]]:
+        """What workloads whose level we wrote since a look may hold on machines, and in how many pods: their highest
+        level since.
+        """
+        loans = self._by_member(pool.name, look)
         for member in members:
             at = look.sight.places.get(member.ref)
             peak = self.settling.ledger.peak(at[0], asked=look.asked) if at is not None else 0
             if peak:
-                yield Holder(member.ref.namespace, member.ref.kind, member.ref.name), member.unit.times(peak)
+                pod = member.each.most(look.sight.seen.of(member.ref).largest)
+                note = loans[member.ref].hand_over if member.ref in loans else None
+                pod = pod.most(member.each + note.extra) if note is not None else pod
+                yield holder_of(member.ref), pod.times(peak * member.many), peak * member.many
         for policy in policies.values():
             if policy.pool != pool.name:
                 continue
             for target in policy.targets:
                 peak, unit = self._peak(policy, target, look)
                 if peak and unit is not None and target.lane is not None:
-                    yield Holder(target.ref.namespace, target.ref.kind, target.ref.name), unit.times(peak)
+                    yield holder_of(target.ref), unit.times(peak), peak
 
     def _peak(self, policy: Policy, target: TargetSpec, look: PoolLook) -> tuple[int, Resources | None]:
         sight = self.targets.sights.get((policy.key, target.name))
         if sight is None or sight.sight.place is None:
             return 0, None
-        unit = target.unit if target.unit is not None else sight.sight.observed.unit
+        said, seen = target.unit, sight.sight.observed.unit
+        unit = said if seen is None else seen if said is None else said.most(seen)
+        unit = unit if unit is None else unit.most(look.sight.seen.of(target.ref).largest)
         return self.settling.ledger.peak(sight.sight.place, asked=look.asked), unit
 
     # ---- what is to be written
@@ -175,11 +186,22 @@ class PoolWork:
                 if at is not None and (wish := self._of_act(plan, name, act, at[0], look, at[1], now)) is not None:
                     yield wish
         for loan in self._orphans(plan, pools, unusable, now):
+            driven = self._driven(loan)
+            kind, why = Kind.RETURN, "no pool speaks for this work any more"
+            reason = Reason.RETURNED
+            if driven is not None:
+                kind, reason = Kind.LET_GO, driven.reason
+                why = f"it is left as it is, at {loan.pending} of {loan.original}: {driven.message}"
             said = Applied(
-                loan.policy, loan.target, loan.place.ref, Action.RETURN, loan.pending, loan.original, now,
-                Reason.RETURNED, "no pool speaks for this work any more",
-            )  # fmt: skip
-            yield Wish(Kind.RETURN, loan.place.id, loan.place.ref.namespace, said, loan=loan)
+                loan.policy, loan.target, loan.place.ref, Action.RETURN, loan.pending, loan.original, now, reason, why
+            )
+            yield Wish(kind, loan.place.id, loan.place.ref.namespace, said, loan=loan)
+
+    def _driven(self, loan: Loan) -> CannotStop | None:
+        """Who drives the work of a loan by now, in the place of its owner: to give it back would be a fight."""
+        look = self.looker.looks.get(loan.hand_over.pool) if loan.hand_over is not None else None
+        cannot = look.sight.seen.cannot if look is not None else ()
+        return next((c for c in cannot if c.ref.identity == loan.place.ref.identity and c.reason in DRIVEN), None)
 
     def _of_act(
         self, plan: Plan, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float
@@ -196,7 +218,9 @@ class PoolWork:
         if act.do is Do.CLOSE:
             return Wish(Kind.RETURN, one, tenant, said, loan=loan) if loan is not None else None
         mark = act.mark
-        note = HandOverNote(pool, act.lane, mark.notices, mark.stops, mark.free_by, mark.until, mark.promises)
+        note = HandOverNote(
+            pool, act.lane, mark.notices, mark.stops, mark.free_by, mark.until, mark.promises, mark.extra
+        )
         until = mark.return_by if math.isfinite(mark.return_by) else mark.until
         terms = Terms(Key("", pool), act.lane, until, mark.needs, note)
         if act.do in (Do.STOP, Do.RESUME):
@@ -239,6 +263,11 @@ class PoolWork:
                 look = self.looker.looks.get(name)
                 if look is not None and look.of(loan) is None and loan.target not in look.sight.unseen:
                     yield loan
+
+
+def _most(counted: int | None, pods: int) -> int | None:
+    """The larger count of pods, where they are counted."""
+    return None if counted is None else max(counted, pods)
 
 
 def _said(pool: str, act: Act, now: float) -> Applied:
@@ -308,4 +337,5 @@ def mark_of(loan: Loan) -> Mark:
         until=note.until,
         promises=note.promises,
         needs=loan.wanted_by,
+        extra=note.extra,
     )

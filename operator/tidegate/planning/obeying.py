@@ -9,7 +9,7 @@ from tidegate.planning.decision import Action, Plan, Step, TargetPlan
 from tidegate.planning.model import Key, LoanState, Observed, Policy, Ref, TargetKey
 from tidegate.planning.pools import PoolTarget
 from tidegate.planning.resources import Resources
-from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
+from tidegate.planning.shift.facts import NO_PODS, Holder, MemberSeen, Occupancy
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.world import PoolWorld, World
 
@@ -63,20 +63,25 @@ def _acted(one: PoolWorld, acts: tuple[Act, ...], used: Mapping[Holder, Resource
     moved = {act.ref: act.level for act in acts if act.do in (Do.STOP, Do.RESUME)}
     occupancy = dict(one.seen.occupancy)
     for holder, amount in used.items():
-        occupancy[holder] = Occupancy(amount, occupancy[holder].youngest if holder in occupancy else now)
+        before = occupancy.get(holder, Occupancy(amount, now))
+        occupancy[holder] = replace(before, used=amount, pods=None)
     members = []
     for member in one.seen.members:
         if member.ref in moved:
             _move(member, moved[member.ref], occupancy, now)
             member = replace(member, level=moved[member.ref], started_at=_started(member, moved[member.ref], now))
         members.append(member)
-    return replace(one, seen=PoolSeen(one.seen.allocatable, occupancy, tuple(members), one.seen.nodes), marks=marks)
+    return replace(one, seen=replace(one.seen, occupancy=occupancy, members=tuple(members)), marks=marks)
 
 
 def _move(member: MemberSeen, level: int, occupancy: dict[Holder, Occupancy], now: float) -> None:
     holder = _holder(member.ref)
-    before = occupancy.get(holder, Occupancy(member.unit.times(member.level), 0.0))
-    occupancy[holder] = Occupancy(member.unit.times(level), now if level > member.level else before.youngest)
+    before = occupancy.get(holder, NO_PODS)
+    pod = member.each.most(before.largest)
+    youngest = now if level > member.level else before.youngest
+    occupancy[holder] = replace(
+        before, used=pod.times(member.many * level), youngest=youngest, pods=member.many * level, waiting=0
+    )
 
 
 def _started(member: MemberSeen, level: int, now: float) -> float:

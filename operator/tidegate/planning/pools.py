@@ -16,7 +16,7 @@ from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.model import Mode, Observed, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
-from tidegate.planning.shift.facts import Holder, PoolSeen, Standing, facts_of
+from tidegate.planning.shift.facts import NO_PODS, Occupancy, PoolSeen, Standing, facts_of, holder_of
 from tidegate.planning.shift.handover import State
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs, due
 from tidegate.planning.shift.model import Need, amount_at
@@ -50,6 +50,8 @@ class PoolTarget:
     """None: no event needs it."""
     measured: int = 0
     """Units that measured demand asks for now, as far as it is believed; 0: it asks for none."""
+    there: Occupancy = NO_PODS
+    """Its pods."""
 
     @property
     def owner(self) -> str:
@@ -58,15 +60,21 @@ class PoolTarget:
 
     @property
     def unit(self) -> Resources | None:
-        """What one unit takes: as the policy says, and no less than its pods request."""
+        """What one unit takes: as the policy says, and no less than its pods request, or were admitted with."""
         said, seen = self.target.unit, self.observed.unit
-        return said if seen is None else seen if said is None else said.most(seen)
+        known = said if seen is None else seen if said is None else said.most(seen)
+        return known if known is None else known.most(self.there.largest)
 
     @property
     def rest(self) -> int:
-        """Its owner's level."""
+        """Units that it has anyway: its owner's level, or what of it stands on other machines where that is more."""
         loan = self.observed.loan
-        return loan.original if loan else (self.observed.level or 0)
+        return max(loan.original if loan else (self.observed.level or 0), self.elsewhere)
+
+    @property
+    def elsewhere(self) -> int:
+        """Units that stand on other machines, as far as it is asked to have as many."""
+        return min(self.there.elsewhere, self.observed.level or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ def with_timetables(
 def _planned(
     outcome: PoolOutcome, one: PoolWorld, seen: PoolSeen, targets: list[PoolTarget], world: World, now: float
 ) -> None:
+    targets = [replace(t, there=seen.of(t.target.ref)) for t in targets]
     view, needs = _view(one, seen, targets, world, now)
     outcome.views[one.pool.name] = view
     for target in targets:
@@ -197,10 +206,11 @@ def _standing(target: PoolTarget) -> Standing:
     return Standing(
         lane=target.target.lane or "",
         owner=target.owner,
-        holder=Holder(ref.namespace, ref.kind, ref.name),
+        holder=holder_of(ref),
         unit=target.unit or NOTHING,
         rest=target.rest,
         asked=asked,
+        elsewhere=target.elsewhere,
     )
 
 

@@ -88,6 +88,10 @@ class Reason(Enum):
     RETURNED = "Returned"
     NOTICE_WITHDRAWN = "NoticeWithdrawn"
     MEMBER_UNSEEN = "MemberUnseen"
+    MANAGED_ELSEWHERE = "ManagedElsewhere"
+    NO_REQUESTS = "NoRequests"
+    NO_PODS = "NoPods"
+    PODS_ELSEWHERE = "PodsElsewhere"
     OVERRIDE_BOOST = "OverrideBoost"
     OVERRIDE_HOLD = "OverrideHold"
     OVERRIDE_PAUSE = "OverridePause"
@@ -173,6 +177,10 @@ SENTENCES: dict[Reason, str] = {
     Reason.RETURNED: "The work has its original level again.",
     Reason.NOTICE_WITHDRAWN: "The machines are no longer needed; the notice is withdrawn and nothing was stopped.",
     Reason.MEMBER_UNSEEN: "The work could not be looked at; it counts as running until it is seen free.",
+    Reason.MANAGED_ELSEWHERE: "Another controller or queue starts and stops the work; it is that one's to stop.",
+    Reason.NO_REQUESTS: "What the pods of the work take is not known, so that nobody can tell what a stop would free.",
+    Reason.NO_PODS: "The work has no pods: stopping it would free nothing.",
+    Reason.PODS_ELSEWHERE: "The pods of the work stand on machines outside the pool: stopping it would free nothing.",
     Reason.OVERRIDE_BOOST: "An override multiplies the need, before min and max.",
     Reason.OVERRIDE_HOLD: "An override forbids every step down.",
     Reason.OVERRIDE_PAUSE: "An override forbids every write to the target.",

@@ -18,11 +18,12 @@ from tidegate.planning.override import MOST_COUNTED, Override, OverrideAction
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import total
 from tidegate.planning.shift.handover import HandOver, State
-from tidegate.planning.shift.model import Pool
+from tidegate.planning.shift.model import CannotStop, Pool
 from tidegate.planning.shift.step import LaneShift, summary
 from tidegate.ports import Json
 
 REFUSALS_MOST = 16
+CANNOT_MOST = 32
 MESSAGE_MOST = 500
 SUMMARY_MOST = 250
 _COUNTED = (State.PLANNED, State.NOTICE, State.DRAIN, State.LENT, State.HOLD, State.GIVE_BACK)
@@ -68,8 +69,25 @@ def pool_status(pool: Pool, view: PoolView | None, *, note: str = "") -> Json:
             {"owner": one.owner, "lane": one.lane, "reason": one.reason.value, "message": one.message[:MESSAGE_MOST]}
             for one in refusals[:REFUSALS_MOST]
         ],
+        "cannotStop": _cannot(view),
         "summary": _summary(shifts, refusals)[:SUMMARY_MOST],
     }
+
+
+def _cannot(view: PoolView) -> list[Json]:
+    """What lends nothing: one object for each lane and reason, and how many more there are."""
+    alike: dict[tuple[str, Reason], list[CannotStop]] = {}
+    for one in view.facts.cannot:
+        alike.setdefault((one.lane, one.reason), []).append(one)
+    found = []
+    for (lane, reason), ones in sorted(alike.items(), key=lambda item: (item[0][0], item[0][1].value)):
+        first = min(ones, key=lambda one: one.ref)
+        more = f" So it is with {len(ones) - 1} more." if len(ones) > 1 else ""
+        about = f"{first.ref.kind} {first.ref.namespace}/{first.ref.name}"
+        message = first.message if first.message.endswith(".") else f"{first.message}."
+        message = message[: MESSAGE_MOST - len(more)] + more
+        found.append({"lane": lane, "object": about, "reason": reason.value, "message": message})
+    return found[:CANNOT_MOST]
 
 
 def override_status(

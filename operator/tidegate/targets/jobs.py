@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from tidegate.planning.model import Ref
-from tidegate.planning.resources import Resources
+from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.shift.facts import MemberSeen
-from tidegate.planning.shift.model import MemberKind
+from tidegate.planning.shift.model import CannotStop, MemberKind
 from tidegate.ports import Held, Json, Place
 from tidegate.targets.ownership import fields_of, leaf_of_pointer, owner
 from tidegate.targets.read import child, count, instant, maps, text, version_of, whole
@@ -18,6 +18,11 @@ API_VERSION = "batch/v1"
 FIELD = "/spec/suspend"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """By which Kueue knows a Job as its own: it undoes a foreign suspend within seconds."""
+OWN_CONTROLLER = "kubernetes.io/job-controller"
+"""What ``spec.managedBy`` says of a Job that the cluster's own controller runs; absent says the same."""
+SETTLED = 60.0
+"""Seconds after its start in which a Job's controller has made the pods that it can make. Judgment: a controller that
+is behind by more than that is in trouble of its own."""
 SAVED_TIME = "tidegate.dev/checkpoint-time"
 """Annotation of a Job: when its work was last safe, RFC 3339. Written by the work itself."""
 SAVED_EVERY = "tidegate.dev/checkpoint-seconds"
@@ -39,24 +44,37 @@ def written(level: int) -> bool:
 
 
 def is_work(document: Json) -> bool:
-    """Whether a Job is one that may be stopped: it has not ended, and nobody else suspends it."""
+    """Whether a Job has not ended."""
     metadata, status = child(document, "metadata"), child(document, "status")
-    if metadata.get("deletionTimestamp") or QUEUE_LABEL in child(metadata, "labels"):
-        return False
     conditions = maps(status.get("conditions"))
-    if any(c.get("status") == "True" and c.get("type") in ("Complete", "Failed") for c in conditions):
-        return False
-    controllers = [r.get("kind") for r in maps(metadata.get("ownerReferences")) if r.get("controller")]
-    return all(kind == "CronJob" for kind in controllers)
+    ended = any(c.get("status") == "True" and c.get("type") in ("Complete", "Failed") for c in conditions)
+    return not ended and not metadata.get("deletionTimestamp")
 
 
-def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[MemberSeen, Place, Held] | None:
-    """A Job as a member of a lane; None when its pods take nothing, or nobody can tell what they take."""
+def driven_by(document: Json) -> str:
+    """Who else starts and stops a Job, in words; empty when nobody does. A CronJob only makes it."""
+    metadata, spec = child(document, "metadata"), child(document, "spec")
+    if queue := child(metadata, "labels").get(QUEUE_LABEL):
+        return f"Kueue (queue {text(queue)})"
+    if (manager := text(spec.get("managedBy"))) not in ("", OWN_CONTROLLER):
+        return f"{manager} (spec.managedBy)"
+    for reference in maps(metadata.get("ownerReferences")):
+        if reference.get("controller") and reference.get("kind") != "CronJob":
+            return f"{text(reference.get('kind'))}/{text(reference.get('name'))}"
+    return ""
+
+
+def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[MemberSeen, Place, Held] | CannotStop:
+    """A Job as a member of a lane, or why it may not be stopped."""
     metadata, spec, status = child(document, "metadata"), child(document, "spec"), child(document, "status")
-    takes, unit, uid = template_takes(document), _unit(document), text(metadata.get("uid"))
     ref = Ref(API_VERSION, "Job", text(metadata.get("namespace")), text(metadata.get("name")))
-    if takes is None or unit is None or not (ref.name and uid):
-        return None
+    if driver := driven_by(document):
+        message = f"{ref} is started and stopped by {driver}"
+        return CannotStop(ref, lane, Reason.MANAGED_ELSEWHERE, message)
+    takes, many, uid = template_takes(document), _many(document), text(metadata.get("uid"))
+    unit = takes.times(many) if takes is not None and many is not None else None
+    if takes is None or many is None or unit is None or not unit.fits(MOST) or not (ref.name and uid):
+        return CannotStop(ref, lane, Reason.NO_REQUESTS, SENTENCES[Reason.NO_REQUESTS])
     level, started = level_of(spec.get("suspend")), instant(status.get("startTime"))
     manager = owner(fields_of(document), leaf_of_pointer(FIELD))
     seen = MemberSeen(
@@ -70,20 +88,21 @@ def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[Me
         started_at=started or 0.0,
         saved_at=_saved_at(document, started, now) if level else None,
         saved_every=_saved_every(document) or math.inf,
+        many=many,
+        settled=started is not None and now - started > SETTLED,
     )
     return seen, Place(ref, uid, FIELD), Held(level, manager, version_of(document))
 
 
-def _unit(document: Json) -> Resources | None:
-    """All pods that it runs at a time; None when nobody can tell, or when that is more than any pool has."""
-    takes, spec = template_takes(document), child(document, "spec")
+def _many(document: Json) -> int | None:
+    """Pods that it runs at a time; None when nobody can tell."""
+    spec = child(document, "spec")
     many = 1 if spec.get("parallelism") is None else whole(spec["parallelism"])
-    if takes is None or many is None or many < 0:
+    if many is None or many < 0:
         return None
     if (completions := whole(spec.get("completions"))) is not None:
         many = min(many, max(1, completions - count(child(document, "status").get("succeeded"))))
-    unit = takes.times(many)
-    return unit if unit.fits(MOST) else None
+    return many
 
 
 def _saved_at(document: Json, started: float | None, now: float) -> float | None:

@@ -9,7 +9,7 @@ from tidegate.planning.resources import Resources
 from tidegate.ports import Json
 from tidegate.targets.quantity import quantity
 from tidegate.targets.quotas import taken_by
-from tidegate.targets.read import child, mapping, maps
+from tidegate.targets.read import child, mapping, maps, text
 
 MIB = 2**20
 MOST = Resources(1_000_000_000, 2**33)
@@ -41,6 +41,42 @@ def pod_takes(spec: Json) -> Resources:
             _takes.clear()
         _takes[asked] = takes
     return takes
+
+
+def admitted_takes(spec: Json, status: Json) -> Resources:
+    """Of a pod that was admitted: what it asks for now, or what a resize in place has not let go of yet where that is
+    more. Of a resize that its machine can never carry out the new amounts do not count, as for the scheduler
+    (k8s.io/component-helpers/resource, ``PodRequests`` with ``UseStatusResources``).
+    """
+    allotted = {
+        text(one.get("name")): one
+        for field in ("initContainerStatuses", "containerStatuses")
+        for one in maps(status.get(field))
+        if one.get("allocatedResources") or child(one, "resources", "requests")
+    }
+    if not allotted:
+        return pod_takes(spec)
+    conditions = maps(status.get("conditions"))
+    never = any(c.get("type") == "PodResizePending" and c.get("reason") == "Infeasible" for c in conditions)
+    held: Json = {**spec}
+    for field in ("initContainers", "containers"):
+        held[field] = [
+            _allotted(one, allotted.get(text(one.get("name"))), never=never) for one in maps(spec.get(field))
+        ]
+    return pod_takes(held)
+
+
+def _allotted(container: Json, status: Json | None, *, never: bool) -> Json:
+    """A container with the larger of what it asks for and what it was allotted; of each resource that it names."""
+    if status is None:
+        return container
+    asked = child(container, "resources", "requests")
+    known = [child(status, "allocatedResources"), child(status, "resources", "requests")]
+    larger = {}
+    for name, wanted in asked.items():
+        amounts = [one[name] for one in known if quantity(one.get(name)) is not None]
+        larger[name] = max([*([] if never and amounts else [wanted]), *amounts], key=lambda one: quantity(one) or 0)
+    return {**container, "resources": {**child(container, "resources"), "requests": larger}}
 
 
 def template_takes(document: Json) -> Resources | None:

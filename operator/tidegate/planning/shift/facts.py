@@ -13,8 +13,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tidegate.planning.model import Ref
+from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NAMES, NOTHING, Resources, total
-from tidegate.planning.shift.model import Lane, LaneUse, Mark, Member, MemberKind, MemberRef, Pool, PoolFacts, Work
+from tidegate.planning.shift.model import (
+    CannotStop,
+    Lane,
+    LaneUse,
+    Mark,
+    Member,
+    MemberKind,
+    MemberRef,
+    Pool,
+    PoolFacts,
+    Work,
+    surplus,
+)
 
 
 class Holder(NamedTuple):
@@ -27,11 +40,23 @@ class Holder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """What the pods of one holder take, those that are leaving included."""
+    """The pods of one holder, those that are leaving included."""
 
     used: Resources
+    """What those take that stand on the machines of the pool."""
     youngest: float
-    """When the youngest of them started, epoch seconds."""
+    """When the youngest of those started, epoch seconds."""
+    pods: int | None = None
+    """How many those are; None: nobody counted them."""
+    largest: Resources = NOTHING
+    """What the largest of all its pods takes, as it was admitted; nothing: none was looked at."""
+    elsewhere: int = 0
+    """Pods on other machines."""
+    waiting: int = 0
+    """Pods for which no machine was found yet."""
+
+
+NO_PODS = Occupancy(NOTHING, 0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +79,15 @@ class MemberSeen:
     saved_every: float = math.inf
     seen: bool = True
     """False: it could not be looked at, and what stands here is old."""
+    many: int = 1
+    """Pods of a unit."""
+    settled: bool = False
+    """It was started long enough ago that its controller has made the pods that it can make."""
+
+    @property
+    def each(self) -> Resources:
+        """One pod, as its template says."""
+        return self.unit if self.pod.nothing else self.pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +101,12 @@ class PoolSeen:
     members: tuple[MemberSeen, ...] = ()
     nodes: tuple[Resources, ...] = ()
     """Allocatable of each node, where the pool is one of nodes."""
+    cannot: tuple[CannotStop, ...] = ()
+    """Objects that members name and that may not be stopped, whatever stands where."""
+
+    def of(self, ref: Ref) -> Occupancy:
+        """The pods of a workload."""
+        return self.occupancy.get(holder_of(ref), NO_PODS)
 
 
 class Standing(NamedTuple):
@@ -78,9 +118,11 @@ class Standing(NamedTuple):
     holder: Holder
     unit: Resources
     rest: int
-    """Units of its owner: where it returns to."""
+    """Units that it has anyway: its owner's level, or what of it stands elsewhere where that is more."""
     asked: int
     """Units that it is asked to have now."""
+    elsewhere: int = 0
+    """Units of ``rest`` that stand on other machines: they take nothing of these."""
 
 
 def facts_of(
@@ -98,8 +140,10 @@ def facts_of(
         for one in lane.members
         if one.work is not None
     }
-    members = tuple(_member(one, seen, marks, works) for one in seen.members if pool.lane(one.lane) is not None)
-    of_members = {_holder(m.ref) for m in members}
+    known = [one for one in seen.members if pool.lane(one.lane) is not None]
+    members = [_member(one, seen, marks, works) for one in known]
+    idle = [_idle(one, seen.of(one.ref), marks) for one in known]
+    of_members = {holder_of(m.ref) for m in members}
     of_targets = {t.holder for t in mine}
     sides = _sides(pool)
     other: dict[str | None, list[Resources]] = defaultdict(list)
@@ -107,8 +151,33 @@ def facts_of(
         if holder not in of_members and holder not in of_targets:
             other[sides.get(holder.namespace)].append(occupancy.used)
     lanes = {lane.name: _use(lane, seen, mine, total(other[lane.name])) for lane in pool.lanes}
-    reserve = gaps(seen.nodes, [t.unit for t in mine], [m.unit if m.pod.nothing else m.pod for m in seen.members])
-    return PoolFacts(seen.allocatable - total(other[None]), lanes, members, works, reserve)
+    pods = [one.each + member.extra for one, member in zip(known, members, strict=True)]
+    return PoolFacts(
+        seen.allocatable - total(other[None]) + total(_credit(m, seen.of(m.ref)) for m in members),
+        lanes,
+        tuple(m for m, why in zip(members, idle, strict=True) if why is None or m.kind is MemberKind.SCALE),
+        works,
+        gaps(seen.nodes, [t.unit for t in mine], pods),
+        cannot=(*seen.cannot, *(why for why in idle if why is not None)),
+    )
+
+
+def _idle(one: MemberSeen, there: Occupancy, marks: Mapping[Ref, Mark]) -> CannotStop | None:
+    """Why stopping work frees nothing on these machines; None when it does, when it may soon, or when it was told."""
+    if one.ref in marks or not one.seen or not one.level or there.pods is None or there.pods or there.waiting:
+        return None
+    if there.elsewhere:
+        return CannotStop(one.ref, one.lane, Reason.PODS_ELSEWHERE, SENTENCES[Reason.PODS_ELSEWHERE])
+    if one.settled:
+        return CannotStop(one.ref, one.lane, Reason.NO_PODS, SENTENCES[Reason.NO_PODS])
+    return None
+
+
+def _credit(member: Member, there: Occupancy) -> Resources:
+    """What units of a ``/scale`` take on other machines: of these they need none."""
+    if member.kind is not MemberKind.SCALE:
+        return NOTHING
+    return member.unit.times(min(there.elsewhere, member.asked))
 
 
 def gaps(nodes: Iterable[Resources], borrowers: Iterable[Resources], others: Iterable[Resources]) -> Resources:
@@ -143,31 +212,45 @@ def _use(lane: Lane, seen: PoolSeen, targets: list[Standing], others: Resources)
     mine = [t for t in targets if t.lane == lane.name]
     held = total(seen.occupancy[t.holder].used for t in mine if t.holder in seen.occupancy)
     return LaneUse(
-        standing=total(t.unit.times(t.rest) for t in mine) + others,
+        standing=total(t.unit.times(t.rest - t.elsewhere) for t in mine) + others,
         asked={t.owner: t.unit.times(max(0, t.asked - t.rest)) for t in mine},
         used=held + others,
     )
 
 
 def _member(one: MemberSeen, seen: PoolSeen, marks: Mapping[Ref, Mark], works: Mapping[str, Work]) -> Member:
-    occupancy = seen.occupancy.get(_holder(one.ref), Occupancy(NOTHING, 0.0))
+    there, mark = seen.of(one.ref), marks.get(one.ref)
+    extra = (there.largest - one.each).positive if not there.largest.nothing else mark.extra if mark else NOTHING
+    # Of a Job what stands elsewhere is none of the pool's, and would not be freed by a stop.
+    many = max(1, one.many - there.elsewhere) if one.kind is MemberKind.JOB else one.many
+    unit = one.unit if extra.nothing and many == one.many else (one.each + extra).times(many)
     return Member(
         ref=one.ref,
         lane=one.lane,
         kind=one.kind,
-        unit=one.unit,
+        unit=unit,
         level=one.level,
-        used=occupancy.used,
-        running_since=max(one.started_at, occupancy.youngest),
+        used=there.used,
+        running_since=max(one.started_at, there.youngest),
         saved_at=one.saved_at,
         saved_every=one.saved_every,
         work=one.member if one.member in works else "",
-        mark=marks.get(one.ref),
+        mark=mark,
         seen=one.seen,
+        pods=there.pods,
+        each=many,
+        extra=extra,
+        lends=_idle(one, there, marks) is None,
     )
 
 
-def _holder(ref: Ref) -> Holder:
+def is_gone(one: MemberSeen, there: Occupancy, level: int) -> bool:
+    """Whether no more of a member stands on the machines than a level."""
+    return not surplus(there.used, there.pods, level, one.unit, one.many)
+
+
+def holder_of(ref: Ref) -> Holder:
+    """Whose pods those of a workload are."""
     return Holder(ref.namespace, ref.kind, ref.name)
 
 

@@ -17,7 +17,7 @@ from enum import Enum
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import Resources
-from tidegate.planning.shift.model import Lane, Mark, Member, Notice, Promised
+from tidegate.planning.shift.model import Lane, Mark, Member, Notice, Promised, surplus
 from tidegate.planning.shift.outcome import Lending
 
 SAME = 5.0
@@ -117,7 +117,7 @@ def advance(
     aim = _aim(member, lendings, now)
     if member.mark is None and aim.told >= member.original:
         return _planned(member, lendings), ()
-    mark = member.mark or _new_mark(member, now)
+    mark = replace(member.mark, extra=member.extra) if member.mark is not None else _new_mark(member, now)
     acts: list[Act] = []
     told = Notice(aim.told, now) if aim.told < min(mark.asked, _told(mark)) else None
     if told:
@@ -134,7 +134,7 @@ def advance(
     elif not acts and _over(member, mark, aim):
         reason = Reason.RETURNED if mark.asked_at > 0 else Reason.NOTICE_WITHDRAWN
         acts.append(_act(Do.CLOSE, member, mark, reason, SENTENCES[reason]))
-    elif not acts and _differs(fresh := _remember(mark, aim, lane, now), mark):
+    elif not acts and _differs(fresh := _remember(mark, aim, lane, now), member.mark or mark):
         mark = fresh
         acts.append(_act(Do.RECORD, member, mark, Reason.LENT, f"wanted until {mark.until:.0f}"))
     return _state(member, mark, aim, lane, now), tuple(acts)
@@ -156,7 +156,7 @@ def _promise(lendings: Sequence[Lending], now: float) -> float:
 
 
 def _new_mark(member: Member, now: float) -> Mark:
-    return Mark(original=member.level, asked=member.level, asked_at=0.0, free_by=now, until=now)
+    return Mark(member.level, member.level, 0.0, free_by=now, until=now, extra=member.extra)
 
 
 def _told(mark: Mark) -> int:
@@ -191,7 +191,8 @@ def _promised(mark: Mark, level: int, aim: _Aim) -> tuple[Promised, ...]:
 
 def _differs(fresh: Mark, mark: Mark) -> bool:
     """Whether a mark says something else, beyond the rounding of times."""
-    return fresh.needs != mark.needs or fresh.promises != mark.promises or abs(fresh.until - mark.until) > SAME
+    said = fresh.needs, fresh.promises, fresh.extra
+    return said != (mark.needs, mark.promises, mark.extra) or abs(fresh.until - mark.until) > SAME
 
 
 def _level(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float, *, room: Resources, spare: Resources) -> int:
@@ -211,7 +212,7 @@ def _free(member: Member, mark: Mark) -> bool:
     """Whether all that was stopped is seen free. Before that nothing is started again: old and new pods would hold
     machines side by side.
     """
-    return (member.used - member.unit.times(mark.asked)).nothing
+    return not surplus(member.used, member.pods, mark.asked, member.unit, member.each)
 
 
 def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tidegate.planning.model import Ref
+from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import NAMES, NOTHING, Resources, total
 
 # ---- as written
@@ -170,6 +171,8 @@ class Mark:
     """When the units that are out are promised back, earliest first. A promise never moves to a later time."""
     needs: tuple[str, ...] = ()
     """For whom: owners of needs (the loan's ``for``); bounded."""
+    extra: Resources = NOTHING
+    """What each pod took beyond its template when it was last seen: the larger of both counts while none stands."""
 
     @property
     def due_back(self) -> float:
@@ -215,6 +218,14 @@ class Member:
     mark: Mark | None = None
     seen: bool = True
     """False: it could not be looked at now, and what stands here is old."""
+    pods: int | None = None
+    """Pods of it that stand on the machines, those that are leaving included; None: nobody counted them."""
+    each: int = 1
+    """Pods of one unit."""
+    extra: Resources = NOTHING
+    """What one of its pods takes beyond its template: what a webhook, a sidecar or a resize has added."""
+    lends: bool = True
+    """False: stopping it would free nothing here."""
 
     @property
     def original(self) -> int:
@@ -240,6 +251,33 @@ class Member:
     def in_flight(self) -> Resources:
         """What it holds beyond what it may use."""
         return (self.held - self.unit.times(self.asked)).positive
+
+    @property
+    def leaving(self) -> int:
+        """Units that stand on the machines beyond those that it may have: judged pod by pod, whatever each takes."""
+        there = surplus(self.used, self.pods, self.asked, self.unit, self.each)
+        return max(there, self.level - self.asked)
+
+
+def surplus(used: Resources, pods: int | None, level: int, unit: Resources, each: int) -> int:
+    """Units on machines beyond a level. Pods differ in what they take, so that they are counted where that was done:
+    a unit of several pods is gone with the last of them, and one that may run is none too many whatever it takes.
+    """
+    if pods is None:
+        left = (used - unit.times(level)).positive
+        units = [math.ceil(left.of(n) / unit.of(n)) for n in NAMES if unit.of(n) > 0 and left.of(n) > 0]
+        return max(units, default=0 if left.nothing else 1)
+    return max(0, math.ceil(pods / max(each, 1)) - level)
+
+
+@dataclass(frozen=True, slots=True)
+class CannotStop:
+    """An object that a member of a lane names, and that lends nothing."""
+
+    ref: Ref
+    lane: str
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +321,8 @@ class PoolFacts:
     """
     current: bool = True
     """False: the pool could not be looked at in time. Nothing new is let in, nothing is stopped or started again."""
+    cannot: tuple[CannotStop, ...] = ()
+    """What lanes name and is not among the members, or lends nothing."""
 
     def use(self, lane: str) -> LaneUse:
         """A lane's use; nothing when nothing was seen."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.planning.model import Ref
-from tidegate.planning.resources import NAMES, Resources
+from tidegate.planning.resources import Resources
 from tidegate.planning.shift.model import Lane, Member, MemberKind, Pool, PoolFacts
 
 EPSILON = 1e-6
@@ -85,7 +85,8 @@ def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -
     whole_by: dict[Ref | None, float] = {}
     for member in sorted(facts.members, key=lambda m: m.ref):
         lane = pool.lane(member.lane)
-        if lane is not None and not member.unit.nothing and member.original > 0:  # of none there is nothing to stop
+        # Of none there is nothing to stop.
+        if lane is not None and member.lends and not member.unit.nothing and member.original > 0:
             saved = _saved(member) if member.work else None
             every = math.inf if saved is None else member.saved_every
             apart = member.ref if member.kind is MemberKind.SCALE and member.mark and member.mark.promises else None
@@ -151,6 +152,4 @@ def _draining(member: Member) -> int:
     """Units that were told to stop and still hold machines."""
     if not member.seen:
         return member.original - member.asked
-    left = member.in_flight
-    units = [math.ceil(left.of(n) / member.unit.of(n)) for n in NAMES if member.unit.of(n) > 0 and left.of(n) > 0]
-    return min(max(units, default=0), member.original - member.asked)
+    return min(member.leaving, member.original - member.asked)
