@@ -57,6 +57,9 @@ class OverwrittenError(ConflictError):
 class RefusedError(TidegateError):
     """The other side understood and said no (forbidden, invalid); asking again changes nothing."""
 
+    ending: bool = False
+    """It said so because the namespace is being deleted: nothing new can be made there."""
+
 
 class UnavailableError(TidegateError):
     """No answer, or one that says "later"; worth another try at the next beat."""

@@ -61,6 +61,8 @@ class Terms:
 
 def drift(loan: Loan, held: Held) -> Drift:
     """Tell what a field holds. A level that we wrote before is nobody's intent, whoever brings it back."""
+    if _is_wished_alike(loan, held):
+        return Drift.NEW_INTENT
     if held.value in (loan.verified, loan.pending) or (is_autoscaled(held) and loan.hand_over is None):
         return Drift.OURS
     if held.value == loan.original or _is_left_out(loan, held):
@@ -68,6 +70,14 @@ def drift(loan: Loan, held: Held) -> Drift:
     if held.value in loan.levels:  # by ourselves: a write that was applied late
         return Drift.OURS if held.manager is None or held.manager.name == MANAGER else Drift.REAPPLIED
     return Drift.NEW_INTENT
+
+
+def _is_wished_alike(loan: Loan, held: Held) -> bool:
+    """Whether the owner of lent work asks for the very level to which it was lent. Our write took the field from
+    whoever had applied it: an applier that owns it now has applied it since.
+    """
+    lent = loan.hand_over is not None and loan.pending != loan.original and held.value == loan.pending
+    return lent and held.manager is not None and held.manager.operation == "Apply" and held.manager.name != MANAGER
 
 
 def is_autoscaled(held: Held) -> bool:
@@ -91,7 +101,10 @@ def learned(loan: Loan, held: Held) -> tuple[Loan, Drift]:
         below = loan.beneath
         if below is not None:  # a workload behind that floor would have had as much
             below = replace(below, level=max(below.level, held.value))
-        return replace(loan, original=held.value, former=other_than_us(held), beneath=below), found
+        loan = replace(loan, former=other_than_us(held), beneath=below)
+        if loan.hand_over is not None and loan.pending == loan.original:  # nothing is out: no level there is ours
+            loan = replace(loan, pending=held.value, verified=held.value)
+        return replace(loan, original=held.value), found
     if found is Drift.OURS and held.value != loan.verified:
         return replace(loan, verified=held.value), found
     return loan, found

@@ -24,7 +24,7 @@ from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen, holder_of
 from tidegate.planning.shift.handover import Act, Do, State
-from tidegate.planning.shift.model import CannotStop, Mark, MemberRef, Notice, Pool
+from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
 from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.world import PoolWorld
 from tidegate.ports import EventSink, HandOverNote, Held, Loan, Place
@@ -186,22 +186,29 @@ class PoolWork:
                 if at is not None and (wish := self._of_act(plan, name, act, at[0], look, at[1], now)) is not None:
                     yield wish
         for loan in self._orphans(plan, pools, unusable, now):
-            driven = self._driven(loan)
-            kind, why = Kind.RETURN, "no pool speaks for this work any more"
-            reason = Reason.RETURNED
-            if driven is not None:
-                kind, reason = Kind.LET_GO, driven.reason
-                why = f"it is left as it is, at {loan.pending} of {loan.original}: {driven.message}"
+            left = self._left_to(loan, now)
+            kind, reason, why = Kind.RETURN, Reason.RETURNED, "no pool speaks for this work any more"
+            if left is not None:
+                kind, (reason, why) = Kind.LET_GO, left
             said = Applied(
                 loan.policy, loan.target, loan.place.ref, Action.RETURN, loan.pending, loan.original, now, reason, why
             )
             yield Wish(kind, loan.place.id, loan.place.ref.namespace, said, loan=loan)
 
-    def _driven(self, loan: Loan) -> CannotStop | None:
-        """Who drives the work of a loan by now, in the place of its owner: to give it back would be a fight."""
+    def _left_to(self, loan: Loan, now: float) -> tuple[Reason, str] | None:
+        """Who starts and stops the work of a loan by now, in the place of its owner: to give it back would be a fight
+        without an end.
+        """
         look = self.looker.looks.get(loan.hand_over.pool) if loan.hand_over is not None else None
         cannot = look.sight.seen.cannot if look is not None else ()
-        return next((c for c in cannot if c.ref.identity == loan.place.ref.identity and c.reason in DRIVEN), None)
+        left = f"it is left as it is, not at {loan.original}"
+        for one in cannot:
+            if one.reason in DRIVEN and one.ref.identity == loan.place.ref.identity:
+                return one.reason, f"{one.message}: {left}"
+        conflict = self.settling.conflicts.of(loan.place.id, now)
+        if conflict is not None and loan.pending == loan.original:
+            return Reason.FIELD_MANAGER_CONFLICT, f"{conflict.note}: {left}"
+        return None
 
     def _of_act(
         self, plan: Plan, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float
@@ -252,7 +259,7 @@ class PoolWork:
                 self.events.emit(one[0], reason=Reason.NOTICE_GIVEN.value, message=message)
 
     def _orphans(self, plan: Plan, pools: Mapping[str, Pool], unusable: Iterable[str], now: float) -> Iterator[Loan]:
-        """Loans of pools that are gone, and of work that is no member of its pool any more."""
+        """Loans of pools that are gone, and of work that is no member of its pool any more, or is left to others."""
         for loan in self.settling.ledger.loans.values():
             if loan.hand_over is None or loan.hand_over.pool in unusable:
                 continue
@@ -261,7 +268,8 @@ class PoolWork:
                 yield loan
             elif name in plan.pools and not self.looker.is_old(name, now):
                 look = self.looker.looks.get(name)
-                if look is not None and look.of(loan) is None and loan.target not in look.sight.unseen:
+                gone = look is not None and look.of(loan) is None and loan.target not in look.sight.unseen
+                if gone or self._left_to(loan, now) is not None:
                     yield loan
 
 
@@ -326,7 +334,7 @@ def mark_of(loan: Loan) -> Mark:
     """What a loan says of a hand-over."""
     note = loan.hand_over
     assert note is not None  # noqa: S101 - only loans of pools are asked
-    moved = loan.verified is not None or loan.pending != loan.original
+    moved = loan.pending != loan.original or loan.pending in loan.levels
     return Mark(
         original=loan.original,
         asked=loan.pending,

@@ -42,6 +42,16 @@ class Refusals:
     """What was refused, by field. In memory: a new leader tries at once, and counts anew."""
 
     _of: dict[FieldId, Refused] = field(default_factory=dict)
+    _ending: dict[str, float] = field(default_factory=dict)
+    """Namespaces that are being deleted, by when that was last said."""
+
+    def ends(self, namespace: str, now: float) -> None:
+        """Something could not be made in a namespace because that is being deleted."""
+        self._ending[namespace] = now
+
+    def is_ending(self, namespace: str, now: float) -> bool:
+        """Whether nothing new is to be tried in a namespace: the answer would be the same for each object of it."""
+        return 0.0 <= now - self._ending.get(namespace, -math.inf) < FAR.longest
 
     def refused(self, one: FieldId, about: Ref, said: str, now: float) -> None:
         """A write was refused, in the server's own words. ``about``: the object that was to be written."""
@@ -79,3 +89,4 @@ class Refusals:
         gone = [one for one, it in self._of.items() if one not in wanted and not 0.0 <= now - it.at < longest]
         for one in gone:
             del self._of[one]
+        self._ending = {name: at for name, at in self._ending.items() if 0.0 <= now - at < FAR.longest}

@@ -107,7 +107,7 @@ class Writer:
             return []
         found = []
         for one, wish in self._wishes.items():
-            if self._until(wish, now) > now:
+            if self._until(wish, now) > now or self._is_vain(wish, now):
                 continue
             due_at = self._since.get(one, now) + (0.0 if wish.upwards else DOWN_LATER)
             found.append(Job(one, wish.tenant, due_at, self._suspects(one)))
@@ -147,6 +147,11 @@ class Writer:
         moved = wish.held is not None and wish.held.value != value
         return value is not None and not moved and self.ledger.late.rests(wish.field, value)
 
+    def _is_vain(self, wish: Wish, now: float) -> bool:
+        """Whether a wish needs a new loan in a namespace that is being deleted."""
+        makes = wish.kind in (Kind.MOVE, Kind.RECORD) and wish.field not in self.ledger.loans
+        return makes and self.refusals.is_ending(wish.tenant, now)
+
     def _until(self, wish: Wish, now: float) -> float:
         refused = self.refusals.until(wish.field, now, must_by=now if wish.must_by is None else wish.must_by)
         return max(refused, self._backoff.until(wish.field, now))
@@ -170,6 +175,8 @@ class Writer:
             if not isinstance(error, UnreadableLoanError):  # that is our own, and costs the server nothing
                 self._backoff.well(wish.field)
                 self.refusals.refused(wish.field, wish.about, str(error), self.clock.now())
+            if error.ending:
+                self.refusals.ends(wish.tenant, self.clock.now())
             return replace(wish.said, error=str(error))
         except UnavailableError as error:
             if error.after is not None:
@@ -192,9 +199,7 @@ class Writer:
         elif loan is None:
             return None
         elif wish.kind is Kind.RETURN:
-            believed = wish.held.value if wish.held is not None else None
-            await self.ledger.give_back(self.ledger.loans.get(loan.place.id, loan), believed=believed)
-            self.conflicts.forget(wish.field)
+            return await self._give_back(replace(wish, said=said), self.ledger.loans.get(loan.place.id, loan))
         elif wish.kind is Kind.LEAD_BACK:
             return await self._lead_back(replace(wish, said=said))
         elif wish.kind is Kind.LET_GO:
@@ -227,6 +232,25 @@ class Writer:
             self.events.emit(wish.said.ref, reason=Reason.NOTICE_GIVEN.value, message=wish.notice)
             terms = _told_now(terms, self.clock.now())
         await self.ledger.record(wish.place, held=wish.held, terms=terms)
+
+    async def _give_back(self, wish: Wish, loan: Loan) -> Applied:
+        """Return what a loan took. Work that somebody else keeps stopping is let go: it is his to start."""
+        now = self.clock.now()
+        if loan.hand_over is not None and not self.conflicts.may_assert(wish.field, now):
+            await self.ledger.let_go(loan)
+            self.conflicts.forget(wish.field)
+            words = f"somebody keeps setting {loan.place.field} back: it is left to them, and not at {loan.original}"
+            return replace(wish.said, reason=Reason.FIELD_MANAGER_CONFLICT, message=words)
+        believed = wish.held.value if wish.held is not None else None
+        writes = self.ledger.writes
+        try:
+            await self.ledger.give_back(loan, believed=believed)
+        except ConflictError:
+            if self.ledger.writes > writes:  # it was written, and is not there: whoever was quicker counts
+                self.conflicts.asserted(wish.field, now)
+            raise
+        self.conflicts.forget(wish.field)
+        return wish.said
 
     async def _lead_back(self, wish: Wish) -> Applied | None:
         """Look at the field of a loan that nobody speaks for, and take the next gentle step."""

@@ -24,6 +24,10 @@ PATCH_FAILED = "the server rejected our request due to an error in our request"
 """All that a real server says of a JSON patch whose test failed, with 422, ``Invalid`` and no details (1.36)."""
 
 
+_ENDING = "NamespaceTerminating"
+"""Reason of the cause that a server gives for refusing to make anything in a namespace that is being deleted."""
+
+
 class ForbiddenError(RefusedError):
     """We may not: 401 or 403."""
 
@@ -86,7 +90,9 @@ def _by_code(message: str, code: int, status: Json, retry_after: str | None) -> 
     if code == 410:
         return ExpiredError(message)
     if code in (401, 403):
-        return ForbiddenError(message)
+        refused = ForbiddenError(message)
+        refused.ending = any(cause.get("reason") == _ENDING for cause in _details(status))
+        return refused
     if code == 422:
         return PatchFailedError(message) if _patch_failed(status) else InvalidError(message)
     if code in (408, 429) or code >= 500:

@@ -143,7 +143,8 @@ def advance(
 def _aim(member: Member, lendings: Sequence[Lending], now: float) -> _Aim:
     current = tuple(one for one in lendings if one.notify_at <= now < one.until)
     stopped = sum(one.stop_at <= now for one in current)
-    return _Aim(member.original - stopped, member.original - len(current), current, _promise(lendings, now))
+    wanted, told = (max(0, member.original - units) for units in (stopped, len(current)))
+    return _Aim(wanted, told, current, _promise(lendings, now))
 
 
 def _promise(lendings: Sequence[Lending], now: float) -> float:
