@@ -85,9 +85,12 @@ class Running:
     """(when gone, units) of what was told to stop."""
     told: dict[int, float] = field(default_factory=dict)
     """When each unit was told, by its number."""
+    waiting: int = 0
+    """Units for which there is no machine."""
 
     def used(self, now: float) -> Resources:
-        return self.member.unit.times(self.member.level + sum(n for at, n in self.leaving if at > now))
+        there = self.member.level - self.waiting
+        return self.member.unit.times(there + sum(n for at, n in self.leaving if at > now))
 
 
 @dataclass
@@ -185,6 +188,7 @@ class ObedientPool:
     def beat(self, now: float) -> tuple[PoolPlan, PoolStep]:
         while self.upsets and self.upsets[0][0] <= now:
             self.upsets.pop(0)[1](self)
+        self._schedule(now)
         self.lanes_of |= {n.owner: n.lane for n in self.needs}
         seen = self.facts(now)
         live = tuple(n for n in self.needs if n.end > now)
@@ -222,6 +226,12 @@ class ObedientPool:
             for at, amount in ones
             if at > now
         )
+
+    def _schedule(self, now: float) -> None:
+        """Units that wait take the machines that there are."""
+        for work in self.running.values():
+            if work.waiting:
+                work.waiting -= min(work.waiting, work.member.unit.units_in(self.capacity - self.used(now)))
 
     def _obey(self, plan: PoolPlan, todo: PoolStep, now: float) -> None:
         for act in todo.acts:
@@ -263,7 +273,9 @@ class ObedientPool:
         if act.level < member.level:
             told = max(work.told.pop(unit, math.inf) for unit in range(act.level, member.level))
             gone = now + self._dice(act.ref.name, now) * found.drain.seconds * self.drains_late
-            work.leaving.append((gone, member.level - act.level))
+            waited = min(work.waiting, member.level - act.level)
+            work.waiting -= waited
+            work.leaving.append((gone, member.level - act.level - waited))
             work.member = replace(member, level=act.level)
             kept = total(
                 w.member.unit.times(w.member.level) for w in self.running.values() if w.member.lane == act.lane
@@ -274,7 +286,9 @@ class ObedientPool:
             back = act.level - member.level  # of units that are alike, those that were told stop first
             work.told = {unit + back: at for unit, at in work.told.items()}
             since = now if member.kind is MemberKind.JOB else member.running_since
+            work.waiting += back
             work.member = replace(member, level=act.level, running_since=since)
+            self._schedule(now)
 
     def _dice(self, what: str, now: float) -> float:
         """A number from 0 to 1 that does not depend on how often it was asked for."""

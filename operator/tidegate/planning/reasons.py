@@ -88,6 +88,10 @@ class Reason(Enum):
     RETURNED = "Returned"
     NOTICE_WITHDRAWN = "NoticeWithdrawn"
     MEMBER_UNSEEN = "MemberUnseen"
+    OWN_PODS_LEAVING = "OwnPodsLeaving"
+    WAITS_ITS_TURN = "WaitsItsTurn"
+    WAITS_FOR_RETURNS = "WaitsForReturns"
+    MACHINES_MISSING = "MachinesMissing"
     MANAGED_ELSEWHERE = "ManagedElsewhere"
     NO_REQUESTS = "NoRequests"
     NO_PODS = "NoPods"
@@ -177,6 +181,10 @@ SENTENCES: dict[Reason, str] = {
     Reason.RETURNED: "The work has its original level again.",
     Reason.NOTICE_WITHDRAWN: "The machines are no longer needed; the notice is withdrawn and nothing was stopped.",
     Reason.MEMBER_UNSEEN: "The work could not be looked at; it counts as running until it is seen free.",
+    Reason.OWN_PODS_LEAVING: "Pods of the work itself are still leaving; it is started again once they are gone.",
+    Reason.WAITS_ITS_TURN: "Work that was promised back before it goes first.",
+    Reason.WAITS_FOR_RETURNS: "New work waits until what its lane has lent is back.",
+    Reason.MACHINES_MISSING: "The pool has too few machines; the work is started again, and its pods wait for some.",
     Reason.MANAGED_ELSEWHERE: "Another controller or queue starts and stops the work; it is that one's to stop.",
     Reason.NO_REQUESTS: "What the pods of the work take is not known, so that nobody can tell what a stop would free.",
     Reason.NO_PODS: "The work has no pods: stopping it would free nothing.",

@@ -45,7 +45,7 @@ def pool_status(pool: Pool, view: PoolView | None, *, note: str = "") -> Json:
     step, refusals = view.step, view.plan.refusals
     shifts = [summary(view.facts, lane.name, step.hand_overs) for lane in pool.lanes]
     oversold = step.balance.oversold
-    late = [h for h in step.hand_overs if h.reason in _LATE]
+    late = [h for h in step.hand_overs if h.reason in _LATE or _is_overdue(h, view.plan.now)]
     returns = [shift.return_by for shift in shifts if shift.return_by is not None]
     message = note or (f"{late[0].ref}: {late[0].message}" if late else _summary(shifts, refusals))
     return {
@@ -140,6 +140,11 @@ def override_status(
         ],
         "summary": shown[:SUMMARY_MOST],
     }
+
+
+def _is_overdue(one: HandOver, now: float) -> bool:
+    """Whether work waits past its promise, for whatever reason."""
+    return one.state is State.HOLD and one.deadline is not None and now > one.deadline
 
 
 def _reason(hand_overs: Iterable[HandOver], late: list[HandOver]) -> str:

@@ -22,6 +22,8 @@ from tidegate.planning.shift.outcome import Lending
 
 SAME = 5.0
 """Seconds by which times may differ and not be worth a write. Judgment."""
+RETURNS = "what was lent and is promised back"
+"""For whom new work waits, where the owners of needs stand for work that is lent."""
 WANTED_BY_MOST = 16
 """Owners of needs that a mark lists."""
 
@@ -109,10 +111,12 @@ def advance(
     *,
     room: Resources,
     spare: Resources,
+    quiet: bool = False,
 ) -> tuple[HandOver, tuple[Act, ...]]:
     """Where the hand-over of a member stands, and what is to be done now.
 
     ``room`` is what may be started again in the pool, ``spare`` what the lane may lose before its guarantee is touched.
+    ``quiet``: no borrower holds anything that it has to leave.
     """
     aim = _aim(member, lendings, now)
     if member.mark is None and aim.told >= member.original:
@@ -137,7 +141,14 @@ def advance(
     elif not acts and _differs(fresh := _remember(mark, aim, lane, now), member.mark or mark):
         mark = fresh
         acts.append(_act(Do.RECORD, member, mark, Reason.LENT, f"wanted until {mark.until:.0f}"))
-    return _state(member, mark, aim, lane, now), tuple(acts)
+    return _state(member, mark, aim, lane, now, quiet=quiet), tuple(acts)
+
+
+def wanted_back(member: Member, lendings: Sequence[Lending], now: float) -> int:
+    """Units that are out and wanted back now."""
+    if member.mark is None or not member.seen:
+        return 0
+    return max(0, _aim(member, lendings, now).wanted - member.asked)
 
 
 def _aim(member: Member, lendings: Sequence[Lending], now: float) -> _Aim:
@@ -217,7 +228,9 @@ def _free(member: Member, mark: Mark) -> bool:
 
 
 def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
-    """The lowest level whose notice and minimum run time are over."""
+    """The lowest level whose notice and minimum run time are over. Work that has no pod on a machine loses nothing."""
+    if member.pods == 0 and mark.asked == mark.original:
+        return _told(mark)
     if now < member.running_since + lane.drain.minimum_run:
         return mark.asked
     return min((n.level for n in mark.notices if now >= n.at + lane.drain.notice), default=mark.asked)
@@ -236,6 +249,8 @@ def _moved(mark: Mark, level: int, aim: _Aim, lane: Lane, now: float) -> Mark:
 
 
 def _move(member: Member, mark: Mark) -> Act:
+    if mark.asked < member.level and mark.needs == (RETURNS,):
+        return _act(Do.STOP, member, mark, Reason.WAITS_FOR_RETURNS, SENTENCES[Reason.WAITS_FOR_RETURNS])
     if mark.asked < member.level:
         message = f"stopped to {mark.asked} of {mark.original}"
         return _act(Do.STOP, member, mark, Reason.DRAINING, message)
@@ -258,11 +273,11 @@ def _planned(member: Member, lendings: Sequence[Lending]) -> HandOver:
     return _hand_over(member, None, State.PLANNED, Reason.HAND_OVER_PLANNED, first.notify_at)
 
 
-def _state(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float) -> HandOver:
+def _state(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float, *, quiet: bool) -> HandOver:
     """The state by what is stored and seen; a unit that is on its way is told before those that lie still."""
     if mark.asked < mark.original and (member.level != mark.asked or not _free(member, mark)):
         if aim.wanted > mark.asked and member.level == mark.asked:
-            return _returning(member, mark, now)
+            return _returning(member, mark, now, quiet=quiet)
         late = now > mark.free_by
         return _hand_over(member, mark, State.DRAIN, Reason.DRAIN_LATE if late else Reason.DRAINING, mark.free_by)
     if _told(mark) < mark.asked and aim.told < mark.asked:
@@ -272,19 +287,24 @@ def _state(member: Member, mark: Mark, aim: _Aim, lane: Lane, now: float) -> Han
         reason = Reason.NOTICE_LATE if late else Reason.NOTICE_GIVEN
         return _hand_over(member, mark, State.NOTICE, reason, due)
     if aim.wanted > mark.asked:
-        return _returning(member, mark, now)
+        return _returning(member, mark, now, quiet=quiet)
     if mark.asked < mark.original:
-        return _hand_over(member, mark, State.LENT, Reason.LENT, mark.until)
+        reason = Reason.WAITS_FOR_RETURNS if mark.needs == (RETURNS,) else Reason.LENT
+        return _hand_over(member, mark, State.LENT, reason, mark.until)
     if member.level != mark.asked:
         return _hand_over(member, mark, State.GIVE_BACK, Reason.GIVING_BACK, mark.due_back)
     reason = Reason.RETURNED if mark.asked_at > 0 else Reason.NOTICE_WITHDRAWN
     return _hand_over(member, mark, State.RETURNED, reason, None)
 
 
-def _returning(member: Member, mark: Mark, now: float) -> HandOver:
+def _returning(member: Member, mark: Mark, now: float, *, quiet: bool) -> HandOver:
     if member.level != mark.asked:
         return _hand_over(member, mark, State.GIVE_BACK, Reason.GIVING_BACK, mark.due_back)
     reason = Reason.RETURN_LATE if now > mark.due_back else Reason.BORROWER_NOT_FREE
+    if not _free(member, mark):
+        reason = Reason.OWN_PODS_LEAVING
+    elif quiet:
+        reason = Reason.WAITS_ITS_TURN
     return _hand_over(member, mark, State.HOLD, reason, mark.due_back)
 
 

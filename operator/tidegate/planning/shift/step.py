@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources, total
 from tidegate.planning.shift.balance import Balance, balance
-from tidegate.planning.shift.handover import Act, Do, HandOver, State, advance
+from tidegate.planning.shift.claims import behind, claims_of
+from tidegate.planning.shift.handover import Act, Do, HandOver, State, advance, wanted_back
 from tidegate.planning.shift.model import Member, Pool, PoolFacts, floor_of
 from tidegate.planning.shift.outcome import PoolPlan
 
@@ -52,23 +54,35 @@ _ORDER = {Do.NOTIFY: 0, Do.RECORD: 1, Do.RESUME: 2, Do.STOP: 3, Do.CLOSE: 4}
 def step(pool: Pool, facts: PoolFacts, plan: PoolPlan, now: float) -> PoolStep:
     """Move every hand-over of a pool on. Equal arguments give equal steps."""
     books = balance(pool, facts, plan, now)
-    room = books.room_for_return
+    waiting = behind(pool, facts, now)
+    claims = claims_of(facts, plan, waiting, books.room_for_return, now)
     spare = {lane.name: _spare(pool, facts, lane.name) for lane in pool.lanes}
     done: list[HandOver] = []
     acts: list[Act] = []
     for member in sorted(facts.members, key=_urgency):
         lane = pool.lane(member.lane)
-        lendings = plan.lendings.get(member.ref, ())
+        lendings = waiting.get(member.ref) or plan.lendings.get(member.ref, ())
         if lane is None or (member.mark is None and not lendings):
             continue
-        hand_over, mine = advance(member, lane, lendings, now, room=room, spare=_may_lose(member, facts, spare))
+        back = wanted_back(member, lendings, now)
+        room, may_lose = claims.of(member, back), _may_lose(member, facts, spare)
+        hand_over, mine = advance(member, lane, lendings, now, room=room, spare=may_lose, quiet=claims.quiet)
+        if room != claims.room:
+            mine = tuple(map(_without_machines, mine))
         moved = hand_over.asked - member.asked
-        room = room - member.unit.times(max(0, moved))
+        claims.took(member, moved, back - max(0, moved), stuck=hand_over.reason is Reason.OWN_PODS_LEAVING)
         spare[lane.name] = spare[lane.name] + member.unit.times(moved)
         done.append(hand_over)
         acts.extend(mine)
     acts.sort(key=lambda act: (_ORDER[act.do], act.ref))
     return PoolStep(tuple(done), tuple(acts), books, _next_at(pool, facts, plan, done, now))
+
+
+def _without_machines(act: Act) -> Act:
+    """A start for which there is no room, and says so."""
+    if act.do is not Do.RESUME:
+        return act
+    return replace(act, reason=Reason.MACHINES_MISSING, message=SENTENCES[Reason.MACHINES_MISSING])
 
 
 def summary(facts: PoolFacts, lane: str, hand_overs: tuple[HandOver, ...]) -> LaneShift:

@@ -1,0 +1,156 @@
+"""A return has a claim: what was lent goes back before new work of its lane, by promise, and what fits goes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from pools import CORE, ObedientPool, Running, cores, facts, job, lane, need, pool
+
+from tidegate.planning.reasons import Reason
+from tidegate.planning.resources import NOTHING, Resources
+from tidegate.planning.shift.handover import RETURNS, Do, State
+from tidegate.planning.shift.model import Drain, LaneUse, Mark, Member, PoolFacts, Promised
+from tidegate.planning.shift.outcome import PoolPlan
+from tidegate.planning.shift.step import PoolStep, step
+
+T0 = 1_794_240_000.0
+TRADING = lane("trading")
+DATA = lane("data", drain=Drain(60.0, 30.0, 30.0), give_back_within=600.0)
+POOL = pool(TRADING, DATA)
+NOBODY = PoolPlan(T0, "p", (), ())
+
+
+def lent(name: str, *, unit: Resources = CORE, by: float = T0 + 300.0, pods: int = 0) -> Member:
+    """A Job that is out, wanted back now, and promised back by then."""
+    mark = Mark(1, 0, T0 - 3600.0, free_by=T0 - 3500.0, until=T0, promises=(Promised(by, 1),), needs=("shop/core/t",))
+    return job(name, unit, level=0, used=unit.times(pods), mark=mark, pods=pods)
+
+
+def new(name: str, *, unit: Resources = CORE, pods: int = 0, since: float = 0.0, mark: Mark | None = None) -> Member:
+    level = 1 if mark is None else mark.asked
+    return job(name, unit, level=level, used=unit.times(pods), pods=pods, running_since=since, mark=mark)
+
+
+def at(seen: PoolFacts, now: float = T0) -> tuple[PoolStep, dict[str, Do]]:
+    todo = step(POOL, seen, NOBODY, now)
+    return todo, {act.ref.name: act.do for act in todo.acts}
+
+
+# ---- new work of the lane
+
+
+def test_new_work_that_has_no_machine_yet_waits_without_notice_while_what_was_lent_is_not_back() -> None:
+    todo, done = at(facts(cores(2), lent("a"), lent("b"), new("late")))
+    assert done["late"] is Do.STOP
+    (stop,) = (act for act in todo.acts if act.ref.name == "late")
+    assert stop.reason is Reason.WAITS_FOR_RETURNS
+    assert (stop.mark.original, stop.mark.asked, stop.mark.needs) == (1, 0, (RETURNS,))
+    assert stop.mark.return_by > T0 + 300.0, "its own promise lies behind theirs"
+
+
+def test_new_work_that_fits_beside_all_that_was_lent_goes_on() -> None:
+    _, done = at(facts(cores(3), lent("a"), lent("b"), new("late")))
+    assert "late" not in done
+
+
+def test_new_work_that_runs_already_is_told_first() -> None:
+    _, done = at(facts(cores(2), lent("a"), lent("b"), new("late", pods=1, since=T0 - 60.0)))
+    assert done["late"] is Do.NOTIFY
+
+
+def test_work_that_ran_before_anything_was_lent_is_not_new() -> None:
+    _, done = at(facts(cores(2), lent("a"), lent("b"), new("old", pods=1, since=T0 - 7200.0)))
+    assert "old" not in done
+
+
+def test_work_of_a_lane_that_has_lent_nothing_waits_for_nobody() -> None:
+    other = lane("reports", drain=Drain(60.0, 30.0, 30.0))
+    mine = replace(new("late"), lane="reports")
+    todo = step(pool(TRADING, DATA, other), facts(cores(2), lent("a"), lent("b"), mine), NOBODY, T0)
+    assert "late" not in {act.ref.name for act in todo.acts}
+
+
+def test_new_work_has_its_turn_when_all_is_back() -> None:
+    waits = Mark(1, 0, T0 - 60.0, until=T0 + 300.0, promises=(Promised(T0 + 900.0, 1),), needs=(RETURNS,))
+    _, done = at(facts(cores(2), lent("a"), job("b", pods=1), new("late", mark=waits)))
+    assert done == {"a": Do.RESUME}
+    _, done = at(facts(cores(3), job("a", pods=1), job("b", pods=1), new("late", mark=waits)))
+    assert done == {"late": Do.RESUME}
+
+
+# ---- in the order of promises
+
+
+def test_what_was_promised_first_keeps_its_claim_while_something_smaller_would_fit() -> None:
+    big, small = lent("big", unit=cores(4), by=T0 + 60.0), lent("small", by=T0 + 600.0)
+    leaving = LaneUse(NOTHING, {}, cores(3))
+    todo, done = at(facts(cores(5), big, small, trading=leaving))
+    assert done == {}, "two are free: the four that are due first wait for them"
+    assert {h.ref.name: h.reason for h in todo.hand_overs} == {
+        "big": Reason.BORROWER_NOT_FREE,
+        "small": Reason.BORROWER_NOT_FREE,
+    }
+    _, done = at(facts(cores(6), big, small, trading=leaving))
+    assert done == {}
+    _, done = at(facts(cores(8), big, small, trading=leaving))
+    assert done == {"big": Do.RESUME, "small": Do.RESUME}
+
+
+def test_work_whose_own_pods_do_not_leave_keeps_nobody_else_waiting_and_is_told_so() -> None:
+    stuck, other = lent("stuck", by=T0 + 60.0, pods=1), lent("other", by=T0 + 600.0)
+    todo, done = at(facts(cores(2), stuck, other))
+    assert done == {"other": Do.RESUME}
+    reasons = {h.ref.name: h.reason for h in todo.hand_overs}
+    assert reasons["stuck"] is Reason.OWN_PODS_LEAVING
+
+
+# ---- machines that are gone
+
+
+def test_of_a_pool_that_lost_machines_what_fits_goes_back_and_the_rest_is_started_so_that_its_pods_can_be_seen() -> (
+    None
+):
+    big, small = lent("big", unit=cores(20), by=T0 + 60.0), lent("small", by=T0 + 600.0)
+    todo, done = at(facts(cores(8), big, small))
+    assert done == {"big": Do.RESUME, "small": Do.RESUME}
+    reasons = {act.ref.name: act.reason for act in todo.acts}
+    assert reasons == {"big": Reason.MACHINES_MISSING, "small": Reason.GIVING_BACK}
+
+
+def test_nothing_is_started_beyond_the_machines_while_a_borrower_holds_some() -> None:
+    todo, done = at(facts(cores(8), lent("big", unit=cores(20)), trading=LaneUse(NOTHING, {}, cores(1))), T0 + 400.0)
+    assert done == {}
+    (one,) = todo.hand_overs
+    assert (one.state, one.reason) == (State.HOLD, Reason.RETURN_LATE)
+
+
+# ---- a whole night
+
+
+@pytest.mark.parametrize("jobs", [18, 26])
+@pytest.mark.parametrize("created", [600.0, 3700.0])
+def test_jobs_that_are_created_in_the_peak_or_after_it_delay_no_return(jobs: int, created: float) -> None:
+    """18 cores: 18 Jobs, and as many more as come."""
+    running = {one.ref: Running(one) for one in (job(f"job-{n:02}") for n in range(18))}
+    night = ObedientPool(POOL, cores(18), running, (need("t", T0 + 300.0, T0 + 3600.0, cores(10)),))
+
+    def come(it: ObedientPool) -> None:
+        for n in range(18, jobs):
+            late = job(f"job-{n:02}", used=NOTHING, running_since=T0 + created)
+            it.running[late.ref] = Running(late, waiting=1)
+
+    night.upsets = [(T0 + created, come)]
+    now, late_units = T0, 0.0
+    while now < T0 + 3 * 3600.0:
+        night.beat(now)
+        for ref, mark in night.marks.items():
+            if mark.needs != (RETURNS,) and now > mark.due_back and night.running[ref].member.level < mark.original:
+                late_units += 1
+        now += 5.0
+    assert late_units == 0, "no promise was broken"
+    first = [night.running[one.ref] for one in (job(f"job-{n:02}") for n in range(18))]
+    assert all(work.member.level == 1 and not work.waiting for work in first)
+    rest = [work for work in night.running.values() if work not in first]
+    assert all(work.member.level == 1 for work in rest), "and the others have their turn, when there is a machine"
+    assert not night.marks
