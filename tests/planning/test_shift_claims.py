@@ -112,7 +112,9 @@ def test_of_a_pool_that_lost_machines_what_fits_goes_back_and_the_rest_is_starte
     None
 ):
     big, small = lent("big", unit=cores(20), by=T0 + 60.0), lent("small", by=T0 + 600.0)
-    todo, done = at(facts(cores(8), big, small))
+    _, done = at(facts(cores(8), big, small), T0 + 10.0)
+    assert done == {"small": Do.RESUME}, "until its promise is due somebody may leave"
+    todo, done = at(facts(cores(8), big, small), T0 + 40.0)
     assert done == {"big": Do.RESUME, "small": Do.RESUME}
     reasons = {act.ref.name: act.reason for act in todo.acts}
     assert reasons == {"big": Reason.MACHINES_MISSING, "small": Reason.GIVING_BACK}

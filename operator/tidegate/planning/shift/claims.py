@@ -17,6 +17,8 @@ from tidegate.planning.shift.handover import RETURNS
 from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import Lending, PoolPlan
 
+BEFORE = 30.0
+"""Seconds before its promise at which work is started for which there is no machine. Judgment: a write and a look."""
 SETTLE = 300.0
 """Seconds on whose grid it is told until when new work waits, once the promises are over: no write a beat. Judgment."""
 
@@ -57,15 +59,16 @@ class Claims:
     """What is free once nothing is lent, granted or on its way: what fits into that gets its machines some day."""
     quiet: bool
     """No need is on, and no borrower holds more than is its own: nobody else leaves any more."""
+    now: float
 
     def of(self, member: Member, units: int) -> Resources:
         """What a member may start again out of, that wants so many units back."""
-        if units <= 0:
-            return self.room
         missing = member.unit.times(units)
-        if self.quiet and not missing.fits(self.last) and not missing.fits(self.room):
-            return missing.most(self.room)  # no machine will come but for pods that wait
-        return self.room
+        if units <= 0 or not self.quiet or missing.fits(self.last) or missing.fits(self.room):
+            return self.room
+        # No machine will come but for pods that wait. Until its promise is due that may be somebody's doing who leaves.
+        due = waits(member) or (member.mark is not None and self.now >= member.mark.due_back - BEFORE)
+        return missing.most(self.room) if due else self.room
 
     def took(self, member: Member, moved: int, still: int, *, stuck: bool) -> None:
         """A member has moved so many units up, and ``still`` more want back. Those keep their claim, unless what they
@@ -86,7 +89,7 @@ def claims_of(facts: PoolFacts, plan: PoolPlan, waiting: Mapping[Ref, object], r
     held = total(m.unit.times(0 if m.ref in waiting else m.asked) for m in facts.members)
     granted = any(not amount_at(grant.steps, now).nothing for grant in plan.grants)
     quiet = not granted and all((use.claim - use.standing).nothing for use in facts.lanes.values())
-    return Claims(room, _when_all_is_back(facts) - held, quiet)
+    return Claims(room, _when_all_is_back(facts) - held, quiet, now)
 
 
 def _when_all_is_back(facts: PoolFacts) -> Resources:
