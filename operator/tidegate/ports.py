@@ -134,6 +134,8 @@ class PoolSight:
     """Where the levels of its members lie, and what stands there."""
     unseen: frozenset[str] = frozenset()
     """Lanes with a member of which nobody can tell whether it is there: their loans are nobody's to end."""
+    pods_at: float | None = None
+    """When the pods stood as they are told, where a watch showed them; None: they were asked for just now."""
 
 
 class Pools(Protocol):

@@ -89,11 +89,11 @@ def falls(series: Series[Any]) -> list[Fall]:
 class Recorder:
     """Watches a few kinds of a whole cluster until it is stopped."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, kinds: tuple[str, ...] = WATCHED) -> None:
         self._cluster = cluster
         self._versions: dict[tuple[str, str, str], list[Version]] = defaultdict(list)
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._follow, args=(kind,), daemon=True) for kind in WATCHED]
+        self._threads = [threading.Thread(target=self._follow, args=(kind,), daemon=True) for kind in kinds]
         self.gaps: list[str] = []
         """Times at which a watch may have missed something; a scenario fails on any."""
 

@@ -45,6 +45,8 @@ class Machines:
     units: int = 30
     answers: bool = True
     asked: int = 0
+    behind: float | None = None
+    """Seconds by which the watch of pods is behind; None: pods are listed."""
 
     async def see(self, pool: Pool) -> PoolSight:
         self.asked += 1
@@ -53,7 +55,9 @@ class Machines:
         thing = self.cluster.things["order"]
         ref, held = place().ref, Held(thing.level, None)
         member = MemberSeen(ref, "data", "order", MemberKind.SCALE, UNIT, thing.level)
-        return PoolSight(PoolSeen(UNIT.times(self.units), {}, (member,)), {ref: (place(), held)})
+        seen = PoolSeen(UNIT.times(self.units), {}, (member,))
+        at = None if self.behind is None else self.cluster.clock.at - self.behind
+        return PoolSight(seen, {ref: (place(), held)}, pods_at=at)
 
 
 def nobody(pool: str, plan: PoolView | None) -> tuple[Promise, ...]:

@@ -121,6 +121,22 @@ async def test_a_member_that_was_written_since_a_look_is_seen_unless_it_is_left_
     assert [one.seen for one in site.seen().members] == [False]
 
 
+async def test_pods_that_were_seen_before_a_write_tell_nothing_of_what_it_has_started(site: Site) -> None:
+    """A watch that is behind shows no pods: those of the last write may be there all the same."""
+    site.machines.behind = 5.0
+    await site.look()
+    site.clock.at += 10.0
+    await site.look()
+    await site.lend(16)
+    for _ in range(3):
+        site.clock.at += 2.0
+        await site.look()
+        assert [one.pods for one in site.seen().occupancy.values()] == [16], "not seen since"
+    site.clock.at += 6.0
+    await site.look()
+    assert site.seen().occupancy == {}, "the watch has lived since: there are none"
+
+
 # ---- what no pool speaks for
 
 

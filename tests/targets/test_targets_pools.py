@@ -154,16 +154,16 @@ NODES = {"n1": Resources(32_000, 65_536), "n2": Resources(32_000, 65_536)}
 LOADER = Holder("default", "Deployment", "loader")
 
 
-def counted(*pods: Json) -> Occupancy:
+async def counted(*pods: Json) -> Occupancy:
     index = PodIndex()
     for one in pods:
         index.put(one)
-    return index.occupancy(NODES, total(NODES.values()), {"default"})[LOADER]
+    return (await index.occupancy(NODES, total(NODES.values()), {"default"}))[LOADER]
 
 
-def test_pods_are_counted_by_where_they_stand_and_what_they_were_admitted_with() -> None:
+async def test_pods_are_counted_by_where_they_stand_and_what_they_were_admitted_with() -> None:
     mine = of_loader()
-    seen = counted(
+    seen = await counted(
         pod("a", mine, node="n1"),
         pod("b", mine, node="n2", cpu="3100m"),
         pod("c", mine, node="elsewhere"),
@@ -175,28 +175,27 @@ def test_pods_are_counted_by_where_they_stand_and_what_they_were_admitted_with()
     assert (seen.elsewhere, seen.waiting) == (1, 1)
 
 
-def test_a_pod_that_moved_or_went_is_counted_where_it_is_now() -> None:
+async def test_a_pod_that_moved_or_went_is_counted_where_it_is_now() -> None:
     index = PodIndex()
     index.put(pod("a", of_loader()))
     index.put(pod("a", of_loader(), node="n1"))
-    seen = index.occupancy(NODES, total(NODES.values()), {"default"})[LOADER]
+    seen = (await index.occupancy(NODES, total(NODES.values()), {"default"}))[LOADER]
     assert (seen.pods, seen.waiting) == (1, 0)
     index.drop("a")
-    assert index.occupancy(NODES, total(NODES.values()), {"default"}) == {}
+    assert await index.occupancy(NODES, total(NODES.values()), {"default"}) == {}
     assert len(index) == 0
 
 
-def test_a_resize_in_place_counts_until_it_is_done_and_not_where_it_never_can_be() -> None:
+async def test_a_resize_in_place_counts_until_it_is_done_and_not_where_it_never_can_be() -> None:
     held = [{"name": "c", "allocatedResources": {"cpu": "4", "memory": "1Gi"}}]
     shrinks = pod("a", of_loader(), node="n1", containerStatuses=held)
-    assert counted(shrinks).used == Resources(4000, 1024), "what the kubelet has not let go of"
+    assert (await counted(shrinks)).used == Resources(4000, 1024), "what the kubelet has not let go of"
     small = [{"name": "c", "allocatedResources": {"cpu": "1", "memory": "1Gi"}}]
     grows = pod("a", of_loader(), node="n1", containerStatuses=small)
-    assert counted(grows).used == Resources(2000, 1024)
+    assert (await counted(grows)).used == Resources(2000, 1024)
     never = [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]
-    assert counted(pod("a", of_loader(), node="n1", containerStatuses=small, conditions=never)).used == Resources(
-        1000, 1024
-    )
+    hopeless = pod("a", of_loader(), node="n1", containerStatuses=small, conditions=never)
+    assert (await counted(hopeless)).used == Resources(1000, 1024)
 
 
 # ---- who cannot be stopped, by name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +37,8 @@ class PoolLook:
     """The instant at which it was asked for."""
     note: str = ""
     """Why later looks brought nothing."""
+    pods_asked: int = 0
+    """The last moment in the ledger's order of which the pods tell for certain."""
 
     def of(self, loan: Loan) -> tuple[Place, Held] | None:
         """Where the level of a loan's work lies and what stands there; None when that field is not on the pool.
@@ -67,6 +70,8 @@ class PoolLooker:
     _specs: dict[str, Pool] = field(default_factory=dict)
     _busy: frozenset[str] = frozenset()
     _asked_at: dict[str, float] = field(default_factory=dict)
+    _moments: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
+    """Looks by when they were begun, with their place in the ledger's order."""
     _hasty: set[str] = field(default_factory=set)
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=2.0, longest=30.0))
 
@@ -111,11 +116,19 @@ class PoolLooker:
         sight, note = await self._see(pool)
         if sight is not None:
             self._backoff.well(name)
-            self._fill(pool, PoolLook(sight, asked, at))
+            shown = at if sight.pods_at is None else min(at, sight.pods_at)
+            self._fill(pool, PoolLook(sight, asked, shown, pods_asked=self._moment(shown, at, asked)))
         elif name in self.looks:
             self.looks[name] = replace(self.looks[name], note=note)
         self.notes[name] = note
         self.on_news()
+
+    def _moment(self, shown: float, at: float, asked: int) -> int:
+        """The place in the ledger's order of what was so at an instant: of a look that was begun before it."""
+        self._moments.append((at, asked))
+        while len(self._moments) > 1 and self._moments[1][0] <= min(shown, at):
+            self._moments.popleft()
+        return self._moments[0][1] if self._moments[0][0] <= shown else 0
 
     async def _see(self, pool: Pool) -> tuple[PoolSight | None, str]:
         try:

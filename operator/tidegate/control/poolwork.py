@@ -22,7 +22,7 @@ from tidegate.planning.instants import rfc3339
 from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
-from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen, holder_of
+from tidegate.planning.shift.facts import NO_PODS, Holder, MemberSeen, PoolSeen, holder_of
 from tidegate.planning.shift.handover import Act, Do, State
 from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
 from tidegate.planning.shift.outcome import Promise
@@ -129,7 +129,7 @@ class PoolWork:
         members = tuple(self._member(one, loans.get(one.ref), look, now) for one in seen.members)
         occupancy = dict(seen.occupancy)
         for holder, amount, pods in self._may_be_there(pool, look, policies, members):
-            there = occupancy.get(holder, Occupancy(amount, 0.0))
+            there = occupancy.get(holder, NO_PODS)
             occupancy[holder] = replace(there, used=there.used.most(amount), pods=_most(there.pods, pods))
         return replace(seen, members=members, occupancy=occupancy)
 
@@ -152,7 +152,7 @@ class PoolWork:
         loans = self._by_member(pool.name, look)
         for member in members:
             at = look.sight.places.get(member.ref)
-            peak = self.settling.ledger.peak(at[0], asked=look.asked) if at is not None else 0
+            peak = self.settling.ledger.peak(at[0], asked=look.pods_asked) if at is not None else 0
             if peak:
                 pod = member.each.most(look.sight.seen.of(member.ref).largest)
                 note = loans[member.ref].hand_over if member.ref in loans else None
@@ -173,7 +173,7 @@ class PoolWork:
         said, seen = target.unit, sight.sight.observed.unit
         unit = said if seen is None else seen if said is None else said.most(seen)
         unit = unit if unit is None else unit.most(look.sight.seen.of(target.ref).largest)
-        return self.settling.ledger.peak(sight.sight.place, asked=look.asked), unit
+        return self.settling.ledger.peak(sight.sight.place, asked=look.pods_asked), unit
 
     # ---- what is to be written
 

@@ -30,6 +30,7 @@ from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, UNHEARD, Fe
 from tidegate.shell.leader import LeaseLeader
 from tidegate.shell.lifecycle import Opened, persistently
 from tidegate.shell.own_metrics import OwnMetrics
+from tidegate.shell.podwatch import PodWatch
 from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check
 from tidegate.shell.publisher import StatusPublisher
 from tidegate.shell.reporter import Reporter
@@ -44,6 +45,7 @@ from tidegate.shell.wiring import Works, build_works
 from tidegate.shell.workloads import WorkloadWatch
 from tidegate.targets.client import KubeClient
 from tidegate.targets.loans import latest_epoch
+from tidegate.targets.podindex import Watched
 
 log = logging.getLogger("tidegate")
 
@@ -87,6 +89,7 @@ class Runtime:
         self.probes: Probes | None = None
         self.few: FewKinds | None = None
         self.workloads: WorkloadWatch | None = None
+        self.pods: PodWatch | None = None
         self._informers: Mapping[str, Informer] = {}
         self._hearing: Hearing | None = None
         self._alive: dict[str, Check] = {}
@@ -147,7 +150,7 @@ class Runtime:
         self.few = few
         sink = KubeEventSink(clients.status, clients.status_discovery, instance=settings.identity, now=self.clock.now)
         works = self._works = build_works(
-            settings, self.clock, self.store, clients, leader, sink, self._beaten, self._watch_age
+            settings, self.clock, self.store, clients, leader, sink, self._beaten, self._watch_age, self._pods
         )
         most_looked = int(settings.status_writes_per_second / 4 * LOOKED_EVERY)
         reporter = Reporter(self.store, publisher, sink, self.clock, cell=settings.plan.cell, most_looked=most_looked)
@@ -221,8 +224,11 @@ class Runtime:
             shelf=works.shelf,
         )
 
+        self.pods = pods = PodWatch(clients.watches, group=self.group, on_watch=self.metrics.watch_age)
+
         def know(beat: Beat) -> None:
             workloads.know(beat.world.policies.values(), works.places())
+            pods.know(pools=bool(beat.world.pools))
 
         self.showing = Showing(reporter, self.metrics, on_beat=know)
 
@@ -317,6 +323,9 @@ class Runtime:
 
     def _watch_age(self, kind: tuple[str, str], scope: str) -> float:
         return self.workloads.age(kind, scope) if self.workloads is not None else math.inf
+
+    def _pods(self) -> Watched | None:
+        return self.pods.watched() if self.pods is not None else None
 
     def _led(self, leading: bool) -> None:
         log.info("leading" if leading else "not leading")

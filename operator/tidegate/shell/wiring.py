@@ -25,6 +25,7 @@ from tidegate.shell.store import WatchedStore
 from tidegate.shell.tasks import TaskGroup
 from tidegate.targets.learned import KubeLearnedBook
 from tidegate.targets.loans import KubeLoanBook, loan_key
+from tidegate.targets.podindex import Watched
 from tidegate.targets.pools import KubePools
 from tidegate.targets.registry import KubeTargets
 from tidegate.targets.shelf import Shelf
@@ -85,8 +86,11 @@ def build_works(
     sink: EventSink,
     on_beat: Callable[[Beat], None],
     watch_age: Callable[[tuple[str, str], str], float],
+    pods: Callable[[], Watched | None],
 ) -> Works:
-    """All of it; nothing runs yet. ``watch_age`` tells how old the watch of a kind in a scope is, as ``Shelf`` asks."""
+    """All of it; nothing runs yet. ``watch_age`` tells how old the watch of a kind in a scope is, as ``Shelf`` asks;
+    ``pods`` what a watch shows of pods, as ``KubePools`` asks.
+    """
     shelf = Shelf(age=watch_age, now=clock.now)
     targets = KubeTargets(clients.looks, clients.writes, shelf=shelf)
     source, solver = _source(settings), Solvers()
@@ -108,7 +112,9 @@ def build_works(
         leadership=leader,
         events=sink,
         # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
-        pools=None if settings.namespaces else KubePools(clients.pools, KubeTargets(clients.pools), now=clock.now),
+        pools=None
+        if settings.namespaces
+        else KubePools(clients.pools, KubeTargets(clients.pools), now=clock.now, watched=pods),
         solver=solver,
         settings=LoopSettings(
             beat_seconds=settings.beat_seconds, idle_seconds=4 * settings.beat_seconds, speed=fastest(clock)

@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from tidegate.ports import Json
 from tidegate.targets.read import child, instant, maps, text
 from tidegate.targets.takes import admitted_takes
 
+AT_ONCE = 2000
+"""Pods that are counted in one go: a few milliseconds."""
 _ENDED = ("Succeeded", "Failed")
 _HASH = "pod-template-hash"
 """Label by which the ReplicaSet of a Deployment tells its pods: the end of its own name."""
@@ -49,6 +52,14 @@ class _Sum:
         )
 
 
+class Watched(NamedTuple):
+    """What a watch shows of pods."""
+
+    pods: PodIndex
+    age: float
+    """Seconds by which it may be behind."""
+
+
 @dataclass(slots=True)
 class PodIndex:
     """Pods by node, and those that have none."""
@@ -80,28 +91,32 @@ class PodIndex:
             _forget(self._on, before.node, uid)
             _forget(self._of, before.holder.namespace, uid)
 
-    def occupancy(
+    async def occupancy(
         self, nodes: Mapping[str, Resources] | None, room: Resources, namespaces: Collection[str]
     ) -> dict[Holder, Occupancy]:
         """The pods on these nodes by who controls them, and beside them all pods of these namespaces. Without nodes
         every pod that has one counts as standing here. No pod takes more than its node has: what a kubelet refuses must
-        not fill a pool.
+        not fill a pool. Others get their turn in between.
         """
         sums: dict[Holder, _Sum] = defaultdict(_Sum)
+        counted = 0
         most = room if nodes is None else largest(nodes.values())
-        for name in self._on if nodes is None else nodes:
-            if name:
-                has = room if nodes is None else nodes[name]
-                for pod in self._on.get(name, {}).values():
-                    _stands(sums[pod.holder], pod, has)
+        for name in list(self._on) if nodes is None else nodes:
+            here = self._on.get(name, {}) if name else {}
+            has = room if nodes is None else nodes.get(name, NOTHING)
+            for pod in here.values():
+                _stands(sums[pod.holder], pod, has)
+            counted = await _breathe(counted + len(here))
         for namespace in namespaces:
-            for pod in self._of.get(namespace, {}).values():
+            mine = self._of.get(namespace, {})
+            for pod in mine.values():
                 one = sums[pod.holder]
                 one.largest = one.largest.most(pod.takes.least(most))
                 if not pod.node:
                     one.waiting += 1
                 elif nodes is not None and pod.node not in nodes:
                     one.elsewhere += 1
+            counted = await _breathe(counted + len(mine))
         return {holder: one.told() for holder, one in sums.items()}
 
 
@@ -130,6 +145,14 @@ def holder_of(metadata: Json) -> Holder:
                 return Holder(namespace, "Deployment", name.removesuffix(f"-{label}"))
             return Holder(namespace, kind, name)
     return Holder(namespace, "Pod", text(metadata.get("name")))
+
+
+async def _breathe(counted: int) -> int:
+    """Give others their turn after some pods; how many were counted since."""
+    if counted < AT_ONCE:
+        return counted
+    await asyncio.sleep(0)
+    return 0
 
 
 def _stands(one: _Sum, pod: PodSeen, has: Resources) -> None:

@@ -1,6 +1,7 @@
 """A pool on a real cluster: its nodes, the pods on them, and the work that may stop. The loop's ``Pools``.
 
-Read with three lists and one look a named member. Pods are counted by who controls them; none is kept.
+Read with lists of nodes and Jobs, one look a named member, and the pods as one watch for all pools shows them; while it
+does not, they are listed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tidegate.ports import Held, Json, NotFoundError, Place, PoolSight, RefusedE
 from tidegate.targets import jobs
 from tidegate.targets.client import KubeClient
 from tidegate.targets.errors import NotServedError
-from tidegate.targets.podindex import PodIndex
+from tidegate.targets.podindex import PodIndex, Watched
 from tidegate.targets.read import child, maps, text
 from tidegate.targets.registry import KubeTargets
 from tidegate.targets.rules import Rule, Where
@@ -27,7 +28,11 @@ from tidegate.targets.takes import there_is
 
 log = logging.getLogger("tidegate.pools")
 
-RULES = (Rule("", ("nodes", "pods"), ("list",), Where.CLUSTER), *jobs.RULES)
+RULES = (
+    Rule("", ("nodes",), ("list",), Where.CLUSTER),
+    Rule("", ("pods",), ("list", "watch"), Where.CLUSTER),
+    *jobs.RULES,
+)
 NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed"
 """Field selector of the pods that count."""
 PAGE = 250
@@ -46,8 +51,16 @@ class _Found:
 class KubePools:
     """``ports.Pools`` over an API server."""
 
-    def __init__(self, client: KubeClient, targets: KubeTargets, *, now: Callable[[], float]) -> None:
-        self._client, self._targets, self._now = client, targets, now
+    def __init__(
+        self,
+        client: KubeClient,
+        targets: KubeTargets,
+        *,
+        now: Callable[[], float],
+        watched: Callable[[], Watched | None] = lambda: None,
+    ) -> None:
+        """``watched``: the pods of the cluster as a watch shows them; None while they have to be listed."""
+        self._client, self._targets, self._now, self._watched = client, targets, now, watched
         self._last: dict[tuple[str, str, str], list[_Found]] = {}
         """What was last seen of a member, by pool, lane and member."""
 
@@ -55,7 +68,9 @@ class KubePools:
         """See ``ports.Pools``. A member that cannot be looked at is there as it was last seen, with ``seen=False``."""
         nodes = await self._nodes(pool) if pool.given is None else None
         room = pool.given if pool.given is not None else total((nodes or {}).values())
-        pods = await self._pods()
+        shown = self._watched()
+        pods_at = None if shown is None else self._now() - shown.age
+        pods = await self._pods() if shown is None else shown.pods
         self._forget_others(pool)
         unseen: set[str] = set()
         cannot: dict[Ref, CannotStop] = {}
@@ -65,13 +80,14 @@ class KubePools:
         return PoolSight(
             PoolSeen(
                 room,
-                pods.occupancy(nodes, room, _namespaces(pool)),
+                await pods.occupancy(nodes, room, _namespaces(pool)),
                 tuple(one.seen for one in found),
                 tuple((nodes or {}).values()),
                 tuple(cannot[ref] for ref in sorted(cannot)),
             ),
             {one.seen.ref: (one.place, one.held) for one in found},
             frozenset(unseen),
+            pods_at,
         )
 
     async def _nodes(self, pool: Pool) -> dict[str, Resources]:
