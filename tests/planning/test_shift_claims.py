@@ -27,9 +27,9 @@ def lent(name: str, *, unit: Resources = CORE, by: float = T0 + 300.0, pods: int
     return job(name, unit, level=0, used=unit.times(pods), mark=mark, pods=pods)
 
 
-def new(name: str, *, unit: Resources = CORE, pods: int = 0, since: float = 0.0, mark: Mark | None = None) -> Member:
+def new(name: str, *, pods: int = 0, made: float = T0 - 60.0, mark: Mark | None = None, since: float = T0) -> Member:
     level = 1 if mark is None else mark.asked
-    return job(name, unit, level=level, used=unit.times(pods), pods=pods, running_since=since, mark=mark)
+    return job(name, level=level, used=CORE.times(pods), pods=pods, running_since=since, created_at=made, mark=mark)
 
 
 def at(seen: PoolFacts, now: float = T0) -> tuple[PoolStep, dict[str, Do]]:
@@ -60,8 +60,19 @@ def test_new_work_that_runs_already_is_told_first() -> None:
 
 
 def test_work_that_ran_before_anything_was_lent_is_not_new() -> None:
-    _, done = at(facts(cores(2), lent("a"), lent("b"), new("old", pods=1, since=T0 - 7200.0)))
+    _, done = at(facts(cores(2), lent("a"), lent("b"), new("old", pods=1, made=T0 - 7200.0, since=T0 - 7200.0)))
     assert "old" not in done
+
+
+def test_work_that_has_waited_for_a_machine_all_the_while_waits_on() -> None:
+    _, done = at(facts(cores(2), lent("a"), lent("b"), new("old", made=T0 - 7200.0, since=T0 - 7200.0)))
+    assert done["old"] is Do.STOP
+
+
+def test_work_that_was_lent_and_is_started_again_is_not_new() -> None:
+    """Its pods may have no machine for a moment."""
+    _, done = at(facts(cores(2), lent("a"), new("back", made=T0 - 7200.0), new("late", pods=1)))
+    assert done == {"late": Do.NOTIFY}
 
 
 def test_work_of_a_lane_that_has_lent_nothing_waits_for_nobody() -> None:
@@ -139,7 +150,7 @@ def test_jobs_that_are_created_in_the_peak_or_after_it_delay_no_return(jobs: int
 
     def come(it: ObedientPool) -> None:
         for n in range(18, jobs):
-            late = job(f"job-{n:02}", used=NOTHING, running_since=T0 + created)
+            late = job(f"job-{n:02}", used=NOTHING, running_since=T0 + created, created_at=T0 + created)
             it.running[late.ref] = Running(late, waiting=1)
 
     night.upsets = [(T0 + created, come)]

@@ -118,7 +118,9 @@ def test_work_whose_pods_stand_elsewhere_frees_nothing_and_is_named() -> None:
 def test_a_job_without_pods_frees_nothing_once_they_had_time_to_come() -> None:
     nothing = Occupancy(Resources(), 0.0, 0)
     assert [one.reason for one in of(nothing, ref=JOB, level=1).cannot] == [Reason.NO_PODS]
-    assert of(nothing, ref=JOB, level=1, settled=False).cannot == (), "its pods may come at any moment"
+    (young,) = of(nothing, ref=JOB, level=1, settled=False).members
+    assert not young.lends
+    assert not young.claim.nothing, "its pods may come at any moment"
     assert of(Occupancy(Resources(), 0.0, 0, waiting=4), ref=JOB, level=1).cannot == (), "they may take a machine here"
 
 

@@ -90,6 +90,7 @@ def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[Me
         saved_every=_saved_every(document) or math.inf,
         many=many,
         settled=started is not None and now - started > SETTLED,
+        created_at=instant(metadata.get("creationTimestamp")) or 0.0,
     )
     return seen, Place(ref, uid, FIELD), Held(level, manager, version_of(document))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tidegate.planning.model import Ref
 from tidegate.planning.resources import Resources, total
 from tidegate.planning.shift.handover import RETURNS
-from tidegate.planning.shift.model import Lane, Member, Pool, PoolFacts, amount_at
+from tidegate.planning.shift.model import Lane, Member, MemberKind, Pool, PoolFacts, amount_at
 from tidegate.planning.shift.outcome import Lending, PoolPlan
 
 BEFORE = 30.0
@@ -98,9 +98,12 @@ def _when_all_is_back(facts: PoolFacts) -> Resources:
 
 
 def _is_new(member: Member, since: float) -> bool:
-    """Whether work has begun, or wants to, since something of its lane was lent."""
-    idle = member.pods == 0 or (member.pods is None and member.used.nothing)
-    return member.mark is None and member.level > 0 and member.lends and (idle or member.running_since > since)
+    """Whether a Job was made since something of its lane was lent, or has waited for a machine since before that. One
+    that was lent and started again is neither.
+    """
+    if member.kind is not MemberKind.JOB or member.mark is not None or not member.level or not member.lends:
+        return False
+    return member.created_at > since or (member.pods == 0 and member.running_since <= since)
 
 
 def _until(owed: Iterable[Member], now: float) -> float:

@@ -83,6 +83,8 @@ class MemberSeen:
     """Pods of a unit."""
     settled: bool = False
     """It was started long enough ago that its controller has made the pods that it can make."""
+    created_at: float = 0.0
+    """When a Job was made; 0 for other work."""
 
     @property
     def each(self) -> Resources:
@@ -162,9 +164,16 @@ def facts_of(
     )
 
 
+def _has_nothing(one: MemberSeen, there: Occupancy, marks: Mapping[Ref, Mark]) -> bool:
+    """Whether work that nobody was told to stop has no pod on these machines, and none that waits for one."""
+    if one.ref in marks or not one.seen or not one.level or there.pods is None:
+        return False
+    return not there.pods and not there.waiting
+
+
 def _idle(one: MemberSeen, there: Occupancy, marks: Mapping[Ref, Mark]) -> CannotStop | None:
-    """Why stopping work frees nothing on these machines; None when it does, when it may soon, or when it was told."""
-    if one.ref in marks or not one.seen or not one.level or there.pods is None or there.pods or there.waiting:
+    """Why work takes nothing of these machines, and a stop would free nothing; None when it does, or may soon."""
+    if not _has_nothing(one, there, marks):
         return None
     if there.elsewhere:
         return CannotStop(one.ref, one.lane, Reason.PODS_ELSEWHERE, SENTENCES[Reason.PODS_ELSEWHERE])
@@ -240,7 +249,8 @@ def _member(one: MemberSeen, seen: PoolSeen, marks: Mapping[Ref, Mark], works: M
         pods=there.pods,
         each=many,
         extra=extra,
-        lends=_idle(one, there, marks) is None,
+        lends=not _has_nothing(one, there, marks),
+        created_at=one.created_at,
     )
 
 

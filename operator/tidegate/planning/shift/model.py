@@ -226,6 +226,8 @@ class Member:
     """What one of its pods takes beyond its template: what a webhook, a sidecar or a resize has added."""
     lends: bool = True
     """False: stopping it would free nothing here."""
+    created_at: float = 0.0
+    """When a Job was made; 0 for other work."""
 
     @property
     def original(self) -> int:
