@@ -170,15 +170,15 @@ class Spent:
 class Operator:
     """The real process: kopf, informer, Lease and all."""
 
-    def __init__(self, url: str, folder: Path, *, nice: int, **settings: str) -> None:
-        """``settings`` are more ``TIDEGATE_*`` variables, without the prefix."""
+    def __init__(self, url: str, folder: Path, tree: Path = ROOT, /, *, nice: int, **settings: str) -> None:
+        """``settings`` are more ``TIDEGATE_*`` variables, without the prefix. ``tree``: the checkout that runs."""
         self.port = free_port()
         self.log = folder / f"operator-{self.port}.log"
         kubeconfig = write_kubeconfig(folder / "kubeconfig", url)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "KUBERNETES_"))}
         environment = {
             **inherited,
-            "PYTHONPATH": str(ROOT / "operator"),
+            "PYTHONPATH": str(tree / "operator"),
             "PYTHONUNBUFFERED": "1",
             "KUBECONFIG": str(kubeconfig),
             "TIDEGATE_LISTEN_PROBES": "0",

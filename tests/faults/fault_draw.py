@@ -207,6 +207,25 @@ def _foreign(chance: Random, scene: Scene) -> Told:
     }
 
 
+def _lender(chance: Random, scene: Scene) -> Told:
+    """The owner of lent work has his say, or more work of its lane comes; where there is no pool, somebody writes."""
+    if not scene.pool:
+        return _foreign(chance, scene)
+    show = next(one for one in scene.shows if one.namespace == "shop")
+    one = chance.choice([one for one in scene.workloads if one.lender])
+    how = chance.choice(("wish", "wish", "same", "crowd", "crowd"))
+    return {
+        "kind": "lender",
+        "at": max(1.0, show.start + chance.uniform(-150.0, show.seconds + 200.0)),
+        "lasting": chance.uniform(60.0, 400.0) if how == "crowd" else 0.0,
+        "how": how,
+        "namespace": one.namespace,
+        "name": one.name,
+        "value": 0 if one.kind == "Job" else chance.choice((4, 7, 12)),
+        "many": chance.randint(1, 4),
+    }
+
+
 def _event(chance: Random, scene: Scene) -> Told:
     """An event is changed."""
     show = chance.choice(scene.shows)
@@ -302,6 +321,7 @@ _KINDS: tuple[tuple[Draw, int], ...] = (
     (_kill_at_write, 5),
     (_clock, 2),
     (_foreign, 6),
+    (_lender, 4),
     (_event, 6),
     (_policy, 3),
     (_hostile, 2),

@@ -71,7 +71,7 @@ class People:
         self._on: dict[str, Deed] = {
             "kill": self._kill, "term": self._term, "clock": self._clock, "expire": self._expire, "cut": self._expire,
             "foreign": self._foreign, "event": self._event, "policy": self._policy, "hostile": self._hostile,
-            "stop": self._stop,
+            "stop": self._stop, "lender": self._lender,
         }  # fmt: skip
 
     def set_up(self) -> None:
@@ -166,6 +166,37 @@ class People:
         api_version, kind, _ = one.held_by
         change = {"spec": {one.pointer.rpartition("/")[2]: value}}
         cluster.patch(api_version, kind, one.name, change, namespace=one.namespace, manager=manager)
+
+    # ---- owners of work that is lent
+
+    async def _lender(self, fault: Fault) -> None:
+        if fault.args["how"] == "crowd":
+            await self._crowd(fault)
+            return
+        judge = self._stage.judge
+        one = judge.fields[fault.args["namespace"], fault.args["name"]]
+        lent = one.value in one.ours and one.value != one.intent
+        value = one.value if fault.args["how"] == "same" and lent else fault.args["value"]
+        if fault.args["how"] == "wish" and (value in one.ever or value in (one.value, one.intent)):
+            return  # nobody could tell it from a copy
+        judge.foreign(one, value, "new")
+        self._set(one.workload, value, "helm")
+
+    async def _crowd(self, fault: Fault) -> None:
+        """More work of the lane: it comes, and goes before it is done."""
+        cluster, judge = self._stage.cluster, self._stage.judge
+        made = []
+        for number in range(fault.args["many"]):
+            name = f"more-{fault.number}-{number}"
+            one = Workload("warehouse", "", name, "Job", False, 1, 1, 1, 1, 2.0, lender=True, stop_seconds=20.0)
+            judge.field_of(one).intent_at = judge.now()  # nobody asked for its machines before
+            judge.lending.moved(one, 0, 1, judge.now())
+            cluster.apply(workload_object(one), manager="helm")
+            made.append(one)
+        await asyncio.sleep(fault.lasting)
+        for one in made:
+            judge.fields.pop(one.key, None)
+            cluster.delete("batch/v1", "Job", one.name, namespace=one.namespace)
 
     # ---- events
 

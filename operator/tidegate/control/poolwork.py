@@ -23,7 +23,7 @@ from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, Target
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import NO_PODS, Holder, MemberSeen, PoolSeen, holder_of
-from tidegate.planning.shift.handover import Act, Do, State
+from tidegate.planning.shift.handover import RETURNS, Act, Do, State
 from tidegate.planning.shift.model import Mark, MemberRef, Notice, Pool
 from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.world import PoolWorld
@@ -295,10 +295,13 @@ def _said(pool: str, act: Act, now: float) -> Applied:
 
 def _notice(view: PoolView, ref: Ref, note: HandOverNote, notice: Notice, original: int) -> str:
     """What the work is told: from when on it is stopped, for whom, and when it is planned to run again."""
-    stop = next((one.deadline for one in view.step.hand_overs if one.ref == ref and one.state is State.NOTICE), None)
+    told = next((one for one in view.step.hand_overs if one.ref == ref and one.state is State.NOTICE), None)
+    stop = told.deadline if told is not None else None
     names = view.told_for.get(ref, ())
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     who = ", ".join(names[:NAMED]) + more if names else "a peak"
+    if told is not None and told.mark is not None and told.mark.needs == (RETURNS,):
+        who = RETURNS
     return (
         f"will go from {original} to {notice.level} at {rfc3339(note.free_by if stop is None else stop)} for {who}"
         f" (CapacityPool {note.pool}, lane {note.lane}), planned back at {rfc3339(note.until)}"
