@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fault_concerns import HOLDERS, concerns
-from fault_lending import Lending
+from fault_lending import LOOP, Lending
 from fault_list import Fault, RequestFaults
-from fault_scene import CORES, MACHINES, Scene, Show, Workload
+from fault_scene import CARRIED, CORES, MACHINES, Scene, Show, Workload
 from wire import Ask, Hit
 
 from tidegate.embedded.cluster import EmbeddedCluster
@@ -229,6 +229,8 @@ class Judge:
         now = self.now()
         one.ours.add(value)
         one.ever.add(value)
+        if self.lending.loops(one.workload, now):
+            self.find("write-loop", str(one), f"written more than {LOOP} times in ten minutes")
         if self.scene.pool and value > before and one.workload.takes and not late:
             self._room(one, before, value)
         needed = self.needed(one, now)
@@ -333,6 +335,7 @@ class Judge:
         if orders <= 0:
             return 0
         units = min(max(math.ceil(orders / capacity), one.workload.low), most)
+        units = min(units, CARRIED) if one.workload.lane else units
         return min(units, 100) if one.workload.hpa else units
 
     def _short_kind(self, kind: str, one: Field) -> str:

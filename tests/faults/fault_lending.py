@@ -6,6 +6,7 @@ over and its pods are gone. Until then a level may be short, but not by what is 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from fault_scene import CORES, MACHINES, Scene, Workload, pool_object
 
 from tidegate.embedded.cluster import EmbeddedCluster
 
+LOOP = 8
+"""Writes of one Job in ten minutes that are no loop."""
 SLACK = 15.0
 """Seconds that the operator may take beside what the lender takes, and to use what is free: one beat."""
 
@@ -27,6 +30,8 @@ class Lending:
     """Every workload with the level that is asked for."""
     _started: list[float] = field(default_factory=list)
     """When work of the lender was started again."""
+    _written: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    """When we wrote the level of each Job."""
     _room_since: float | None = None
     """Since when cores are free that nobody asks for."""
 
@@ -34,6 +39,14 @@ class Lending:
         """A level was written."""
         if one.lender and value > before:
             self._started.append(now)
+
+    def loops(self, one: Workload, now: float) -> bool:
+        """We write a level: whether that is once too often. What has several units moves in several steps."""
+        if one.kind != "Job":
+            return False
+        times = self._written.setdefault(one.key, deque(maxlen=LOOP + 1))
+        times.append(now)
+        return len(times) > LOOP and now - times[0] < 600.0
 
     def look(self, now: float) -> None:
         """Note whether there is room; called once a second."""

@@ -24,6 +24,8 @@ minutes is among it."""
 API = "tidegate.dev/v1alpha1"
 MACHINES, CORES = 5, 8
 """Of a pool."""
+CARRIED = MACHINES * CORES * 90 // 100
+"""Units of a core that a pool can carry beside what it guarantees to data."""
 SIGNAL = "orders_per_second"
 
 

@@ -125,6 +125,8 @@ class PoolLooker:
 
     def _moment(self, shown: float, at: float, asked: int) -> int:
         """The place in the ledger's order of what was so at an instant: of a look that was begun before it."""
+        while self._moments and self._moments[-1][0] > at:  # the clock was set back
+            self._moments.pop()
         self._moments.append((at, asked))
         while len(self._moments) > 1 and self._moments[1][0] <= min(shown, at):
             self._moments.popleft()
