@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from pools import CORE, NS, cores, facts, job, lane, loader, need, pool
 
+from tidegate.planning.model import Ref
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.milp import Effort, Program
-from tidegate.planning.shift.model import Drain, LaneUse, Mark, NeedStep, Notice, Pool, Promised, Work
+from tidegate.planning.shift.model import CannotStop, Drain, LaneUse, Mark, NeedStep, Notice, Pool, Promised, Work
 from tidegate.planning.shift.outcome import PoolPlan, Refusal
 from tidegate.planning.shift.plan import MEMBERS_MOST, NEEDS_MOST, plan_pool
 
@@ -104,6 +105,15 @@ def test_two_resources_that_are_short_are_both_named_the_scarcer_one_first() -> 
     refusal = one(plan_pool(quick(), facts(Resources(4_000, 1024)), [asked], T0), Reason.POOL_TOO_SMALL)
     assert refusal.resource == "memory"
     assert "8Gi memory needed at 2026-11-09T16:10:00Z, 1Gi can be there; of 8 cpu 4." in refusal.message
+
+
+def test_a_refusal_says_how_much_work_may_not_be_stopped_and_where_its_names_stand() -> None:
+    ours = [Ref("batch/v1", "Job", "warehouse", f"etl-{n}") for n in range(3)]
+    why = (Reason.MANAGED_ELSEWHERE, Reason.NO_REQUESTS, Reason.PODS_ELSEWHERE)
+    cannot = tuple(CannotStop(ref, "data", reason, "") for ref, reason in zip(ours, why, strict=True))
+    seen = replace(facts(cores(4)), cannot=cannot)
+    refusal = one(plan_pool(quick(), seen, [need("t", T0 + 600, T0 + 1200, cores(8))], T0), Reason.POOL_TOO_SMALL)
+    assert "2 pieces of work lend nothing: status.cannotStop of the pool says why." in refusal.message
 
 
 def test_what_was_granted_before_is_named_when_it_is_in_the_way() -> None:

@@ -6,7 +6,7 @@ from tidegate.planning.instants import rfc3339
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NAMES, Resources, binding, written
 from tidegate.planning.shift.asks import Ask
-from tidegate.planning.shift.model import Need, NeedStep, Pool
+from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts
 from tidegate.planning.shift.outcome import Refusal
 from tidegate.planning.shift.timetable import Rule
 
@@ -54,6 +54,15 @@ def too_many(need: Need, pool: Pool, many: int, most: int) -> Refusal:
 def too_much_work(many: int, most: int) -> str:
     """More pieces of work than are planned."""
     return f"The pool has {many} pieces of work; of more than {most} none is stopped."
+
+
+def left_out(facts: PoolFacts) -> str:
+    """Work that could free something and may not be stopped; empty when there is none."""
+    many = sum(one.reason not in (Reason.NO_PODS, Reason.PODS_ELSEWHERE) for one in facts.cannot)
+    if not many:
+        return ""
+    works = f"{many} pieces of work lend" if many > 1 else "1 piece of work lends"
+    return f"{works} nothing: status.cannotStop of the pool says why."
 
 
 def short(

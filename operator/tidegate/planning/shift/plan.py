@@ -268,7 +268,7 @@ class _Planning:
             at=lack.at, needed=cut.loads[first] + cut.wish[first],
             available=can_be_there(problem, cut.loads, cut.wish, first, self.explaining, self.served),
             earliest=lack.earliest, until=lack.until, sure=cut.sure,
-            note=diagnose.too_much_work(self.units, MEMBERS_MOST) if self.too_large else "",
+            note=diagnose.too_much_work(self.units, MEMBERS_MOST) if self.too_large else diagnose.left_out(self.facts),
         )  # fmt: skip
 
     def _cause(self, problem: Problem, cut: _Cut) -> Reason:
