@@ -175,6 +175,34 @@ async def test_pods_are_counted_by_where_they_stand_and_what_they_were_admitted_
     assert (seen.elsewhere, seen.waiting) == (1, 1)
 
 
+async def test_what_stands_on_a_machine_that_is_lost_does_not_run_and_waits_for_another() -> None:
+    index = PodIndex()
+    for name, node in (("a", "n1"), ("b", "lost"), ("c", "cordoned")):
+        index.put(pod(name, of_loader(), node=node))
+    seen = (await index.occupancy(NODES, total(NODES.values()), {"default"}, {"lost"}))[LOADER]
+    assert (seen.pods, seen.elsewhere, seen.waiting) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "ready", "there"),
+    [({}, "True", (True, False)), ({"unschedulable": True}, "True", (False, False)), ({}, "Unknown", (False, True))],
+)
+async def test_a_machine_is_there_cordoned_or_lost(spec: Json, ready: str, there: tuple[bool, bool]) -> None:
+    node = {
+        "metadata": {"name": "n1"},
+        "spec": spec,
+        "status": {"conditions": [{"type": "Ready", "status": ready}], "allocatable": {"cpu": "8", "memory": "8Gi"}},
+    }
+
+    class Nodes:
+        async def pages(self, path: str, size: int, params: object = None) -> AsyncIterator[Json]:
+            yield {"items": [node]}
+
+    made = KubePools(Nodes(), None, now=lambda: NOW)  # type: ignore[arg-type]
+    found, lost = await made._nodes(pool_of())
+    assert ("n1" in found, "n1" in lost) == there
+
+
 async def test_a_pod_that_moved_or_went_is_counted_where_it_is_now() -> None:
     index = PodIndex()
     index.put(pod("a", of_loader()))

@@ -92,11 +92,15 @@ class PodIndex:
             _forget(self._of, before.holder.namespace, uid)
 
     async def occupancy(
-        self, nodes: Mapping[str, Resources] | None, room: Resources, namespaces: Collection[str]
+        self,
+        nodes: Mapping[str, Resources] | None,
+        room: Resources,
+        namespaces: Collection[str],
+        lost: Collection[str] = (),
     ) -> dict[Holder, Occupancy]:
         """The pods on these nodes by who controls them, and beside them all pods of these namespaces. Without nodes
-        every pod that has one counts as standing here. No pod takes more than its node has: what a kubelet refuses must
-        not fill a pool. Others get their turn in between.
+        every pod that has one counts as standing here; one on a node that is ``lost`` waits for another. No pod takes
+        more than its node has: what a kubelet refuses must not fill a pool. Others get their turn in between.
         """
         sums: dict[Holder, _Sum] = defaultdict(_Sum)
         counted = 0
@@ -112,7 +116,7 @@ class PodIndex:
             for pod in mine.values():
                 one = sums[pod.holder]
                 one.largest = one.largest.most(pod.takes.least(most))
-                if not pod.node:
+                if not pod.node or pod.node in lost:
                     one.waiting += 1
                 elif nodes is not None and pod.node not in nodes:
                     one.elsewhere += 1

@@ -66,7 +66,7 @@ class KubePools:
 
     async def see(self, pool: Pool) -> PoolSight:
         """See ``ports.Pools``. A member that cannot be looked at is there as it was last seen, with ``seen=False``."""
-        nodes = await self._nodes(pool) if pool.given is None else None
+        nodes, lost = await self._nodes(pool) if pool.given is None else (None, frozenset())
         room = pool.given if pool.given is not None else total((nodes or {}).values())
         shown = self._watched()
         pods_at = None if shown is None else self._now() - shown.age
@@ -80,7 +80,7 @@ class KubePools:
         return PoolSight(
             PoolSeen(
                 room,
-                await pods.occupancy(nodes, room, _namespaces(pool)),
+                await pods.occupancy(nodes, room, _namespaces(pool), lost),
                 tuple(one.seen for one in found),
                 tuple((nodes or {}).values()),
                 tuple(cannot[ref] for ref in sorted(cannot)),
@@ -90,15 +90,21 @@ class KubePools:
             pods_at,
         )
 
-    async def _nodes(self, pool: Pool) -> dict[str, Resources]:
-        """The ready nodes that take pods, with their allocatable."""
-        found = {}
+    async def _nodes(self, pool: Pool) -> tuple[dict[str, Resources], frozenset[str]]:
+        """The ready nodes that take pods, with their allocatable; and the names of those that are not up: what stands
+        there does not run. On one that is up and takes no pods it does.
+        """
+        found: dict[str, Resources] = {}
+        lost: set[str] = set()
         selector = ",".join(f"{name}={value}" for name, value in pool.node_selector)
         async for nodes in self._pages("/api/v1/nodes", {"labelSelector": selector}):
-            for node in filter(_ready, nodes):
-                if name := text(child(node, "metadata").get("name")):
+            for node in nodes:
+                name = text(child(node, "metadata").get("name"))
+                if name and not _is_up(node):
+                    lost.add(name)
+                elif name and not child(node, "spec").get("unschedulable"):
                     found[name] = there_is(child(node, "status").get("allocatable"))
-        return found
+        return found, frozenset(lost)
 
     async def _pods(self) -> PodIndex:
         """All pods that have not ended, with their machines or without."""
@@ -189,9 +195,7 @@ def _namespaces(pool: Pool) -> set[str]:
     return {name for lane in pool.lanes for name in (*lane.allowed_namespaces, *(m.namespace for m in lane.members))}
 
 
-def _ready(node: Json) -> bool:
-    """Whether a node is up and takes pods: what stands on one that does not is outside the pool."""
-    if child(node, "spec").get("unschedulable"):
-        return False
+def _is_up(node: Json) -> bool:
+    """Whether its kubelet says that it is ready."""
     conditions = maps(child(node, "status").get("conditions"))
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
