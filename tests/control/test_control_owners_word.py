@@ -64,7 +64,9 @@ def test_told_work_that_its_owner_moves_is_neither_started_nor_cut_by_us(wish: i
     lendings = [Lending(T0 - 5.0, T0 + 60.0, T0 + 90.0, T0 + 600.0, T0 + 900.0, ())] * 6
     hand_over, acts = advance(member, LANE, lendings, T0, room=CORE.times(99), spare=CORE.times(99))
     assert hand_over.asked == wish
-    assert not {act.do for act in acts} & {Do.STOP, Do.RESUME}
+    done = {act.do for act in acts}
+    assert not done & {Do.STOP, Do.RESUME}
+    assert wish or done == {Do.CLOSE}, "of none there is nothing to tell: the loan ends"
 
 
 # ---- while it is lent

@@ -167,6 +167,36 @@ def test_of_a_pool_that_is_out_of_sight_what_was_let_in_is_ready() -> None:
     assert plan.verdicts[Key("shop", "show")].reason is not Reason.POOL_UNSEEN
 
 
+# ---- pods as they are
+
+
+def test_a_target_asks_for_what_its_pods_were_admitted_with() -> None:
+    """Two cores each, where the template says one: what is granted for thirteen units more is 26 cores."""
+    double = UNIT.times(2)
+    machines = seen(cores=1000)
+    order = {Holder("shop", "Deployment", "order"): Occupancy(double.times(2), 0.0, 2, double)}
+    plan = planned(T0 - 10.0, cluster=replace(machines, occupancy={**machines.occupancy, **order}))
+    assert plan.pools[POOL].plan.granted("trading", T0 + 60.0) == double.times(13)
+    assert plan.targets[KEY].level == 15
+
+
+def test_units_that_stand_on_other_machines_are_not_made_room_for_again() -> None:
+    """Fifteen of fifteen run, six on a machine that was cordoned: nine stand beside ten Jobs, on nineteen cores."""
+    machines = seen(cores=19)
+    order = {Holder("shop", "Deployment", "order"): Occupancy(UNIT.times(9), 0.0, 9, UNIT, elsewhere=6)}
+    loan = LoanState(2, 15, T0 - 60.0, T0 - 60.0)
+    complete = Observed(level=15, ready=15, desired=15, unit=UNIT, loan=loan)
+    cordoned = replace(machines, occupancy={**machines.occupancy, **order})
+    plan = planned(T0 + 60.0, cluster=cordoned, observed=complete)
+    view = plan.pools[POOL]
+    assert not view.plan.lendings
+    assert not view.plan.refusals
+    assert view.step.balance.oversold.nothing
+    assert plan.targets[KEY].level == 15
+    gone = replace(cordoned, occupancy={**machines.occupancy, **{h: replace(o, elsewhere=0) for h, o in order.items()}})
+    assert planned(T0 + 60.0, cluster=gone, observed=complete).pools[POOL].plan.lendings, "what does not run is needed"
+
+
 # ---- measured demand
 
 

@@ -189,3 +189,15 @@ def test_a_further_stop_keeps_only_those_before_it_whose_machines_may_not_be_fre
     assert done == [Do.STOP]
     assert stored is not None
     assert stored.stops == (Notice(3, T0 - 59), Notice(2, T0))
+
+
+def test_what_its_pods_took_beyond_their_template_is_stored_before_they_are_gone() -> None:
+    more = Resources(100, 0)
+    _, _, mark = at(T0 - 660, replace(job("a"), extra=more), WANTED)
+    assert mark is not None
+    assert mark.extra == more
+    grown = replace(job("a", mark=told()), extra=more)
+    hand_over, done, mark = at(T0 - 600, grown, WANTED)
+    assert (hand_over.state, done) == (State.NOTICE, [Do.RECORD])
+    assert mark is not None
+    assert mark.extra == more

@@ -345,6 +345,16 @@ async def test_a_list_whose_pages_lead_to_themselves_ends(served: tuple[Server, 
         await client.items("/api/v1/pods")
 
 
+@pytest.mark.parametrize(("cause", "ending"), [("NamespaceTerminating", True), ("FieldValueInvalid", False)])
+def test_a_refusal_for_a_namespace_that_is_being_deleted_is_told_apart(cause: str, ending: bool) -> None:
+    """As a real server (1.36) answers, with the cause's reason."""
+    details = {"name": "x", "causes": [{"reason": cause, "message": "namespace shop is being terminated"}]}
+    said = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "forbidden", "details": details}
+    error = from_answer("POST /x", 403, json.dumps(said).encode())
+    assert isinstance(error, ForbiddenError)
+    assert error.ending is ending
+
+
 @pytest.mark.parametrize("refusal", [status(403, "Forbidden"), status(410, "Expired"), status(500)])
 async def test_a_list_that_is_refused_in_its_middle_is_no_shorter_list(
     served: tuple[Server, KubeClient], refusal: Answer
