@@ -20,7 +20,7 @@ ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
 # Files of tests/cluster with a target of their own, each on another kind of cluster.
-ALONE := pulumi shift stacks
+ALONE := lending pulumi shift shift_disturbed stacks
 CRDS := charts/tidegate/files/crds
 RULES := charts/tidegate/files/rules.yaml
 
