@@ -98,7 +98,7 @@ test-cluster-shift: $(STAMP) ## The capacity shift, on a control plane of its ow
 	  echo "make $@: set TIDEGATE_TEST_SHIFT_KUBECONFIG, and what CONTRIBUTING.md names beside it" >&2; exit 2; }
 	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_shift.py tests/cluster/test_cluster_lending.py
 
-test-cluster-long: $(STAMP) ## Those that take longer than twenty minutes
+test-cluster-long: $(STAMP) ## Those that take long, or cost the cluster something
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(BIN)/pytest -q -m "cluster and long" $(ARGS)
 

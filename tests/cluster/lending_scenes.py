@@ -67,7 +67,7 @@ def larger_stands(scene: LendingScene) -> None:
     scene.shop_of(runtimeClassName=runtime)
     beside = [{"name": "beside", "image": "registry.example/y:1"}]
     time.sleep(1.0)  # the LimitRange is known to admission by then
-    scene.cluster.create(workload_of(scene.data, "loader", LOADERS, 3, scene.name, beside=beside))
+    scene.own(workload_of(scene.data, "loader", LOADERS, 3, scene.name, beside=beside))
     scene.notes["pods"] = LOADERS + 4
     _standing(scene)
 
@@ -125,7 +125,7 @@ def queued(scene: LendingScene) -> None:
 
 def scaled_stands(scene: LendingScene) -> None:
     scene.shop_of()
-    scene.cluster.create(workload_of(scene.data, "loader", LOADERS, 4, scene.name))
+    scene.own(workload_of(scene.data, "loader", LOADERS, 4, scene.name))
     scene.notes["pods"] = LOADERS + 4
     _standing(scene)
 
@@ -187,12 +187,12 @@ def elsewhere_stands(scene: LendingScene) -> None:
     _jobs(scene, 13, 4)
     scene.notes["away"] = [f"away-{number}" for number in range(4)]
     for name in scene.notes["away"]:
-        scene.cluster.create(job_of(scene.data, name, 1, "none"))
+        scene.own(job_of(scene.data, name, 1, "none"))
     scene.notes["bare"] = [f"bare-{number}" for number in range(4)]
     for name in scene.notes["bare"]:
         made = job_of(scene.data, name, 1, scene.name)
         made["spec"]["template"]["spec"]["serviceAccountName"] = "nobody"  # admission refuses its pods
-        scene.cluster.create(made)
+        scene.own(made)
 
 
 def elsewhere(scene: LendingScene) -> None:

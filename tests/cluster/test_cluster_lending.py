@@ -6,34 +6,21 @@ the seconds.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-from harness import Cluster, tool
 from lending_scenes import LOADERS, SCENES
 from lending_site import FLOOR, LendingScene, LendingSite
-from shop import METRIC
+from shift_plane import on_the_shifts_plane, opened
 
 from tidegate.api.walltime import from_rfc3339
 
-KUBECONFIG = os.environ.get("TIDEGATE_TEST_SHIFT_KUBECONFIG")
-METRICS = os.environ.get("TIDEGATE_TEST_SHIFT_METRICS_FILE")
 ONLY = os.environ.get("TIDEGATE_TEST_LENDING_ONLY", "")
 """Names of scenes, for whoever looks at one of them."""
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(
-        not KUBECONFIG or not METRICS or tool("kubectl") is None,
-        reason="needs kubectl and a control plane of its own with 20 nodes of 32 cores and external metrics, named by"
-        " TIDEGATE_TEST_SHIFT_KUBECONFIG and TIDEGATE_TEST_SHIFT_METRICS_FILE",
-    ),
-    pytest.mark.timeout(1200),
-]
+pytestmark = on_the_shifts_plane
 
 MOST_WRITES = 8
 """Of one field in the seven minutes."""
@@ -41,16 +28,13 @@ MOST_WRITES = 8
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LendingSite]:
-    Path(str(METRICS)).write_text(json.dumps({METRIC: 1}))
-    cluster = Cluster(str(KUBECONFIG))
-    cluster.open()
-    made = LendingSite(cluster, tmp_path_factory.mktemp("lending"), from_rfc3339)
-    try:
-        made.play({name: bodies for name, bodies in SCENES.items() if not ONLY or name in ONLY.split(",")})
-        yield made
-    finally:
-        made.close()
-        cluster.close()
+    with opened() as cluster:
+        made = LendingSite(cluster, tmp_path_factory.mktemp("lending"), from_rfc3339)
+        try:
+            made.play({name: bodies for name, bodies in SCENES.items() if not ONLY or name in ONLY.split(",")})
+            yield made
+        finally:
+            made.close()
 
 
 def scene(site: LendingSite, name: str) -> LendingScene:

@@ -6,49 +6,32 @@ Run with ``-s`` to see the seconds. On a control plane of its own, because it co
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import shift_scene as play
-from harness import Cluster, tool
+from shift_plane import AUDIT, on_the_shifts_plane, opened
 from shift_scene import PoolScene, Sample
-from shop import METRIC
 
 from tidegate.api.walltime import from_rfc3339
 
-KUBECONFIG = os.environ.get("TIDEGATE_TEST_SHIFT_KUBECONFIG")
-METRICS = os.environ.get("TIDEGATE_TEST_SHIFT_METRICS_FILE")
-AUDIT = os.environ.get("TIDEGATE_TEST_SHIFT_AUDIT_LOG")
-
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(
-        not KUBECONFIG or not METRICS or tool("kubectl") is None,
-        reason="needs kubectl and a control plane of its own with 20 nodes of 32 cores and external metrics, named by"
-        " TIDEGATE_TEST_SHIFT_KUBECONFIG and TIDEGATE_TEST_SHIFT_METRICS_FILE",
-    ),
-    pytest.mark.timeout(900),
-]
+pytestmark = on_the_shifts_plane
 
 T0_SLACK = 1.0
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolScene]:
-    Path(str(METRICS)).write_text(json.dumps({METRIC: 1}))
-    cluster = Cluster(str(KUBECONFIG))
-    cluster.open()
-    made = PoolScene(cluster, tmp_path_factory.mktemp("shift"))
-    try:
-        made.prepare()
-        made.play()
-        print(f"\n{made.story()}")  # noqa: T201  the measurement
-        yield made
-    finally:
-        made.close()
-        cluster.close()
+    with opened() as cluster:
+        made = PoolScene(cluster, tmp_path_factory.mktemp("shift"))
+        try:
+            made.prepare()
+            made.play()
+            print(f"\n{made.story()}")  # noqa: T201  the measurement
+            yield made
+        finally:
+            made.close()
 
 
 def at(scene: PoolScene, instant: float) -> Sample:

@@ -5,38 +5,25 @@ Takes seven minutes of a control plane of its own, and costs it a machine.
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import shift_scene as play
-from harness import Cluster, Json, eventually, tool
+from harness import Json, eventually
 from operators import Operator
+from shift_plane import on_the_shifts_plane, opened
 from shift_scene import PoolScene
-from shop import METRIC, condition_of, event
+from shop import condition_of, event
 
-KUBECONFIG = os.environ.get("TIDEGATE_TEST_SHIFT_KUBECONFIG")
-METRICS = os.environ.get("TIDEGATE_TEST_SHIFT_METRICS_FILE")
 SIDECAR = 200
 """Millicores that admission adds to each pod of one namespace."""
 LOST = -120.0
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.long,
-    pytest.mark.skipif(
-        not KUBECONFIG or not METRICS or tool("kubectl") is None,
-        reason="needs kubectl and a control plane of its own with 20 nodes of 32 cores and external metrics, named by"
-        " TIDEGATE_TEST_SHIFT_KUBECONFIG and TIDEGATE_TEST_SHIFT_METRICS_FILE",
-    ),
-    pytest.mark.timeout(1200),
-]
+pytestmark = [*on_the_shifts_plane, pytest.mark.long]
 
 
 @dataclass
@@ -120,20 +107,17 @@ class Disturbed(PoolScene):
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
-    Path(str(METRICS)).write_text(json.dumps({METRIC: 1}))
-    cluster = Cluster(str(KUBECONFIG))
-    cluster.open()
-    made = Disturbed(cluster, tmp_path_factory.mktemp("disturbed"))
-    try:
-        made.prepare()
-        made.play()
-        print(f"\n{made.story()}")  # noqa: T201  the measurement
-        yield made
-    finally:
-        made.close()
-        if made.beside:
-            cluster.drop_namespace(made.beside)
-        cluster.close()
+    with opened() as cluster:
+        made = Disturbed(cluster, tmp_path_factory.mktemp("disturbed"))
+        try:
+            made.prepare()
+            made.play()
+            print(f"\n{made.story()}")  # noqa: T201  the measurement
+            yield made
+        finally:
+            made.close()
+            if made.beside:
+                cluster.drop_namespace(made.beside)
 
 
 def test_trading_is_ready_at_t0_or_said_to_be_late(scene: Disturbed) -> None:

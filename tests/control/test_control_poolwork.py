@@ -69,6 +69,17 @@ async def test_a_notice_tells_the_last_level_and_stores_the_mark(site: Site) -> 
     assert wish.terms.hand_over.notices == NOTICES
 
 
+async def test_the_notice_of_a_cronjobs_run_says_what_its_cronjob_may_do_meanwhile(site: Site) -> None:
+    await site.look()
+    look = site.looker.looks["p"]
+    (member,) = look.sight.seen.members
+    seen = replace(look.sight.seen, members=(replace(member, maker="nightly"),))
+    site.looker.looks["p"] = replace(look, sight=replace(look.sight, seen=seen))
+    (wish,) = wishes(site, act(Do.NOTIFY))
+    assert wish.notice.startswith(NOTICE)
+    assert "CronJob/nightly may replace this run or skip runs meanwhile" in wish.notice
+
+
 async def test_a_record_tells_the_work_nothing(site: Site) -> None:
     await site.look()
     (wish,) = wishes(site, act(Do.RECORD))
@@ -135,6 +146,17 @@ async def test_pods_that_were_seen_before_a_write_tell_nothing_of_what_it_has_st
     site.clock.at += 6.0
     await site.look()
     assert site.seen().occupancy == {}, "the watch has lived since: there are none"
+
+
+async def test_however_many_pools_are_looked_at_it_is_remembered_what_a_watch_tells_of(site: Site) -> None:
+    """Fifty pools are looked at 25 times a second, and a watch may be five seconds behind."""
+    site.machines.behind = 5.0
+    await site.lend(16)
+    site.clock.at += 1.0
+    for _ in range(500):
+        site.clock.at += 0.04
+        await site.look()
+    assert site.seen().occupancy == {}, "the watch has lived since the write"
 
 
 async def test_a_clock_that_was_set_back_keeps_no_pod_that_is_gone(site: Site) -> None:

@@ -258,6 +258,18 @@ def test_a_job_that_is_anothers_to_stop_is_named_with_its_reason(change: Json, r
     assert named in found.message
 
 
+def test_a_cronjob_only_makes_its_jobs_and_its_name_is_known() -> None:
+    containers = [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]
+    owner = {"kind": "CronJob", "name": "nightly", "controller": True}
+    job: Json = {
+        "metadata": {"namespace": "default", "name": "etl-1", "uid": "u", "ownerReferences": [owner]},
+        "spec": {"template": {"spec": {"containers": containers}}},
+    }
+    found = member_of(job, lane="data", member="nightly", now=NOW)
+    assert not isinstance(found, CannotStop)
+    assert found[0].maker == "nightly"
+
+
 async def test_scaled_work_that_lends_nothing_is_named_with_its_reason(
     client: Guarded, cluster: EmbeddedCluster
 ) -> None:

@@ -14,14 +14,18 @@ from dataclasses import dataclass, field, replace
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
+from tidegate.planning.model import Identity, Ref
 from tidegate.planning.shift.facts import is_gone
-from tidegate.planning.shift.model import Pool
+from tidegate.planning.shift.model import CannotStop, Pool
 from tidegate.ports import Clock, Held, Loan, Place, Pools, PoolSight, TidegateError
 
 log = logging.getLogger("tidegate.pools")
 
 LOOK_AGAIN = 2.0
 """Seconds between two looks at a pool on which something is lent or planned: three lists each."""
+APART, MOMENTS = 0.25, 240
+"""Seconds between two looks that are remembered, and how many are: a minute, however many pools there are. Pods that
+were seen earlier than that tell of no write."""
 OLD = 120.0
 """Seconds after which what was last seen of a pool counts as unseen: nothing new is let in or started on it."""
 
@@ -39,6 +43,16 @@ class PoolLook:
     """Why later looks brought nothing."""
     pods_asked: int = 0
     """The last moment in the ledger's order of which the pods tell for certain."""
+    driven: Mapping[Identity, CannotStop] = field(init=False, repr=False, compare=False)
+    """What somebody else starts and stops. Kept: it is asked for at each decision, of every loan."""
+
+    makers: Mapping[Ref, str] = field(init=False, repr=False, compare=False)
+    """Jobs that a CronJob has made, with its name."""
+
+    def __post_init__(self) -> None:
+        seen = self.sight.seen
+        object.__setattr__(self, "driven", {one.ref.identity: one for one in seen.cannot if one.driven})
+        object.__setattr__(self, "makers", {one.ref: one.maker for one in seen.members if one.maker})
 
     def of(self, loan: Loan) -> tuple[Place, Held] | None:
         """Where the level of a loan's work lies and what stands there; None when that field is not on the pool.
@@ -70,7 +84,7 @@ class PoolLooker:
     _specs: dict[str, Pool] = field(default_factory=dict)
     _busy: frozenset[str] = frozenset()
     _asked_at: dict[str, float] = field(default_factory=dict)
-    _moments: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
+    _moments: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MOMENTS))
     """Looks by when they were begun, with their place in the ledger's order."""
     _hasty: set[str] = field(default_factory=set)
     _backoff: Backoff = field(default_factory=lambda: Backoff(first=2.0, longest=30.0))
@@ -117,20 +131,26 @@ class PoolLooker:
         if sight is not None:
             self._backoff.well(name)
             shown = at if sight.pods_at is None else min(at, sight.pods_at)
-            self._fill(pool, PoolLook(sight, asked, shown, pods_asked=self._moment(shown, at, asked)))
+            moment = self._moment(shown, at, asked)
+            pods_asked = asked if sight.pods_at is None else moment
+            self._fill(pool, PoolLook(sight, asked, shown, pods_asked=pods_asked))
         elif name in self.looks:
             self.looks[name] = replace(self.looks[name], note=note)
         self.notes[name] = note
         self.on_news()
 
     def _moment(self, shown: float, at: float, asked: int) -> int:
-        """The place in the ledger's order of what was so at an instant: of a look that was begun before it."""
-        while self._moments and self._moments[-1][0] > at:  # the clock was set back
-            self._moments.pop()
-        self._moments.append((at, asked))
-        while len(self._moments) > 1 and self._moments[1][0] <= min(shown, at):
-            self._moments.popleft()
-        return self._moments[0][1] if self._moments[0][0] <= shown else 0
+        """The place in the ledger's order of what was so at an instant: of a look that was begun before it; 0 when
+        none is remembered.
+        """
+        moments = self._moments
+        while moments and moments[-1][0] > at:  # the clock was set back
+            moments.pop()
+        if not moments or at - moments[-1][0] >= APART:
+            moments.append((at, asked))
+        while len(moments) > 1 and moments[1][0] <= shown:
+            moments.popleft()
+        return moments[0][1] if moments[0][0] <= shown else 0
 
     async def _see(self, pool: Pool) -> tuple[PoolSight | None, str]:
         try:

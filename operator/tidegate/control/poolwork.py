@@ -20,6 +20,7 @@ from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.planning.decision import Action, Plan, PoolView
 from tidegate.planning.instants import rfc3339
 from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
+from tidegate.planning.pools import unit_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import NO_PODS, Holder, MemberSeen, PoolSeen, holder_of
@@ -38,9 +39,8 @@ of which nobody knows how much is left nothing more would be granted. Judgment: 
 
 NAMED = 3
 """Events that a notice names."""
-
-DRIVEN = frozenset({Reason.MANAGED_ELSEWHERE, Reason.OWNED_BY_OTHER_SCALER})
-"""Why work may not be stopped because somebody else starts and stops it."""
+MEANWHILE = "; CronJob/{} may replace this run or skip runs meanwhile, unless its concurrencyPolicy is Allow"
+"""What a real CronJob controller does while a run of it is suspended (Kubernetes, CronJob, "Concurrency policy")."""
 
 _ACTIONS = {Do.NOTIFY: Action.NOTHING, Do.STOP: Action.LOWER, Do.RESUME: Action.RAISE, Do.CLOSE: Action.RETURN}
 
@@ -128,7 +128,7 @@ class PoolWork:
         loans = self._by_member(pool.name, look)
         members = tuple(self._member(one, loans.get(one.ref), look, now) for one in seen.members)
         occupancy = dict(seen.occupancy)
-        for holder, amount, pods in self._may_be_there(pool, look, policies, members):
+        for holder, amount, pods in self._may_be_there(pool, look, policies, members, loans):
             there = occupancy.get(holder, NO_PODS)
             occupancy[holder] = replace(there, used=there.used.most(amount), pods=_most(there.pods, pods))
         return replace(seen, members=members, occupancy=occupancy)
@@ -144,12 +144,16 @@ class PoolWork:
         return replace(one, seen=one.seen and not left_alone)
 
     def _may_be_there(
-        self, pool: Pool, look: PoolLook, policies: Mapping[Key, Policy], members: Iterable[MemberSeen]
+        self,
+        pool: Pool,
+        look: PoolLook,
+        policies: Mapping[Key, Policy],
+        members: Iterable[MemberSeen],
+        loans: Mapping[Ref, Loan],
     ) -> Iterator[tuple[Holder, Resources, int]]:
         """What workloads whose level we wrote since a look may hold on machines, and in how many pods: their highest
         level since.
         """
-        loans = self._by_member(pool.name, look)
         for member in members:
             at = look.sight.places.get(member.ref)
             peak = self.settling.ledger.peak(at[0], asked=look.pods_asked) if at is not None else 0
@@ -170,9 +174,7 @@ class PoolWork:
         sight = self.targets.sights.get((policy.key, target.name))
         if sight is None or sight.sight.place is None:
             return 0, None
-        said, seen = target.unit, sight.sight.observed.unit
-        unit = said if seen is None else seen if said is None else said.most(seen)
-        unit = unit if unit is None else unit.most(look.sight.seen.of(target.ref).largest)
+        unit = unit_of(target.unit, sight.sight.observed.unit, look.sight.seen.of(target.ref))
         return self.settling.ledger.peak(sight.sight.place, asked=look.pods_asked), unit
 
     # ---- what is to be written
@@ -185,8 +187,7 @@ class PoolWork:
                 at = look.sight.places.get(act.ref) if look is not None else None
                 if at is not None and (wish := self._of_act(plan, name, act, at[0], look, at[1], now)) is not None:
                     yield wish
-        for loan in self._orphans(plan, pools, unusable, now):
-            left = self._left_to(loan, now)
+        for loan, left in self._orphans(plan, pools, unusable, now):
             kind, reason, why = Kind.RETURN, Reason.RETURNED, "no pool speaks for this work any more"
             if left is not None:
                 kind, (reason, why) = Kind.LET_GO, left
@@ -195,17 +196,14 @@ class PoolWork:
             )
             yield Wish(kind, loan.place.id, loan.place.ref.namespace, said, loan=loan)
 
-    def _left_to(self, loan: Loan, now: float) -> tuple[Reason, str] | None:
+    def _left_to(self, loan: Loan, look: PoolLook, now: float) -> tuple[Reason, str] | None:
         """Who starts and stops the work of a loan by now, in the place of its owner: to give it back would be a fight
         without an end.
         """
-        look = self.looker.looks.get(loan.hand_over.pool) if loan.hand_over is not None else None
-        cannot = look.sight.seen.cannot if look is not None else ()
         left = f"it is left as it is, not at {loan.original}"
-        for one in cannot:
-            if one.reason in DRIVEN and one.ref.identity == loan.place.ref.identity:
-                return one.reason, f"{one.message}: {left}"
-        conflict = self.settling.conflicts.of(loan.place.id, now)
+        driven, conflict = look.driven.get(loan.place.ref.identity), self.settling.conflicts.of(loan.place.id, now)
+        if driven is not None:
+            return driven.reason, f"{driven.message}: {left}"
         if conflict is not None and loan.pending == loan.original:
             return Reason.FIELD_MANAGER_CONFLICT, f"{conflict.note}: {left}"
         return None
@@ -238,7 +236,8 @@ class PoolWork:
         if act.do is Do.NOTIFY:
             self._told.add((act.ref, mark.notices[-1].level))
             self._telling.add((act.ref, mark.notices[-1].level))
-            notice = _notice(plan.pools[pool], act.ref, note, mark.notices[-1], mark.original)
+            maker = look.makers.get(act.ref, "")
+            notice = _notice(plan.pools[pool], act.ref, note, mark.notices[-1], mark.original, maker)
         return Wish(Kind.RECORD, one, tenant, said, place=place, held=held, terms=terms, notice=notice, must_by=None)
 
     def tell_again(self, plan: Plan) -> None:
@@ -254,23 +253,28 @@ class PoolWork:
         for one, (loan, notice) in standing.items():
             if one not in self._told and loan.hand_over is not None:
                 self._told.add(one)
-                view = plan.pools[loan.hand_over.pool]
-                message = _notice(view, one[0], loan.hand_over, notice, loan.original)
+                view, look = plan.pools[loan.hand_over.pool], self.looker.looks.get(loan.hand_over.pool)
+                maker = look.makers.get(one[0], "") if look is not None else ""
+                message = _notice(view, one[0], loan.hand_over, notice, loan.original, maker)
                 self.events.emit(one[0], reason=Reason.NOTICE_GIVEN.value, message=message)
 
-    def _orphans(self, plan: Plan, pools: Mapping[str, Pool], unusable: Iterable[str], now: float) -> Iterator[Loan]:
-        """Loans of pools that are gone, and of work that is no member of its pool any more, or is left to others."""
+    def _orphans(
+        self, plan: Plan, pools: Mapping[str, Pool], unusable: Iterable[str], now: float
+    ) -> Iterator[tuple[Loan, tuple[Reason, str] | None]]:
+        """Loans of pools that are gone, and of work that is no member of its pool any more, or is left to others: to
+        whom, and why.
+        """
         for loan in self.settling.ledger.loans.values():
             if loan.hand_over is None or loan.hand_over.pool in unusable:
                 continue
             name = loan.hand_over.pool
+            look = self.looker.looks.get(name)
             if name not in pools:
-                yield loan
-            elif name in plan.pools and not self.looker.is_old(name, now):
-                look = self.looker.looks.get(name)
-                gone = look is not None and look.of(loan) is None and loan.target not in look.sight.unseen
-                if gone or self._left_to(loan, now) is not None:
-                    yield loan
+                yield loan, None
+            elif look is not None and name in plan.pools and not self.looker.is_old(name, now):
+                left = self._left_to(loan, look, now)
+                if left is not None or (look.of(loan) is None and loan.target not in look.sight.unseen):
+                    yield loan, left
 
 
 def _most(counted: int | None, pods: int) -> int | None:
@@ -293,8 +297,10 @@ def _said(pool: str, act: Act, now: float) -> Applied:
     )
 
 
-def _notice(view: PoolView, ref: Ref, note: HandOverNote, notice: Notice, original: int) -> str:
-    """What the work is told: from when on it is stopped, for whom, and when it is planned to run again."""
+def _notice(view: PoolView, ref: Ref, note: HandOverNote, notice: Notice, original: int, maker: str) -> str:
+    """What the work is told: from when on it is stopped, for whom, and when it is planned to run again; and of a run of
+    a CronJob what that may do meanwhile.
+    """
     told = next((one for one in view.step.hand_overs if one.ref == ref and one.state is State.NOTICE), None)
     stop = told.deadline if told is not None else None
     names = view.told_for.get(ref, ())
@@ -305,7 +311,7 @@ def _notice(view: PoolView, ref: Ref, note: HandOverNote, notice: Notice, origin
     return (
         f"will go from {original} to {notice.level} at {rfc3339(note.free_by if stop is None else stop)} for {who}"
         f" (CapacityPool {note.pool}, lane {note.lane}), planned back at {rfc3339(note.until)}"
-    )
+    ) + (MEANWHILE.format(maker) if maker else "")
 
 
 def _remaining(pool: Pool, readings: Mapping[SignalKey, Reading]) -> dict[str, float | None]:

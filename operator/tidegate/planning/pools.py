@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from tidegate.planning.coming import bar
 from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
@@ -60,10 +61,8 @@ class PoolTarget:
 
     @property
     def unit(self) -> Resources | None:
-        """What one unit takes: as the policy says, and no less than its pods request, or were admitted with."""
-        said, seen = self.target.unit, self.observed.unit
-        known = said if seen is None else seen if said is None else said.most(seen)
-        return known if known is None else known.most(self.there.largest)
+        """What one unit takes."""
+        return unit_of(self.target.unit, self.observed.unit, self.there)
 
     @property
     def rest(self) -> int:
@@ -84,6 +83,14 @@ class PoolOutcome:
     views: dict[str, PoolView]
     limits: dict[TargetKey, PoolLimit]
     refusals: dict[TargetKey, tuple[PoolRefusal, ...]]
+
+
+def unit_of(said: Resources | None, requested: Resources | None, there: Occupancy) -> Resources | None:
+    """What one unit of a target takes: as its policy says, and no less than its pods request, or were admitted with.
+    None when neither the policy nor the template tells.
+    """
+    known = [one for one in (said, requested) if one is not None]
+    return reduce(Resources.most, known, there.largest) if known else None
 
 
 def pools_of(world: World, targets: Iterable[PoolTarget], now: float) -> PoolOutcome:

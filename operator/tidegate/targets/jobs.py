@@ -64,6 +64,12 @@ def driven_by(document: Json) -> str:
     return ""
 
 
+def _maker(metadata: Json) -> str:
+    """The CronJob that made a Job, by its name."""
+    owners = maps(metadata.get("ownerReferences"))
+    return next((text(one.get("name")) for one in owners if one.get("controller") and one.get("kind") == "CronJob"), "")
+
+
 def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[MemberSeen, Place, Held] | CannotStop:
     """A Job as a member of a lane, or why it may not be stopped."""
     metadata, spec, status = child(document, "metadata"), child(document, "spec"), child(document, "status")
@@ -91,6 +97,7 @@ def member_of(document: Json, *, lane: str, member: str, now: float) -> tuple[Me
         many=many,
         settled=started is not None and now - started > SETTLED,
         created_at=instant(metadata.get("creationTimestamp")) or 0.0,
+        maker=_maker(metadata),
     )
     return seen, Place(ref, uid, FIELD), Held(level, manager, version_of(document))
 

@@ -32,10 +32,10 @@ def behind(pool: Pool, facts: PoolFacts, now: float) -> dict[Ref, tuple[Lending,
         if not owed:
             continue
         since = min(m.mark.asked_at for m in owed if m.mark is not None)
-        new = [m for m in mine if waits(m) or _is_new(m, since)]
-        left = _when_all_is_back(facts) - total(m.unit.times(m.original) for m in facts.members if m not in new)
+        new = {m.ref: m for m in mine if waits(m) or _is_new(m, since)}
+        left = _when_all_is_back(facts) - total(m.unit.times(m.original) for m in facts.members if m.ref not in new)
         until = _until(owed, now)
-        for member in sorted(new, key=lambda m: (waits(m), m.running_since, m.ref)):
+        for member in sorted(new.values(), key=lambda m: (waits(m), m.running_since, m.ref)):
             whole = member.unit.times(member.original)
             if whole.fits(left):
                 left = left - whole

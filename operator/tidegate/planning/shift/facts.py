@@ -85,6 +85,8 @@ class MemberSeen:
     """It was started long enough ago that its controller has made the pods that it can make."""
     created_at: float = 0.0
     """When a Job was made; 0 for other work."""
+    maker: str = ""
+    """The CronJob that made a Job; empty where none did."""
 
     @property
     def each(self) -> Resources:

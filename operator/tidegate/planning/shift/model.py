@@ -281,6 +281,11 @@ class CannotStop:
     reason: Reason
     message: str
 
+    @property
+    def driven(self) -> bool:
+        """Whether that is because somebody else starts and stops it."""
+        return self.reason in (Reason.MANAGED_ELSEWHERE, Reason.OWNED_BY_OTHER_SCALER)
+
 
 @dataclass(frozen=True, slots=True)
 class LaneUse:
