@@ -31,6 +31,7 @@ from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSee
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.merge import fewer
 from tidegate.planning.shift.model import (
+    MEMBERS_MOST,
     Drain,
     Lane,
     LaneUse,
@@ -49,7 +50,7 @@ from tidegate.planning.shift.model import (
     base_of,
 )
 from tidegate.planning.shift.pieces import stocks_of
-from tidegate.planning.shift.plan import MEMBERS_MOST, NEEDS_MOST, timetable
+from tidegate.planning.shift.plan import NEEDS_MOST, timetable
 from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import step
 

@@ -10,7 +10,7 @@ from pools import CORE, ObedientPool, Running, cores, facts, job, lane, need, po
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.handover import RETURNS, Do, State
-from tidegate.planning.shift.model import Drain, LaneUse, Mark, Member, PoolFacts, Promised
+from tidegate.planning.shift.model import MEMBERS_MOST, Drain, LaneUse, Mark, Member, PoolFacts, Promised
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.step import PoolStep, step
 
@@ -80,6 +80,13 @@ def test_work_of_a_lane_that_has_lent_nothing_waits_for_nobody() -> None:
     mine = replace(new("late"), lane="reports")
     todo = step(pool(TRADING, DATA, other), facts(cores(2), lent("a"), lent("b"), mine), NOBODY, T0)
     assert "late" not in {act.ref.name for act in todo.acts}
+
+
+def test_in_a_pool_with_more_work_than_is_planned_none_is_stopped_to_wait() -> None:
+    """Whoever makes Jobs by the thousand makes us write no Loans by the thousand."""
+    crowd = [new(f"late-{n:04}") for n in range(MEMBERS_MOST)]
+    _, done = at(facts(cores(2), lent("a"), *crowd))
+    assert Do.STOP not in done.values()
 
 
 def test_new_work_has_its_turn_when_all_is_back() -> None:

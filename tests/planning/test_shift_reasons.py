@@ -12,9 +12,20 @@ from tidegate.planning.model import Ref
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.milp import Effort, Program
-from tidegate.planning.shift.model import CannotStop, Drain, LaneUse, Mark, NeedStep, Notice, Pool, Promised, Work
+from tidegate.planning.shift.model import (
+    MEMBERS_MOST,
+    CannotStop,
+    Drain,
+    LaneUse,
+    Mark,
+    NeedStep,
+    Notice,
+    Pool,
+    Promised,
+    Work,
+)
 from tidegate.planning.shift.outcome import PoolPlan, Refusal
-from tidegate.planning.shift.plan import MEMBERS_MOST, NEEDS_MOST, plan_pool
+from tidegate.planning.shift.plan import NEEDS_MOST, plan_pool
 
 T0 = 1_794_240_000.0
 """2026-11-09T16:00:00Z."""

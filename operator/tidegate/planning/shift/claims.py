@@ -24,8 +24,12 @@ SETTLE = 300.0
 
 
 def behind(pool: Pool, facts: PoolFacts, now: float) -> dict[Ref, tuple[Lending, ...]]:
-    """New work that has to wait, as if it were lent; it is given its turn when all of its lane is back, or fits."""
+    """New work that has to wait, as if it were lent; it is given its turn when all of its lane is back, or fits. Of
+    more work than is planned none is stopped, here neither.
+    """
     found: dict[Ref, tuple[Lending, ...]] = {}
+    if facts.too_large:
+        return found
     for lane in pool.lanes:
         mine = facts.of_lane(lane.name)
         owed = [m for m in mine if m.asked < m.original and not waits(m)]

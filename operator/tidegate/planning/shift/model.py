@@ -15,6 +15,10 @@ from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import NAMES, NOTHING, Resources, total
 
+MEMBERS_MOST = 5000
+"""Pieces of work of a pool of which some are stopped; of more, none, and that is said. ``bench/shift_scale.py`` prints
+what they cost."""
+
 # ---- as written
 
 
@@ -330,6 +334,16 @@ class PoolFacts:
     """False: the pool could not be looked at in time. Nothing new is let in, nothing is stopped or started again."""
     cannot: tuple[CannotStop, ...] = ()
     """What lanes name and is not among the members, or lends nothing."""
+
+    @property
+    def units(self) -> int:
+        """Pieces of work."""
+        return sum(member.original for member in self.members)
+
+    @property
+    def too_large(self) -> bool:
+        """Whether there are more pieces of work than are planned."""
+        return self.units > MEMBERS_MOST
 
     def use(self, lane: str) -> LaneUse:
         """A lane's use; nothing when nothing was seen."""

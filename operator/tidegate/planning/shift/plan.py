@@ -22,7 +22,7 @@ from tidegate.planning.shift.grid import EDGES_MOST, SPANS_LEAST, SPANS_MOST, am
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.lendings import lendings_of
 from tidegate.planning.shift.merge import fewer
-from tidegate.planning.shift.model import Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
+from tidegate.planning.shift.model import MEMBERS_MOST, Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
 from tidegate.planning.shift.outcome import Grant, Lending, PoolPlan, Promise, Refusal
 from tidegate.planning.shift.pieces import Stock, stocks_of
 from tidegate.planning.shift.present import present
@@ -35,9 +35,9 @@ COLUMNS_MOST = 9000
 SERVING_MOST, EXPLAINING_MOST = 6e6, 2e6
 """Effort of all programs that are solved for one timetable (``milp.Effort``): to serve needs, and to explain refusals.
 What comes after that gets what is free beside the timetable."""
-MEMBERS_MOST, NEEDS_MOST = 5000, 1000
-"""Pieces of work, and needs, of a pool that is planned. With more work none is stopped; of more needs the last ones are
-refused. Both are said in words. ``bench/shift_scale.py`` prints what they cost."""
+NEEDS_MOST = 1000
+"""Needs of a pool that are planned; of more the last ones are refused, in words. ``bench/shift_scale.py`` prints what
+they cost."""
 TOLERANCE = 1e-5
 """Unserved shares below this are none."""
 
@@ -115,8 +115,7 @@ class _Planning:
 
     def __init__(self, pool: Pool, facts: PoolFacts, now: float, slack: float, grace: float) -> None:
         self.pool, self.facts, self.now, self.grace = pool, facts, now, grace
-        self.units = sum(member.original for member in facts.members)
-        self.too_large = self.units > MEMBERS_MOST
+        self.too_large = facts.too_large
         whole = [] if self.too_large else stocks_of(pool, facts, now, slack=slack)
         self.stocks = fewer(whole)
         self.all_work = not self.too_large and _pieces(self.stocks) == _pieces(whole)
@@ -268,8 +267,14 @@ class _Planning:
             at=lack.at, needed=cut.loads[first] + cut.wish[first],
             available=can_be_there(problem, cut.loads, cut.wish, first, self.explaining, self.served),
             earliest=lack.earliest, until=lack.until, sure=cut.sure,
-            note=diagnose.too_much_work(self.units, MEMBERS_MOST) if self.too_large else diagnose.left_out(self.facts),
+            note=self._note(),
         )  # fmt: skip
+
+    def _note(self) -> str:
+        """What else has to be known of a refusal."""
+        if self.too_large:
+            return diagnose.too_much_work(self.facts.units, MEMBERS_MOST)
+        return diagnose.left_out(self.facts)
 
     def _cause(self, problem: Problem, cut: _Cut) -> Reason:
         """The rule that stands against a need, or that there is nothing to be had at all. What the same need has in
