@@ -97,6 +97,18 @@ def test_new_work_has_its_turn_when_all_is_back() -> None:
     assert done == {"late": Do.RESUME}
 
 
+def test_new_work_has_no_turn_before_all_that_is_back_has_its_machines() -> None:
+    """Started together, the pods of both would race for one machine."""
+    waits = Mark(1, 0, T0 - 60.0, until=T0, promises=(Promised(T0 + 900.0, 1),), needs=(RETURNS,))
+    late, back = new("late", mark=waits), job("back", pods=0, used=NOTHING, running_since=T0)
+    _, done = at(facts(cores(2), job("a", pods=1), back, late))
+    assert done == {}
+    _, done = at(facts(cores(2), job("a", pods=1), job("back", pods=1), late))
+    assert done == {"late": Do.RESUME}, "as its owner made it: its pods wait for a machine"
+    _, done = at(facts(cores(2), job("a", pods=1), back, late), T0 + 900.0)
+    assert done == {"late": Do.RESUME}, "its own promise is kept whoever waits"
+
+
 # ---- in the order of promises
 
 

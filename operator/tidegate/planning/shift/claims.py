@@ -63,6 +63,8 @@ class Claims:
     """What is free once nothing is lent, granted or on its way: what fits into that gets its machines some day."""
     quiet: bool
     """No need is on, and no borrower holds more than is its own: nobody else leaves any more."""
+    moving: frozenset[str]
+    """Lanes with work, beside what waits, whose pods are not all on machines: what waits would take their place."""
     now: float
 
     def of(self, member: Member, units: int) -> Resources:
@@ -71,7 +73,8 @@ class Claims:
         if units <= 0 or not self.quiet or missing.fits(self.last) or missing.fits(self.room):
             return self.room
         # No machine will come but for pods that wait. Until its promise is due that may be somebody's doing who leaves.
-        due = waits(member) or (member.mark is not None and self.now >= member.mark.due_back - BEFORE)
+        due = member.mark is not None and self.now >= member.mark.due_back - BEFORE
+        due = due or (waits(member) and member.lane not in self.moving)
         return missing.most(self.room) if due else self.room
 
     def took(self, member: Member, moved: int, still: int, *, stuck: bool) -> None:
@@ -93,7 +96,8 @@ def claims_of(facts: PoolFacts, plan: PoolPlan, waiting: Mapping[Ref, object], r
     held = total(m.unit.times(0 if m.ref in waiting else m.asked) for m in facts.members)
     granted = any(not amount_at(grant.steps, now).nothing for grant in plan.grants)
     quiet = not granted and all((use.claim - use.standing).nothing for use in facts.lanes.values())
-    return Claims(room, _when_all_is_back(facts) - held, quiet, now)
+    moving = {m.lane for m in facts.members if not waits(m) and m.pods is not None and m.pods < m.asked * m.each}
+    return Claims(room, _when_all_is_back(facts) - held, quiet, frozenset(moving), now)
 
 
 def _when_all_is_back(facts: PoolFacts) -> Resources:

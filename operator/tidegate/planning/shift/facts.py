@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tidegate.planning.model import Ref
@@ -156,7 +156,7 @@ def facts_of(
             other[sides.get(holder.namespace)].append(occupancy.used)
     lanes = {lane.name: _use(lane, seen, mine, total(other[lane.name])) for lane in pool.lanes}
     pods = [one.each + member.extra for one, member in zip(known, members, strict=True)]
-    return PoolFacts(
+    facts = PoolFacts(
         seen.allocatable - total(other[None]) + total(_credit(m, seen.of(m.ref)) for m in members),
         lanes,
         tuple(m for m, why in zip(members, idle, strict=True) if why is None or m.kind is MemberKind.SCALE),
@@ -164,6 +164,25 @@ def facts_of(
         gaps(seen.nodes, [t.unit for t in mine], pods),
         cannot=(*seen.cannot, *(why for why in idle if why is not None)),
     )
+    return replace(facts, reserve=facts.reserve.least(_free(facts).positive)) if _is_met(mine, seen) else facts
+
+
+def _is_met(targets: Iterable[Standing], seen: PoolSeen) -> bool:
+    """Whether some targets are asked to have more than they have anyway, and all that any is asked to have is there.
+    What stands needs no reserve for gaps: a machine that is lost then makes nobody stop for one.
+    """
+    lent, there = False, True
+    for one in targets:
+        pods = seen.occupancy.get(one.holder, NO_PODS)
+        there = there and pods.pods is not None and pods.pods + pods.elsewhere >= one.asked
+        lent = lent or one.asked > one.rest
+    return lent and there
+
+
+def _free(facts: PoolFacts) -> Resources:
+    """What nobody may use or holds."""
+    claims = total(use.claim for use in facts.lanes.values()) + total(member.claim for member in facts.members)
+    return facts.capacity - claims
 
 
 def _has_nothing(one: MemberSeen, there: Occupancy, marks: Mapping[Ref, Mark]) -> bool:
