@@ -141,15 +141,15 @@ def test_what_stands_needs_no_reserve_for_gaps_once_it_is_complete() -> None:
     """A machine was cordoned beneath a borrower whose pods all run: nothing more has to be placed."""
     node, double = CORE.times(32), CORE.times(2)
     web = Standing("trading", "shop/core/web", Holder("shop", "Deployment", "web"), double, rest=4, asked=10)
-    loader = MemberSeen(LOADER, "data", "m", MemberKind.SCALE, CORE.times(3), 4)
 
-    def reserve(pods: int, *, asked: int = 10) -> Resources:
+    def reserve(pods: int, *, asked: int = 10, loaders: int = 4) -> Resources:
+        loader = MemberSeen(LOADER, "data", "m", MemberKind.SCALE, CORE.times(3), loaders)
         there = {
             web.holder: Occupancy(double.times(pods), 0.0, pods, double),
-            holder_of(LOADER): Occupancy(CORE.times(12), 0.0, 4, CORE.times(3)),
+            holder_of(LOADER): Occupancy(CORE.times(3 * loaders), 0.0, loaders, CORE.times(3)),
         }
         return facts_of(POOL, PoolSeen(node, there, (loader,), (node,)), [web._replace(asked=asked)], {}, {}).reserve
 
     assert not reserve(9).nothing, "one is still to be placed"
     assert reserve(10) == Resources(), "ten of two cores and four of three fill the machine"
-    assert not reserve(4, asked=4).nothing, "what is still to come will be placed"
+    assert not reserve(4, asked=4, loaders=8).nothing, "at rest all that is to come will have to be placed"
