@@ -6,14 +6,17 @@ the seconds.
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from lending_scenes import LOADERS, SCENES
 from lending_site import FLOOR, LendingScene, LendingSite
-from shift_plane import on_the_shifts_plane, opened
+from shift_plane import AUDIT, on_the_shifts_plane, opened
 
 from tidegate.api.walltime import from_rfc3339
 
@@ -61,6 +64,26 @@ def test_no_field_is_written_without_an_end(site: LendingSite) -> None:
                     if before.obj is not None and version.obj is not None and _by_us(before.obj, version.obj)
                 ]
                 assert len(ours) <= MOST_WRITES, f"{kind} {name}: {len(ours)} writes by us\n{one.story()}"
+
+
+def test_the_audit_log_tells_of_few_writes_to_any_object(site: LendingSite) -> None:
+    """Each write of a level is one request, and giving the field's ownership back another."""
+    if not AUDIT:
+        pytest.skip("needs the audit log of that control plane, named by TIDEGATE_TEST_SHIFT_AUDIT_LOG")
+    mine = f"system:serviceaccount:{site.home}:operator"
+    data = {one.data for one in site.scenes.values()}
+    ours, others = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for line in Path(AUDIT).read_text().splitlines():
+        entry = json.loads(line)
+        about = entry.get("objectRef") or {}
+        work = about.get("namespace") in data and about.get("resource") in ("jobs", "deployments")
+        level = about.get("subresource") in (None, "scale")  # controllers write statuses
+        if work and level and entry["stage"] == "ResponseComplete" and entry["verb"] in ("patch", "update"):
+            (ours if entry["user"]["username"] == mine else others)[about["namespace"], about["name"]] += 1
+    most, theirs = max(ours.values()), max(others.values())
+    print(f"\nwrites: {sum(ours.values())} by us to {len(ours)} objects, {most} to one at most")  # noqa: T201
+    print(f"{sum(others.values())} by others, {theirs} to one at most")  # noqa: T201
+    assert max(ours.values()) <= 2 * MOST_WRITES, ours.most_common(3)
 
 
 def _by_us(before: dict[str, object], after: dict[str, object]) -> bool:
