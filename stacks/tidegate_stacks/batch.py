@@ -13,9 +13,9 @@ import pulumi
 from pydantic import Field, field_validator
 
 from tidegate_stacks import naming, sizing
-from tidegate_stacks.checks import Args, Count, Cpu, Labels, Memory, Name, Part, Text
+from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Name, Part, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import Obj, obj, pod, resources
+from tidegate_stacks.objects import Obj, alive, container, network_policy, obj, pod, priority_class
 from tidegate_stacks.pool import PoolArgs, capacity_pool, member, pool_name, repeated
 
 API_VERSION = "kueue.x-k8s.io/v1beta2"
@@ -36,13 +36,17 @@ class WorkersArgs(Args):
 
     name: Part
     namespace: Text
-    image: Text
+    image: Image
     command: tuple[str, ...] = ()
     """None given: the image's own."""
     replicas: Count
     """Its own level: set once, lowered while machines are lent, and returned."""
     cpu: Cpu
     memory: Memory
+    disk: Memory = "1Gi"
+    """What one may write to /tmp and its logs."""
+    alive: tuple[str, ...] = ()
+    """A command in the container that fails when the work is stuck. None given: only work that exits starts again."""
     grace_seconds: int = Field(default=60, ge=0, le=3600)
     """How long one that must go may take to put its work down."""
 
@@ -104,6 +108,17 @@ def _too_much(pool: PoolArgs, known: dict[str, Any]) -> list[str]:
     return [f"{', and '.join(wrong)}: raise it, or lower them"] if wrong else []
 
 
+def priority_name(name: str) -> str:
+    """The PriorityClass of what may be lent: workers bear it, jobs should."""
+    return naming.child(name, "lent")
+
+
+def priority(name: str) -> Obj:
+    """Below the cluster's default, and it drives nobody out: what can wait."""
+    says = "Work that can wait: it gives its machines up first."
+    return priority_class(priority_name(name), name, value=-1000, preempts=False, says=says)
+
+
 def flavor(name: str, args: BatchArgs) -> Obj:
     """The machines."""
     return obj(API_VERSION, "ResourceFlavor", name, None, name, spec={"nodeLabels": args.nodes})
@@ -141,16 +156,24 @@ def local_queue(name: str, queue: QueueArgs, namespace: str) -> Obj:
 def workers(name: str, args: BatchArgs, one: WorkersArgs) -> Obj:
     """Workers, on the pool's machines. Work is put down when they go, so that no surge is needed to replace them."""
     workload = naming.child(name, one.name)
-    container: Obj = {"name": "work", "image": one.image, "resources": resources(one.cpu, one.memory)}
-    if one.command:
-        container["command"] = list(one.command)
-    container["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a volume of its own
+    more: Obj = {"command": list(one.command)} if one.command else {}
+    work = container(
+        "work",
+        one.image,
+        cpu=one.cpu,
+        memory=one.memory,
+        disk=one.disk,
+        alive=alive({"exec": {"command": list(one.alive)}}) if one.alive else None,
+        mounts={"tmp": "/tmp"},  # noqa: S108 - a volume of its own
+        **more,
+    )
     template = pod(
         workload,
         name,
-        containers=[container],
-        volumes=[{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+        containers=[work],
+        volumes=[{"name": "tmp", "emptyDir": {"sizeLimit": one.disk}}],
         nodes=args.nodes,
+        priority=priority_name(name),
         grace_seconds=one.grace_seconds,
     )
     spec = {
@@ -166,6 +189,8 @@ class BatchQueues(Component):
     """What data processing uses of the machines, and what it lends."""
 
     flavor: pulumi.Output[str]
+    priority: pulumi.Output[str]
+    """PriorityClass of work that can wait, for the pods of jobs."""
     queues: pulumi.Output[dict[str, str]]
     """ClusterQueue, and LocalQueue of the same name, by queue: the value of a job's label kueue.x-k8s.io/queue-name."""
     pool: pulumi.Output[str | None]
@@ -174,6 +199,7 @@ class BatchQueues(Component):
     def __init__(self, name: str, args: BatchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Everything is rendered from ``args`` by the functions above."""
         super().__init__("tidegate:batch:BatchQueues", name, opts)
+        self.put(priority(name))
         machines = self.put(flavor(name, args))
         for queue in args.queues:
             quota = self.put(cluster_queue(name, args, queue), after=[machines])
@@ -183,10 +209,13 @@ class BatchQueues(Component):
         made = [(one.name, workers(name, args, one)) for one in args.workers]
         for _, deployment in made:
             self.put(deployment, fixed=args.pool is None)
+            metadata = deployment["metadata"]
+            self.put(network_policy(metadata["name"], metadata["namespace"], name, ports={}))
         if args.pool:
             self.put(capacity_pool(name, args.pool, args.nodes, [member(*one) for one in made]))
         self.finish(
             flavor=name,
+            priority=priority_name(name),
             queues={queue.name: naming.child(name, queue.name) for queue in args.queues},
             pool=pool_name(name, args.pool) if args.pool else None,
         )

@@ -105,6 +105,24 @@ def _known_text(value: object) -> str:
 Text = Annotated[str | pulumi.Output, BeforeValidator(_text)]  # type: ignore[type-arg]
 """A text that is only passed on: it may be an Output, and unknown until an update runs."""
 
+_IMAGE = re.compile(r"[a-z0-9][^\s@]*(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})|@sha256:[0-9a-f]{64})")
+
+
+def _image(value: object) -> object:
+    return value.apply(_known_image) if isinstance(value, pulumi.Output) else _known_image(value)
+
+
+def _known_image(value: object) -> str:
+    if isinstance(value, str) and (found := _IMAGE.fullmatch(value)) and found["tag"] != "latest":
+        return value
+    raise ValueError(
+        f"give an image by tag or digest, e.g. registry.example/shop/app:1.4, and never latest, not {value!r}"
+    )
+
+
+Image = Annotated[str | pulumi.Output, BeforeValidator(_image)]  # type: ignore[type-arg]
+"""An image by tag or digest: what runs tomorrow is what runs today. It may be an Output."""
+
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

@@ -86,6 +86,8 @@ class DatabaseArgs(Args):
     backup: BackupArgs | None = None
     protect: bool = True
     """Whether ``pulumi destroy`` leaves the data. False is for a database nobody would miss."""
+    priority: Text | None = None
+    """PriorityClass of the database's and the poolers' pods. None: the cluster's default."""
     policy: PolicyArgs | None = PolicyArgs()
     """None where an EventPolicy takes the targets."""
 
@@ -133,6 +135,8 @@ def cluster(name: str, args: DatabaseArgs) -> Obj:
     }
     if args.image is not None:
         spec["imageName"] = args.image
+    if args.priority is not None:
+        spec["priorityClassName"] = args.priority
     if args.backup is not None:
         spec |= _archive(args.backup)
     return obj(API_VERSION, "Cluster", name, args.namespace, name, spec=spec)

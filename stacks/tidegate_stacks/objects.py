@@ -1,17 +1,23 @@
 """Kubernetes objects as plain maps: pure, in Kubernetes' own words, without Pulumi.
 
 What is the same for everything that serves: restricted pods, an HPA that lets go gently, a disruption budget, pods
-spread over zones. A leaf may be a Pulumi Output; nothing here looks into it.
+spread over zones, a NetworkPolicy. A leaf may be a Pulumi Output; nothing here looks into it.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pulumi
 
 from tidegate_stacks import naming
 
 Obj = dict[str, Any]
+
+CONFIG_ANNOTATION = "tidegate.dev/config"
+"""Checksum of the files that a pod reads once, at its start: when it changes, the pods are replaced."""
 
 SCALE_DOWN_PERCENT = 20
 """Share of the replicas that an HPA may remove per minute. A floor that is lost (an operator that dies, a revert) is
@@ -84,6 +90,40 @@ def config_map(name: str, namespace: Any, component: str, data: Mapping[str, Any
     return obj("v1", "ConfigMap", name, namespace, component, data=dict(data))
 
 
+def container(
+    name: str,
+    image: Any,
+    *,
+    cpu: str,
+    memory: str,
+    disk: str = "64Mi",
+    ready: Obj | None = None,
+    alive: Obj | None = None,
+    ports: Mapping[str, int] | None = None,
+    mounts: Mapping[str, str] | None = None,
+    **rest: Any,
+) -> Obj:
+    """A container of a pod template.
+
+    ``disk``: what it may write to its own file system, its logs and the node's share of its ``emptyDir`` volumes.
+    ``ready``, ``alive``: probes; ``ports``: name → number; ``mounts``: volume → path; ``config`` is mounted read-only.
+    ``rest``: other fields of a container, as they are.
+    """
+    made: Obj = {"name": name, "image": image, **rest, "resources": resources(cpu, memory, disk)}
+    if ports:
+        made["ports"] = [{"name": port, "containerPort": number} for port, number in ports.items()]
+    if ready:
+        made["readinessProbe"] = ready
+    if alive:
+        made["livenessProbe"] = alive
+    if mounts:
+        made["volumeMounts"] = [
+            {"name": volume, "mountPath": path, **({"readOnly": True} if volume == "config" else {})}
+            for volume, path in mounts.items()
+        ]
+    return made
+
+
 def pod(
     workload: str,
     component: str,
@@ -92,12 +132,17 @@ def pod(
     volumes: Sequence[Obj] = (),
     nodes: Mapping[str, str] | None = None,
     grace_seconds: int = 30,
+    config: Any = None,
     annotations: Mapping[str, Any] | None = None,
+    priority: Any = None,
+    affinity: Obj | None = None,
     user: int = 65532,
 ) -> Obj:
     """A pod template that passes the *restricted* pod security standard and is spread over zones and nodes.
 
-    ``user``: id that the image's files belong to; images that start as root would be refused without one.
+    ``config``: text of the files that its processes read once, at their start; a change replaces the pods.
+    ``priority``: name of a PriorityClass that exists. ``user``: id that the image's files belong to; images that start
+    as root would be refused without one.
     """
     spec: Obj = {
         "automountServiceAccountToken": False,
@@ -114,10 +159,24 @@ def pod(
     }
     if nodes:
         spec["nodeSelector"] = dict(nodes)
+    if priority is not None:
+        spec["priorityClassName"] = priority
+    if affinity:
+        spec["affinity"] = affinity
     metadata: Obj = {"labels": naming.labels(workload, component)}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
+    noted = dict(annotations or {})
+    if config is not None:
+        noted[CONFIG_ANNOTATION] = checksum(config)
+    if noted:
+        metadata["annotations"] = noted
     return {"metadata": metadata, "spec": spec}
+
+
+def checksum(config: Any) -> Any:
+    """Of a text, or of one that is known later."""
+    if isinstance(config, pulumi.Output):
+        return config.apply(checksum)
+    return hashlib.sha256(str(config).encode()).hexdigest()[:16]
 
 
 _CONTAINER: Obj = {
@@ -140,9 +199,58 @@ def spread(workload: str) -> list[Obj]:
     ]
 
 
-def resources(cpu: str, memory: str) -> Obj:
-    """Requests for both, a limit for memory alone: CPU that nobody uses is better used at the peak."""
-    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
+def resources(cpu: str, memory: str, disk: str = "64Mi") -> Obj:
+    """Requests for all three, a limit for memory and disk: CPU that nobody uses is better used at the peak."""
+    limits = {"memory": memory, "ephemeral-storage": disk}
+    return {"requests": {"cpu": cpu, **limits}, "limits": limits}
+
+
+ANYBODY, CLUSTER, NAMESPACE, COMPONENT = "anybody", "cluster", "namespace", "component"
+"""Who may reach a port: the world, every pod of the cluster, those of the namespace, or the component's own."""
+
+
+def network_policy(workload: str, namespace: Any, component: str, *, ports: Mapping[str, Mapping[str, int]]) -> Obj:
+    """Who may reach the pods of a workload; whatever is not named is closed. What they reach themselves is free.
+
+    ``ports``: who → port's name → number, e.g. ``{CLUSTER: {"http": 8080}}``.
+    """
+    peers: dict[str, list[Obj] | None] = {
+        ANYBODY: None,
+        CLUSTER: [{"namespaceSelector": {}}],
+        NAMESPACE: [{"podSelector": {}}],
+        COMPONENT: [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": component}}}],
+    }
+    rules: list[Obj] = []
+    for who, open_to_them in ports.items():
+        rule: Obj = {"ports": [{"port": number, "protocol": "TCP"} for number in open_to_them.values()]}
+        if (peer := peers[who]) is not None:
+            rule["from"] = peer
+        rules.append(rule)
+    spec = {
+        "podSelector": {"matchLabels": naming.selector(workload)},
+        "policyTypes": ["Ingress"],
+        "ingress": rules,
+    }
+    return obj("networking.k8s.io/v1", "NetworkPolicy", workload, namespace, component, spec=spec)
+
+
+def pod_monitor(workload: str, namespace: Any, component: str, *, port: str, path: str = "/metrics") -> Obj:
+    """What a Prometheus Operator scrapes."""
+    spec = {
+        "selector": {"matchLabels": naming.selector(workload)},
+        "podMetricsEndpoints": [{"port": port, "path": path}],
+    }
+    return obj("monitoring.coreos.com/v1", "PodMonitor", workload, namespace, component, spec=spec)
+
+
+def priority_class(name: str, component: str, *, value: int, preempts: bool, says: str) -> Obj:
+    """Who goes first where machines are short. ``preempts``: whether its pods may drive others out."""
+    rest = {
+        "value": value,
+        "preemptionPolicy": "PreemptLowerPriority" if preempts else "Never",
+        "description": says,
+    }
+    return obj("scheduling.k8s.io/v1", "PriorityClass", name, None, component, **rest)
 
 
 def stateful_set(
@@ -179,3 +287,10 @@ def claim(name: str, size: str, storage_class: Any = None) -> Obj:
 def http_probe(port: str, path: str, *, period: int = 5) -> Obj:
     """Ready when the path answers with a success."""
     return {"httpGet": {"port": port, "path": path}, "periodSeconds": period}
+
+
+def alive(probe: Obj, *, period: int = 10, failures: int = 6) -> Obj:
+    """The same question as a liveness probe: slower, and patient. A crowd must not restart what serves it; a process
+    that answers nothing for a minute is stuck.
+    """
+    return {**probe, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures}

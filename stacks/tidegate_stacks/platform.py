@@ -15,7 +15,7 @@ from pydantic import Field
 from tidegate_stacks import naming
 from tidegate_stacks.checks import Args, Name, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import Obj
+from tidegate_stacks.objects import Obj, priority_class
 
 
 class NamespacesArgs(Args):
@@ -48,6 +48,28 @@ class Namespaces(Component):
             protect = True if one in args.protect else None
             self.put(namespace(one, name), called=naming.child(name, one), protect=protect)
         self.finish(names=list(args.names))
+
+
+class PrioritiesArgs(Args):
+    """The PriorityClass that everything that serves bears. What may be lent has one of its own, below the default."""
+
+    serving: int = Field(default=100_000, ge=1, le=1_000_000_000)
+    """Above the cluster's default of 0: where machines are short, what serves goes first."""
+
+
+class Priorities(Component):
+    """Who goes first where machines are short."""
+
+    serving: pulumi.Output[str]
+    """Name of the class, for ``priority`` of every component that serves."""
+
+    def __init__(self, name: str, args: PrioritiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Everything is rendered from ``args``."""
+        super().__init__("tidegate:platform:Priorities", name, opts)
+        called = naming.child(name, "serving")
+        says = "Serves people who wait: it may drive out what can wait."
+        self.put(priority_class(called, name, value=args.serving, preempts=True, says=says))
+        self.finish(serving=called)
 
 
 class OperatorArgs(Args):

@@ -44,6 +44,8 @@ class ScaledArgs(Args):
     lane: Name | None = None
     """Lane of a pool: what is needed above the standing level is asked for there, and lent by the other lane when it
     must be. None: no pool is asked."""
+    priority: Text | None = None
+    """PriorityClass of its pods, as ``platform.Priorities`` makes one. None: the cluster's default."""
     policy: PolicyArgs | None = Field(default=PolicyArgs(), validate_default=True)
     """None where an EventPolicy takes the targets."""
 

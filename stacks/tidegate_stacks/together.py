@@ -38,15 +38,15 @@ IN_LANES = ("cache", "edge", "live")
 SECTIONS = tuple(Together.model_fields)
 
 
-def read(sections: Mapping[str, Any], *, namespace: str, protect: bool) -> Together:
+def read(sections: Mapping[str, Any], *, namespace: str, protect: bool, priority: str | None = None) -> Together:
     """The stack's settings from its configuration. ArgsError names every field that is wrong, as ``config.edge.disk``.
 
     ``namespace`` is given once and holds for all that serve, and for data processing where it says no other;
-    ``protect``: whether the database outlives the stack.
+    ``protect``: whether the database outlives the stack; ``priority``: PriorityClass of all that serve.
     """
     given = dict(sections)
     for name in SERVING:
-        given[name] = _with(given.get(name), namespace=namespace, policy=None)
+        given[name] = _with(given.get(name), namespace=namespace, policy=None, priority=priority)
     given["database"] = _with(given.get("database"), protect=protect)
     given["events"] = _with(given.get("events") or {}, namespace=namespace)
     given["batch"] = _data_side(given.get("batch"), namespace)

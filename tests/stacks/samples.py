@@ -14,7 +14,7 @@ from tidegate_stacks.component import Component
 from tidegate_stacks.database import BackupArgs, Database, DatabaseArgs, ReadsArgs
 from tidegate_stacks.edge import EdgeCache, EdgeCacheArgs, RegionArgs
 from tidegate_stacks.live import LiveOrigin, LiveOriginArgs
-from tidegate_stacks.platform import Namespaces, NamespacesArgs, Operator, OperatorArgs
+from tidegate_stacks.platform import Namespaces, NamespacesArgs, Operator, OperatorArgs, Priorities, PrioritiesArgs
 from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs, TargetArgs, UnitArgs
 from tidegate_stacks.pool import DataArgs, DeploymentArgs, GivenArgs, JobsArgs, PoolArgs, TradingArgs, WorkArgs
 
@@ -159,6 +159,10 @@ def namespaces(name: str, _text: Text) -> Component:
     return Namespaces(name, NamespacesArgs(names=("shop", "tidegate-system"), protect=("shop",)))
 
 
+def priorities(name: str, _text: Text) -> Component:
+    return Priorities(name, PrioritiesArgs())
+
+
 def operator(name: str, text: Text) -> Component:
     return Operator(name, OperatorArgs(chart=text(str(CHART)), namespace=text("shop")))
 
@@ -178,6 +182,7 @@ EACH: dict[str, Make] = {
     "namespaces": namespaces,
     "operator": operator,
     "policy": policy,
+    "priorities": priorities,
 }
 IN_LANES = ("cache-in-a-lane", "edge-in-a-lane", "live-in-a-lane")
 MOVED = ("cache", "database", "database-by-snapshots", "edge", "live", *IN_LANES)

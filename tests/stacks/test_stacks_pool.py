@@ -159,7 +159,7 @@ def given() -> dict[str, Any]:
         "nodes": {"pool": "a"},
         "queues": [{"name": "q", "cpu": "40", "memory": "80Gi", "namespaces": ["shop"]}],
         "workers": [
-            {"name": "loader", "namespace": "shop", "image": "l", "replicas": 20, "cpu": "2", "memory": "4Gi"},
+            {"name": "loader", "namespace": "shop", "image": "l:1", "replicas": 20, "cpu": "2", "memory": "4Gi"},
         ],
         "pool": {"name": "a", "trading": {"namespaces": ["shop"]}, "data": {"jobs": [jobs]}},
     }
