@@ -1,8 +1,8 @@
 """What a database is asked for: its arguments, what each default stands for, and the sizes that follow at once.
 
-Two kinds of numbers are kept apart. ``peak`` changes with every event, so only what PostgreSQL and PgBouncer reload may
-follow it. ``most_poolers``, ``connections_per_pooler`` and ``memory`` decide settings that PostgreSQL reads only when it
-starts: they are set once, and changing one restarts every instance.
+Two kinds of numbers are kept apart. ``peak`` changes with every event, so only settings that PostgreSQL and PgBouncer
+reload follow it. ``most_poolers``, ``connections_per_pooler`` and ``memory`` decide settings that PostgreSQL reads when
+it starts: they are set once, and changing one restarts every instance.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from tidegate_stacks.policy import PolicyArgs
 LEAST_POOLERS = 2
 LEAST_WAL_MIB = 1024
 """Below it a fifth of the WAL volume is hardly more than PostgreSQL's ``min_wal_size`` of 80 MB."""
+TAKEN_NAMES = ("all", "pgbouncer", "postgres", "replication", "samegroup", "samerole", "sameuser")
+"""Words of ``pg_hba``, PgBouncer's console, and the database in which poolers look passwords up."""
 NO_BACKUP: Literal["none"] = "none"
 WHICH_BACKUP = (
     "say where backups go, {object_store: NAME} or {snapshot_class: NAME},"
@@ -119,6 +121,13 @@ class DatabaseArgs(Args):
             raise ValueError(f"{wal_disk} is too small for a write-ahead log: give at least 1Gi")
         return wal_disk
 
+    @field_validator("database")
+    @classmethod
+    def _free(cls, database: str) -> str:
+        if database in TAKEN_NAMES:
+            raise ValueError(f"{database!r} means something else to PostgreSQL or PgBouncer: give another name")
+        return database
+
     @field_validator("peak")
     @classmethod
     def _order(cls, peak: int, info: Any) -> int:
@@ -158,12 +167,12 @@ class DatabaseArgs(Args):
         return BackupArgs.model_validate(backup)
 
 
-def refuse_too_few(most_poolers: int, normal: int, peak: int, per_pooler: int) -> None:
-    """ValueError when a peak needs more poolers than PostgreSQL's connections are sized for."""
+def refuse_too_few(most_poolers: int, normal: int, peak: int, per_pooler: int, *, whose: str = "") -> None:
+    """ValueError when a peak needs more poolers than PostgreSQL is sized for. ``whose``: of which shard."""
     needed = pooler_range(normal, peak, per_pooler).most
     if needed > most_poolers:
         raise ValueError(
-            f"peak {peak} needs {needed} poolers, and PostgreSQL is sized for {most_poolers}: raise most_poolers"
+            f"{whose}peak {peak} needs {needed} poolers, and PostgreSQL is sized for {most_poolers}: raise most_poolers"
             " while no event is near, since PostgreSQL restarts then, or raise per_pooler"
         )
 

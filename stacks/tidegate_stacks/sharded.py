@@ -60,7 +60,8 @@ class ShardedDatabaseArgs(DatabaseArgs):
         if {"normal", "peak", "per_pooler", "most_poolers"} <= info.data.keys():
             for shard in shards:
                 normal, peak = (_part(info.data[name], shard) for name in ("normal", "peak"))
-                refuse_too_few(info.data["most_poolers"], normal, peak, info.data["per_pooler"])
+                most, rate = info.data["most_poolers"], info.data["per_pooler"]
+                refuse_too_few(most, normal, peak, rate, whose=f"{shard.name}: ")
         return shards
 
 
