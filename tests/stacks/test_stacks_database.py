@@ -213,6 +213,13 @@ def test_poolers_have_a_budget_that_lets_one_go_at_a_time() -> None:
     assert database.poolers_of(args(normal=1, peak=1)).normal > 1
 
 
+def test_poolers_stand_in_different_zones_and_on_different_nodes_where_they_can() -> None:
+    over = database.pooler("orders", args())["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in over] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert all(matched(one["labelSelector"]) == {"pooler"} for one in over)
+    assert {one["whenUnsatisfiable"] for one in over} == {"ScheduleAnyway"}
+
+
 def reached(policy: dict[str, Any], port: int) -> set[str]:
     """Who of the namespace reaches a port, and other namespaces by name or as ``*``."""
     who: set[str] = set()

@@ -52,14 +52,16 @@ def server() -> Iterator[Server]:
         yield one
 
 
-def asked(server: Server, spec: dict[str, Any], script: Path) -> tuple[int, dict[tuple[str, str], str]]:
-    """Most server connections seen at once while every user asks for every database, and what each crowd was told."""
+def asked(
+    server: Server, spec: dict[str, Any], script: Path, users: tuple[str, ...] = USERS
+) -> tuple[int, dict[tuple[str, str], str]]:
+    """Most server connections seen at once while each user asks for every database, and what each crowd was told."""
     script.write_text("SELECT pg_sleep(0.3);\n", encoding="utf-8")
     counted = "SELECT count(*) FROM pg_stat_activity WHERE usename IN ('app', 'clerk')"
     with pooler(server, spec, USERS) as port:
         crowds = {
             (user, name): crowd(port, user, name, CLIENTS, transactions=EACH, script=script)
-            for user in USERS
+            for user in users
             for name in DATABASES
         }
         most = 0
@@ -78,6 +80,13 @@ def test_one_pooler_opens_no_more_connections_than_are_counted_whatever_is_asked
     for (user, name), said in told.items():
         processed = f"number of transactions actually processed: {CLIENTS * EACH}/{CLIENTS * EACH}"
         assert (processed in said) == (name == "app"), (user, name, said)
+
+
+def test_where_other_databases_are_let_in_one_user_is_bounded_over_all_of_them(server: Server, tmp_path: Path) -> None:
+    """So are the look-ups of passwords, which are one user's."""
+    spec = database.pooler("db", args())["spec"]["pgbouncer"]
+    most, _told = asked(server, {**spec, "pg_hba": []}, tmp_path / "sleep.sql", users=("app",))
+    assert most == CONNECTIONS
 
 
 def test_without_the_rules_and_the_bounds_it_would_open_more(server: Server, tmp_path: Path) -> None:
