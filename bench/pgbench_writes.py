@@ -121,6 +121,7 @@ def confirm_on_a_replica(server: Server, parameters: dict[str, str], inside: str
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """All that is printed."""
     parameters = settings(given.memory, given.wal_disk, given.clients + sizing.POSTGRES_RESERVED_CONNECTIONS)
+    syncs = fsyncs_per_second(given.folder)  # before the load, whose pages the system writes out long after it
     with ExitStack() as stack:
         server = stack.enter_context(Server(parameters, inside=given.folder))
         script = prepare(server, given.script)
@@ -140,7 +141,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             "synchronous": confirmed,
             "cpus": os.cpu_count(),
             "fsync": server.sql("SHOW fsync"),
-            "fsyncs_per_second": fsyncs_per_second(given.folder),
+            "fsyncs_per_second": syncs,
             "postgres": server.sql("SHOW server_version"),
             "parameters": parameters,
         }

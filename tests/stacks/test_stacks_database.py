@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from typing import Any
 
 import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
+import pulumi  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from test_stacks_checks import PROJECT, shipped  # noqa: E402
 
 from tidegate_stacks import checks, database, database_objects, policy, sizing  # noqa: E402
 from tidegate_stacks.database import BackupArgs, Database, DatabaseArgs, ReadsArgs  # noqa: E402
@@ -321,6 +325,19 @@ def test_a_joint_policy_takes_the_limits_of_its_components() -> None:
     found = ground.lay(program)[1]
     (seen,) = [obj.inputs["spec"] for obj in found.objects if obj.kind == "ScalingPolicy"]
     assert [limit["name"] for limit in seen["limits"]] == ["orders-writes"]
+
+
+def test_the_project_that_holds_everything_hands_the_limit_to_the_policy_that_events_name() -> None:
+    def program() -> None:
+        sections = shipped()
+        sections["database"] = {**sections["database"], "writes_per_second": 4000}
+        written = {key: value if isinstance(value, str) else json.dumps(value) for key, value in sections.items()}
+        pulumi.runtime.set_all_config({f"shop:{key}": value for key, value in written.items()})
+        runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
+
+    found = ground.lay(program)[1]
+    (seen,) = [obj.inputs["spec"] for obj in found.objects if obj.kind == "ScalingPolicy"]
+    assert [(limit["name"], limit["most"]) for limit in seen["limits"]] == [("database-writes", 4000)]
 
 
 def test_a_sentence_longer_than_the_api_takes_is_refused() -> None:
