@@ -37,6 +37,7 @@ policy = EventPolicy(
     settings.events,
     [*database.targets, *cache.targets, *live.targets, *edge.targets],
     pool=batch.pool,
+    limits=database.limits,
     opts=pulumi.ResourceOptions(depends_on=[ground, operator]),
 )
 
