@@ -41,7 +41,7 @@ _ENGINES = (
 _ENGINE_IN_GROUP = re.compile(rf"(?:^|[.-])(?:{_ENGINES}|databases?|sql)", re.IGNORECASE)
 _ENGINE_IN_KIND = re.compile(rf"^(?:{_ENGINES}|PG(?:Cluster|Shard)|Doris|Kv?rocks)", re.IGNORECASE)
 _BESIDE = re.compile(
-    "(?:Account|ActionGroup|Association|Backup\\w*|Binding|Catalog|Claim|Config\\w*|Connect\\w*|Credentials?|Dashboard|Endpoint|Exporter|Extension"
+    "(?:(?<!Database)Account|ActionGroup|Association|Backup\\w*|Binding|Catalog|Claim|Config\\w*|Connect\\w*|Credentials?|Dashboard|Endpoint|Exporter|Extension"
     "|Failback|Firewall\\w*|Grants?|Import|Job|Maintenance\\w*|Migration|Monitor\\w*|Option\\w*|Operator\\w*|OpsRequest"
     "|Parameters?|ParameterGroup|Policy|Pooler|Privileges?|Probe|Proxy|Publication|Quota|Rebuild|Restore\\w*"
     "|Reader?Instance|Roles?|Rule|Schedule\\w*|Schema|Secret\\w*|SecurityGroup|Sentinel|ServiceMonitor|Settings?|Snapshot"
