@@ -68,6 +68,8 @@ class Rule:
     """Whether it needs the whole stack: then it sees outputs, else a resource's inputs before anything is changed."""
     advisory: bool = False
     """Whether it only says something, and refuses nothing."""
+    lasting: bool = True
+    """Whether what it finds today it finds tomorrow, so that its suppression can be told to be needless."""
     applies: Callable[[World], str] = lambda _: ""
     """Why it does not apply to a stack at all; empty when it does."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

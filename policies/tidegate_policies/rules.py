@@ -13,7 +13,7 @@ from tidegate_policies.resources import RELEASE, Object, Seen, Sets
 from tidegate_policies.seams import OPERATOR_OWNED, OPERATOR_OWNED_WHERE_MOVED, SCALED_PATH
 from tidegate_policies.values import UNKNOWN, Path, look
 
-_LATER = " (what cannot be known before the update may be this)"
+_LATER = " (not all names are known yet)"
 
 
 def _path(text: str) -> Path:
@@ -24,10 +24,8 @@ def operator_owned_paths_are_ignored(seen: Seen, _: World) -> Iterator[Finding]:
     """What the operator moves is set once: an update that names it fails in mid-event, or undoes a floor."""
     if seen.type == RELEASE:
         for value in moved_by(look(seen.props, "values")):
-            yield Finding(
-                f"{seen.name}: {value} makes something whose level belongs to the operator, and Helm sets it back with "
-                "each upgrade: deploy the chart by helm.v4.Chart, whose objects can have ignore_changes"
-            )
+            said = "makes what the operator moves, and each upgrade sets it back: use helm.v4.Chart"
+            yield Finding(f"{seen.name}: {value} {said}")
     for one in seen.objects:
         if one.kind == ("", ""):
             yield Finding(f"{seen.name}: {one.where(())} is not known yet, so that nobody can tell what it sets", one)
@@ -141,10 +139,10 @@ def suppressions_have_reasons(seen: Seen, _: World) -> Iterator[Finding]:
 
 
 def suppressions_are_needed(seen: Seen, world: World) -> Iterator[Finding]:
-    """What suppresses nothing would suppress tomorrow's mistake. A peak passes, so that its rule is left out here."""
+    """What suppresses nothing would suppress tomorrow's mistake."""
     for name, reason in _suppressions(seen):
         rule = BY_NAME.get(name)
-        if reason and rule and rule.check is not peak.no_change_in_a_peak and not rule.look(seen, world):
+        if reason and rule and rule.lasting and not rule.look(seen, world):
             yield Finding(f"{seen.name}: {allow.ANNOTATION} suppresses nothing: {name} finds nothing here: remove it")
 
 
@@ -186,6 +184,7 @@ RULES = (
         peak.no_change_in_a_peak,
         whole=True,
         applies=peak.why_not,
+        lasting=False,
         settings={"minutes": {"type": "integer", "minimum": 0, "maximum": 10080, "default": peak.MINUTES}},
     ),
     Rule(
@@ -194,11 +193,13 @@ RULES = (
         peak.peaks_can_be_seen,
         whole=True,
         advisory=True,
+        lasting=False,
     ),
     Rule(
         "suppressions-have-reasons",
         "A suppression must name a rule and say why.",
         suppressions_have_reasons,
+        lasting=False,
     ),
     Rule(
         "suppressions-are-needed",
@@ -206,6 +207,7 @@ RULES = (
         suppressions_are_needed,
         whole=True,
         advisory=True,
+        lasting=False,
     ),
 )
 """All but two are mandatory: each guards something that fails at the peak, not before."""
