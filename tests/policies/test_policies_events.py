@@ -59,6 +59,11 @@ SCHEDULES = {
             {"occurrence": "2026-11-03T20:00:00", "cancelled": True},
         ],
     ),
+    "a later one moved nearer": again(
+        "2026-11-01T20:00:00",
+        "FREQ=MONTHLY",
+        changes=[{"occurrence": "2027-01-01T20:00:00", "postponedTo": "2026-11-04T20:00:00"}],
+    ),
     "once a year": again("2025-11-11T00:00:00", "FREQ=YEARLY"),
 }
 

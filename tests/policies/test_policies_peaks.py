@@ -216,6 +216,18 @@ def test_what_pulumi_applied_and_is_set_no_more_is_a_change(cluster: Any) -> Non
     assert "spec.template.spec.containers" in said
 
 
+def test_what_is_ignored_may_be_set_no_more(cluster: Any) -> None:
+    cluster(event(schedule()), policy("orders"), live_orders())
+    for path in ("spec.template", "spec.template.spec.containers[0].resources", "*"):
+        less = orders("shop/orders:1", path)
+        (app,) = less.props["spec"]["template"]["spec"]["containers"]
+        del app["resources"]["requests"]["memory"]
+        assert messages(less) == [], path
+    other = orders("shop/orders:1", "spec.template.spec.containers")
+    other.props["spec"]["template"]["spec"]["containers"] = [{"name": "other", "image": "x"}]
+    assert messages(other) == []
+
+
 def test_outputs_of_an_update_are_compared_by_what_pulumi_applied(cluster: Any) -> None:
     """Where nothing changes, a stack's rule sees the state of the last update: the level has moved since."""
     cluster(event(schedule()), policy("orders"), live_orders())
