@@ -24,6 +24,8 @@ SCRIPTS = ("join.sh", "leave.sh", "ready.sh")
 LEAST = 2
 """Pods of a shard: one that writes, one that takes over."""
 DRAIN_SECONDS = 60
+NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which fills again from what stands behind it"}
+"""What the policy pack's rules are told of a shard's volumes."""
 
 
 class CacheArgs(ScaledArgs):
@@ -153,6 +155,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         template=template,
         claims=[claim("data", "1Gi", args.storage_class)],
     )
+    shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)
     return [shard_set, budget(shard_set, unavailable=1, component=name)]
 
 
