@@ -38,7 +38,6 @@ from tidegate_stacks.nginx_servers import (
     certificate,
     choice,
     kept,
-    longest_first,
     maps,
     negative,
     origin_variables,
@@ -51,7 +50,6 @@ from tidegate_stacks.nginx_values import (
     OBJECT_ARGUMENTS,
     RESOLVE_SECONDS,
     RESOLVER_FILE,
-    SEGMENTS,
     STALE_SECONDS,
     OriginTls,
     Rule,
@@ -87,30 +85,27 @@ def nginx_conf(
     answers depend on; all others are neither sent to an origin nor part of a key, session tokens above all.
     ``spread``: objects are spread over the origins by their path, for shields that shall hold each object once; else
     the first is asked first. ``refresh_port``: a port on which each request fetches anew and replaces what is kept, for
-    purges. ``allow_origin``: pages of which site may play in a browser.
+    purges: what an origin no longer has is gone then, and where every origin fails all stays as it is.
+    ``allow_origin``: pages of which site may play in a browser.
 
     ValueError when there are no origins, or more than ``MAX_ORIGINS``, or one is not ``host:port``.
     """
     _check(origins, arguments, rules)
     times = times or Times()
-    front = Front(times, len(origins), allow_origin, bool(refresh_port))
-    listens = [*listen, *([f"{tls.port} ssl http2"] if tls else []), *([str(refresh_port)] if refresh_port else [])]
+    listens = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
     return "".join(
         [
             _head(disk, resolver),
-            maps(times, arguments, rules, refresh_port, tls),
+            maps(times, arguments, rules, tls),
             origin_variables(origins, spread=spread),
             "  server {\n",
             *(f"    listen {one};\n" for one in listens),
             certificate(tls),
             refusals(hosts, allow_origin),
-            front.playlists(),
-            # nginx takes the first expression that fits: a path's rule never makes a playlist old.
-            *(front.ruled(number, rules[number]) for number in longest_first(rules)),
-            front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
-            front.objects("/", "other", times.other_seconds),
+            Front(times, len(origins), allow_origin).locations(rules),
             negative(allow_origin),
             "  }\n",
+            _refresh(refresh_port, Front(times, len(origins), allow_origin, refreshes=True), rules),
             kept(times.chain(len(origins)) + 1),
             choice(len(origins), times, origin_tls),
             _STATUS,
@@ -199,6 +194,10 @@ _STATUS = """\
     location = /status { stub_status; }
   }
 """
+
+
+def _refresh(port: int | None, front: Front, rules: Sequence[Rule]) -> str:
+    return f"  server {{\n    listen {port};\n{front.locations(rules)}  }}\n" if port else ""
 
 
 def start_script() -> str:
