@@ -21,8 +21,19 @@ from tidegate_stacks.nginx_values import MAX_ORIGINS
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, hpa, obj, pod, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 from tidegate_stacks.srs import FINAL_WAIT_MS, PORTS, START_WAIT_MS, origin_conf, relay_conf
+from tidegate_stacks.transcode import RungArgs, Transcoders, TranscodersArgs
 
-__all__ = ["PORTS", "LiveOrigin", "LiveOriginArgs", "PublishArgs", "origin_conf", "relay_conf"]
+__all__ = [
+    "PORTS",
+    "LiveOrigin",
+    "LiveOriginArgs",
+    "PublishArgs",
+    "RungArgs",
+    "Transcoders",
+    "TranscodersArgs",
+    "origin_conf",
+    "relay_conf",
+]
 
 SPARE_SECONDS = 10
 LEAST = 2
@@ -39,8 +50,9 @@ class PublishArgs(Args):
     """URL that SRS asks (``on_publish``): your own service says yes with status 200 and {"code": 0}. Nobody may publish
     while it does not answer."""
     keys: Text | None = None
-    """Name of a Secret with a key for each stream: rtmp://HOST/APP/STREAM?key=KEY. Its entries are named APP.STREAM or
-    STREAM. A small service beside each origin compares them; changes count within a minute."""
+    """Name of a Secret with a key for each stream: rtmp://HOST/APP/STREAM?key=KEY. Its entries are named APP.STREAM,
+    STREAM, or APP._ for all other streams of an app. A small service beside each origin compares them; changes count
+    within a minute."""
     keys_image: Image = "docker.io/library/python:3.13-alpine"
     """Image of that service: Python 3.9 or later, nothing else."""
 

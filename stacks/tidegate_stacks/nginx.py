@@ -92,6 +92,7 @@ def nginx_conf(
     """
     _check(origins, arguments, rules)
     times = times or Times()
+    fresh = Front(times, len(origins), allow_origin, refreshes=True)
     listens = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
     return "".join(
         [
@@ -105,7 +106,7 @@ def nginx_conf(
             Front(times, len(origins), allow_origin).locations(rules),
             negative(allow_origin),
             "  }\n",
-            _refresh(refresh_port, Front(times, len(origins), allow_origin, refreshes=True), rules),
+            *([_refresh(refresh_port, refusals(hosts, allow_origin), fresh.locations(rules))] if refresh_port else []),
             kept(times.chain(len(origins)) + 1),
             choice(len(origins), times, origin_tls),
             _STATUS,
@@ -196,8 +197,8 @@ _STATUS = """\
 """
 
 
-def _refresh(port: int | None, front: Front, rules: Sequence[Rule]) -> str:
-    return f"  server {{\n    listen {port};\n{front.locations(rules)}  }}\n" if port else ""
+def _refresh(port: int, refused: str, locations: str) -> str:
+    return f"  server {{\n    listen {port};\n{refused}{locations}  }}\n"
 
 
 def start_script() -> str:

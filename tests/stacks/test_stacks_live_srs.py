@@ -158,6 +158,7 @@ def keys(tmp_path: Path) -> Iterator[str]:
     (folder / "room").write_text("right\n")
     (folder / "music.room").write_text("other")
     (folder / "empty").write_text("")
+    (folder / "rungs._").write_text("transcoders")
     (tmp_path / "publish-keys.py").write_text(live.keys_script())
     port = free_port()
     process = subprocess.Popen([sys.executable, str(tmp_path / "publish-keys.py"), str(folder), str(port)])
@@ -186,6 +187,9 @@ def test_only_who_knows_a_streams_key_may_publish_it(servers: list[Srs], keys: s
         ("music", "room", "?key=right"): False,
         ("live", "unknown", "?key=right"): False,
         ("live", "empty", "?key="): False,
+        ("rungs", "room_p720", "?key=transcoders"): True,
+        ("rungs", "room", "?key=transcoders"): False,
+        ("live", "room_p720", "?key=transcoders"): False,
         ("live", "../secret/room", "?key=right"): False,
         ("live", "", "?key=right"): False,
     }

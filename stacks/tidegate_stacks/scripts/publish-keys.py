@@ -1,7 +1,8 @@
 """Says to SRS whether somebody may publish: HTTP hook ``on_publish``, beside each origin, on loopback.
 
 A stream may be published by who knows its key: rtmp://HOST/APP/STREAM?key=KEY. The folder holds a file for each stream,
-named APP.STREAM or STREAM, with its key in it; it is a mounted Secret, so that changes need no restart.
+named APP.STREAM or STREAM, or one named APP._ for all other streams of an app, with the key in it. It is a mounted
+Secret, so that changes need no restart.
 Usage: publish-keys.py FOLDER PORT
 """
 
@@ -20,8 +21,8 @@ def may_publish(folder: pathlib.Path, question: "dict[str, object]") -> bool:
     """Whether the key that was sent is the stream's. A stream without a key is published by nobody."""
     app, stream = str(question.get("app", "")), str(question.get("stream", ""))
     sent = parse_qs(str(question.get("param", "")).lstrip("?")).get("key", [""])[0]
-    for name in (f"{app}.{stream}", stream):
-        if stream and "/" not in name and not name.startswith("."):
+    for name in (f"{app}.{stream}", stream, f"{app}._"):
+        if stream and "/" not in stream + name and not name.startswith("."):
             file = folder / name
             if file.is_file():
                 key = file.read_text(encoding="utf-8").strip()
