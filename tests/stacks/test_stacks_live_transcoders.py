@@ -129,6 +129,7 @@ class Worker:
             "MOST": "2",
             "HERE": str(folder),
             "RUN": str(folder / "run"),
+            "EVERY": "0.3",
         }
 
     def start(self, **rest: str) -> None:
