@@ -21,7 +21,8 @@ Four things that nginx 1.22 does, and what follows from them:
   the current second: each second is a new object, and the lock holds.
 * ``proxy_cache_use_stale`` knows no age. ``stale-if-error`` in the answer's ``Cache-Control`` does, so that the choice
   adds one. nginx 1.22 heeds it when a connection fails, not when a status says so: the choice closes the connection
-  where an origin fails. A version that heeds statuses heeds a 404 too: the choice says 410 where no origin has an object.
+  where an origin fails. A version that heeds statuses heeds a 404 too: the choice says 410 where no origin has an
+  object.
 * The lock's waiters look again every 500 ms (a constant of nginx): a player that waits for another's request gets its
   answer up to half a second late.
 """
