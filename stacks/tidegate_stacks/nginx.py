@@ -176,8 +176,7 @@ http {{
   proxy_pass_request_headers off;
   proxy_set_header Host $host;
   proxy_set_header Connection close;
-  # Each step is asked once. No connection is kept: nginx asks again when it finds a kept one closed.
-  proxy_next_upstream off;
+  # No connection to the next step is kept: nginx would ask once more where it finds a kept one closed.
   upstream kept {{ server unix:/var/cache/edge/kept.sock; }}
   upstream choice {{ server unix:/var/cache/edge/choice.sock; }}
 """

@@ -243,6 +243,10 @@ def choice(origins: int, times: Times, tls: OriginTls | None) -> str:
     proxy_connect_timeout {CONNECT_SECONDS}s;
     proxy_read_timeout {times.read_seconds}s;
     proxy_max_temp_file_size 0;
+    # A name may have several addresses. One that takes no connection is passed over; a slow one is not asked twice.
+    proxy_next_upstream error timeout;
+    proxy_next_upstream_tries 2;
+    proxy_next_upstream_timeout {2 * CONNECT_SECONDS}s;
     proxy_intercept_errors on;
     proxy_ignore_headers X-Accel-Expires X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
 {"".join(f"    proxy_hide_header {one};{chr(10)}" for one in _HIDDEN)}\
