@@ -57,9 +57,9 @@ def test_a_stream_is_found_on_the_origin_that_has_it(site: Edge) -> None:
 def test_a_segment_that_was_found_is_not_looked_for_again_on_the_other_origins(
     site: Edge, origins: tuple[Origin, Origin]
 ) -> None:
-    for _ in range(3):
-        assert site.get("/live/bob-1.ts").status_code == 200
-        time.sleep(0.6)
+    assert site.get("/live/bob-1.ts").status_code == 200
+    time.sleep(1.1)  # the first one's 404 is believed for a second
+    assert site.get("/live/bob-1.ts").status_code == 200
     assert [len(one.asked) for one in origins] == [1, 1]
 
 
@@ -113,14 +113,14 @@ def test_a_playlist_that_nobody_asked_for_is_not_old(tmp_path: Path) -> None:
 
     with origin(playlist) as one, edge(tmp_path, one.address) as site:
         site.get("/live/a.m3u8")
-        time.sleep(2.5)
+        time.sleep(2.1)
         asked = time.time()
         number = int(site.get("/live/a.m3u8").text)
         assert made[number - 1] >= math.floor(asked), "the first answer after a pause is made then"
 
 
 def test_a_crowd_that_returns_to_a_playlist_costs_one_request_a_second(tmp_path: Path) -> None:
-    with origin(lambda _: Reply(b"list", after=1.5)) as one, edge(tmp_path, one.address) as site:
+    with origin(lambda _: Reply(b"list", after=0.8)) as one, edge(tmp_path, one.address) as site:
         site.get("/live/a.m3u8")
         time.sleep(1.5)  # it has expired; nginx's lock alone does not cover what is there and old
         one.asked.clear()
@@ -136,7 +136,7 @@ def test_nobody_waits_while_a_segment_is_fetched_again_and_one_waits_for_a_pictu
             assert site.get(path).text == "old"
         time.sleep(2.1)
         one.asked.clear()
-        one.answer = lambda _: Reply(b"new", after=2)
+        one.answer = lambda _: Reply(b"new", after=1.2)
         assert site.get("/live/a-1.ts").text == "old", "it does not change: nobody waits"
         with ThreadPoolExecutor(1) as first:
             fresh = first.submit(site.get, "/img/a.jpg")
@@ -156,7 +156,7 @@ def test_a_playlist_that_is_a_little_old_is_better_than_an_error(tmp_path: Path,
     ):
         assert site.get("/live/a.m3u8").headers["X-Cache"] == "MISS"
         healthy = False
-        time.sleep(3)
+        time.sleep(2.1)
         late = site.get("/live/a.m3u8")
         assert late.status_code == status, "for a bounded time"
         if status == 200:
