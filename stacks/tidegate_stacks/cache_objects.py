@@ -128,7 +128,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
 
 def _template(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -> Obj:
     workload = naming.child(name, str(shard))
-    template = pod(
+    return pod(
         workload,
         name,
         containers=_containers(name, args, slots),
@@ -140,15 +140,6 @@ def _template(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -
         affinity=affinity(workload, name, apart=args.apart),
         user=USER,
     )
-    template["spec"]["topologySpreadConstraints"].append(
-        {
-            "maxSkew": 1,
-            "topologyKey": "kubernetes.io/hostname",
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": {"app.kubernetes.io/part-of": name, **FIRST_POD}},
-        }
-    )
-    return template
 
 
 def affinity(workload: str, component: str, *, apart: bool) -> Obj:
@@ -212,7 +203,15 @@ def _containers(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj
         alive=alive({"exec": {"command": ["sh", "/etc/cache/alive.sh", "join"]}}),
         mounts={**mounts, "beat": "/beat"},
     )
-    return [server, join]
+    return [_unreserved(server), _unreserved(join)]
+
+
+def _unreserved(made: Obj) -> Obj:
+    """A container whose disk is bounded and not reserved: it writes a few lines of log, and a machine that does not
+    say what disk it has may hold it too.
+    """
+    requests = {**made["resources"]["requests"], "ephemeral-storage": "0"}
+    return {**made, "resources": {**made["resources"], "requests": requests}}
 
 
 def _volumes(name: str, args: CacheArgs) -> list[Obj]:

@@ -9,7 +9,7 @@ forget() {
   kept=
   for id in $(echo "$nodes" | awk '$8 == "-" && ($5 ~ /noaddr/ || $5 ~ /(^|,)fail(,|$)/) { print $1 }'); do
     beat
-    if gone "$(echo "$nodes" | field_of "$id" 4)"; then
+    if gone "$(name_of "$id")"; then
       cli CLUSTER FORGET "$id" >/dev/null
       echo "$nodes" | connected | awk '$5 !~ /myself/' | while read -r _ address port _; do
         client "$address" "$port" CLUSTER FORGET "$id" >/dev/null
@@ -19,11 +19,20 @@ forget() {
   missing=$kept
 }
 
+name_of() { # the name that a node announced: gossip does not carry it, so that a newcomer has to ask those who met it
+  {
+    echo "$nodes"
+    echo "$nodes" | connected | awk '$5 !~ /myself/' | while read -r _ address port _; do
+      client "$address" "$port" CLUSTER NODES | view
+    done
+  } | awk -v id="$1" '$1 == id && $4 != "-" && !found { print $4; found = 1 }'
+}
+
 # gone NAME: whether the failed node that announced this name, in "id", is gone for good. Either a pod of that name is
 # another node now, or there has been no pod of that name for FORGET_SECONDS. A pod that merely cannot be reached still
 # has its name. While this pod's own name is not found, nothing can be said of others'.
 gone() {
-  [ "$1" != - ] || return 1
+  [ -n "$1" ] || return 1
   address=$(lookup "$1")
   if [ -n "$address" ]; then
     another=$(ask "$address" | awk -v name="$1" '$5 ~ /myself/ && $4 == name { print $1 }')
