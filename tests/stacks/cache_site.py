@@ -70,7 +70,9 @@ class Pod:
     def prepare(self) -> None:
         """What is mounted; the volume is empty unless it was there."""
         self.data.mkdir(parents=True, exist_ok=True)
-        only_here = f"\nbind {self.address}\nbind-source-addr {self.address}\ncluster-node-timeout 2500\n"
+        only_here = (
+            f"\nbind {self.address}\nbind-source-addr {self.address}\ncluster-node-timeout {self.site.node_timeout}\n"
+        )
         for file, text in {"server.conf": cache.server_conf(self.site.args) + only_here, **cache.scripts()}.items():
             replaced = text.replace("/data", str(self.data)).replace(f"port {cache.PORT}", f"port {PORT}")
             (self.folder / file).write_text(replaced.replace("/etc/cache-tls", str(self.site.folder / "tls")))
@@ -174,6 +176,8 @@ class Site:
     """Environment that a test sets."""
     pods: dict[str, Pod] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    node_timeout: int = 2000
+    """Milliseconds; shorter than what is shipped, so that tests wait less."""
     cut: bool = False
     """Nobody's name is found."""
 
@@ -183,7 +187,7 @@ class Site:
             program = self.folder / "bin" / name
             program.write_text(f"#!/bin/sh\n{body}\n")
             program.chmod(0o755)
-        quick = {"ROUND_SECONDS": "0.3", "ANSWER_SECONDS": "2", "FORGET_SECONDS": "4", "TAKEOVER_SECONDS": "12"}
+        quick = {"ROUND_SECONDS": "0.3", "ANSWER_SECONDS": "2", "FORGET_SECONDS": "2", "TAKEOVER_SECONDS": "9"}
         self.pace = quick | {"TURN_SECONDS": "2"} | self.pace
         self.env = [
             cache.shard_objects("cache", self.args, shard, slots)[0]["spec"]["template"]["spec"]["containers"][0]["env"]

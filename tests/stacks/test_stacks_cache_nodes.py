@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -77,10 +79,10 @@ def test_pods_form_a_cluster_grow_it_and_leave_it_without_losing_a_write(site: S
     assert lost(site, keys) == []
 
     # It comes back with its volume, and follows.
-    identity = [line for line in (leaving.data / "nodes.conf").read_text().splitlines() if "myself" in line][0][:40]
+    itself = identity(leaving)
     leaving.start()
     until(site.whole, "the pod that was drained is back")
-    assert leaving.id() == identity, "it came back as itself"
+    assert leaving.id() == itself, "it came back as itself"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small volume: needs root")
@@ -164,7 +166,7 @@ def test_a_shard_that_lost_its_reader_takes_none_of_another(site: Site) -> None:
         followed = {pod.name: pod.nodes()[pod.id()][3] for pod in watched}
         until(lambda: "fail" in site.master(2).nodes()[identity(alone)][2], "the reader is seen to have failed")
         for pod in watched:
-            rounds(pod, 8)
+            rounds(pod, 3)
             assert pod.nodes()[pod.id()][3] == followed[pod.name]
             assert "Migrating to orphaned master" not in (pod.folder / "log").read_text()
     finally:
@@ -183,7 +185,9 @@ def test_a_reader_that_is_gone_is_forgotten_and_one_that_cannot_be_reached_is_no
     reader.kill()
     views = site.running()
     until(lambda: all("fail" in pod.nodes()[gone][2].split(",") for pod in views), "it is seen to have failed")
-    rounds(site.master(0), 25)  # far longer than FORGET_SECONDS
+    time.sleep(5)  # longer than FORGET_SECONDS
+    for pod in views:
+        rounds(pod, 1)
     assert all(gone in pod.nodes() for pod in views), "its name is there: it merely cannot be reached"
     reader.vanish()
     until(lambda: not any(gone in pod.nodes() for pod in views), "no pod bears its name: it is forgotten")
@@ -225,16 +229,14 @@ def test_probes_tell_the_living_from_the_stuck(site: Site) -> None:
     pod = site.pods["cache-1-1"]
     assert pod.script("alive.sh", "server") == 0
     assert pod.script("alive.sh", "join") == 0
-    os.kill(pod.processes[0].pid, 19)  # SIGSTOP: the server is there, and answers nothing
+    os.kill(pod.processes[0].pid, signal.SIGSTOP)  # the server is there, and answers nothing
     try:
         assert pod.script("alive.sh", "server") != 0
     finally:
-        os.kill(pod.processes[0].pid, 18)
-    (pod.folder / "beat").write_text("1")
-    pod.environment()
-    os.kill(pod.processes[1].pid, 19)
+        os.kill(pod.processes[0].pid, signal.SIGCONT)
+    os.kill(pod.processes[1].pid, signal.SIGSTOP)
     try:
         (pod.folder / "beat").write_text("1000000000")
         assert pod.script("alive.sh", "join") != 0, "the script has not gone on since 2001"
     finally:
-        os.kill(pod.processes[1].pid, 18)
+        os.kill(pod.processes[1].pid, signal.SIGCONT)
