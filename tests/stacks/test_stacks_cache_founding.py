@@ -73,6 +73,7 @@ def test_slots_that_a_dead_node_may_hold_are_not_taken_by_those_who_came_after_i
         site.six()
         # A whole shard is lost. Its first pod comes back with a new volume, its second one does not: it may hold data.
         first, second = site.pods["cache-1-0"], site.pods["cache-1-1"]
+        old = [first.id(), second.id()]
         second.kill()
         first.kill()
         shutil.rmtree(first.data)
@@ -81,6 +82,15 @@ def test_slots_that_a_dead_node_may_hold_are_not_taken_by_those_who_came_after_i
         rounds(first, 4)
         assert first.nodes()[first.id()][8:] == [], "others know whose the slots are"
         assert not first.ready()
+
+        # A person who knows that both are lost says so.
+        shutil.rmtree(second.data)
+        second.start()
+        until(lambda: len(second.nodes()) >= 5, "the second one has met the others")
+        for pod in site.running():
+            for identity in old:
+                pod.ask("CLUSTER", "FORGET", identity)
+        until(site.whole, "the shard is laid anew")
 
 
 def test_a_founding_that_was_interrupted_goes_on(tmp_path: Path) -> None:
