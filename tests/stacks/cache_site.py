@@ -81,11 +81,22 @@ class Pod:
         self.prepare()
         self.site.names[self.host] = self.address
         self.site.write_names()
-        for command in (["sh", "serve.sh"], ["sh", "join.sh"]):
-            with (self.folder / "log").open("ab") as log:
-                self.processes.append(
-                    subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log)
-                )
+        self._begin("serve.sh")
+        self._begin("join.sh")
+
+    def restart_script(self) -> None:
+        """As the kubelet restarts a container: with the environment that the site has now."""
+        script = self.processes.pop()
+        script.terminate()
+        script.wait(15)
+        self._begin("join.sh")
+
+    def _begin(self, script: str) -> None:
+        with (self.folder / "log").open("ab") as log:
+            command = ["sh", script]
+            self.processes.append(
+                subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log)
+            )
 
     def kill(self) -> None:
         """As a machine that is lost: at once, and the name stays."""
@@ -187,8 +198,9 @@ class Site:
             program = self.folder / "bin" / name
             program.write_text(f"#!/bin/sh\n{body}\n")
             program.chmod(0o755)
-        quick = {"ROUND_SECONDS": "0.3", "ANSWER_SECONDS": "2", "FORGET_SECONDS": "2", "TAKEOVER_SECONDS": "9"}
-        self.pace = quick | {"TURN_SECONDS": "2"} | self.pace
+        quick = {"ROUND_SECONDS": "0.7", "ANSWER_SECONDS": "2", "FORGET_SECONDS": "2", "TAKEOVER_SECONDS": "9"}
+        # In effect never: a test that wants masters to move says so.
+        self.pace = quick | {"TURN_SECONDS": "1000000000"} | self.pace
         self.env = [
             cache.shard_objects("cache", self.args, shard, slots)[0]["spec"]["template"]["spec"]["containers"][0]["env"]
             for shard, slots in enumerate(sizing.slot_ranges(SHARDS))
@@ -227,7 +239,7 @@ class Site:
         """As the kubelet sees it; the cluster whole in every view; every view of the same nodes, all of them there."""
         running = self.running()
         return all(
-            pod.ready() and "cluster_state:ok" in pod.ask("CLUSTER", "INFO") and len(pod.nodes()) == len(running)
+            len(pod.nodes()) == len(running) and "cluster_state:ok" in pod.ask("CLUSTER", "INFO") and pod.ready()
             for pod in running
         )
 
@@ -256,7 +268,7 @@ def until(look: Callable[[], bool], claim: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {claim}"
-        time.sleep(0.2)
+        time.sleep(0.4)
 
 
 def rounds(pod: Pod, many: int) -> None:
