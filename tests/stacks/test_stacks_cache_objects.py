@@ -126,6 +126,7 @@ def test_a_server_keeps_no_data_on_its_volume_and_receives_its_copy_without_it()
     assert (conf["save"], conf["appendonly"]) == ('""', "no")
     assert (conf["repl-diskless-sync"], conf["repl-diskless-load"]) == ("yes", "swapdb")
     assert conf["cluster-allow-replica-migration"] == "no"
+    assert int(conf["repl-diskless-sync-delay"]) >= 3600, "a new server gives nobody a copy of its emptiness"
     filled = int(conf["maxmemory"]) + int(conf["client-output-buffer-limit"].split()[1])
     assert filled < sizing.memory_bytes("8Gi"), "what waits for readers fits beside the data"
 
