@@ -5,7 +5,7 @@ Pure. ``cdn_site`` and ``cdn_shield`` put a workload around the template.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 
 from tidegate_stacks.cdn_args import CdnArgs
+from tidegate_stacks.component import once_known
 from tidegate_stacks.nginx import DRAIN_SECONDS, OriginTls, Rule, Tls, nginx_conf
 from tidegate_stacks.objects import (
     ANYBODY,
@@ -85,13 +86,7 @@ def configuration(
             refresh_port=REFRESH,
         )
 
-    return _of(origins, render)
-
-
-def _of(values: Sequence[pulumi.Input[str]], make: Callable[[Sequence[str]], str]) -> Any:
-    """At once where all values are plain, so that what is wrong is said before anything is registered."""
-    plain = [value for value in values if isinstance(value, str)]
-    return make(plain) if len(plain) == len(values) else pulumi.Output.all(*values).apply(make)
+    return once_known(origins, render)
 
 
 def start_script() -> str:

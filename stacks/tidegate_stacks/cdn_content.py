@@ -21,7 +21,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from tidegate_stacks import naming
 from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Text
-from tidegate_stacks.component import Component
+from tidegate_stacks.component import Component, once_known
 from tidegate_stacks.objects import Obj, checksum, config_map, container, network_policy, obj, pod
 
 SCRIPT = "content.sh"
@@ -120,7 +120,7 @@ def environment(args: ContentArgs, caches: Caches) -> dict[str, Any]:
 
 
 def _joined(hosts: Sequence[Any], port: int) -> Any:
-    return pulumi.Output.all(*hosts).apply(lambda known: " ".join(f"{host}:{port}" for host in known))
+    return once_known(hosts, lambda known: " ".join(f"{host}:{port}" for host in known))
 
 
 def content_files(args: ContentArgs) -> dict[str, str]:

@@ -125,7 +125,7 @@ class CachePod:
 
     def _moved(self, text: str) -> str:
         places = {
-            "/tmp/": f"{self.folder}/tmp/",  # noqa: S108 - what the configuration says
+            "/tmp/": f"{self.folder}/tmp/",
             "/var/cache/edge": f"{self.folder}/cache",
             f"listen {cdn_cache.HTTP} reuseport": f"listen 127.0.0.1:{self.http}",
             f"listen {cdn_cache.STATUS}": f"listen 127.0.0.1:{self.status}",
@@ -154,7 +154,8 @@ class CachePod:
         wait_until(self._is_ready, f"nginx: {self.log()}")
 
     def _is_ready(self) -> bool:
-        assert self._process is not None and self._process.poll() is None, self.log()
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
         try:
             return requests.get(f"http://127.0.0.1:{self.status}/ready", timeout=5).text == "ready\n"
         except requests.ConnectionError:
