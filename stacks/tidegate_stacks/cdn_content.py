@@ -86,6 +86,8 @@ class ContentArgs(Args):
 class Caches:
     """Where the caches of a CDN are reached. Hosts whose names may stand for several pods."""
 
+    component: str
+    """The CDN's name: its pods let the Job in that is a part of it."""
     host: str
     """The public host name: part of every cache key."""
     shield: Sequence[Any]
@@ -153,7 +155,7 @@ def job_objects(name: str, namespace: Any, args: ContentArgs, caches: Caches) ->
     )
     template = pod(
         workload,
-        name,
+        caches.component,
         containers=[send],
         volumes=[
             {"name": "config", "configMap": {"name": workload}},

@@ -55,7 +55,7 @@ class Ground:
     @property
     def objects(self) -> list[Registered]:
         """Those that stand for objects of the cluster."""
-        return [one for one in self.resources if one.custom]
+        return [one for one in self.resources if one.custom and not one.type.startswith("pulumi:providers:")]
 
     def find(self, kind: str, name: str) -> Registered:
         """The one of that kind and name."""

@@ -1,4 +1,4 @@
-"""Prefetch and purge by the own script of the Job, on real caches: a shield of two pods, two sites, a counting origin."""
+"""Prefetch and purge by the script of the Job, on real caches: a shield of two pods, two sites, a counting origin."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make te
 
 from lab import Answer, CachePod, Origin, running  # noqa: E402
 
-from tidegate_stacks import cdn_cache, cdn_content  # noqa: E402
+from tidegate_stacks import cdn_cache, cdn_content, cdn_shield, cdn_site  # noqa: E402
 from tidegate_stacks.cdn import BudgetArgs, Caches, CdnArgs, ContentArgs, ContentJob, SiteArgs  # noqa: E402
 from tidegate_stacks.checks import ArgsError, load  # noqa: E402
 
 HOST = "live.example.com"
 SITE = SiteArgs(name="east", normal_mbps=1, peak_mbps=1)
 ARGS = CdnArgs(namespace="shop", host=HOST, sites=(SITE,), disk="1Gi")
-CACHES = Caches(HOST, ("cdn-shield.shop.svc",), ("cdn-east-pods.shop.svc",), 8080, 8082)
+CACHES = Caches("cdn", HOST, ("cdn-shield.shop.svc",), ("cdn-east-pods.shop.svc",), 8080, 8082)
 
 needs_programs = pytest.mark.skipif(
     not (shutil.which("nginx") and shutil.which("curl")), reason="needs nginx and curl on PATH (Debian: nginx, curl)"
@@ -63,15 +63,20 @@ class Network:
         return subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+def shield_pod(origins: list[str]) -> CachePod:
+    return CachePod(cdn_cache.configuration(ARGS, origins, cdn_shield.pods_of("cdn", ARGS), spread=False))
+
+
+def site_pod(shields: list[str]) -> CachePod:
+    return CachePod(cdn_cache.configuration(ARGS, shields, cdn_site.pods_of("cdn", ARGS, SITE), spread=True))
+
+
 @pytest.fixture
 def network() -> Iterator[Network]:
     origin = Origin(lambda path: made.answer(path))
 
-    def pod(origins: list[str], *, spread: bool) -> CachePod:
-        return CachePod(cdn_cache.configuration(ARGS, origins, disk="1Gi", tls=False, spread=spread))
-
-    shields = [pod([origin.address], spread=False) for _ in range(2)]
-    sites = [pod([one.address for one in shields], spread=True) for _ in range(2)]
+    shields = [shield_pod([origin.address]) for _ in range(2)]
+    sites = [site_pod([one.address for one in shields]) for _ in range(2)]
     made = Network(origin, shields, sites)
     made.has = {f"/vod/show/{number}.ts": b"segment %d" % number for number in range(40)}
     made.has["/vod/show/index.m3u8"] = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n"
