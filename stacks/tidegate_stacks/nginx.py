@@ -20,7 +20,8 @@ Four things that nginx 1.22 does, and what follows from them:
   who ask go to the origin unless stale answers are allowed. Playlists must not be stale, so the key of a playlist holds
   the current second: each second is a new object, and the lock holds.
 * ``proxy_cache_use_stale`` knows no age. ``stale-if-error`` in the answer's ``Cache-Control`` does, so that the choice
-  adds one. nginx would use it after a 404 too: the choice says 410 where no origin has an object.
+  adds one. nginx 1.22 heeds it when a connection fails, not when a status says so: the choice closes the connection
+  where an origin fails. Others heed it after a 404 too: the choice says 410 where no origin has an object.
 * The lock's waiters look again every 500 ms (a constant of nginx): a player that waits for another's request gets its
   answer up to half a second late.
 """
@@ -39,6 +40,7 @@ from tidegate_stacks.nginx_servers import (
     kept,
     longest_first,
     maps,
+    negative,
     origin_variables,
     refusals,
 )
@@ -96,7 +98,7 @@ def nginx_conf(
     return "".join(
         [
             _head(disk, resolver),
-            maps(times, arguments, rules, refresh_port),
+            maps(times, arguments, rules, refresh_port, tls),
             origin_variables(origins, spread=spread),
             "  server {\n",
             *(f"    listen {one};\n" for one in listens),
@@ -107,7 +109,8 @@ def nginx_conf(
             *(front.ruled(number, rules[number]) for number in longest_first(rules)),
             front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
             front.objects("/", "other", times.other_seconds),
-            "    location @negative { return 200; }\n  }\n",
+            negative(allow_origin),
+            "  }\n",
             kept(times.chain(len(origins)) + 1),
             choice(len(origins), times, origin_tls),
             _STATUS,
@@ -176,9 +179,11 @@ http {{
   # An origin sees the host, the path and the arguments of the key, and nothing else that an answer could depend on.
   proxy_pass_request_headers off;
   proxy_set_header Host $host;
-  proxy_set_header Connection "";
-  upstream kept {{ server unix:/var/cache/edge/kept.sock; keepalive 64; }}
-  upstream choice {{ server unix:/var/cache/edge/choice.sock; keepalive 64; }}
+  proxy_set_header Connection close;
+  # Each step is asked once. No connection is kept: nginx asks again when it finds a kept one closed.
+  proxy_next_upstream off;
+  upstream kept {{ server unix:/var/cache/edge/kept.sock; }}
+  upstream choice {{ server unix:/var/cache/edge/choice.sock; }}
 """
 
 

@@ -28,11 +28,13 @@ _CACHE_STATUS = (
 """``X-Cache``: a playlist that is fetched each second says what the server behind knew of it, STALE above all."""
 
 
-def maps(times: Times, arguments: Sequence[str], rules: Sequence[Rule], refresh_port: int | None) -> str:
+def maps(
+    times: Times, arguments: Sequence[str], rules: Sequence[Rule], refresh_port: int | None, tls: Tls | None
+) -> str:
     """Variables of the front: the second, the path as it was sent, the arguments in one order, own headers."""
     sets = {"playlist": [*PLAYLIST_ARGUMENTS, *arguments], "object": list(arguments)}
     sets |= {f"rule{number}": list(one.arguments) for number, one in enumerate(rules) if one.arguments is not None}
-    ages = {"playlist": 1, "segment": times.segment_seconds, "other": times.other_seconds}
+    ages = {"negative": NEGATIVE_SECONDS, "playlist": 1, "segment": times.segment_seconds, "other": times.other_seconds}
     ages |= {f"rule{number}": one.seconds for number, one in enumerate(rules)}
     lines = [
         "map $msec $edge_second { ~^(?<edge_whole>[0-9]+) $edge_whole; }",
@@ -43,6 +45,11 @@ def maps(times: Times, arguments: Sequence[str], rules: Sequence[Rule], refresh_
     ]
     if refresh_port:
         lines.append(f'map $server_port $edge_refresh {{ {refresh_port} 1; default ""; }}')
+    if tls:
+        lines += [
+            f'map "" $edge_certificate {{ default {tls.certificate}; }}',
+            f'map "" $edge_key {{ default {tls.key}; }}',
+        ]
     return "".join(f"  {line}\n" for line in lines)
 
 
@@ -68,7 +75,7 @@ def _age_map(kind: str, seconds: int) -> str:
     """``Cache-Control`` for what stands in front, by the answer's status."""
     return (
         f'map $status $edge_age_{kind} {{ ~^(20|304) "public, max-age={seconds}";'
-        f' ~^[34] "public, max-age={NEGATIVE_SECONDS}"; default "no-store"; }}'
+        f' ~^[34] "public, max-age={min(seconds, NEGATIVE_SECONDS)}"; default "no-store"; }}'
     )
 
 
@@ -91,13 +98,11 @@ def longest_first(rules: Sequence[Rule]) -> list[int]:
 
 
 def certificate(tls: Tls | None) -> str:
-    """A path with a variable is read at each handshake (nginx 1.15.9 and later): a renewed Secret needs no reload."""
+    """A path in a variable is read at each handshake (nginx 1.15.9 and later): a renewed Secret needs no reload."""
     if tls is None:
         return ""
     return (
-        "    set $edge_tls /;\n"
-        f"    ssl_certificate $edge_tls{tls.certificate.removeprefix('/')};\n"
-        f"    ssl_certificate_key $edge_tls{tls.key.removeprefix('/')};\n"
+        "    ssl_certificate $edge_certificate;\n    ssl_certificate_key $edge_key;\n"
         "    ssl_protocols TLSv1.2 TLSv1.3;\n    ssl_session_cache shared:tls:10m;\n    ssl_session_timeout 1h;\n"
     )
 
@@ -112,6 +117,18 @@ def refusals(hosts: Sequence[str], allow_origin: str) -> str:
         "    if ($request_method = OPTIONS) { return 204; }\n"
         "    if ($request_method !~ ^(GET|HEAD)$) { return 405; }\n"
     )
+
+
+def negative(allow_origin: str) -> str:
+    """What players get in place of an error's page. nginx keeps the error's status: the answer has it, and no body."""
+    return f"""\
+    location @negative {{
+      add_header Cache-Control $edge_age_negative always;
+      add_header Access-Control-Allow-Origin "{allow_origin}" always;
+      add_header X-Cache $edge_cache always;
+      return 200;
+    }}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +208,7 @@ def kept(seconds: int) -> str:
 
 
 def choice(origins: int, times: Times, tls: OriginTls | None) -> str:
-    """Asks the origins in order, and says 410 where none has an object, 503 where one that may have it failed."""
+    """Asks the origins in order. 410: none has the object. 444, which hangs up: one that may have it failed."""
     return f"""\
   server {{
     listen unix:/var/cache/edge/choice.sock;
@@ -199,8 +216,6 @@ def choice(origins: int, times: Times, tls: OriginTls | None) -> str:
     proxy_connect_timeout {CONNECT_SECONDS}s;
     proxy_read_timeout {times.read_seconds}s;
     proxy_max_temp_file_size 0;
-    proxy_set_header Host $host;
-    proxy_set_header Connection close;
     proxy_intercept_errors on;
     proxy_ignore_headers X-Accel-Expires X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
 {"".join(f"    proxy_hide_header {one};{chr(10)}" for one in _HIDDEN)}\
@@ -211,8 +226,8 @@ def choice(origins: int, times: Times, tls: OriginTls | None) -> str:
 {_ask("/", 0, origins)}\
 {"".join(_ask(f"@origin{place}", place, origins) for place in range(1, origins))}\
 {"".join(_ask(f"@failed{place}", place, origins, failed=True) for place in range(1, origins))}\
-    location @nowhere {{ if ($edge_failed) {{ return 503; }} return 410; }}
-    location @broken {{ return 503; }}
+    location @nowhere {{ if ($edge_failed) {{ return 444; }} return 410; }}
+    location @broken {{ return 444; }}
   }}
 """
 
