@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 
 from tidegate_stacks import sizing
@@ -93,24 +94,33 @@ def nginx_conf(
     """
     _check(origins, arguments, rules)
     times = times or Times()
-    front = Front(times, len(origins), allow_origin, bool(refresh_port))
-    listens = [*listen, *([f"{tls.port} ssl http2"] if tls else []), *([str(refresh_port)] if refresh_port else [])]
+    players = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
+    front = Front(times, len(origins), allow_origin)
+
+    def server(listens: Sequence[str], front: Front, tls: Tls | None) -> str:
+        return "".join(
+            [
+                "  server {\n",
+                *(f"    listen {one};\n" for one in listens),
+                certificate(tls),
+                refusals(hosts, allow_origin),
+                front.playlists(),
+                # nginx takes the first expression that fits: a path's rule never makes a playlist old.
+                *(front.ruled(number, rules[number]) for number in longest_first(rules)),
+                front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
+                front.objects("/", "other", times.other_seconds),
+                negative(allow_origin),
+                "  }\n",
+            ]
+        )
+
     return "".join(
         [
             _head(disk, resolver),
-            maps(times, arguments, rules, refresh_port, tls),
+            maps(times, arguments, rules, tls),
             origin_variables(origins, spread=spread),
-            "  server {\n",
-            *(f"    listen {one};\n" for one in listens),
-            certificate(tls),
-            refusals(hosts, allow_origin),
-            front.playlists(),
-            # nginx takes the first expression that fits: a path's rule never makes a playlist old.
-            *(front.ruled(number, rules[number]) for number in longest_first(rules)),
-            front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
-            front.objects("/", "other", times.other_seconds),
-            negative(allow_origin),
-            "  }\n",
+            server(players, front, tls),
+            server([str(refresh_port)], replace(front, refreshes=True), None) if refresh_port else "",
             kept(times.chain(len(origins)) + 1),
             choice(len(origins), times, origin_tls),
             _STATUS,

@@ -28,9 +28,7 @@ _CACHE_STATUS = (
 """``X-Cache``: a playlist that is fetched each second says what the server behind knew of it, STALE above all."""
 
 
-def maps(
-    times: Times, arguments: Sequence[str], rules: Sequence[Rule], refresh_port: int | None, tls: Tls | None
-) -> str:
+def maps(times: Times, arguments: Sequence[str], rules: Sequence[Rule], tls: Tls | None) -> str:
     """Variables of the front: the second, the path as it was sent, the arguments in one order, own headers."""
     sets = {"playlist": [*PLAYLIST_ARGUMENTS, *arguments], "object": list(arguments)}
     sets |= {f"rule{number}": list(one.arguments) for number, one in enumerate(rules) if one.arguments is not None}
@@ -43,8 +41,6 @@ def maps(
         *_argument_maps(sets),
         *(_age_map(kind, seconds) for kind, seconds in ages.items()),
     ]
-    if refresh_port:
-        lines.append(f'map $server_port $edge_refresh {{ {refresh_port} 1; default ""; }}')
     if tls:
         lines += [
             f'map "" $edge_certificate {{ default {tls.certificate}; }}',
@@ -133,12 +129,16 @@ def negative(allow_origin: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Locations that players reach."""
+    """Locations that players reach, or purges."""
 
     times: Times
     origins: int
     allow_origin: str
-    refreshes: bool
+    refreshes: bool = False
+    """Whether each request fetches anew and replaces what is kept. An answer that says that the object is gone must be
+    kept as it is then: nginx remembers an intercepted one only where it has looked into the cache before. An origin
+    that fails hangs up, so that nothing is kept of it, and the old object stays.
+    """
 
     def playlists(self) -> str:
         """A new object each second, so that the lock holds the crowd back and nobody gets an old one."""
@@ -152,7 +152,7 @@ class Front:
     def objects(self, where: str, kind: str, seconds: int, query: str = "object") -> str:
         """What does not change under its name. While it is fetched again after its time the old one is served."""
         valid = f"      proxy_cache_valid 200 {seconds}s;\n" if seconds else ""
-        fetch = "      proxy_cache_bypass $edge_refresh;\n" if self.refreshes else ""
+        fetch = "      proxy_cache_bypass 1;\n" if self.refreshes else ""
         return self._location(where, kind, query, "choice", cache="objects") + (
             f'      proxy_cache_key "$host$edge_path$edge_query_{query}";\n'
             f"{valid}      proxy_cache_valid any {NEGATIVE_SECONDS}s;\n{fetch}"
@@ -171,6 +171,7 @@ class Front:
         way. One more is sent when that has taken longer than all of them may.
         """
         chain = self.times.chain(self.origins)
+        errors = "" if self.refreshes else _ERRORS
         return f"""\
     location {where} {{
       proxy_pass http://{then}$edge_path$edge_query_{query};
@@ -179,15 +180,20 @@ class Front:
       proxy_cache_lock on;
       proxy_cache_lock_age {chain + 5}s;
       proxy_cache_lock_timeout {4 * (chain + 5)}s;
-      proxy_intercept_errors on;
-      error_page 400 401 403 404 405 429 500 502 503 504 @negative;
-      error_page 410 =404 @negative;
+{errors}\
       proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires;
       proxy_hide_header Cache-Control;
       proxy_hide_header X-Kept;
       add_header Cache-Control $edge_age_{kind} always;
       add_header Access-Control-Allow-Origin "{self.allow_origin}" always;
       add_header X-Cache $edge_cache always;
+"""
+
+
+_ERRORS = """\
+      proxy_intercept_errors on;
+      error_page 400 401 403 404 405 429 500 502 503 504 @negative;
+      error_page 410 =404 @negative;
 """
 
 

@@ -131,7 +131,6 @@ class CachePod:
             f"listen {nginx_pod.HTTP} reuseport": f"listen 127.0.0.1:{self.http}",
             f"listen {nginx_pod.STATUS}": f"listen 127.0.0.1:{self.status}",
             f"listen {nginx_pod.REFRESH}": f"listen 127.0.0.1:{self.refresh}",
-            f"$edge_refresh {{ {nginx_pod.REFRESH} ": f"$edge_refresh {{ {self.refresh} ",
             "worker_processes auto": "worker_processes 1",
         }
         if nginx_pod.CERTIFICATES in text:
@@ -170,10 +169,11 @@ class CachePod:
     def kill(self) -> None:
         """Gone at once, as when a machine fails."""
         if self._process is not None:
-            for pid in _children(self._process.pid):
-                os.kill(pid, signal.SIGKILL)
-            self._process.kill()
+            workers = _children(self._process.pid)
+            self._process.kill()  # first: it would replace its workers
             self._process.wait(10)
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
             self._process = None
 
     def close(self) -> None:
