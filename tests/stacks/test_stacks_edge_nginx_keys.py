@@ -106,16 +106,25 @@ def test_hosts_that_are_not_served_reach_no_origin(echo: Origin, tmp_path: Path)
 def test_a_port_of_its_own_fetches_anew_and_replaces_what_is_kept(tmp_path: Path) -> None:
     refresh = free_port()
     changes = {f"listen {refresh};": f"listen 127.0.0.1:{refresh};"}
-    with (
-        origin(lambda _: b"old") as one,
-        edge(tmp_path, one.address, changes=changes, refresh_port=refresh) as site,
-    ):
-        assert site.get("/img/a.jpg", headers={"Host": "a.example"}).text == "old"
+    host = {"Host": "a.example"}
+
+    def purge() -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{refresh}/img/a.jpg", headers=host, timeout=PATIENCE)
+
+    with origin(lambda _: b"old") as one, edge(tmp_path, one.address, changes=changes, refresh_port=refresh) as site:
+        assert site.get("/img/a.jpg", headers=host).text == "old"
         one.answer = lambda _: b"new"
-        assert site.get("/img/a.jpg", headers={"Host": "a.example"}).text == "old"
-        purge = requests.get(f"http://127.0.0.1:{refresh}/img/a.jpg", headers={"Host": "a.example"}, timeout=PATIENCE)
-        assert (purge.text, purge.headers["X-Cache"]) == ("new", "BYPASS")
-        assert site.get("/img/a.jpg", headers={"Host": "a.example"}).text == "new"
+        assert site.get("/img/a.jpg", headers=host).text == "old"
+        assert (purge().text, purge().headers["X-Cache"]) == ("new", "BYPASS")
+        assert site.get("/img/a.jpg", headers=host).text == "new"
+        one.answer = lambda _: Reply(status=500)
+        assert purge().status_code == 502
+        assert site.get("/img/a.jpg", headers=host).text == "new", "an origin that fails takes nothing away"
+        one.answer = lambda _: Reply(status=404)
+        purge()
+        for _ in range(2):
+            assert site.get("/img/a.jpg", headers=host).status_code in (404, 410)
+            time.sleep(1.1)
 
 
 def test_objects_are_spread_over_shields_and_each_has_one_home(tmp_path: Path) -> None:
@@ -274,7 +283,7 @@ def test_a_pod_tells_nginx_of_its_own_dns_servers_and_starts_again_after_it_was_
     )
     (tmp_path / "start.sh").write_text(nginx.start_script())
     site = Edge(tmp_path / "edge", [echo.address])
-    told = site.folder / "resolver.conf"
+    told = site.folder / "told.conf"
     places = [str(one) for one in (site.folder / "nginx.conf", tmp_path / "resolv.conf", told, site.folder / "cache")]
     for text in ("made for /1.ts", "made for /2.ts"):
         site.start("sh", str(tmp_path / "start.sh"), *places)
@@ -283,7 +292,10 @@ def test_a_pod_tells_nginx_of_its_own_dns_servers_and_starts_again_after_it_was_
         for pid in (site.process.pid, *map(int, workers.stdout.split())):
             subprocess.run(["kill", "-KILL", str(pid)], check=False)
         site.process.wait(PATIENCE)
-    assert told.read_text() == f"{nginx.resolver_line('10.96.0.10 [fd00::a]')}\n"
+    line = nginx.resolver_line("10.96.0.10 [fd00::a]")
+    shipped = (site.folder / "nginx.conf").read_text()
+    assert told.read_text() == shipped.replace(nginx.resolver_line("127.0.0.1"), line)
+    assert line in told.read_text()
 
 
 def test_names_of_services_are_made_whole_since_nginx_knows_no_search_list() -> None:
