@@ -52,6 +52,20 @@ def test_every_pod_template_says_who_may_reach_its_pods(programs: dict[str, Any]
         assert policy["policyTypes"] == ["Ingress"]
 
 
+def test_a_drain_never_takes_a_whole_site_or_two_pods_of_the_shield(programs: dict[str, Any]) -> None:
+    found = programs["cdn-by-load-balancers"]
+    allowed = {one.name: one.inputs["spec"] for one in found.objects if one.kind == "PodDisruptionBudget"}
+    assert allowed["one-shield"]["maxUnavailable"] == 1
+    assert allowed["one-cn-east"]["maxUnavailable"] == "20%"
+    for name, spec in allowed.items():
+        assert spec["selector"]["matchLabels"] == {"app.kubernetes.io/name": name}
+
+
+def test_a_site_s_pods_follow_an_autoscaler_within_the_bounds_of_its_peak(programs: dict[str, Any]) -> None:
+    spec = programs["cdn-by-load-balancers"].find("HorizontalPodAutoscaler", "one-cn-east").inputs["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 54)
+
+
 def test_every_container_is_checked_bounded_and_restricted(programs: dict[str, Any]) -> None:
     for _, one, template in each_template(programs):
         for container in template["spec"]["containers"]:
@@ -126,6 +140,25 @@ def test_the_shield_has_as_many_pods_as_sites_know_and_nothing_moves_them() -> N
     assert shield.ignores == []
     moved = [line["name"] for line in found.find("ScalingPolicy", "cdn").inputs["spec"]["targets"]]
     assert moved == ["cdn-cn-east", "cdn-cn-south"]
+
+
+def test_the_shield_s_pods_have_names_only_while_they_are_ready() -> None:
+    spec = of(cdn_args(as_it_is)).find("Service", "cdn-shield").inputs["spec"]
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", False)
+
+
+def test_each_pod_of_a_site_has_an_address_for_prefetches_and_purges() -> None:
+    spec = of(cdn_args(as_it_is)).find("Service", "cdn-cn-east-pods").inputs["spec"]
+    assert spec["clusterIP"] == "None"
+    assert {one["port"] for one in spec["ports"]} == {8080, 8082}
+
+
+def test_in_a_lane_the_sites_ask_the_pool_and_run_on_its_nodes() -> None:
+    found = laid("cdn-in-a-lane")
+    spec = found.find("ScalingPolicy", "one").inputs["spec"]
+    assert [line.get("lane") for line in spec["targets"]] == ["trading", "trading"]
+    nodes = found.find("Deployment", "one-cn-south").inputs["spec"]["template"]["spec"]["nodeSelector"]
+    assert nodes == {"pool": "hangzhou-a", "site": "cn-south"}
 
 
 def test_the_shield_is_closed_to_the_world_but_where_other_clusters_fetch() -> None:
@@ -217,7 +250,7 @@ def test_a_gateway_for_each_site_ends_tls_and_dns_shares_connections_out(program
 def test_a_load_balancer_for_each_site_leads_to_tls_in_its_pods(programs: dict[str, Any]) -> None:
     found = programs["cdn-by-load-balancers"]
     public = found.find("Service", "one-cn-east-public").inputs
-    assert public["spec"]["type"] == "LoadBalancer"
+    assert (public["spec"]["type"], public["spec"]["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
     assert public["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": "https"}]
     named = {"external-dns.alpha.kubernetes.io/hostname": "cn-east.live.example.com"}
     assert public["metadata"]["annotations"] == named

@@ -105,6 +105,8 @@ def test_a_prefetched_recording_is_served_by_every_site_and_costs_the_origin_one
 ) -> None:
     done = network.run(prefetch("/vod/show/index.m3u8"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    # Two playlists, an init segment and forty segments for each of two sites; the playlists once more, to be read.
+    assert "prefetch: 43 objects, 88 requests" in done.stdout, done.stdout
     objects = [f"/vod/show/{number}.ts" for number in range(40)] + ["/vod/init.mp4"]
     assert {path: network.origin.asked[path] for path in objects} == dict.fromkeys(objects, 1)
     before = network.origin.asked.total()
@@ -269,6 +271,7 @@ def test_the_job_ends_with_its_budget_and_is_not_tried_again() -> None:
     assert job["spec"]["backoffLimit"] == 0
     assert 100 < job["spec"]["activeDeadlineSeconds"] <= 200
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}, "an update does not wait for it"
 
 
 def test_the_job_is_told_its_budget_and_where_the_caches_are() -> None:
