@@ -12,7 +12,17 @@ ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make te
 
 from samples import EACH, as_it_is, cdn_args  # noqa: E402
 
-from tidegate_stacks.cdn import Cdn, CdnArgs, ShieldArgs, ShieldWayInArgs, SiteArgs, TlsArgs, WayInArgs  # noqa: E402
+from tidegate_stacks.cdn import (  # noqa: E402
+    Cdn,
+    CdnArgs,
+    ContentArgs,
+    ContentJob,
+    ShieldArgs,
+    ShieldWayInArgs,
+    SiteArgs,
+    TlsArgs,
+    WayInArgs,
+)
 from tidegate_stacks.checks import ArgsError, load  # noqa: E402
 from tidegate_stacks.objects import CONFIG_ANNOTATION  # noqa: E402
 from tidegate_stacks.way_in import RtmpArgs, RtmpEntry  # noqa: E402
@@ -185,6 +195,18 @@ def test_the_port_for_purges_is_open_to_the_cdn_s_own_jobs_alone() -> None:
         assert [rule["from"] for rule in rules if {"port": 8082, "protocol": "TCP"} in rule["ports"]] == [mine]
     (job,) = [one for one in laid("purge").objects if one.kind == "Job"]
     assert job.inputs["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/part-of"] == "cdn"
+
+
+def test_a_job_finds_the_pods_of_its_cdn_by_their_whole_names() -> None:
+    def program() -> None:
+        cdn = Cdn("cdn", cdn_args(as_it_is), origins=["o:1"])
+        ContentJob("gone", "shop", ContentArgs(action="purge", paths=("/a.ts",)), caches=cdn.caches)
+
+    (job,) = [one.inputs for one in ground.lay(program)[1].objects if one.kind == "Job"]
+    told = {one["name"]: one["value"] for one in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert told["FIRST"] == "cdn-shield.shop.svc.cluster.local:8082"
+    sites = ("cdn-cn-east-pods", "cdn-cn-south-pods")
+    assert told["THEN"] == " ".join(f"{one}.shop.svc.cluster.local:8082" for one in sites)
 
 
 def test_rules_by_path_reach_the_configuration_of_both_tiers() -> None:
