@@ -100,7 +100,7 @@ tls-cluster yes
 
 def scripts() -> dict[str, str]:
     """Shell scripts that pods run, by file name."""
-    folder = files("tidegate_stacks") / "scripts"
+    folder = files("tidegate_stacks") / "scripts" / "cache"
     return {name: (folder / name).read_text(encoding="utf-8") for name in SCRIPTS}
 
 

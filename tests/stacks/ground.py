@@ -36,6 +36,10 @@ class Registered:
     """Unknown values are ``rpc.Unknown``."""
     ignores: list[str]
     protect: bool
+    provider: str = ""
+    """Reference of the provider that it was given; empty for the program's own."""
+    secrets: list[str] = field(default_factory=list)
+    """Inputs that are secrets."""
 
     @property
     def kind(self) -> str:
@@ -51,7 +55,7 @@ class Ground:
     @property
     def objects(self) -> list[Registered]:
         """Those that stand for objects of the cluster."""
-        return [one for one in self.resources if one.custom]
+        return [one for one in self.resources if one.custom and not one.type.startswith("pulumi:providers:")]
 
     def find(self, kind: str, name: str) -> Registered:
         """The one of that kind and name."""
@@ -87,12 +91,20 @@ class _Monitor(mocks.MockMonitor):
                 inputs=whole(rpc.deserialize_properties(request.object, keep_unknowns=True)),
                 ignores=list(request.ignoreChanges),
                 protect=request.protect,
+                provider=request.provider,
+                secrets=_secrets(request.object),
             )
         )
         try:
             return super().RegisterResource(request)
         finally:
             _close_loop_of_thread()
+
+
+def _secrets(properties: Any) -> list[str]:
+    """Names of inputs that are marked as secrets, at their top."""
+    kept = rpc.deserialize_properties(properties, keep_unknowns=True)
+    return sorted(name for name, value in kept.items() if rpc.is_rpc_secret(value))
 
 
 def _close_loop_of_thread() -> None:
