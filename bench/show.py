@@ -3,7 +3,7 @@
     .venv-stacks/bin/python bench/show.py [--players 200]
 
 Stall ratio and push-to-play before, while and after a site is killed and an origin comes back at a new address; what
-the origin is asked with and without the CDN; what a prefetch saves. See ``tests/stacks/show.py`` for what runs.
+the origin is asked with and without the CDN; what a prefetch saves. See ``tests/stacks/live_show.py`` for what runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     sys.path.insert(0, str(TESTS))
     if missing := importlib.import_module("show_programs").missing():
         sys.exit(f"needs {missing}")
-    show = importlib.import_module("show")
+    show = importlib.import_module("live_show")
     for line in show.lines(asyncio.run(show.run(arguments.players))):
         print(line)
 
