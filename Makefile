@@ -20,22 +20,14 @@ ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
 # Files of tests/cluster with a target of their own, each on another kind of cluster.
-ALONE := lending pulumi quickstart shift shift_disturbed stacks
-# What `make check` leaves to `make test`: tests of tests/planning that take long, and the wheel.
-SLOW := house/test_house_wheel.py planning/test_foresee*.py planning/test_plan_coupled.py planning/test_plan_pool_late.py \
-        planning/test_plan_promises.py planning/test_plan_row.py planning/test_plan_standing.py planning/test_planner_*.py \
-        planning/test_shift_*.py
-# Where `make cluster` keeps its kubeconfig and logs.
-CLUSTER := build/cluster
-LOCAL_CLUSTER := tests/cluster/local_cluster.py
+ALONE := lending pulumi shift shift_disturbed stacks
 CRDS := charts/tidegate/files/crds
 RULES := charts/tidegate/files/rules.yaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-night shell picture picture-night picture-architecture picture-terminal cluster cluster-down image run \
-        check quick test test-cluster-quickstart lint types contracts generated unit test-ground test-stacks \
+.PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
         test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs format constraints venv \
         venvs clean
 
@@ -54,35 +46,6 @@ picture: $(STAMP) ## The README's picture: the demonstration's result, drawn ane
 
 picture-night: $(STAMP) ## The same of the night
 	@$(BIN)/tidegate demo --scenario night --picture docs/pictures/night.svg $(ARGS)
-
-picture-architecture: $(STAMP) ## How the parts hang together, in light and dark
-	@$(BIN)/python docs/pictures/architecture.py
-
-picture-terminal: $(STAMP) ## The README's moving picture, from the transcripts in docs/demo.md
-	@$(BIN)/python docs/pictures/terminal.py
-
-shell: $(STAMP) ## A shell with tidegate on PATH; ends with exit
-	@echo "tidegate is on PATH here; exit ends this shell. Or, in a shell of your own: . $(BIN)/activate" >&2
-	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" "$${SHELL:-/bin/sh}" || true
-
-cluster: ## A cluster for trying things out: kind or k3d where Docker is, else control-plane programs on PATH
-	@$(PYTHON) $(LOCAL_CLUSTER) up --dir $(CLUSTER) $(ARGS)
-
-cluster-down: ## End it
-	@$(PYTHON) $(LOCAL_CLUSTER) down --dir $(CLUSTER)
-
-image: ## The operator's image by Docker, made known to the cluster of `make cluster`
-	docker build --tag tidegate:0.1.0 .
-	@$(PYTHON) $(LOCAL_CLUSTER) load --dir $(CLUSTER) --image tidegate:0.1.0
-
-run: $(STAMP) ## The operator from this clone, on KUBECONFIG's cluster, as the account that the chart made for it
-	@$(PYTHON) $(LOCAL_CLUSTER) account --dir $(CLUSTER)
-	@KUBECONFIG=$(CLUSTER)/operator.kubeconfig $(BIN)/kopf run -m tidegate.shell.app --standalone --all-namespaces $(ARGS)
-
-check: lint types contracts generated quick ## What fails soonest: lint, types, contracts, generated files, quick tests; under 90 s
-
-quick: $(STAMP) ## Tests of the API, the adapters, the pages and the most of the planner
-	env -u KUBECONFIG $(BIN)/pytest -q -n $(JOBS) $(SLOW:%=--ignore-glob='*/tests/%') $(ARGS) tests/house tests/api tests/targets tests/planning
 
 test: lint types contracts generated unit ## The gate: lint, types, import contracts, generated files, tests
 
@@ -136,9 +99,6 @@ test-cluster-shift: $(STAMP) ## The capacity shift, on a control plane of its ow
 	@test -n "$$TIDEGATE_TEST_SHIFT_KUBECONFIG" || { \
 	  echo "make $@: set TIDEGATE_TEST_SHIFT_KUBECONFIG, and what CONTRIBUTING.md names beside it" >&2; exit 2; }
 	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_shift.py tests/cluster/test_cluster_lending.py
-
-test-cluster-quickstart: $(STAMP) ## The quick start as the README says it, on a cluster of its own that it makes and ends
-	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_quickstart.py
 
 test-cluster-long: $(STAMP) ## Those that take long, or cost the cluster something
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
@@ -212,3 +172,48 @@ endef
 
 clean: ## Remove the environments and what tools left behind
 	rm -rf $(VENV) $(EXTRAS:%=.venv-%) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# ---- what a stranger types first
+
+ALONE += quickstart
+# What `make check` leaves to `make test`: tests of tests/planning that take long, and the wheel.
+SLOW := house/test_house_wheel.py planning/test_foresee*.py planning/test_plan_coupled.py planning/test_plan_pool_late.py \
+        planning/test_plan_promises.py planning/test_plan_row.py planning/test_plan_standing.py planning/test_planner_*.py \
+        planning/test_shift_*.py
+# Where `make cluster` keeps its kubeconfig and logs.
+CLUSTER := build/cluster
+LOCAL_CLUSTER := tests/cluster/local_cluster.py
+
+.PHONY: check quick shell cluster cluster-down image run picture-architecture picture-terminal test-cluster-quickstart
+
+picture-architecture: $(STAMP) ## How the parts hang together, in light and dark
+	@$(BIN)/python docs/pictures/architecture.py
+
+picture-terminal: $(STAMP) ## The README's moving picture, from the transcripts in docs/demo.md
+	@$(BIN)/python docs/pictures/terminal.py
+
+shell: $(STAMP) ## A shell with tidegate on PATH; ends with exit
+	@echo "tidegate is on PATH here; exit ends this shell. Or, in a shell of your own: . $(BIN)/activate" >&2
+	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" "$${SHELL:-/bin/sh}" || true
+
+cluster: ## A cluster for trying things out: kind or k3d where Docker is, else control-plane programs on PATH
+	@$(PYTHON) $(LOCAL_CLUSTER) up --dir $(CLUSTER) $(ARGS)
+
+cluster-down: ## End it
+	@$(PYTHON) $(LOCAL_CLUSTER) down --dir $(CLUSTER)
+
+image: ## The operator's image by Docker, made known to the cluster of `make cluster`
+	docker build --tag tidegate:0.1.0 .
+	@$(PYTHON) $(LOCAL_CLUSTER) load --dir $(CLUSTER) --image tidegate:0.1.0
+
+run: $(STAMP) ## The operator from this clone, on KUBECONFIG's cluster, as the account that the chart made for it
+	@$(PYTHON) $(LOCAL_CLUSTER) account --dir $(CLUSTER)
+	@KUBECONFIG=$(CLUSTER)/operator.kubeconfig $(BIN)/kopf run -m tidegate.shell.app --standalone --all-namespaces $(ARGS)
+
+check: lint types contracts generated quick ## What fails soonest: lint, types, contracts, generated files, quick tests; under 90 s
+
+quick: $(STAMP) ## Tests of the API, the adapters, the pages and the most of the planner
+	env -u KUBECONFIG $(BIN)/pytest -q -n $(JOBS) $(SLOW:%=--ignore-glob='*/tests/%') $(ARGS) tests/house tests/api tests/targets tests/planning
+
+test-cluster-quickstart: $(STAMP) ## The quick start as the README says it, on a cluster of its own that it makes and ends
+	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_quickstart.py
