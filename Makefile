@@ -33,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-	  printf '%-28s%s\n' "$$name" "$$what"; done
+	  printf '%-32s%s\n' "$$name" "$$what"; done
 
 demo: $(STAMP) ## Double 11, 2019, on an embedded cluster in this terminal: Tidegate beside a plain HPA
 	@$(BIN)/tidegate demo $(ARGS)
