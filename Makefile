@@ -43,6 +43,7 @@ demo-night: $(STAMP) ## The night after it: trading and data processing share fo
 
 picture: $(STAMP) ## The README's picture: the demonstration's result, drawn anew
 	@$(BIN)/tidegate demo --picture docs/pictures/double-11.svg $(ARGS)
+	@$(BIN)/python docs/pictures/midnight.py
 
 picture-night: $(STAMP) ## The same of the night
 	@$(BIN)/tidegate demo --scenario night --picture docs/pictures/night.svg $(ARGS)
@@ -67,6 +68,7 @@ generated: $(STAMP) ## What is generated is what would be generated now
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/pictures/architecture.py --check
 	$(BIN)/python docs/pictures/terminal.py --check
+	$(BIN)/python docs/pictures/midnight.py --check
 
 # Without KUBECONFIG: a cluster that happens to be configured is nothing that a test may write to unasked.
 unit: $(STAMP) ## Tests that need no cluster

@@ -132,7 +132,7 @@ def test_the_readme_s_row_of_tidegate_is_the_recording_in_the_page() -> None:
     assert figures(pages()["README.md"])[0] == [lost, first, ready, cost]
 
 
-@pytest.mark.parametrize("script", ["architecture.py", "terminal.py"])
+@pytest.mark.parametrize("script", ["architecture.py", "terminal.py", "midnight.py"])
 def test_a_picture_is_what_its_script_draws(script: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "pictures" / script), "--check"], capture_output=True, text=True
