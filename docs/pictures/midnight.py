@@ -19,7 +19,7 @@ WHOLE, PICTURE = FOLDER / "double-11.svg", FOLDER / "midnight.svg"
 WIDTH, HEIGHT = 500, 316
 LEFT, TOP = 500, 420
 """Where the chart of midnight stands in the whole picture."""
-TITLE = "Midnight, 2019-11-11: the order service's pods, needed and ready"
+TITLE = "Midnight: the order service's pods, needed and ready"
 
 
 def cut(whole: str) -> str:
