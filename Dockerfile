@@ -8,6 +8,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY operator operator
+COPY policies/scaling policies/scaling
 # A wheel by hatchling, then into an environment of its own with the versions that the tests ran with. Everything that it
 # stands on comes as wheels: no compiler. Byte code is written here, for nothing can be written there.
 RUN pip wheel --no-deps --wheel-dir /dist . \

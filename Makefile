@@ -33,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-	  printf '%-28s%s\n' "$$name" "$$what"; done
+	  printf '%-32s%s\n' "$$name" "$$what"; done
 
 demo: $(STAMP) ## Double 11, 2019, on an embedded cluster in this terminal: Tidegate beside a plain HPA
 	@$(BIN)/tidegate demo $(ARGS)
@@ -43,6 +43,7 @@ demo-night: $(STAMP) ## The night after it: trading and data processing share fo
 
 picture: $(STAMP) ## The README's picture: the demonstration's result, drawn anew
 	@$(BIN)/tidegate demo --picture docs/pictures/double-11.svg $(ARGS)
+	@$(BIN)/python docs/pictures/midnight.py
 
 picture-night: $(STAMP) ## The same of the night
 	@$(BIN)/tidegate demo --scenario night --picture docs/pictures/night.svg $(ARGS)
@@ -65,10 +66,13 @@ generated: $(STAMP) ## What is generated is what would be generated now
 	$(BIN)/tidegate rbac --check $(RULES)
 	$(BIN)/python tests/api/bad_inputs.py --check
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/pictures/architecture.py --check
+	$(BIN)/python docs/pictures/terminal.py --check
+	$(BIN)/python docs/pictures/midnight.py --check
 
 # Without KUBECONFIG: a cluster that happens to be configured is nothing that a test may write to unasked.
 unit: $(STAMP) ## Tests that need no cluster
-	env -u KUBECONFIG $(BIN)/pytest -q -n $(JOBS) $(ARGS)
+	env -u KUBECONFIG $(BIN)/pytest -q -n $(JOBS) --ignore=tests/cluster/test_cluster_quickstart.py $(ARGS)
 
 test-ground: test-stacks test-policies ## The gate of stacks/ and policies/: types and tests, with Pulumi
 
@@ -173,3 +177,49 @@ endef
 
 clean: ## Remove the environments and what tools left behind
 	rm -rf $(VENV) $(EXTRAS:%=.venv-%) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# ---- what a stranger types first
+
+ALONE += quickstart
+# What `make check` leaves to `make test`: tests of tests/planning that take long, and the wheel.
+SLOW := house/test_house_wheel.py planning/test_foresee*.py planning/test_plan_coupled.py planning/test_plan_pool_late.py \
+        planning/test_plan_promises.py planning/test_plan_row.py planning/test_plan_standing.py planning/test_planner_*.py \
+        planning/test_shift_*.py
+# Where `make cluster` keeps its kubeconfig and logs.
+CLUSTER := build/cluster
+LOCAL_CLUSTER := tests/cluster/local_cluster.py
+
+.PHONY: check quick shell cluster cluster-down image run picture-architecture picture-terminal test-cluster-quickstart
+
+picture-architecture: $(STAMP) ## How the parts hang together, in light and dark
+	@$(BIN)/python docs/pictures/architecture.py
+
+picture-terminal: $(STAMP) ## The README's moving picture, from the transcripts in docs/demo.md
+	@$(BIN)/python docs/pictures/terminal.py
+
+shell: $(STAMP) ## A shell with tidegate on PATH; ends with exit
+	@echo "tidegate is on PATH here; exit ends this shell. Or, in a shell of your own: . $(BIN)/activate" >&2
+	@PATH="$(CURDIR)/$(BIN):$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" "$${SHELL:-/bin/sh}" || true
+
+cluster: ## A cluster for trying things out: kind or k3d where Docker is, else control-plane programs on PATH
+	@$(PYTHON) $(LOCAL_CLUSTER) up --dir $(CLUSTER) $(ARGS)
+
+cluster-down: ## End it
+	@$(PYTHON) $(LOCAL_CLUSTER) down --dir $(CLUSTER)
+
+image: ## The operator's image by Docker, made known to the cluster of `make cluster`
+	docker build --tag tidegate:0.1.0 .
+	@$(PYTHON) $(LOCAL_CLUSTER) load --dir $(CLUSTER) --image tidegate:0.1.0
+
+run: $(STAMP) ## The operator from this clone, on KUBECONFIG's cluster, as the account that the chart made for it
+	@$(PYTHON) $(LOCAL_CLUSTER) account --dir $(CLUSTER)
+	@KUBECONFIG=$(CLUSTER)/operator.kubeconfig $(BIN)/kopf run -m tidegate.shell.app --standalone --all-namespaces $(ARGS)
+
+check: $(STAMP) ## What fails soonest: lint, types, contracts, generated files, quick tests; under 90 s
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 lint quick types contracts generated
+
+quick: $(STAMP) ## Tests of the API, the adapters, the pages and the most of the planner
+	env -u KUBECONFIG $(BIN)/pytest -q -n $(JOBS) $(SLOW:%=--ignore-glob='tests/%') $(ARGS) tests/house tests/api tests/targets tests/planning
+
+test-cluster-quickstart: $(STAMP) ## The quick start as the README says it, on a cluster of its own that it makes and ends
+	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_quickstart.py

@@ -89,7 +89,7 @@ def with_transcripts(text: str) -> str:
 
 def written_pages() -> Iterator[Path]:
     """Markdown that people write."""
-    found = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    found = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "examples" / "README.md"]
     yield from sorted(path for path in found if GENERATED not in path.read_text(encoding="utf-8"))
 
 

@@ -50,7 +50,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def pages() -> dict[str, str]:
     """Every Markdown page by name."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"]
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted(found)}
 
 

@@ -65,6 +65,9 @@ def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) ->
     for program in ("tidegate", "kubectl-tidegate"):
         said = subprocess.run([binaries / program, "version"], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert said.stdout.startswith("tidegate ")
+    sample = [binaries / "tidegate", "sample", "flash-sale"]
+    printed = subprocess.run(sample, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "kind: ScalingPolicy" in printed, "the wheel brings the presets along"
     modules = ("cli.main", "shell.app", "demo.evening.run", "demo.night.run", "embedded.server", "simulation.score")
     program = f"import {', '.join(f'tidegate.{module}' for module in modules)}"
     subprocess.run([binaries / "python", "-W", "error::ImportWarning", "-c", program], cwd=tmp_path, check=True)

@@ -6,14 +6,11 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from tidegate.cli.output import Output
-
-if TYPE_CHECKING:
-    pass
+from tidegate.cli.output import FileOption, Output, given_files
 
 
 def explain(
@@ -22,6 +19,7 @@ def explain(
     files: Annotated[
         list[Path] | None, typer.Argument(help="LiveEvents, ScalingPolicies, Overrides; none: ask the cluster")
     ] = None,
+    filename: FileOption = None,
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="of the policy")] = None,
     at: Annotated[str | None, typer.Option(help="explain this instant, RFC 3339; default: now")] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
@@ -31,6 +29,7 @@ def explain(
     Exit codes: 0 explained; 1 there is no such target, or an object of the files was left out; 2 a file or the cluster
     cannot be read.
     """
+    from tidegate.cli.occurrences import next_of
     from tidegate.cli.world import instant, load
     from tidegate.planning.explain import kept_by
     from tidegate.planning.model import Observed
@@ -38,8 +37,8 @@ def explain(
     from tidegate.planning.upcoming import next_change, why_no_change
     from tidegate.planning.whole import plan_whole
 
-    now = instant(at, default=time.time())
-    given = load(files, namespace, now)
+    now = instant(at, default=_now())
+    given = load(given_files(files, filename), namespace, now)
     found = [
         (p, t)
         for p in given.world.policies.values()
@@ -59,6 +58,9 @@ def explain(
     seen = given.world.observed.get((chosen.key, spec.name), Observed())
     kept = kept_by(planner.book, chosen, spec, line, now, level=decided.level, loan=seen.loan)
     change = next_change(decided)
+    following = next_of(
+        (one for one in given.events if (one.key.namespace, one.policy) == chosen.key), [chosen.key], now
+    )
     told: dict[str, Any] = {
         "at": _utc(now),
         "policy": str(chosen.key),
@@ -87,6 +89,7 @@ def explain(
             "learned": decided.lead.learned,
         },
         "next": {"at": _utc(change[0]), "level": change[1]} if change is not None else None,
+        "nextOccurrence": {"event": str(following.event.key), "start": _utc(following.start)} if following else None,
         "whyNoNext": why_no_change(decided) if change is None else None,
     }
     if output is Output.JSON:
@@ -95,6 +98,11 @@ def explain(
         _print(told)
     if given.lacking:
         raise typer.Exit(1)
+
+
+def _now() -> float:
+    """Epoch seconds."""
+    return time.time()
 
 
 def _print(told: dict[str, Any]) -> None:
@@ -128,6 +136,9 @@ def _print(told: dict[str, Any]) -> None:
         print(f"next       {told['next']['level']} at {told['next']['at']}")
     else:
         print(f"next       {told['whyNoNext']}")
+    coming = told["nextOccurrence"]
+    if coming and not told["next"] and not told["askedBy"]:
+        print(f"           {coming['event']} takes place next at {coming['start']}; see it with --at {coming['start']}")
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from tidegate.cli import crds, demo, embedded, explain, plan, rbac, release, validate, version
+from tidegate.cli import crds, demo, embedded, explain, plan, rbac, release, sample, validate, version
 
 app = typer.Typer(
     name="tidegate",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("embedded")(embedded.embedded)
+app.command("sample")(sample.sample)
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
 app.command("explain")(explain.explain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import yaml
 from tidegate.api.problems import shown
 
 SUFFIXES = (".yaml", ".yml", ".json")
+STANDARD_INPUT = Path("-")
+"""The name under which standard input is read, as kubectl does."""
 LONGEST_NAME = 253
 """Characters of an object's name that an API server allows."""
 MOST_EXACT = 2**53
@@ -104,7 +107,7 @@ _Loader.add_constructor(_FLOAT, _decimal_number)
 def read_documents(paths: Iterable[Path]) -> Iterator[Document]:
     """All objects of files and folders (their .yaml, .yml and .json files, sorted), in order; lists are taken apart.
 
-    UnreadableError for a file that is not there or is no YAML.
+    The path ``-`` is standard input. UnreadableError for a file that is not there or is no YAML.
     """
     for path in paths:
         for file in sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else (path,):
@@ -118,7 +121,7 @@ def read_manifests(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 def _documents_of(path: Path) -> Iterator[Document]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
         contents = [item for content in yaml.load_all(text, Loader=_Loader) for item in _items(content)]
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from error

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.output import Output
+from tidegate.cli.output import FileOption, Output, given_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
+    from tidegate.api.parsed import ParsedEvent
     from tidegate.cli.world import Given
     from tidegate.planning.foresee import Foreseen, Foresight, Kept, Shifted
 
@@ -26,10 +27,13 @@ def plan(
         list[Path] | None,
         typer.Argument(help="LiveEvents, ScalingPolicies, Overrides to plan with, without a cluster; none: ask it"),
     ] = None,
+    filename: FileOption = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="only this namespace of the cluster")
     ] = None,
-    at: Annotated[str | None, typer.Option(help="plan as of this instant, RFC 3339; default: now")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="plan as of this instant, RFC 3339; default: now, or before the next occurrence")
+    ] = None,
     hours: Annotated[float, typer.Option(min=0.1, max=48, help="how far ahead to show; all is planned as ever")] = 24.0,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
 ) -> None:
@@ -37,26 +41,35 @@ def plan(
 
     With files the targets are taken to stand at their policy's min, and CapacityPools to have room for all; with a
     cluster targets and pools are looked at, and what could not be read is said. Nothing is written. Policies in mode
-    Observe are planned as if they enforced, and what metrics will say is left out.
+    Observe are planned as if they enforced, and what metrics will say is left out. Where nothing is due from now on and
+    --at is not given, the plan is that of the next occurrence, however far ahead it is.
 
     Exit codes: 0 all was planned; 1 an object of the files was left out, or none is a ScalingPolicy; 2 a file or the
     cluster cannot be read.
     """
-    from dataclasses import replace
+    from tidegate.cli.occurrences import next_of
+    from tidegate.cli.world import gather, instant, regather, tell
 
-    from tidegate.cli.world import instant, load
-    from tidegate.planning.foresee import foresight
-    from tidegate.planning.model import Mode
-
-    now = instant(at, default=time.time())
-    given = load(files, namespace, now)
-    # What will be measured is not known: without signals the plan rests on the announcements alone.
-    policies = {key: replace(policy, mode=Mode.ENFORCE, signals=()) for key, policy in given.world.policies.items()}
-    found = foresight(replace(given.world, policies=policies), now, now + hours * 3600.0)
-    found = _of_namespace(found, given, namespace)
+    now = asked = instant(at, default=_now())
+    given = gather(given_files(files, filename), namespace, now)
+    found = _foreseen(given, namespace, now, hours)
+    following = None
+    if at is None and not (found.steps or found.shifted or found.kept):
+        following = next_of(_events(given, namespace), given.world.policies, now)
+        if following is not None:
+            now = following.seen_from(now, hours * 3600.0)
+            given = regather(given, namespace, now)
+            found = _foreseen(given, namespace, now, hours)
+    tell(given)
+    until = now + hours * 3600.0
     if output is Output.JSON:
         told: dict[str, Any] = {
             "now": _utc(now),
+            "askedAt": _utc(asked),
+            "nextOccurrence": {"event": str(following.event.key), "start": _utc(following.start)}
+            if following
+            else None,
+            "whyNothing": list(_why_nothing(given, found, namespace, now, until)),
             "assumedLevels": given.assumed,
             "complete": found.complete,
             "leftOut": given.problems,
@@ -69,9 +82,43 @@ def plan(
         }
         print(json.dumps(told | rows))
     else:
-        _print(given, found, namespace, now, now + hours * 3600.0)
+        if following is not None:
+            print(f"Nothing is due in the {_hours(hours)} from {_utc(asked)} on.")
+            print(f"The next occurrence is {following.event.key} at {_utc(following.start)}: this is its plan.")
+        _print(given, found, namespace, now, until)
     if given.lacking:
         raise typer.Exit(1)
+
+
+def _now() -> float:
+    """Epoch seconds."""
+    return time.time()
+
+
+def _foreseen(given: Given, namespace: str | None, now: float, hours: float) -> Foresight:
+    """All that is coming in the hours from an instant on, of one namespace or of all."""
+    from dataclasses import replace
+
+    from tidegate.planning.foresee import foresight
+    from tidegate.planning.model import Mode
+
+    # What will be measured is not known: without signals the plan rests on the announcements alone.
+    policies = {key: replace(policy, mode=Mode.ENFORCE, signals=()) for key, policy in given.world.policies.items()}
+    found = foresight(replace(given.world, policies=policies), now, now + hours * 3600.0)
+    return _of_namespace(found, given, namespace)
+
+
+def _events(given: Given, namespace: str | None) -> list[ParsedEvent]:
+    return [event for event in given.events if namespace in (None, event.key.namespace)]
+
+
+def _why_nothing(given: Given, found: Foresight, namespace: str | None, now: float, until: float) -> Iterator[str]:
+    """Why the plan has no step; nothing where it has one, or where no policy was looked at."""
+    from tidegate.cli.occurrences import why_nothing
+
+    if found.steps or found.shifted or not given.world.policies:
+        return iter(())
+    return why_nothing(_events(given, namespace), given.world.policies, now, until)
 
 
 def _of_namespace(found: Foresight, given: Given, namespace: str | None) -> Foresight:
@@ -152,6 +199,8 @@ def _print(given: Given, found: Foresight, namespace: str | None, now: float, un
         console.print("There is no ScalingPolicy that can be planned: nothing was looked at.")
     elif not found.steps and not found.shifted:
         console.print("Nothing will be done.")
+        for why in _why_nothing(given, found, namespace, now, until):
+            console.print(f"  {why}", soft_wrap=True, markup=False, highlight=False)
     else:
         _print_steps(console, found)
     if not found.complete:
@@ -214,6 +263,10 @@ def _print_steps(console: Console, found: Foresight) -> None:
         )
         line = f"{when}  {name}  {before}  {level}  {row[4]}"
         console.print(line, soft_wrap=True, markup=False, highlight=False, style="bold" if row is titles else None)
+
+
+def _hours(hours: float) -> str:
+    return "hour" if hours == 1 else f"{hours:g} hours"
 
 
 def _words(count: int, one: str, many: str) -> str:

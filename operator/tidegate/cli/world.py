@@ -38,6 +38,8 @@ class Given:
     """What is wrong with objects that were left out."""
     notes: list[str] = field(default_factory=list)
     """What was not read, and what follows from that."""
+    events: tuple[ParsedEvent, ...] = ()
+    """The events with all their dates; ``world`` holds the occurrences of some days alone."""
     zone_data: frozenset[str] = frozenset()
     """Time zone databases that the operator names in the policies' status."""
 
@@ -106,14 +108,34 @@ def from_cluster(namespace: str | None, now: float) -> Given:
 
 def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
     """From files where there are any, else from the cluster; what is not valid is told on stderr and left out."""
-    given = from_files(files, now) if files else from_cluster(namespace, now)
+    given = gather(files, namespace, now)
+    tell(given)
+    return given
+
+
+def gather(files: list[Path] | None, namespace: str | None, now: float) -> Given:
+    """As ``load``, without a word."""
+    return from_files(files, now) if files else from_cluster(namespace, now)
+
+
+def regather(given: Given, namespace: str | None, now: float) -> Given:
+    """The same as of another instant. Files are not read again: standard input can be read once. A cluster is, since
+    what was seen of it is too old by then.
+    """
+    if not given.assumed:
+        return from_cluster(namespace, now)
+    announcements = {event.key: event.announcement(now - WINDOW, now + WINDOW) for event in given.events}
+    return replace(given, world=replace(given.world, announcements=announcements))
+
+
+def tell(given: Given) -> None:
+    """Say on stderr what was left out, and what was not read."""
     for problem in given.problems:
         typer.echo(f"left out: {problem}", err=True)
     for note in given.notes:
         typer.echo(note, err=True)
     if (other := _other_zone_data(given.zone_data)) is not None:
         typer.echo(other, err=True)
-    return given
 
 
 def _other_zone_data(operators: frozenset[str]) -> str | None:
@@ -218,6 +240,7 @@ def given_of(
         assumed=assumed,
         problems=problems,
         notes=notes,
+        events=tuple(parsed),
         zone_data=frozenset(_zone_data_in(documents)),
     )
 

@@ -85,7 +85,11 @@ def _variants(scenario: Scenario) -> str:
     for target in (70.0, 80.0):
         run = run_autoscaler(scenario, target_percent=target, creation_rate=CREATION_RATE, name="", behavior=BENEATH)
         result = score(scenario, run)
-        found.append(f"at {target:g} % loses {result.lost_percent:.2f} % at {result.cost_ratio:.2f}×")
+        first = result.lost_in["first_96s"]
+        found.append(
+            f"at {target:g} % loses {result.lost_percent:.2f} % ({first:.2f} % of the first 96 s) at "
+            f"{result.cost_ratio:.2f}×"
+        )
     return (
         "Stock behavior keeps pods for 300 s after each fall, which is most of its cost. With the quick way down of "
         f"the HPAs beneath Tidegate an HPA alone {' and '.join(found)}."
