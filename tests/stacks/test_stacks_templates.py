@@ -14,8 +14,9 @@ ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make te
 
 from samples import EACH, Make, as_it_is  # noqa: E402
 from templates import lacks, templates  # noqa: E402
+from test_stacks_projects import FILES, STACKS, laid_in_order  # noqa: E402
 
-from tidegate_stacks import objects  # noqa: E402
+from tidegate_stacks import dry, objects  # noqa: E402
 
 NO_PODS = ("namespaces", "operator", "policy", "priorities")
 """Components that register no pod template: the operator's comes with its chart, whose own tests look at it."""
@@ -31,6 +32,16 @@ def test_every_template_of_a_component_bears_what_it_needs(component: str) -> No
     laid = registered(EACH[component])
     assert list(templates(laid)), "there is something to look at"
     assert lacks(laid, prioritized=False) == [], "used alone, a component may leave the priority to the cluster"
+
+
+@pytest.mark.parametrize("settings", FILES)
+def test_every_template_of_every_project_bears_what_it_needs(settings: str) -> None:
+    """The PriorityClasses that the projects make are judged by their values: what serves stands above what is lent."""
+    apart = [one.inputs for found in laid_in_order(settings).values() for one in found.objects]
+    assert len(list(templates(apart))) >= 8
+    assert lacks(apart) == []
+    whole = [one.inputs for one in dry.run(STACKS / "all-in-one", settings).objects]
+    assert lacks(whole) == []
 
 
 def test_components_without_templates_are_known_by_name() -> None:
