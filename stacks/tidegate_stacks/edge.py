@@ -15,14 +15,13 @@ from pydantic import Field, field_validator
 from tidegate_stacks import naming, sizing
 from tidegate_stacks.checks import Args, Cpu, Memory, Part, Rate, Signal, Text
 from tidegate_stacks.component import Component
+from tidegate_stacks.nginx import DRAIN_SECONDS, nginx_conf
 from tidegate_stacks.objects import Obj, budget, config_map, hpa, http_probe, obj, pod, resources, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
 REGION_LABEL = "topology.kubernetes.io/region"
 LEAST = 2
 """Pods of a region: one may always be drained."""
-DRAIN_SECONDS = 20
-"""A player fetches a segment every few seconds: pods that leave finish what they send and get nothing new."""
 
 
 class RegionArgs(Args):
@@ -86,58 +85,6 @@ def range_of(args: EdgeCacheArgs, region: RegionArgs) -> sizing.Range:
         headroom_percent=args.headroom_percent,
         least=LEAST,
     )
-
-
-def nginx_conf(origins: Sequence[str], *, disk: str) -> str:
-    """An nginx in front of origins of HLS segments.
-
-    One request per missing object goes to the origin (``proxy_cache_lock``), however many ask: that is what holds the
-    origin up when a million players open the same playlist. A stale object is better than an error.
-    """
-    size = sizing.memory_bytes(disk) * 9 // 10 // sizing.MIB
-    servers = " ".join(f"server {origin};" for origin in origins)
-    return f"""\
-pid /tmp/nginx.pid;
-worker_processes auto;
-worker_shutdown_timeout {DRAIN_SECONDS}s;
-error_log /dev/stderr warn;
-events {{ worker_connections 16384; }}
-http {{
-  access_log off;
-  sendfile on;
-  tcp_nopush on;
-  keepalive_timeout 30s;
-  client_body_temp_path /tmp/client_temp;
-  proxy_temp_path /var/cache/edge/temp;
-  fastcgi_temp_path /tmp/fastcgi_temp;
-  uwsgi_temp_path /tmp/uwsgi_temp;
-  scgi_temp_path /tmp/scgi_temp;
-  proxy_cache_path /var/cache/edge/objects levels=1:2 keys_zone=edge:{sizing.cache_zone_mib(disk)}m
-                   max_size={size}m inactive=10m use_temp_path=on;
-  upstream origin {{ {servers} keepalive 64; }}
-  proxy_http_version 1.1;
-  proxy_set_header Connection "";
-  proxy_set_header Host $host;
-  proxy_next_upstream error timeout http_404 http_502 http_503;
-  proxy_cache edge;
-  proxy_cache_key $uri;
-  proxy_cache_lock on;
-  proxy_cache_lock_timeout 3s;
-  proxy_cache_use_stale error timeout updating http_502 http_503 http_504;
-  proxy_cache_background_update on;
-  add_header X-Cache $upstream_cache_status;
-  server {{
-    listen 8080 reuseport;
-    location ~ \\.m3u8$ {{ proxy_cache_valid 200 1s; proxy_pass http://origin; }}
-    location / {{ proxy_cache_valid 200 10m; proxy_cache_valid 404 1s; proxy_pass http://origin; }}
-  }}
-  server {{
-    listen 8081;
-    location = /ready {{ return 200 "ready\\n"; }}
-    location = /status {{ stub_status; }}
-  }}
-}}
-"""
 
 
 def _checksum(text: str) -> str:
