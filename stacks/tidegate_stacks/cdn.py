@@ -87,7 +87,7 @@ class Cdn(Component):
         name: str,
         args: CdnArgs,
         *,
-        origins: Sequence[pulumi.Input[str]],
+        origins: Sequence[pulumi.Input[str]] | pulumi.Output[Any],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """``origins``: hosts and ports that the shield fetches from, as ``LiveOrigin.segment_hosts``. Each is asked in

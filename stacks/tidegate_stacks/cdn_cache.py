@@ -59,7 +59,7 @@ def rules_of(args: CdnArgs) -> list[Rule]:
 
 def configuration(
     args: CdnArgs,
-    origins: Sequence[pulumi.Input[str]],
+    origins: Sequence[pulumi.Input[str]] | pulumi.Output[Any],
     *,
     disk: str,
     tls: bool,
@@ -88,8 +88,13 @@ def configuration(
     return _of(origins, render)
 
 
-def _of(values: Sequence[pulumi.Input[str]], make: Callable[[Sequence[str]], str]) -> Any:
-    """At once where all values are plain, so that what is wrong is said before anything is registered."""
+def _of(values: Sequence[pulumi.Input[str]] | pulumi.Output[Any], make: Callable[[Sequence[str]], str]) -> Any:
+    """At once where all values are plain, so that what is wrong is said before anything is registered.
+
+    All of them in one Output: the stack that exports them knows how many there are.
+    """
+    if isinstance(values, pulumi.Output):
+        return values.apply(make)
     plain = [value for value in values if isinstance(value, str)]
     return make(plain) if len(plain) == len(values) else pulumi.Output.all(*values).apply(make)
 

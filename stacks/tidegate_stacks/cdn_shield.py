@@ -64,7 +64,7 @@ def origins_elsewhere(args: CdnArgs) -> list[str]:
     return [f"{public_host(args, number)}:{PUBLIC_PORT}" for number in range(args.shield.pods)]
 
 
-def shield_objects(name: str, args: CdnArgs, origins: Sequence[pulumi.Input[str]]) -> list[Obj]:
+def shield_objects(name: str, args: CdnArgs, origins: Sequence[pulumi.Input[str]] | pulumi.Output[Any]) -> list[Obj]:
     """The shield; the StatefulSet comes first."""
     workload, namespace, shield = workload_of(name), args.namespace, args.shield
     tls = shield.public is not None

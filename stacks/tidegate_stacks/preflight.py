@@ -38,10 +38,11 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 KINDS_BY_FIELD: Mapping[tuple[str, Any], tuple[str, ...]] = {
     ("monitor", True): ("monitoring.coreos.com/v1 PodMonitor",),
     ("kind", "gateway"): ("gateway.networking.k8s.io/v1 HTTPRoute",),
-    ("weights", "dns"): ("externaldns.k8s.io/v1alpha1 DNSEndpoint",),
 }
 """Kinds that one value of an argument asks for."""
 KINDS_WHERE_GIVEN: Mapping[str, tuple[str, ...]] = {
+    "dns": ("externaldns.k8s.io/v1alpha1 DNSEndpoint",),
+    "gateway_class": ("gateway.networking.k8s.io/v1 Gateway",),
     "issuer": ("cert-manager.io/v1 Certificate",),
     "object_store": ("barmancloud.cnpg.io/v1 ObjectStore",),
     "snapshot_class": ("snapshot.storage.k8s.io/v1 VolumeSnapshotClass",),
@@ -148,7 +149,9 @@ def brought(sections: Mapping[str, BaseModel]) -> list[str]:
 
 
 def _models(section: BaseModel, path: str) -> Iterator[tuple[BaseModel, str]]:
-    """A section and every model within it, with its place."""
+    """A section and every model within it, with its place. What lies in another cluster is not asked of this one."""
+    if getattr(section, "kubeconfig", None) is not None:
+        return
     yield section, path
     for name in type(section).model_fields:
         value = getattr(section, name)
