@@ -27,7 +27,7 @@ RULES := charts/tidegate/files/rules.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
+.PHONY: help demo demo-night ground picture picture-night test lint types contracts generated unit test-ground test-stacks \
         test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs format constraints venv \
         venvs clean
 
@@ -46,6 +46,9 @@ picture: $(STAMP) ## The README's picture: the demonstration's result, drawn ane
 
 picture-night: $(STAMP) ## The same of the night
 	@$(BIN)/tidegate demo --scenario night --picture docs/pictures/night.svg $(ARGS)
+
+ground: .venv-stacks/.up-to-date ## What pulumi up would make, without engine or cluster; ARGS="--project cdn --settings prod"
+	@$(STACKS)/python -m tidegate_stacks.show $(ARGS)
 
 test: lint types contracts generated unit ## The gate: lint, types, import contracts, generated files, tests
 
@@ -74,7 +77,7 @@ test-ground: test-stacks test-policies ## The gate of stacks/ and policies/: typ
 
 test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 	$(STACKS)/mypy --cache-dir .mypy_cache/stacks -p tidegate_stacks
-	$(STACKS)/mypy --cache-dir .mypy_cache/stacks stacks/all-in-one/__main__.py
+	for program in stacks/*/__main__.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$program || exit 1; done
 	env -u KUBECONFIG $(STACKS)/pytest -q $(ARGS) tests/stacks
 
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
