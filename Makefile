@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-night ground picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs format constraints venv \
+        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs docs-ground format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -78,6 +78,8 @@ test-ground: test-stacks test-policies ## The gate of stacks/ and policies/: typ
 test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 	$(STACKS)/mypy --cache-dir .mypy_cache/stacks -p tidegate_stacks
 	for program in stacks/*/__main__.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$program || exit 1; done
+	$(STACKS)/mypy --cache-dir .mypy_cache/stacks stacks/settings.py
+	$(STACKS)/python stacks/settings.py --check
 	env -u KUBECONFIG $(STACKS)/pytest -q $(ARGS) tests/stacks
 
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
@@ -136,6 +138,9 @@ rbac: $(STAMP) ## Generate the chart's RBAC rules anew
 docs: $(STAMP) ## Generate the reference pages anew
 	$(BIN)/python tests/api/bad_inputs.py
 	$(BIN)/python docs/generate.py
+
+docs-ground: .venv-stacks/.up-to-date ## Generate docs/reference/ground.md anew: every setting of the stacks
+	$(STACKS)/python stacks/settings.py
 
 format: $(STAMP) ## Repair what ruff can repair
 	$(BIN)/ruff check --fix .
