@@ -78,8 +78,9 @@ test-ground: test-stacks test-policies ## The gate of stacks/ and policies/: typ
 test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 	$(STACKS)/mypy --cache-dir .mypy_cache/stacks -p tidegate_stacks
 	for program in stacks/*/__main__.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$program || exit 1; done
-	$(STACKS)/mypy --cache-dir .mypy_cache/stacks stacks/settings.py
+	for script in stacks/*.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$script || exit 1; done
 	$(STACKS)/python stacks/settings.py --check
+	$(STACKS)/python stacks/kinds.py --check
 	env -u KUBECONFIG $(STACKS)/pytest -q $(ARGS) tests/stacks
 
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
@@ -139,7 +140,8 @@ docs: $(STAMP) ## Generate the reference pages anew
 	$(BIN)/python tests/api/bad_inputs.py
 	$(BIN)/python docs/generate.py
 
-docs-ground: .venv-stacks/.up-to-date ## Generate docs/reference/ground.md anew: every setting of the stacks
+docs-ground: .venv-stacks/.up-to-date ## Generate anew what derives from the stacks: the page of their settings, the types of their objects
+	$(STACKS)/python stacks/kinds.py
 	$(STACKS)/python stacks/settings.py
 
 format: $(STAMP) ## Repair what ruff can repair

@@ -32,6 +32,7 @@ pytestmark = [
 ]
 
 ORDER = [kind.project.removeprefix("tidegate-") for kind in EXPORTS]
+CNPG = "apis/postgresql.cnpg.io/v1/namespaces/{ns}"
 NODES, CPU, MEMORY = 3, "2", "8Gi"
 """The bare cluster that the trial settings are for."""
 
@@ -74,8 +75,8 @@ def homeless(site: Site) -> list[str]:
 
 def stand_in_for_cloudnative_pg(site: Site) -> None:
     """Pods of the database's size and of its poolers'."""
-    database = site.cluster.get("Cluster", site.namespace, "database")["spec"]
-    pooler = site.cluster.get("Pooler", site.namespace, "database-pooler")["spec"]
+    database = database_of(site)
+    pooler = site.cluster.send("GET", f"{CNPG.format(ns=site.namespace)}/poolers/database-pooler")["spec"]
     poolers = [one["resources"] for one in pooler["template"]["spec"]["containers"]]
     asked = [[database["resources"]]] * database["instances"] + [poolers] * pooler["instances"]
     for number, each in enumerate(asked):
@@ -89,8 +90,12 @@ def stand_in_for_cloudnative_pg(site: Site) -> None:
         site.cluster.apply(pod, manager="tests")
 
 
-def workloads(site: Site) -> dict[str, tuple[Any, Any]]:
-    """(uid, pods' UIDs) by workload: what a restart would change."""
+def database_of(site: Site) -> Any:
+    return site.cluster.send("GET", f"{CNPG.format(ns=site.namespace)}/clusters/database")["spec"]
+
+
+def identities(site: Site) -> dict[str, str]:
+    """UIDs of pods by their names: what a restart would change."""
     return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods_of(site)}
 
 
@@ -113,8 +118,8 @@ def test_every_project_stands_on_a_bare_cluster_and_no_up_undoes_or_restarts_any
     assert site.floors() == held
 
     eventually(lambda: not homeless(site), 120, f"what rose has a node too: {homeless(site)}")
-    running = workloads(site)
-    parameters = site.cluster.get("Cluster", site.namespace, "database")["spec"]["postgresql"]
+    running = identities(site)
+    parameters = database_of(site)["postgresql"]
     for project, old, new in (
         ("data", "peak: 12000", "peak: 16000"),
         ("cache", "peak: 600000", "peak: 700000"),
@@ -128,8 +133,8 @@ def test_every_project_stands_on_a_bare_cluster_and_no_up_undoes_or_restarts_any
     hpa = site.cluster.get("HorizontalPodAutoscaler", site.namespace, "live-relay")
     assert hpa["spec"]["maxReplicas"] == 6
     assert site.floors() == held
-    assert running.items() <= workloads(site).items(), "no pod was replaced"
-    assert site.cluster.get("Cluster", site.namespace, "database")["spec"]["postgresql"] == parameters
+    assert running.items() <= identities(site).items(), "no pod was replaced"
+    assert database_of(site)["postgresql"] == parameters
 
     left: set[str] = set()
     for project in reversed(ORDER):
