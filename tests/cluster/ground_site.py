@@ -9,11 +9,12 @@ import runpy
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness import ROOT, ApiError, Cluster
@@ -91,14 +92,19 @@ class Site:
         """Another project on the same cluster, in the same namespaces, with the same backend."""
         return replace(self, project=project, folder=self.folder.parent / project)
 
-    def machine(self, cpu: str, memory: str = "2Ti") -> None:
-        """A node that bears the labels that every kubelet gives its own, and no other."""
+    def machine(self, cpu: str, memory: str = "2Ti", labels: Mapping[str, str] = MappingProxyType({})) -> None:
+        """A node that bears the labels that every kubelet gives its own, and ``labels``."""
         name = f"{self.namespace}-{len(self.nodes)}"
         amounts = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
         metadata = {
             "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"},
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                **labels,
+            },
         }
         status = {"allocatable": amounts, "capacity": amounts}
         self.cluster.send(
@@ -122,14 +128,20 @@ class Site:
 
     def used(self) -> int:
         """Millicores that pods on those nodes request."""
+        return _millicores(pod for pod in self._pods() if pod["spec"].get("nodeName") in self.nodes)
+
+    def asked(self) -> int:
+        """Millicores that pods request that run on those nodes only, whether they have one or not."""
+        return _millicores(pod for pod in self._pods() if "pool" in pod["spec"].get("nodeSelector", {}))
+
+    def homeless(self) -> list[str]:
+        """Pods that may run anywhere and have no node."""
+        waiting = [pod for pod in self._pods() if not pod["spec"].get("nodeName")]
+        return [pod["metadata"]["name"] for pod in waiting if "pool" not in pod["spec"].get("nodeSelector", {})]
+
+    def _pods(self) -> list[Any]:
         pods = self.cluster.send("GET", f"api/v1/namespaces/{self.namespace}/pods")["items"]
-        asked = [
-            container["resources"]["requests"]["cpu"]
-            for pod in pods
-            if pod["spec"].get("nodeName") in self.nodes and pod["status"].get("phase") not in ("Succeeded", "Failed")
-            for container in pod["spec"]["containers"]
-        ]
-        return sum(int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu) for cpu in asked)
+        return [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
 
     def move_floors(self) -> None:
         """Write levels as the operator writes them."""
@@ -137,6 +149,12 @@ class Site:
             where = path.format(ns=self.namespace)
             patch = [{"op": "replace", "path": pointer, "value": value}]
             self.cluster.send("PATCH", where, patch, form=JSON_PATCH, fieldManager=FIELD_MANAGER)
+
+    def give_back(self, path: str, pointer: str, value: Any) -> None:
+        """Return one level as the operator returns it: the value that was there, owned by Pulumi again."""
+        patch = [{"op": "replace", "path": pointer, "value": value}]
+        where = path.format(ns=self.namespace)
+        self.cluster.send("PATCH", where, patch, form=JSON_PATCH, fieldManager=FIELD_MANAGER)
 
     def floors(self) -> dict[str, Any]:
         """The same levels as they are."""
@@ -174,6 +192,11 @@ class Site:
             self.cluster.send("DELETE", f"api/v1/nodes/{name}")
         for name in self.volumes:
             self.cluster.send("DELETE", f"api/v1/persistentvolumes/{name}")
+
+
+def _millicores(pods: Iterable[Any]) -> int:
+    asked = [one["resources"]["requests"]["cpu"] for pod in pods for one in pod["spec"]["containers"]]
+    return sum(int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu) for cpu in asked)
 
 
 def _running(program: str, beside: Callable[[], None] | None) -> Callable[[], None]:
