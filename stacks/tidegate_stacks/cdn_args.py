@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidegate_stacks.checks import Args, Cpu, Image, Labels, Memory, Percent, Rate, Signal, Text
-from tidegate_stacks.nginx import MAX_ORIGINS, OBJECT_ARGUMENTS
+from tidegate_stacks.nginx_pod import IMAGE
+from tidegate_stacks.nginx_values import MAX_ORIGINS, OBJECT_ARGUMENTS, Times
 from tidegate_stacks.policy import ScaledArgs
 from tidegate_stacks.sites import SiteArgs, wrong_together
 from tidegate_stacks.way_in import ROUTE_BACKENDS, Host, Network, TlsArgs, WayInArgs
@@ -97,7 +98,17 @@ class CdnArgs(ScaledArgs):
     arguments: tuple[Argument, ...] = Field(default=OBJECT_ARGUMENTS, max_length=32)
     """Arguments that answers depend on; all others, session tokens above all, are neither sent to the origin nor part
     of the key."""
-    image: Image = "docker.io/nginxinc/nginx-unprivileged:1.29-alpine"
+    segment_seconds: int = Field(default=Times().segment_seconds, ge=1, le=31_536_000)
+    """How long a segment is kept. It never changes under its name."""
+    other_seconds: int = Field(default=Times().other_seconds, ge=1, le=31_536_000)
+    """How long everything else but playlists is kept. A playlist is kept for a second."""
+    read_seconds: int = Field(default=Times().read_seconds, ge=1, le=300)
+    """Longest silence of an origin before the next one is asked."""
+    image: Image = IMAGE
+    exporter: Image | None = None
+    """Image of nginx-prometheus-exporter, e.g. docker.io/nginx/nginx-prometheus-exporter:1.4. None: no metrics."""
+    monitor: bool = False
+    """Whether PodMonitors are made: the cluster serves the kind. They need ``exporter``."""
     pod_mbps: Rate = 2000
     """Egress that one cache pod of a site carries at its SLO. Measure it; the network card is the usual bound."""
     cpu: Cpu = "1"
@@ -111,8 +122,10 @@ class CdnArgs(ScaledArgs):
     """From asking for a pod to a warm one, until that is measured."""
     signal: Signal = "egress_mbps"
     """Signal of the audience's egress. Sites with ``share_permille`` carry it; others carry ``egress_mbps_NAME``."""
-    cluster_domain: Text = "cluster.local"
-    """Domain of the cluster's own DNS: nginx asks for whole names."""
+    resolver: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:\[\]-]+( [A-Za-z0-9.:\[\]-]+)*$", max_length=256)
+    """DNS servers by address, e.g. 10.96.0.10. None: the pod's own."""
+    cluster_domain: str = Field(default="cluster.local", pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=200)
+    """What the names of Services end with. nginx asks DNS servers itself and knows no search list."""
 
     @field_validator("sites")
     @classmethod
@@ -120,6 +133,13 @@ class CdnArgs(ScaledArgs):
         if wrong := wrong_together(sites):
             raise ValueError("; ".join(wrong))
         return sites
+
+    @field_validator("monitor")
+    @classmethod
+    def _scraped(cls, monitor: bool, info: Any) -> bool:
+        if monitor and info.data.get("exporter", "") is None:
+            raise ValueError("there is nothing to scrape without exporter: give its image, or leave monitor out")
+        return monitor
 
     @field_validator("rules")
     @classmethod

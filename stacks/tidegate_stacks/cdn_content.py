@@ -21,7 +21,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from tidegate_stacks import naming
 from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Text
-from tidegate_stacks.component import Component
+from tidegate_stacks.component import Component, once_known
 from tidegate_stacks.objects import Obj, checksum, config_map, container, network_policy, obj, pod
 
 SCRIPT = "content.sh"
@@ -86,6 +86,8 @@ class ContentArgs(Args):
 class Caches:
     """Where the caches of a CDN are reached. Hosts whose names may stand for several pods."""
 
+    component: str
+    """The CDN's name: its pods let the Job in that is a part of it."""
     host: str
     """The public host name: part of every cache key."""
     shield: Sequence[Any]
@@ -120,7 +122,7 @@ def environment(args: ContentArgs, caches: Caches) -> dict[str, Any]:
 
 
 def _joined(hosts: Sequence[Any], port: int) -> Any:
-    return pulumi.Output.all(*hosts).apply(lambda known: " ".join(f"{host}:{port}" for host in known))
+    return once_known(hosts, lambda known: " ".join(f"{host}:{port}" for host in known))
 
 
 def content_files(args: ContentArgs) -> dict[str, str]:
@@ -153,7 +155,7 @@ def job_objects(name: str, namespace: Any, args: ContentArgs, caches: Caches) ->
     )
     template = pod(
         workload,
-        name,
+        caches.component,
         containers=[send],
         volumes=[
             {"name": "config", "configMap": {"name": workload}},

@@ -7,23 +7,15 @@ StatefulSet of a fixed size. When a pod is away, its objects are asked of the ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 
 from tidegate_stacks import naming
 from tidegate_stacks.cdn_args import CdnArgs
-from tidegate_stacks.cdn_cache import (
-    HTTP,
-    REFRESH,
-    Machine,
-    closed,
-    config,
-    configuration,
-    in_namespace,
-    template,
-)
+from tidegate_stacks.cdn_cache import Pods, companions, configuration, template
+from tidegate_stacks.component import Texts
+from tidegate_stacks.nginx_pod import HTTP, REFRESH, NginxArgs
 from tidegate_stacks.objects import Obj, budget, headless, stateful_set
 from tidegate_stacks.way_in import WayInArgs, public_service
 
@@ -36,10 +28,10 @@ def workload_of(name: str) -> str:
 
 
 def pod_hosts(name: str, args: CdnArgs) -> list[pulumi.Output[str]]:
-    """Whole names of the shield's pods, in order."""
+    """Names of the shield's pods, in order."""
     shield = workload_of(name)
     return [
-        in_namespace(f"{shield}-{number}.{shield}", args.namespace, args.cluster_domain)
+        pulumi.Output.concat(f"{shield}-{number}.{shield}.", args.namespace, ".svc")
         for number in range(args.shield.pods)
     ]
 
@@ -64,31 +56,37 @@ def origins_elsewhere(args: CdnArgs) -> list[str]:
     return [f"{public_host(args, number)}:{PUBLIC_PORT}" for number in range(args.shield.pods)]
 
 
-def shield_objects(name: str, args: CdnArgs, origins: Sequence[pulumi.Input[str]] | pulumi.Output[Any]) -> list[Obj]:
+def pods_of(name: str, args: CdnArgs) -> Pods:
+    """The shield's pods."""
+    shield = args.shield
+    nginx = NginxArgs(image=args.image, exporter=args.exporter, cpu=shield.cpu, memory=shield.memory, disk=shield.disk)
+    public = shield.public is not None
+    nodes = {**args.nodes, **shield.nodes}
+    return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public)
+
+
+def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:
     """The shield; the StatefulSet comes first."""
-    workload, namespace, shield = workload_of(name), args.namespace, args.shield
-    tls = shield.public is not None
-    machine = Machine(shield.cpu, shield.memory, shield.disk, {**args.nodes, **shield.nodes}, args.priority)
-    text = configuration(args, origins, disk=shield.disk, tls=tls, spread=False)
-    pods = naming.selector(workload)
+    pods, namespace = pods_of(name, args), args.namespace
+    text = configuration(args, origins, pods, spread=False)
+    labels = naming.selector(pods.workload)
     caches = stateful_set(
-        workload,
+        pods.workload,
         namespace,
         name,
-        replicas=shield.pods,
-        headless=workload,
-        template=template(workload, name, args, machine, tier="shield", text=text, tls=tls),
+        replicas=args.shield.pods,
+        headless=pods.workload,
+        template=template(name, args, pods, text),
     )
-    names = headless(workload, namespace, name, pods=pods, ports={"http": HTTP, "refresh": REFRESH})
+    names = headless(pods.workload, namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH})
     # Only pods that are ready have an address, so that a site asks the next one at once.
     names["spec"]["publishNotReadyAddresses"] = False
     return [
         caches,
-        config(workload, namespace, name, text),
         names,
         budget(caches, unavailable=1, component=name),
-        closed(workload, namespace, name, world=tls, tls=tls),
-        *_public(workload, name, args),
+        *companions(name, args, pods, text),
+        *_public(pods.workload, name, args),
     ]
 
 

@@ -12,11 +12,12 @@ import pulumi
 
 from tidegate_stacks import naming, sizing
 from tidegate_stacks.cdn_args import CdnArgs, way_of
-from tidegate_stacks.cdn_cache import HTTP, HTTPS, REFRESH, Machine, closed, config, configuration, template
+from tidegate_stacks.cdn_cache import Pods, companions, configuration, template
 from tidegate_stacks.cdn_content import Caches
+from tidegate_stacks.nginx_pod import HTTP, HTTPS, REFRESH, NginxArgs
 from tidegate_stacks.objects import Obj, budget, hpa, obj, service
 from tidegate_stacks.platform import namespace as namespace_object
-from tidegate_stacks.sites import Need, SiteArgs, need_of, range_of, target_of, weight_of
+from tidegate_stacks.sites import Need, SiteArgs, range_of, target_of, weight_of
 from tidegate_stacks.way_in import (
     DnsArgs,
     GatewayArgs,
@@ -36,14 +37,6 @@ def size_of(args: CdnArgs, site: SiteArgs) -> sizing.Range:
     return range_of(site, pod_mbps=args.pod_mbps, headroom_percent=args.headroom_percent)
 
 
-def machine_of(args: CdnArgs, site: SiteArgs) -> Machine:
-    """What a cache pod of a site takes. A site's labels come on top of those that all sites of this cluster share."""
-    here = site.kubeconfig is None
-    shared = args.nodes if here else {}
-    priority = args.priority if here and site.priority is None else site.priority
-    return Machine(args.cpu, args.memory, args.disk, {**shared, **site.nodes}, priority)
-
-
 def ends_tls(args: CdnArgs, site: SiteArgs) -> bool:
     """Whether TLS ends in the site's pods."""
     return args.tls is not None and way_of(site, args.way_in).to_pods
@@ -52,6 +45,20 @@ def ends_tls(args: CdnArgs, site: SiteArgs) -> bool:
 def workload_of(name: str, site: SiteArgs) -> str:
     """Name of the site's Deployment, Service, autoscaler, policy and ConfigMap."""
     return naming.child(name, site.name)
+
+
+def pods_of(name: str, args: CdnArgs, site: SiteArgs) -> Pods:
+    """The site's pods. Its labels come on top of those that all sites of this cluster share."""
+    here = site.kubeconfig is None
+    return Pods(
+        workload=workload_of(name, site),
+        tier="site",
+        nginx=NginxArgs(image=args.image, exporter=args.exporter, cpu=args.cpu, memory=args.memory, disk=args.disk),
+        nodes={**(args.nodes if here else {}), **site.nodes},
+        priority=args.priority if here and site.priority is None else site.priority,
+        public=True,
+        tls=ends_tls(args, site),
+    )
 
 
 def target(name: str, args: CdnArgs, site: SiteArgs) -> Obj:
@@ -68,35 +75,35 @@ def target(name: str, args: CdnArgs, site: SiteArgs) -> Obj:
     )
 
 
-def need(args: CdnArgs, site: SiteArgs) -> Need:
+def need(name: str, args: CdnArgs, site: SiteArgs) -> Need:
     """The machines that the site needs at its peak, for a check of the nodes before anything is registered."""
-    machine = machine_of(args, site)
-    return need_of(
-        site.model_copy(update={"nodes": machine.nodes}), size_of(args, site), cpu=args.cpu, memory=args.memory
-    )
+    nodes = pods_of(name, args, site).nodes
+    return Need(nodes, size_of(args, site).most, args.cpu, args.memory)
 
 
-def pods_objects(name: str, args: CdnArgs, site: SiteArgs, text: Any) -> list[Obj]:
-    """ConfigMap, Deployment, autoscaler, budget, policy and Services of the site's cache pods."""
-    workload, namespace, size, tls = workload_of(name, site), args.namespace, size_of(args, site), ends_tls(args, site)
-    pods = naming.selector(workload)
+def pods_objects(name: str, args: CdnArgs, site: SiteArgs, pods: Pods, text: Any) -> list[Obj]:
+    """Deployment, autoscaler, budget and Services of the site's pods, and what goes with them."""
+    workload, namespace, size = pods.workload, args.namespace, size_of(args, site)
+    labels = naming.selector(workload)
     spec = {
-        "selector": {"matchLabels": pods},
+        "selector": {"matchLabels": labels},
         "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "template": template(workload, name, args, machine_of(args, site), tier="site", text=text, tls=tls),
+        "template": template(name, args, pods, text),
     }
     caches = obj("apps/v1", "Deployment", workload, namespace, name, spec=spec)
-    each = service(naming.child(workload, "pods"), namespace, name, pods=pods, ports={"http": HTTP, "refresh": REFRESH})
+    ports = {"http": HTTP, **({"https": HTTPS} if pods.tls else {})}
+    each = service(
+        naming.child(workload, "pods"), namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH}
+    )
     # One address for each pod that is ready: a prefetch and a purge go to all of them.
     each["spec"]["clusterIP"] = "None"
     return [
-        config(workload, namespace, name, text),
         caches,
         hpa(caches, minimum=size.normal, maximum=size.most, cpu_percent=args.cpu_percent, component=name),
         budget(caches, unavailable="20%", component=name),
-        closed(workload, namespace, name, world=True, tls=tls),
-        service(workload, namespace, name, pods=pods, ports={"http": HTTP, **({"https": HTTPS} if tls else {})}),
+        service(workload, namespace, name, pods=labels, ports=ports),
         each,
+        *companions(name, args, pods, text),
     ]
 
 
@@ -162,16 +169,10 @@ def shared_entry(
 def site_objects(name: str, args: CdnArgs, site: SiteArgs, origins: Sequence[pulumi.Input[str]]) -> list[Obj]:
     """Everything of one site. ``origins``: the shield's pods, as this site reaches them."""
     remote = site.kubeconfig is not None
-    text = configuration(
-        args,
-        origins,
-        disk=args.disk,
-        tls=ends_tls(args, site),
-        spread=True,
-        by_name=args.host if remote else None,
-    )
+    pods = pods_of(name, args, site)
+    text = configuration(args, origins, pods, spread=True, by_name=args.host if remote else None)
     home = [namespace_object(cast(str, args.namespace), name)] if remote else []
-    return [*home, *pods_objects(name, args, site, text), *entry_objects(name, args, site)]
+    return [*home, *pods_objects(name, args, site, pods, text), *entry_objects(name, args, site)]
 
 
 def called(name: str, site: SiteArgs, one: Obj) -> str:
@@ -190,7 +191,7 @@ def shares(args: CdnArgs, site: SiteArgs) -> bool:
 
 def described(name: str, args: CdnArgs, site: SiteArgs) -> dict[str, Any]:
     """A site as the outputs tell of it."""
-    needs = need(args, site)
+    needs = need(name, args, site)
     return {
         "service": service_host(name, args, site),
         "region": site.region,
@@ -215,4 +216,4 @@ def caches_of(name: str, args: CdnArgs, sites: Sequence[SiteArgs], shield: Seque
         pulumi.Output.concat(naming.child(workload_of(name, site), "pods"), ".", args.namespace, ".svc")
         for site in sites
     ]
-    return Caches(args.host, shield, each, HTTP, REFRESH)
+    return Caches(name, args.host, shield, each, HTTP, REFRESH)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.settings import SETTINGS, get_monitor
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import wait_for_rpcs
 
 from tidegate_stacks.joined import ORGANIZATION, whole
@@ -44,6 +44,10 @@ class Registered:
     """Unknown values are ``rpc.Unknown``."""
     ignores: list[str]
     protect: bool
+    provider: str = ""
+    """Reference of the provider that it was given; empty for the program's own."""
+    secrets: list[str] = field(default_factory=list)
+    """Inputs that are secrets."""
 
     @property
     def kind(self) -> str:
@@ -61,7 +65,7 @@ class Ground:
     @property
     def objects(self) -> list[Registered]:
         """Those that stand for objects of the cluster."""
-        return [one for one in self.resources if one.custom]
+        return [one for one in self.resources if one.custom and not one.type.startswith("pulumi:providers:")]
 
     def find(self, kind: str, name: str) -> Registered:
         """The resource of that kind and name; AssertionError where there is none, or more than one."""
@@ -105,6 +109,8 @@ class _Monitor(mocks.MockMonitor):
                 inputs=whole(rpc.deserialize_properties(request.object, keep_unknowns=True)),
                 ignores=list(request.ignoreChanges),
                 protect=request.protect,
+                provider=request.provider,
+                secrets=_secrets(request.object),
             )
         )
         try:
@@ -119,9 +125,10 @@ class _Monitor(mocks.MockMonitor):
             _close_loop_of_thread()
 
 
-def mocked() -> bool:
-    """Whether the program runs here, and no engine is there."""
-    return isinstance(get_monitor(), mocks.MockMonitor)
+def _secrets(properties: Any) -> list[str]:
+    """Names of inputs that are marked as secrets, at their top."""
+    kept = rpc.deserialize_properties(properties, keep_unknowns=True)
+    return sorted(name for name, value in kept.items() if rpc.is_rpc_secret(value))
 
 
 def _close_loop_of_thread() -> None:

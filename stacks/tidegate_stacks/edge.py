@@ -5,23 +5,29 @@ A level per region is what the operator moves; what a region needs at an instant
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import pulumi
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
-from tidegate_stacks import naming, sizing
-from tidegate_stacks.checks import Args, Cpu, Memory, Part, Rate, Signal, Text
+from tidegate_stacks import naming, nginx_pod, sizing
+from tidegate_stacks.checks import Args, Cpu, Image, Memory, Part, Rate, Signal, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.nginx import DRAIN_SECONDS, nginx_conf
-from tidegate_stacks.objects import Obj, budget, config_map, hpa, http_probe, obj, pod, resources, service
+from tidegate_stacks.nginx import nginx_conf
+from tidegate_stacks.nginx_values import OBJECT_ARGUMENTS, Rule, Times
+from tidegate_stacks.objects import Obj, budget, config_map, hpa, obj, pod_monitor, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
+
+__all__ = ["EdgeCache", "EdgeCacheArgs", "KeepArgs", "RegionArgs", "nginx_conf"]
 
 REGION_LABEL = "topology.kubernetes.io/region"
 LEAST = 2
 """Pods of a region: one may always be drained."""
+
+
+Argument = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.~-]+$", max_length=64)]
+"""Name of a query argument, as it stands in a URL."""
 
 
 class RegionArgs(Args):
@@ -42,12 +48,44 @@ class RegionArgs(Args):
         return peak
 
 
+class KeepArgs(Args):
+    """How the objects beneath a path are kept."""
+
+    path: str = Field(pattern=r"^/[A-Za-z0-9_.~/-]*$", max_length=256)
+    """Prefix, e.g. /img/. The longest that fits counts; playlists beneath it stay playlists."""
+    seconds: int = Field(ge=0, le=31_536_000)
+    """How long an answer is kept. 0: no longer than a second."""
+    arguments: tuple[Argument, ...] | None = Field(default=None, max_length=32)
+    """Query arguments that the answers depend on. None: those of the whole edge."""
+
+
 class EdgeCacheArgs(ScaledArgs):
     """What the edge is to carry."""
 
     namespace: Text
     regions: tuple[RegionArgs, ...] = Field(min_length=1, max_length=64)
-    image: Text = "docker.io/nginxinc/nginx-unprivileged:1.29-alpine"
+    image: Image = nginx_pod.IMAGE
+    exporter: Image | None = None
+    """Image of nginx-prometheus-exporter, e.g. docker.io/nginx/nginx-prometheus-exporter:1.4. None: no metrics."""
+    monitor: bool = False
+    """Whether a PodMonitor is made: the cluster serves the kind. It needs ``exporter``."""
+    resolver: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:\[\]-]+( [A-Za-z0-9.:\[\]-]+)*$", max_length=256)
+    """DNS servers by address, e.g. 10.96.0.10. None: the pod's own, which its start script finds in /etc/resolv.conf.
+    A server's name would have to be resolved when nginx starts, and by the very server that it names."""
+    cluster_domain: str = Field(default="cluster.local", pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=200)
+    """What the names of Services end with. nginx asks DNS servers itself and knows no search list."""
+    segment_seconds: int = Field(default=Times().segment_seconds, ge=1, le=31_536_000)
+    """How long a segment is kept. It never changes under its name."""
+    other_seconds: int = Field(default=Times().other_seconds, ge=1, le=31_536_000)
+    """How long everything else but playlists is kept. A playlist is kept for a second."""
+    read_seconds: int = Field(default=Times().read_seconds, ge=1, le=300)
+    """Longest silence of an origin before the next one is asked."""
+    arguments: tuple[Argument, ...] = Field(default=OBJECT_ARGUMENTS, max_length=64)
+    """Query arguments that answers depend on: part of what an object is kept under, and sent to the origin. All others
+    are dropped, session tokens above all, so that nobody gets an answer that was made for another."""
+    rules: tuple[KeepArgs, ...] = Field(default=(), max_length=64)
+    hosts: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+$", max_length=253)], ...] = ()
+    """Host names that are served. None: every one, with objects of its own."""
     pod_mbps: Rate = 2000
     """Egress that one pod carries at its SLO. Measure it; the network card is the usual bound."""
     cpu: Cpu = "1"
@@ -61,6 +99,13 @@ class EdgeCacheArgs(ScaledArgs):
     """From asking for a pod to a warm one, until that is measured."""
     signal: Signal = "egress_mbps"
     """Signal that a region carries is this and its name: ``egress_mbps_cn_east``; regions peak apart."""
+
+    @field_validator("monitor")
+    @classmethod
+    def _exporter(cls, monitor: bool, info: Any) -> bool:
+        if monitor and info.data.get("exporter", "") is None:
+            raise ValueError("there is nothing to scrape without exporter: give its image, or leave monitor out")
+        return monitor
 
     @field_validator("regions")
     @classmethod
@@ -87,42 +132,49 @@ def range_of(args: EdgeCacheArgs, region: RegionArgs) -> sizing.Range:
     )
 
 
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def conf_of(args: EdgeCacheArgs, origins: Sequence[str]) -> str:
+    """The nginx.conf of an edge. Names of Services are made whole: nginx knows no search list."""
+    rules = [Rule(path=one.path, seconds=one.seconds, arguments=one.arguments) for one in args.rules]
+    return nginx_conf(
+        [whole_name(one, args.cluster_domain) for one in origins],
+        disk=args.disk,
+        resolver=args.resolver,
+        hosts=args.hosts,
+        rules=rules,
+        arguments=args.arguments,
+        times=Times(args.segment_seconds, args.other_seconds, args.read_seconds),
+    )
 
 
-def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, checksum: Any) -> list[Obj]:
-    """Deployment, HPA, disruption budget and Service of one region. No replicas: the HPA is there from the start."""
+def whole_name(origin: str, domain: str) -> str:
+    """``host:port`` with the cluster's domain where the host is a Service's short name, ``….svc``."""
+    host, _, port = origin.rpartition(":")
+    return f"{host}.{domain}:{port}" if host.endswith(".svc") else origin
+
+
+def pods_of(args: EdgeCacheArgs) -> nginx_pod.NginxArgs:
+    """What a pod is made of."""
+    return nginx_pod.NginxArgs(
+        image=args.image, exporter=args.exporter, cpu=args.cpu, memory=args.memory, disk=args.disk
+    )
+
+
+def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, conf: Any) -> list[Obj]:
+    """Deployment, HPA, disruption budget, Service and NetworkPolicy of one region, and its PodMonitor.
+
+    No replicas: the HPA is there from the start.
+    """
     workload = naming.child(name, region.name)
     size = range_of(args, region)
-    container = {
-        "name": "nginx",
-        "image": args.image,
-        "command": ["nginx", "-g", "daemon off;", "-c", "/etc/edge/nginx.conf"],
-        "ports": [{"name": "http", "containerPort": 8080}, {"name": "status", "containerPort": 8081}],
-        "readinessProbe": http_probe("status", "/ready"),
-        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "sleep 5; nginx -c /etc/edge/nginx.conf -s quit"]}}},
-        "resources": resources(args.cpu, args.memory),
-        "volumeMounts": [
-            {"name": "config", "mountPath": "/etc/edge", "readOnly": True},
-            {"name": "cache", "mountPath": "/var/cache/edge"},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path in the container, a volume of its own
-        ],
-    }
-    volumes: list[Obj] = [
-        {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-        {"name": "cache", "emptyDir": {"sizeLimit": args.disk}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
-    ]
-    template = pod(
+    pods = pods_of(args)
+    template = nginx_pod.template(
         workload,
         name,
-        containers=[container],
-        volumes=volumes,
+        pods,
+        config_map=naming.child(name, "config"),
+        conf=conf,
         nodes={**args.nodes, REGION_LABEL: region.name},
-        grace_seconds=DRAIN_SECONDS + 10,
-        user=101,
-        annotations={"tidegate.dev/config": checksum},
+        priority=args.priority,
     )
     spec = {
         "selector": {"matchLabels": naming.selector(workload)},
@@ -130,12 +182,16 @@ def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, checksum:
         "template": template,
     }
     deployment = obj("apps/v1", "Deployment", workload, args.namespace, name, spec=spec)
-    return [
+    made = [
         deployment,
         hpa(deployment, minimum=size.normal, maximum=size.most, cpu_percent=args.cpu_percent, component=name),
         budget(deployment, unavailable="20%", component=name),
-        service(workload, args.namespace, name, pods=naming.selector(workload), ports={"http": 8080}),
+        service(workload, args.namespace, name, pods=naming.selector(workload), ports={"http": nginx_pod.HTTP}),
+        nginx_pod.network_policy(workload, args.namespace, name, pods, public=True),
     ]
+    if args.monitor:
+        made.append(pod_monitor(workload, args.namespace, name, port="metrics"))
+    return made
 
 
 def targets(name: str, args: EdgeCacheArgs) -> list[Obj]:
@@ -184,10 +240,10 @@ class EdgeCache(Component):
         404, and the next is asked.
         """
         super().__init__("tidegate:edge:EdgeCache", name, opts)
-        config = pulumi.Output.all(*origins).apply(lambda known: nginx_conf(known, disk=args.disk))
-        self.put(config_map(naming.child(name, "config"), args.namespace, name, {"nginx.conf": config}))
+        conf = pulumi.Output.all(*origins).apply(lambda known: conf_of(args, known))
+        self.put(config_map(naming.child(name, "config"), args.namespace, name, nginx_pod.config_files(conf)))
         for region in args.regions:
-            self.put_all(region_objects(name, args, region, config.apply(_checksum)))
+            self.put_all(region_objects(name, args, region, conf))
         self.targets = targets(name, args)
         if args.policy:
             self.put(scaling_policy(name, args.namespace, name, args.policy, self.targets))

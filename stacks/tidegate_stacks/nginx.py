@@ -20,7 +20,8 @@ Four things that nginx 1.22 does, and what follows from them:
   who ask go to the origin unless stale answers are allowed. Playlists must not be stale, so the key of a playlist holds
   the current second: each second is a new object, and the lock holds.
 * ``proxy_cache_use_stale`` knows no age. ``stale-if-error`` in the answer's ``Cache-Control`` does, so that the choice
-  adds one. nginx would use it after a 404 too: the choice says 410 where no origin has an object.
+  adds one. nginx 1.22 heeds it when a connection fails, not when a status says so: the choice closes the connection
+  where an origin fails. Others heed it after a 404 too: the choice says 410 where no origin has an object.
 * The lock's waiters look again every 500 ms (a constant of nginx): a player that waits for another's request gets its
   answer up to half a second late.
 """
@@ -29,84 +30,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib.resources import files
 
 from tidegate_stacks import sizing
+from tidegate_stacks.nginx_servers import (
+    Front,
+    certificate,
+    choice,
+    kept,
+    longest_first,
+    maps,
+    negative,
+    origin_variables,
+    refusals,
+)
+from tidegate_stacks.nginx_values import (
+    DRAIN_SECONDS,
+    LEARN_SECONDS,
+    MAX_ORIGINS,
+    OBJECT_ARGUMENTS,
+    RESOLVE_SECONDS,
+    RESOLVER_FILE,
+    SEGMENTS,
+    STALE_SECONDS,
+    OriginTls,
+    Rule,
+    Times,
+    Tls,
+)
 
-PLAYLISTS = r"\.(m3u8|mpd)$"
-SEGMENTS = r"\.(ts|m4s|m4v|m4a|mp4|cmfv|cmfa|aac|mp3|vtt|webvtt)$"
-
-PLAYLIST_ARGUMENTS = ("_HLS_msn", "_HLS_part", "_HLS_skip", "hls_ctx")
-"""Arguments of a playlist that its text depends on: Low-Latency HLS (Apple's draft, section 6.2.5), and SRS's session,
-which chooses between the master and the media playlist."""
-OBJECT_ARGUMENTS = ("w", "h", "width", "height", "fit", "dpr", "format", "q", "quality", "bitrate", "lang", "v")
-"""Arguments that the answer depends on, whatever it is: sizes and qualities of pictures and streams, versions."""
-
-DRAIN_SECONDS = 20
-"""A player fetches a segment every few seconds: pods that leave finish what they send and get nothing new."""
-MAX_ORIGINS = 8
-"""nginx follows at most ten redirections within one request, and each origin after the first takes one."""
-CONNECT_SECONDS = 1
-"""An origin is in the same network: who does not take a connection within this time is gone (judgement)."""
-RESOLVE_SECONDS = 2
-LEARN_SECONDS = 5
-"""How long an origin's address is believed, whatever its DNS record says."""
-STALE_SECONDS = 30
-"""How long the last playlist is played while every origin fails: its segments are used up by then (judgement)."""
-NEGATIVE_SECONDS = 1
-"""How long anything but a success is kept: a crowd that comes a minute early costs an origin one request a second."""
-
-RESOLVER_FILE = "/tmp/resolver.conf"  # noqa: S108 - a path in the container, a volume of its own
-"""Where ``start.sh`` writes the pod's own DNS servers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How the objects beneath a path are kept, in place of what their kind says."""
-
-    path: str
-    """Prefix of the path, e.g. ``/img/``. The longest that fits counts. Playlists beneath it stay playlists."""
-    seconds: int
-    """How long an answer is kept, here and by who stands in front. 0: it is shared by those who ask at the same time,
-    and kept no longer than a second."""
-    arguments: tuple[str, ...] | None = None
-    """Arguments that the answer depends on. None: ``arguments`` of the whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """A certificate that players are answered with."""
-
-    certificate: str
-    """Path of the chain, in the container."""
-    key: str
-    port: int = 8443
-
-
-@dataclass(frozen=True, slots=True)
-class OriginTls:
-    """Origins that are asked over TLS, as a shield in another cluster is."""
-
-    name: str
-    """Name that their certificates bear, and that is sent to them."""
-    authorities: str
-    """Path of the certificates that theirs are checked against, in the container."""
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long answers are kept, and how long an origin may take."""
-
-    segment_seconds: int = 600
-    other_seconds: int = 60
-    """Pictures and pages."""
-    read_seconds: int = 10
-    """Longest silence of an origin; who is silent for longer has failed. A playlist of Low-Latency HLS is held back for
-    up to three segments."""
-
-    def chain(self, origins: int) -> int:
-        """Longest that the choice may take: every origin fails as slowly as it can."""
-        return origins * (RESOLVE_SECONDS + CONNECT_SECONDS + self.read_seconds)
+__all__ = ["DRAIN_SECONDS", "OBJECT_ARGUMENTS", "OriginTls", "Rule", "Times", "Tls", "nginx_conf", "start_script"]
 
 
 def nginx_conf(
@@ -140,25 +94,35 @@ def nginx_conf(
     """
     _check(origins, arguments, rules)
     times = times or Times()
-    front = _Front(times, len(origins), allow_origin, bool(refresh_port))
-    listens = [*listen, *([f"{tls.port} ssl http2"] if tls else []), *([str(refresh_port)] if refresh_port else [])]
+    players = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
+    front = Front(times, len(origins), allow_origin)
+
+    def server(listens: Sequence[str], front: Front, tls: Tls | None) -> str:
+        return "".join(
+            [
+                "  server {\n",
+                *(f"    listen {one};\n" for one in listens),
+                certificate(tls),
+                refusals(hosts, allow_origin),
+                front.playlists(),
+                # nginx takes the first expression that fits: a path's rule never makes a playlist old.
+                *(front.ruled(number, rules[number]) for number in longest_first(rules)),
+                front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
+                front.objects("/", "other", times.other_seconds),
+                negative(allow_origin),
+                "  }\n",
+            ]
+        )
+
     return "".join(
         [
             _head(disk, resolver),
-            _maps(times, arguments, rules, refresh_port),
-            _origins(origins, spread=spread),
-            "  server {\n",
-            *(f"    listen {one};\n" for one in listens),
-            _certificate(tls),
-            _refusals(hosts, allow_origin),
-            front.playlists(),
-            # nginx takes the first expression that fits: a path's rule never makes a playlist old.
-            *(front.ruled(number, rules[number]) for number in _longest_first(rules)),
-            front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
-            front.objects("/", "other", times.other_seconds),
-            "    location @negative { return 200; }\n  }\n",
-            _kept(times.chain(len(origins)) + 1),
-            _choice(len(origins), times, origin_tls),
+            maps(times, arguments, rules, tls),
+            origin_variables(origins, spread=spread),
+            server(players, front, tls),
+            server([str(refresh_port)], replace(front, refreshes=True), None) if refresh_port else "",
+            kept(times.chain(len(origins)) + 1),
+            choice(len(origins), times, origin_tls),
             _STATUS,
             "}\n",
         ]
@@ -225,240 +189,17 @@ http {{
   # An origin sees the host, the path and the arguments of the key, and nothing else that an answer could depend on.
   proxy_pass_request_headers off;
   proxy_set_header Host $host;
-  proxy_set_header Connection "";
-  upstream kept {{ server unix:/var/cache/edge/kept.sock; keepalive 64; }}
-  upstream choice {{ server unix:/var/cache/edge/choice.sock; keepalive 64; }}
+  proxy_set_header Connection close;
+  # Each step is asked once. No connection is kept: nginx asks again when it finds a kept one closed.
+  proxy_next_upstream off;
+  upstream kept {{ server unix:/var/cache/edge/kept.sock; }}
+  upstream choice {{ server unix:/var/cache/edge/choice.sock; }}
 """
 
 
 def resolver_line(servers: str) -> str:
     """The line that names DNS servers to nginx: addresses are learnt again after ``LEARN_SECONDS``."""
     return f"resolver {servers} valid={LEARN_SECONDS}s;"
-
-
-def _maps(times: Times, arguments: Sequence[str], rules: Sequence[Rule], refresh_port: int | None) -> str:
-    """Variables of the front: the second, the path as it was sent, the arguments in one order, own headers."""
-    sets = {"playlist": [*PLAYLIST_ARGUMENTS, *arguments], "object": list(arguments)}
-    sets |= {f"rule{number}": list(one.arguments) for number, one in enumerate(rules) if one.arguments is not None}
-    ages = {"playlist": 1, "segment": times.segment_seconds, "other": times.other_seconds}
-    ages |= {f"rule{number}": one.seconds for number, one in enumerate(rules)}
-    lines = [
-        "map $msec $edge_second { ~^(?<edge_whole>[0-9]+) $edge_whole; }",
-        'map $request_uri $edge_path { ~^(?<edge_bare>[^?]*) "$edge_bare"; }',
-        "map $upstream_cache_status:$upstream_http_x_kept $edge_cache {"
-        + ' ~:STALE$ STALE; ~^HIT HIT; ~:(?<edge_kept>.+)$ "$edge_kept"; default "$upstream_cache_status"; }',
-        *_argument_maps(sets),
-        *(_age_map(kind, seconds) for kind, seconds in ages.items()),
-    ]
-    if refresh_port:
-        lines.append(f'map $server_port $edge_refresh {{ {refresh_port} 1; default ""; }}')
-    return "".join(f"  {line}\n" for line in lines)
-
-
-def _argument_maps(sets: dict[str, list[str]]) -> list[str]:
-    """For each set of names a variable ``$edge_query_SET``: those that were sent, in the set's order.
-
-    So the order in which a player sends them does not matter, and what is in no set is gone.
-    """
-    names = list(dict.fromkeys(name for one in sets.values() for name in one))
-    number = {name: index for index, name in enumerate(names)}
-    lines = [
-        f"map $args $edge_arg{index} {{"
-        f' "~(?:^|&){re.escape(name)}=(?<edge_value{index}>[^&]+)" "&{name}=$edge_value{index}"; default ""; }}'
-        for name, index in number.items()
-    ]
-    for kind, each in sets.items():
-        joined = "".join(f"$edge_arg{number[name]}" for name in dict.fromkeys(each))
-        lines.append(f'map "{joined}" $edge_query_{kind} {{ "~^&(?<edge_rest_{kind}>.+)$" "?$edge_rest_{kind}"; }}')
-    return lines
-
-
-def _age_map(kind: str, seconds: int) -> str:
-    """``Cache-Control`` for what stands in front, by the answer's status."""
-    return (
-        f'map $status $edge_age_{kind} {{ ~^(20|304) "public, max-age={seconds}";'
-        f' ~^[34] "public, max-age={NEGATIVE_SECONDS}"; default "no-store"; }}'
-    )
-
-
-def _origins(origins: Sequence[str], *, spread: bool) -> str:
-    """A variable for each place in the order: ``$edge_origin0`` is asked first."""
-    many = len(origins)
-    if not spread:
-        return "".join(f'  map "" $edge_origin{place} {{ default {one}; }}\n' for place, one in enumerate(origins))
-    share = "".join(f"{100 / many:.2f}% {turn}; " for turn in range(many - 1))
-    lines = [f"split_clients $edge_path $edge_turn {{ {share}* {many - 1}; }}"]
-    for place in range(many):
-        each = " ".join(f"{turn} {origins[(turn + place) % many]};" for turn in range(many))
-        lines.append(f"map $edge_turn $edge_origin{place} {{ {each} }}")
-    return "".join(f"  {line}\n" for line in lines)
-
-
-def _longest_first(rules: Sequence[Rule]) -> list[int]:
-    return sorted(range(len(rules)), key=lambda number: -len(rules[number].path))
-
-
-def _certificate(tls: Tls | None) -> str:
-    if tls is None:
-        return ""
-    return (
-        f"    ssl_certificate {tls.certificate};\n    ssl_certificate_key {tls.key};\n"
-        "    ssl_protocols TLSv1.2 TLSv1.3;\n    ssl_session_cache shared:tls:10m;\n    ssl_session_timeout 1h;\n"
-    )
-
-
-def _refusals(hosts: Sequence[str], allow_origin: str) -> str:
-    """What never reaches a cache: unknown hosts, and methods that a cache would pass on each time."""
-    names = " ".join(re.escape(one) for one in hosts)
-    known = f'    if ($host !~* "^({names.replace(" ", "|")})$") {{ return 421; }}\n' if hosts else ""
-    return (
-        f'    add_header Access-Control-Allow-Origin "{allow_origin}" always;\n'
-        f"{known}"
-        "    if ($request_method = OPTIONS) { return 204; }\n"
-        "    if ($request_method !~ ^(GET|HEAD)$) { return 405; }\n"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Front:
-    """Locations that players reach."""
-
-    times: Times
-    origins: int
-    allow_origin: str
-    refreshes: bool
-
-    def playlists(self) -> str:
-        """A new object each second, so that the lock holds the crowd back and nobody gets an old one."""
-        return self._location(f"~ {PLAYLISTS}", "playlist", "playlist", "kept", cache="playlists") + (
-            '      proxy_cache_key "$host$edge_path$edge_query_playlist $edge_second";\n'
-            # Those who wait for the lock look up to half a second after the answer came, and at the same key.
-            "      proxy_cache_valid any 10s;\n"
-            "    }\n"
-        )
-
-    def objects(self, where: str, kind: str, seconds: int, query: str = "object") -> str:
-        """What does not change under its name. While it is fetched again after its time the old one is served."""
-        valid = f"      proxy_cache_valid 200 {seconds}s;\n" if seconds else ""
-        fetch = "      proxy_cache_bypass $edge_refresh;\n" if self.refreshes else ""
-        return self._location(where, kind, query, "choice", cache="objects") + (
-            f'      proxy_cache_key "$host$edge_path$edge_query_{query}";\n'
-            f"{valid}      proxy_cache_valid any {NEGATIVE_SECONDS}s;\n{fetch}"
-            "      proxy_cache_use_stale error timeout updating http_500 http_502 http_503 http_504;\n"
-            "      proxy_cache_background_update on;\n"
-            "    }\n"
-        )
-
-    def ruled(self, number: int, rule: Rule) -> str:
-        """Objects beneath a path."""
-        query = "object" if rule.arguments is None else f"rule{number}"
-        return self.objects(f"~ ^{re.escape(rule.path)}", f"rule{number}", rule.seconds, query)
-
-    def _location(self, where: str, kind: str, query: str, then: str, *, cache: str) -> str:
-        """The lock outlasts every origin's failure: who waits is never let through beside the request that is under
-        way. One more is sent when that has taken longer than all of them may.
-        """
-        chain = self.times.chain(self.origins)
-        return f"""\
-    location {where} {{
-      proxy_pass http://{then}$edge_path$edge_query_{query};
-      proxy_read_timeout {chain + 2}s;
-      proxy_cache {cache};
-      proxy_cache_lock on;
-      proxy_cache_lock_age {chain + 5}s;
-      proxy_cache_lock_timeout {4 * (chain + 5)}s;
-      proxy_intercept_errors on;
-      error_page 400 401 403 404 405 429 500 502 503 504 @negative;
-      error_page 410 =404 @negative;
-      proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires;
-      proxy_hide_header Cache-Control;
-      proxy_hide_header X-Kept;
-      add_header Cache-Control $edge_age_{kind} always;
-      add_header Access-Control-Allow-Origin "{self.allow_origin}" always;
-      add_header X-Cache $edge_cache always;
-"""
-
-
-def _kept(seconds: int) -> str:
-    """The last good playlist. It is asked for once a second, so that it needs no lock."""
-    return f"""\
-  server {{
-    listen unix:/var/cache/edge/kept.sock;
-    location / {{
-      proxy_pass http://choice$request_uri;
-      proxy_read_timeout {seconds}s;
-      proxy_cache kept;
-      proxy_cache_key "$host$request_uri";
-      add_header X-Kept $upstream_cache_status always;
-    }}
-  }}
-"""
-
-
-def _choice(origins: int, times: Times, tls: OriginTls | None) -> str:
-    """Asks the origins in order, and says 410 where none has an object, 503 where one that may have it failed."""
-    return f"""\
-  server {{
-    listen unix:/var/cache/edge/choice.sock;
-    set $edge_failed "";
-    proxy_connect_timeout {CONNECT_SECONDS}s;
-    proxy_read_timeout {times.read_seconds}s;
-    proxy_max_temp_file_size 0;
-    proxy_set_header Host $host;
-    proxy_set_header Connection close;
-    proxy_intercept_errors on;
-    proxy_ignore_headers X-Accel-Expires X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
-{"".join(f"    proxy_hide_header {one};{chr(10)}" for one in _HIDDEN)}\
-    # Read by the servers above: until the end of this second it is fresh, and then it may stand in for an error.
-    add_header Cache-Control "max-age=1, stale-if-error={STALE_SECONDS}";
-    add_header X-Accel-Expires @$edge_second;
-{_origin_tls(tls)}\
-{_ask("/", 0, origins)}\
-{"".join(_ask(f"@origin{place}", place, origins) for place in range(1, origins))}\
-{"".join(_ask(f"@failed{place}", place, origins, failed=True) for place in range(1, origins))}\
-    location @nowhere {{ if ($edge_failed) {{ return 503; }} return 410; }}
-    location @broken {{ return 503; }}
-  }}
-"""
-
-
-_HIDDEN = (
-    "Cache-Control",
-    "Expires",
-    "Pragma",
-    "Set-Cookie",
-    "Vary",
-    "X-Cache",
-    "X-Kept",
-    "X-Accel-Expires",
-    "Access-Control-Allow-Origin",
-    "Access-Control-Allow-Credentials",
-)
-"""What an origin says of caching, and what is said here in its place."""
-
-
-def _ask(where: str, place: int, origins: int, *, failed: bool = False) -> str:
-    """One origin, and where to go from there. That one failed is remembered on the way: then a 404 of the others does
-    not mean that the object is nowhere.
-    """
-    last = place == origins - 1
-    missing = "@nowhere" if last else f"@{'failed' if failed else 'origin'}{place + 1}"
-    broken = "@broken" if last else f"@failed{place + 1}"
-    remember = "set $edge_failed 1; " if failed else ""
-    return (
-        f"    location {where} {{ {remember}proxy_pass $edge_scheme://$edge_origin{place}$request_uri;"
-        f" error_page 404 = {missing}; error_page 500 502 503 504 = {broken}; }}\n"
-    )
-
-
-def _origin_tls(tls: OriginTls | None) -> str:
-    if tls is None:
-        return "    set $edge_scheme http;\n"
-    return (
-        "    set $edge_scheme https;\n    proxy_ssl_server_name on;\n"
-        f"    proxy_ssl_name {tls.name};\n    proxy_ssl_verify on;\n    proxy_ssl_verify_depth 3;\n"
-        f"    proxy_ssl_trusted_certificate {tls.authorities};\n"
-    )
 
 
 _STATUS = """\
@@ -468,3 +209,8 @@ _STATUS = """\
     location = /status { stub_status; }
   }
 """
+
+
+def start_script() -> str:
+    """The shell script that a pod starts nginx with: it tells nginx of the pod's DNS servers."""
+    return (files("tidegate_stacks") / "scripts" / "nginx-start.sh").read_text(encoding="utf-8")

@@ -157,11 +157,6 @@ class Need:
     memory: str
 
 
-def need_of(site: SiteArgs, size: sizing.Range, *, cpu: str, memory: str) -> Need:
-    """What must fit on the nodes of a site's group when all of its pods are up."""
-    return Need(dict(site.nodes), size.most, cpu, memory)
-
-
 def missing_nodes(needs: Mapping[str, Need], nodes: Iterable[Mapping[str, Any]]) -> list[str]:
     """What is missing of the machines of sites, in words. ``nodes``: Node objects of the sites' cluster.
 

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import requests
 
-from tidegate_stacks import cdn_cache
+from tidegate_stacks import nginx_pod
+from tidegate_stacks.nginx import start_script
 
 PATIENCE = 30.0
 """Seconds that anything may take to come up on a loaded machine."""
@@ -111,7 +112,7 @@ class CachePod:
             (self.folder / name).mkdir()
         if certificate:
             self.certify(*certificate)
-        (self.folder / "start.sh").write_text(cdn_cache.start_script())
+        (self.folder / "start.sh").write_text(start_script())
         (self.folder / "nginx.conf").write_text(self._moved(text))
         (self.folder / "resolv.conf").write_text("")
         if dns:
@@ -125,18 +126,17 @@ class CachePod:
 
     def _moved(self, text: str) -> str:
         places = {
-            "/tmp/": f"{self.folder}/tmp/",  # noqa: S108 - what the configuration says
+            "/tmp/": f"{self.folder}/tmp/",
             "/var/cache/edge": f"{self.folder}/cache",
-            f"listen {cdn_cache.HTTP} reuseport": f"listen 127.0.0.1:{self.http}",
-            f"listen {cdn_cache.STATUS}": f"listen 127.0.0.1:{self.status}",
-            f"listen {cdn_cache.REFRESH}": f"listen 127.0.0.1:{self.refresh}",
-            f"$edge_refresh {{ {cdn_cache.REFRESH} ": f"$edge_refresh {{ {self.refresh} ",
+            f"listen {nginx_pod.HTTP} reuseport": f"listen 127.0.0.1:{self.http}",
+            f"listen {nginx_pod.STATUS}": f"listen 127.0.0.1:{self.status}",
+            f"listen {nginx_pod.REFRESH}": f"listen 127.0.0.1:{self.refresh}",
             "worker_processes auto": "worker_processes 1",
         }
-        if cdn_cache.TLS_FOLDER in text:
+        if nginx_pod.CERTIFICATES in text:
             places |= {
-                cdn_cache.TLS_FOLDER: f"{self.folder}/tls",
-                f"listen {cdn_cache.HTTPS}": f"listen 127.0.0.1:{self.https}",
+                nginx_pod.CERTIFICATES: f"{self.folder}/tls",
+                f"listen {nginx_pod.HTTPS}": f"listen 127.0.0.1:{self.https}",
             }
         for old, new in places.items():
             assert old in text, f"{old} is not in the configuration"
@@ -154,7 +154,8 @@ class CachePod:
         wait_until(self._is_ready, f"nginx: {self.log()}")
 
     def _is_ready(self) -> bool:
-        assert self._process is not None and self._process.poll() is None, self.log()
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
         try:
             return requests.get(f"http://127.0.0.1:{self.status}/ready", timeout=5).text == "ready\n"
         except requests.ConnectionError:
@@ -168,10 +169,11 @@ class CachePod:
     def kill(self) -> None:
         """Gone at once, as when a machine fails."""
         if self._process is not None:
-            for pid in _children(self._process.pid):
-                os.kill(pid, signal.SIGKILL)
-            self._process.kill()
+            workers = _children(self._process.pid)
+            self._process.kill()  # first: it would replace its workers
             self._process.wait(10)
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
             self._process = None
 
     def close(self) -> None:

@@ -10,6 +10,21 @@ from ground import unknown
 
 from tidegate_stacks.batch import BatchArgs, BatchQueues, QueueArgs, WorkersArgs
 from tidegate_stacks.cache import Cache, CacheArgs
+from tidegate_stacks.cdn import (
+    Caches,
+    Cdn,
+    CdnArgs,
+    ContentArgs,
+    ContentJob,
+    DnsArgs,
+    GatewayArgs,
+    PathRuleArgs,
+    ShieldArgs,
+    ShieldWayInArgs,
+    SiteArgs,
+    TlsArgs,
+    WayInArgs,
+)
 from tidegate_stacks.component import Component
 from tidegate_stacks.database import BackupArgs, Database, DatabaseArgs, ReadsArgs
 from tidegate_stacks.edge import EdgeCache, EdgeCacheArgs, RegionArgs
@@ -17,6 +32,7 @@ from tidegate_stacks.live import LiveOrigin, LiveOriginArgs
 from tidegate_stacks.platform import Namespaces, NamespacesArgs, Operator, OperatorArgs, Priorities, PrioritiesArgs
 from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs, TargetArgs, UnitArgs
 from tidegate_stacks.pool import DataArgs, DeploymentArgs, GivenArgs, JobsArgs, PoolArgs, TradingArgs, WorkArgs
+from tidegate_stacks.way_in import RtmpArgs, RtmpEntry
 
 CHART = Path(__file__).resolve().parents[2] / "charts/tidegate"
 
@@ -43,6 +59,88 @@ def edge_in_a_lane(name: str, text: Text) -> Component:
 
 def in_lane(text: Text) -> dict[str, Any]:
     return {"nodes": {"pool": "hangzhou-a"}, "lane": "trading", "policy": PolicyArgs(pool=text("batch-hangzhou-a"))}
+
+
+SITES = (
+    SiteArgs(
+        name="cn-east", region="cn-east", city_tiers=(1, 2), normal_mbps=4_000, peak_mbps=90_000, cost_per_gb="0.02"
+    ),
+    SiteArgs(name="cn-south", normal_mbps=2_000, peak_mbps=40_000, nodes={"site": "cn-south"}, latency_class="metro"),
+)
+
+
+def cdn_args(text: Text, **change: Any) -> CdnArgs:
+    given: dict[str, Any] = {
+        "namespace": text("shop"),
+        "host": "live.example.com",
+        "sites": SITES,
+        "shield": ShieldArgs(pods=4),
+        "rules": (PathRuleArgs(path="/img/", seconds=3600, arguments=("w",)),),
+        "image": text("edge:1"),
+    }
+    return CdnArgs(**{**given, **change})
+
+
+def cdn(name: str, text: Text) -> Component:
+    """As on a bare cluster: Services only."""
+    return Cdn(name, cdn_args(text), origins=[text("origin:8080")])
+
+
+def cdn_by_load_balancers(name: str, text: Text) -> Component:
+    """TLS by cert-manager, weights by DNS, metrics, and a site in another cluster."""
+    far = SiteArgs(name="far", normal_mbps=100, peak_mbps=9_000, kubeconfig=text("access"), priority=text("serving"))
+    args = cdn_args(
+        text,
+        sites=(*SITES, far),
+        shield=ShieldArgs(pods=4, public=ShieldWayInArgs(source_ranges=("203.0.113.0/24",))),
+        tls=TlsArgs(issuer=text("letsencrypt")),
+        way_in=WayInArgs(kind="load-balancer", dns=DnsArgs()),
+        exporter=text("exporter:1"),
+        monitor=True,
+        priority=text("serving"),
+    )
+    return Cdn(name, args, origins=[text("origin:8080")])
+
+
+def cdn_behind_a_gateway(name: str, text: Text) -> Component:
+    """One that exists, with its own certificate."""
+    way = WayInArgs(kind="gateway", gateway=GatewayArgs(name="public", namespace="gateways", section="https"))
+    return Cdn(name, cdn_args(text, way_in=way), origins=[text("origin:8080")])
+
+
+def cdn_with_gateways(name: str, text: Text) -> Component:
+    """One for each site."""
+    sites = tuple(
+        one.model_copy(update={"addresses": (f"203.0.113.{n}", f"2001:db8::{n}")}) for n, one in enumerate(SITES)
+    )
+    way = WayInArgs(kind="gateway", gateway_class="envoy", dns=DnsArgs())
+    args = cdn_args(text, sites=sites, way_in=way, tls=TlsArgs(secret=text("certificate")))
+    return Cdn(name, args, origins=[text("origin:8080")])
+
+
+def cdn_behind_an_ingress(name: str, text: Text) -> Component:
+    way = WayInArgs(
+        kind="ingress", ingress_class="nginx", annotations={"nginx.ingress.kubernetes.io/proxy-buffering": "on"}
+    )
+    args = cdn_args(text, way_in=way, tls=TlsArgs(issuer=text("letsencrypt"), issuer_kind="Issuer"))
+    return Cdn(name, args, origins=[text("origin:8080")])
+
+
+def cdn_in_a_lane(name: str, text: Text) -> Component:
+    return Cdn(name, cdn_args(text, **in_lane(text)), origins=[text("origin:8080")])
+
+
+def purge(name: str, text: Text) -> Component:
+    caches = Caches(
+        "cdn", "live.example.com", (text("cdn-shield.shop.svc"),), (text("cdn-a-pods.shop.svc"),), 8080, 8082
+    )
+    args = ContentArgs(action="purge", paths=("/vod/show/index.m3u8",), image=text("curl:8"), priority=text("lent"))
+    return ContentJob(name, text("shop"), args, caches=caches)
+
+
+def rtmp(name: str, text: Text) -> Component:
+    args = RtmpArgs(namespace=text("shop"), host="push.example.com", source_ranges=("203.0.113.0/24",))
+    return RtmpEntry(name, args, workload="live-origin")
 
 
 def database(name: str, text: Text) -> Component:
@@ -173,6 +271,12 @@ EACH: dict[str, Make] = {
     "batch-without-a-pool": batch_without_a_pool,
     "cache": cache,
     "cache-in-a-lane": cache_in_a_lane,
+    "cdn": cdn,
+    "cdn-behind-a-gateway": cdn_behind_a_gateway,
+    "cdn-behind-an-ingress": cdn_behind_an_ingress,
+    "cdn-by-load-balancers": cdn_by_load_balancers,
+    "cdn-in-a-lane": cdn_in_a_lane,
+    "cdn-with-gateways": cdn_with_gateways,
     "database": database,
     "database-by-snapshots": database_by_snapshots,
     "edge": edge,
@@ -183,9 +287,11 @@ EACH: dict[str, Make] = {
     "operator": operator,
     "policy": policy,
     "priorities": priorities,
+    "purge": purge,
+    "rtmp": rtmp,
 }
-IN_LANES = ("cache-in-a-lane", "edge-in-a-lane", "live-in-a-lane")
-MOVED = ("cache", "database", "database-by-snapshots", "edge", "live", *IN_LANES)
+IN_LANES = ("cache-in-a-lane", "cdn-in-a-lane", "edge-in-a-lane", "live-in-a-lane")
+MOVED = ("cache", "cdn", "database", "database-by-snapshots", "edge", "live", *IN_LANES)
 """Components whose policies move what they make themselves."""
 
 
