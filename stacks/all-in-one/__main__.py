@@ -39,6 +39,7 @@ policy = EventPolicy(
     settings.events,
     [*database.targets, *cache.targets, *live.targets, *cdn.targets],
     pool=batch.pool,
+    limits=database.limits,
     opts=pulumi.ResourceOptions(depends_on=[ground, operator]),
 )
 

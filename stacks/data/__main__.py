@@ -20,4 +20,10 @@ preflight.check(config.get_bool("preflight"), {"database": settings})
 
 database = Database("database", settings)
 
-joined.export(joined.Data, host=database.host, secret=database.secret, targets=database.targets)
+joined.export(
+    joined.Data,
+    host=database.host,
+    secret=database.secret,
+    targets=database.targets,
+    limits=database.limits,
+)

@@ -11,7 +11,7 @@ namespace = platform.apply(lambda it: it.namespace)
 settings = together.section(EventPolicyArgs, "events", config.get_object("events") or {}, namespace=namespace)
 preflight.check(config.get_bool("preflight"), {"events": settings})
 
-targets = together.targets(config)
-policy = EventPolicy("events", settings, targets, pool=together.pool(config))
+moved = together.moves(config)
+policy = EventPolicy("events", settings, moved.targets, pool=together.pool(config), limits=moved.limits)
 
 joined.export(joined.Events, policy=policy.policy_name)

@@ -34,6 +34,10 @@ class ArgsError(ValueError):
         self.problems = problems
 
 
+CONFIGURATION = {"configuration": True}
+"""Context of a validation whose result is registered: what has to be said is refused when it is left out."""
+
+
 def load(kind: type[A], given: object, where: str) -> A:
     """Arguments from plain data, as a stack's configuration gives it. ``where`` names it in messages: ``edge``.
 
@@ -43,7 +47,7 @@ def load(kind: type[A], given: object, where: str) -> A:
         raise ArgsError([f"{where}: give a map of fields, not {type(given).__name__}"])
     try:
         # A list of a configuration file is the tuple of an argument; strictness is about numbers and texts.
-        return kind.model_validate(_frozen(given))
+        return kind.model_validate(_frozen(given), context=CONFIGURATION)
     except ValidationError as error:
         raise ArgsError(explain(error, where)) from None
 

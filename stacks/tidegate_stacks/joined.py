@@ -7,7 +7,8 @@ was updated halfway is refused by name and not found out at the peak.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import pulumi
@@ -47,6 +48,17 @@ class Target(BaseModel):
     max: int = Field(ge=1)
 
 
+class Limit(BaseModel):
+    """One limit of a ScalingPolicy."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    signal: str
+    most: int = Field(ge=1)
+    says: str
+
+
 class Platform(Exports):
     """What everything else stands on."""
 
@@ -68,6 +80,8 @@ class Data(Exports):
     secret: str
     """Secret with user and password."""
     targets: tuple[Target, ...]
+    limits: tuple[Limit, ...]
+    """What no unit of any target lifts: the writes of one primary."""
 
 
 class Cache(Exports):
@@ -146,14 +160,25 @@ def read(kind: type[E], stack: str | None = None) -> pulumi.Output[E]:
     return pulumi.StackReference(kind.project, name).outputs.apply(lambda outputs: parse(kind, outputs, name))
 
 
-def targets(kinds: list[type[Exports]], stacks: Mapping[str, str]) -> pulumi.Output[list[dict[str, Any]]]:
-    """What an event moves in these projects, as targets of a ScalingPolicy. ``stacks``: full names, by project."""
-    each = [read(kind, stacks.get(kind.project)).apply(_targets) for kind in kinds]
-    return pulumi.Output.all(*each).apply(lambda lists: [target for one in lists for target in one])
+@dataclass(frozen=True)
+class Moves:
+    """What an event moves in several projects, for an EventPolicy."""
+
+    targets: pulumi.Output[list[dict[str, Any]]]
+    limits: pulumi.Output[list[dict[str, Any]]]
 
 
-def _targets(exports: Any) -> list[dict[str, Any]]:
-    return [target.model_dump(exclude_unset=True) for target in exports.targets]
+def moves(kinds: list[type[Exports]], stacks: Mapping[str, str]) -> Moves:
+    """What an event moves in these projects. ``stacks``: full names of stacks, by project."""
+    each = pulumi.Output.all(*(read(kind, stacks.get(kind.project)) for kind in kinds))
+    return Moves(
+        each.apply(lambda known: _all_of("targets", known)), each.apply(lambda known: _all_of("limits", known))
+    )
+
+
+def _all_of(name: str, exports: Sequence[Any]) -> list[dict[str, Any]]:
+    """As plain values; a project that has no limits exports none."""
+    return [one.model_dump(exclude_unset=True) for project in exports for one in getattr(project, name, ())]
 
 
 def parse(kind: type[E], outputs: Mapping[str, Any], stack: str) -> E:

@@ -21,6 +21,8 @@ Stage = Literal["database", "cache", "app", "edge"]
 Mode = Literal["Observe", "Enforce"]
 MAX_TARGETS = 64
 """The API's own bound."""
+MAX_LIMIT_SAYS = 256
+"""Longest sentence of a limit; the API's own bound."""
 
 
 class PolicyArgs(Args):
@@ -146,10 +148,28 @@ def target_of(args: TargetArgs) -> Obj:
     )
 
 
+def limit(name: str, *, signal: str, most: int, says: str) -> Obj:
+    """A limit of a policy that no unit of any target lifts. ``says`` is the sentence that people read when demand is
+    above ``most``. ValueError when it is longer than the API takes.
+    """
+    if len(says) > MAX_LIMIT_SAYS:
+        raise ValueError(f"limit {name}: its sentence has {len(says)} characters; a limit takes {MAX_LIMIT_SAYS}")
+    return {"name": name, "signal": signal, "most": most, "says": says}
+
+
 def scaling_policy(
-    name: str, namespace: Any, component: str, args: PolicyArgs, targets: Sequence[Obj], *, pool: Any = None
+    name: str,
+    namespace: Any,
+    component: str,
+    args: PolicyArgs,
+    targets: Sequence[Obj],
+    *,
+    pool: Any = None,
+    limits: Sequence[Obj] = (),
 ) -> Obj:
     """A ScalingPolicy object; it names a pool when a target has a lane: ``pool``, else ``args.pool``.
+
+    ``limits``: as ``limit`` makes them.
 
     ValueError when it would hold no target or more than the API takes, or when the pool of a lane is not given.
     """
@@ -163,6 +183,8 @@ def scaling_policy(
         spec["poolRef"] = {"name": asked}
     if signals := _signals(args, targets):
         spec["signals"] = signals
+    if limits:
+        spec["limits"] = sorted(limits, key=lambda one: str(one["name"]))
     return obj(API_VERSION, "ScalingPolicy", name, namespace, component, spec=spec)
 
 
@@ -195,19 +217,20 @@ class EventPolicy(Component):
         opts: pulumi.ResourceOptions | None = None,
         *,
         pool: pulumi.Input[Any] = None,
+        limits: Sequence[Obj] | pulumi.Output[Sequence[Obj]] = (),
     ) -> None:
-        """``targets``: those of the components, in any order; an Output where other stacks made them. ``pool``: name of
-        the CapacityPool that those with a lane ask, in place of ``args.policy.pool``.
+        """``targets`` and ``limits``: those of the components, in any order; Outputs where other stacks made them.
+        ``pool``: name of the CapacityPool that targets with a lane ask, in place of ``args.policy.pool``.
         """
         super().__init__("tidegate:policy:EventPolicy", name, opts)
 
-        def policy(made: Sequence[Obj], asked: Any) -> Obj:
+        def policy(made: Sequence[Obj], bounds: Sequence[Obj], asked: Any) -> Obj:
             every = sorted([*made, *map(target_of, args.others)], key=lambda one: one["name"])
-            return scaling_policy(name, args.namespace, name, args.policy, every, pool=asked)
+            return scaling_policy(name, args.namespace, name, args.policy, every, pool=asked, limits=bounds)
 
-        if isinstance(targets, pulumi.Output):
-            spec = pulumi.Output.all(targets, pool).apply(lambda known: policy(*known)["spec"])
+        if isinstance(targets, pulumi.Output) or isinstance(limits, pulumi.Output):
+            spec = pulumi.Output.all(targets, limits, pool).apply(lambda known: policy(*known)["spec"])
             self.put(obj(API_VERSION, "ScalingPolicy", name, args.namespace, name, spec=spec))
         else:
-            self.put(policy(targets, pool))
+            self.put(policy(targets, limits, pool))
         self.finish(policy_name=name)

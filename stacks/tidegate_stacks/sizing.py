@@ -71,19 +71,45 @@ POSTGRES_RESERVED_CONNECTIONS = 20
 """For replication, monitoring and people, beside the poolers' (judgement)."""
 
 
-def postgres_parameters(memory: str, *, connections: int) -> dict[str, str]:
+MOST_INSTANCES = 20
+"""Instances of one database, the primary among them, that arguments may ask for."""
+WAL_SENDERS = MOST_INSTANCES + 4
+"""``max_wal_senders``: one for each replica, and four for base backups and replicas that connect anew. PostgreSQL's
+default of 10 would turn the tenth replica of a peak away; it is the same for all, since changing it is a restart."""
+WAL_KEEP_PERCENT = 50
+"""Share of the WAL volume that replication slots may hold back."""
+WAL_CHECKPOINT_PERCENT = 20
+"""Share of the WAL volume that is written between two checkpoints. Slots are looked at at checkpoints only, so that
+both shares may lie on the disk at once; the rest is for an archive that lags (judgement)."""
+
+
+def postgres_parameters(memory: str, *, connections: int, working: int | None = None) -> dict[str, str]:
     """Settings of PostgreSQL for a memory limit: a quarter shared buffers, three quarters counted as cache, the rest
     divided over the connections (PostgreSQL's documentation suggests the first; the divisor of 4 sorts per
     connection is judgement).
+
+    ``working``: connections that sort and join, where they are fewer than ``connections``. ``shared_buffers`` and
+    ``max_connections`` need a restart, all others are reloaded.
     """
     mib = memory_bytes(memory) // MIB
-    work = max(1, (mib - mib // 4) // (connections * 4))
+    work = max(1, (mib - mib // 4) // ((working or connections) * 4))
     return {
         "shared_buffers": f"{mib // 4}MB",
         "effective_cache_size": f"{mib * 3 // 4}MB",
         "maintenance_work_mem": f"{max(64, mib // 16)}MB",
         "work_mem": f"{work}MB",
         "max_connections": str(connections),
+    }
+
+
+def wal_parameters(wal_disk: str) -> dict[str, str]:
+    """Settings that keep the write-ahead log within its volume when a replica is lost: the slot of one that lags too
+    far is given up, and the replica is copied anew. What an archive does not take is not bounded by PostgreSQL.
+    """
+    mib = memory_bytes(wal_disk) // MIB
+    return {
+        "max_wal_size": f"{mib * WAL_CHECKPOINT_PERCENT // 100}MB",
+        "max_slot_wal_keep_size": f"{mib * WAL_KEEP_PERCENT // 100}MB",
     }
 
 

@@ -104,12 +104,12 @@ def stack(config: pulumi.Config, kind: type[joined.Exports]) -> str | None:
     return (config.get_object("stacks") or {}).get(kind.project)
 
 
-def targets(config: pulumi.Config) -> pulumi.Output[list[Any]]:
+def moves(config: pulumi.Config) -> joined.Moves:
     """What an event moves in the projects that ``joins`` names."""
     names = config.get_object("joins") or []
     if wrong := [name for name in names if name not in joined.MOVED]:
         raise ArgsError([f"config.joins: {name}: use {', '.join(joined.MOVED)}" for name in wrong])
-    return joined.targets([joined.MOVED[name] for name in names], config.get_object("stacks") or {})
+    return joined.moves([joined.MOVED[name] for name in names], config.get_object("stacks") or {})
 
 
 def pool(config: pulumi.Config) -> pulumi.Output[str | None] | None:

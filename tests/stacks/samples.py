@@ -32,6 +32,7 @@ from tidegate_stacks.live import LiveOrigin, LiveOriginArgs
 from tidegate_stacks.platform import Namespaces, NamespacesArgs, Operator, OperatorArgs, Priorities, PrioritiesArgs
 from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs, TargetArgs, UnitArgs
 from tidegate_stacks.pool import DataArgs, DeploymentArgs, GivenArgs, JobsArgs, PoolArgs, TradingArgs, WorkArgs
+from tidegate_stacks.sharded import ShardArgs, ShardedDatabase, ShardedDatabaseArgs
 from tidegate_stacks.way_in import RtmpArgs, RtmpEntry
 
 CHART = Path(__file__).resolve().parents[2] / "charts/tidegate"
@@ -163,6 +164,35 @@ def database_by_snapshots(name: str, text: Text) -> Component:
     return Database(name, args)
 
 
+def database_without_backup(name: str, text: Text) -> Component:
+    args = DatabaseArgs(
+        namespace=text("shop"),
+        data_gib=10,
+        normal=10,
+        peak=10,
+        instances=2,
+        backup="none",
+        monitor=True,
+        priority=text("serving"),
+        pooler_image=text("pgbouncer:1.24"),
+        operator_namespace=text("cnpg"),
+    )
+    return Database(name, args)
+
+
+def database_in_shards(name: str, text: Text) -> Component:
+    args = ShardedDatabaseArgs(
+        namespace=text("shop"),
+        data_gib=900,
+        normal=8_000,
+        peak=200_000,
+        shards=(ShardArgs(name="a", percent=50), ShardArgs(name="b", percent=25), ShardArgs(name="c", percent=25)),
+        reads=ReadsArgs(per_replica=20_000, most=6),
+        backup=BackupArgs(object_store=text("backups")),
+    )
+    return ShardedDatabase(name, args)
+
+
 def cache(name: str, text: Text) -> Component:
     args = CacheArgs(
         namespace=text("shop"), data_gib=12, normal=100_000, peak=2_000_000, image=text("valkey:8"), storage_class=None
@@ -279,6 +309,8 @@ EACH: dict[str, Make] = {
     "cdn-with-gateways": cdn_with_gateways,
     "database": database,
     "database-by-snapshots": database_by_snapshots,
+    "database-in-shards": database_in_shards,
+    "database-without-backup": database_without_backup,
     "edge": edge,
     "edge-in-a-lane": edge_in_a_lane,
     "live": live,
@@ -291,7 +323,8 @@ EACH: dict[str, Make] = {
     "rtmp": rtmp,
 }
 IN_LANES = ("cache-in-a-lane", "cdn-in-a-lane", "edge-in-a-lane", "live-in-a-lane")
-MOVED = ("cache", "cdn", "database", "database-by-snapshots", "edge", "live", *IN_LANES)
+DATABASES = ("database", "database-by-snapshots", "database-in-shards", "database-without-backup")
+MOVED = ("cache", "cdn", *DATABASES, "edge", "live", *IN_LANES)
 """Components whose policies move what they make themselves."""
 
 

@@ -65,7 +65,14 @@ def test_every_problem_is_named_at_once_with_its_field() -> None:
         ),
         (
             DatabaseArgs,
-            {"namespace": "shop", "data_gib": 1, "normal": 1, "peak": 2, "reads": {"per_replica": 9, "most": 2}},
+            {
+                "namespace": "shop",
+                "data_gib": 1,
+                "normal": 1,
+                "peak": 2,
+                "backup": "none",
+                "reads": {"per_replica": 9, "most": 2},
+            },
             "edge.reads: most 2 is below instances 3: raise it",
         ),
     ],
