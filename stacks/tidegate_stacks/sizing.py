@@ -149,6 +149,37 @@ def max_memory_bytes(memory: str) -> int:
     return memory_bytes(memory) * 70 // 100
 
 
-def cache_lead_seconds(shard_memory: str, *, sync_mib_per_second: int = 50) -> int:
-    """A new read replica: start, then a full copy of its shard. 50 MiB/s is a guess until it is measured."""
-    return min(86_400, 30 + math.ceil(max_memory_bytes(shard_memory) / MIB / sync_mib_per_second))
+CACHE_COPY_MIB_PER_SECOND = 50
+"""What one server sends in full copies: a guess, on the safe side, until it is measured on the machines at hand."""
+CACHE_START_SECONDS = 30
+"""From a pod's order to its first question for a copy, and from the copy to ready (judgement): the start of two
+containers, two rounds of the script, one period of the probe."""
+CACHE_SYNC_DELAY_SECONDS = 2
+"""How long a server waits for more readers before it starts a copy for all of them."""
+
+
+def replication_backlog_bytes(memory: str) -> int:
+    """What a reader may miss and still go on where it was: 2 % of the limit, at least 16 MiB (judgement)."""
+    return max(16 * MIB, memory_bytes(memory) // 50)
+
+
+def replica_buffer_bytes(memory: str) -> int:
+    """Writes that may wait for a reader while it copies: a tenth of the limit, out of the 30 % that are not filled
+    (judgement). A reader that lags behind further is cut off.
+    """
+    return memory_bytes(memory) // 10
+
+
+def shard_mib(data_gib: int, *, shards: int) -> int:
+    """Data of one shard; slots spread it evenly."""
+    return math.ceil(data_gib * 1024 / shards)
+
+
+def cache_lead_seconds(data_mib: int, *, copies: int, copy_mib_per_second: int, attach_seconds: int) -> int:
+    """How long before its need a reader is ordered: volume, start, and a full copy of ``data_mib``.
+
+    ``copies``: readers that one server feeds at the same time. They share what it sends. At most a day, the API's
+    bound.
+    """
+    copy = math.ceil(data_mib * copies / copy_mib_per_second)
+    return min(86_400, attach_seconds + CACHE_START_SECONDS + CACHE_SYNC_DELAY_SECONDS + copy)

@@ -1,180 +1,240 @@
-"""The cache's pods find their place by themselves: its own configuration and scripts, on real servers on loopback."""
+"""The cache's pods find their place, keep it and lose nothing: as shipped, on real servers on loopback.
+
+All tests share one cluster of six, which each of them leaves whole.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
-from tidegate_stacks import cache, sizing  # noqa: E402
+import cache_site  # noqa: E402
+from cache_site import PORT, Pod, Site, rounds, until  # noqa: E402
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server 7 on PATH (Debian: redis-server)"),
-    pytest.mark.timeout(120),
+    pytest.mark.skipif(bool(cache_site.missing_programs()), reason=cache_site.missing_programs()),
+    pytest.mark.timeout(240),
 ]
 
-SHARDS = 3
-GETENT = "#!/bin/sh\necho 127.0.0.1 $2\n"
 
-
-def free_port() -> int:
-    """A port that is free together with the cluster bus's, 10,000 above it."""
-    while True:
-        with socket.socket() as one, socket.socket() as bus:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                bus.bind(("127.0.0.1", port + 10_000))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
-@dataclass
-class Pod:
-    """A server and the script beside it, as the two containers of a pod."""
-
-    name: str
-    folder: Path
-    environment: dict[str, str]
-    port: int = field(default_factory=free_port)
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self) -> None:
-        (self.folder / "data").mkdir(exist_ok=True)
-        overrides = ["--port", str(self.port), "--bind", "127.0.0.1", "--cluster-node-timeout", "1500"]
-        for command in (["redis-server", "server.conf", *overrides], ["sh", "join.sh"]):
-            with (self.folder / "log").open("ab") as log:
-                self.processes.append(
-                    subprocess.Popen(command, cwd=self.folder, env=self._environment(), stdout=log, stderr=log)
-                )
-
-    def stop(self) -> None:
-        """SIGTERM to both, as the kubelet does."""
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            process.wait(10)
-        self.processes.clear()
-
-    def script(self, name: str) -> int:
-        """Run a hook or a probe; its exit code."""
-        return subprocess.run(
-            ["sh", name], cwd=self.folder, env=self._environment(), timeout=40, check=False
-        ).returncode
-
-    def ask(self, *words: str) -> str:
-        command = ["redis-cli", "-p", str(self.port), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
-
-    def _environment(self) -> dict[str, str]:
-        return {**self.environment, "POD": self.name, "PORT": str(self.port)}
-
-
-@dataclass
-class Site:
-    """All pods."""
-
-    folder: Path
-    pods: dict[str, Pod] = field(default_factory=dict)
-    seed: str = ""
-
-    def add(self, shard: int, ordinal: int) -> Pod:
-        """A new pod of a shard, started."""
-        name = f"cache-{shard}-{ordinal}"
-        folder = self.folder / name
-        folder.mkdir()
-        for file, text in {"server.conf": cache.server_conf(ARGS), **cache.scripts()}.items():
-            (folder / file).write_text(text.replace("/data", str(folder / "data")))
-        slots = sizing.slot_ranges(SHARDS)[shard]
-        pod = Pod(name, folder, {})
-        self.seed = self.seed or f"{name}.nodes:{pod.port}"
-        pod.environment |= {
-            "PATH": f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-            "CLI": "redis-cli",
-            "FIRST_SLOT": str(slots.first),
-            "LAST_SLOT": str(slots.last),
-            "SEED": self.seed,
-            "ROUND_SECONDS": "0.2",
-        }
-        self.pods[name] = pod
-        pod.start()
-        return pod
-
-    def all_ready(self) -> bool:
-        """As the kubelet sees it, and the cluster whole."""
-        return all(
-            pod.script("ready.sh") == 0 and "cluster_state:ok" in pod.ask("CLUSTER", "INFO")
-            for pod in self.pods.values()
-        )
-
-
-ARGS = cache.CacheArgs(namespace="shop", data_gib=1, memory="1Gi", normal=1, peak=1)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with cache_site.site(tmp_path_factory.mktemp("cache")) as made:
+        made.six()
+        yield made
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Three shards of two pods, all started at the same time, none of them told anything else."""
-    (tmp_path / "bin").mkdir()
-    getent = tmp_path / "bin" / "getent"
-    getent.write_text(GETENT)
-    getent.chmod(0o755)
-    made = Site(tmp_path)
-    for ordinal in range(2):
-        for shard in range(SHARDS):
-            made.add(shard, ordinal)
-    try:
-        until(made.all_ready, "a cluster of six")
-        yield made
-    finally:
-        for pod in made.pods.values():
-            pod.stop()
+def site(shared: Site) -> Iterator[Site]:
+    until(shared.whole, "the cluster is whole before the test")
+    yield shared
+    for pod in [pod for pod in shared.pods.values() if pod.ordinal > 1]:
+        pod.stop()
+        del shared.pods[pod.name]
 
 
-def until(look: Callable[[], bool], claim: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {claim}"
-        time.sleep(0.2)
+def write(site: Site, many: int, prefix: str) -> list[str]:
+    """Keys over all shards, each of them confirmed by a replica."""
+    entrance = next(pod for pod in site.running() if pod.role() == "master")
+    keys = [f"{prefix}-{number}" for number in range(many)]
+    for key in keys:
+        assert entrance.ask("-c", "SET", key, key) == "OK"
+    for shard in range(cache_site.SHARDS):
+        assert int(site.master(shard).ask("WAIT", "1", "5000")) >= 1
+    return keys
 
 
-def role(pod: Pod) -> str:
-    return pod.ask("ROLE").partition("\n")[0]
+def lost(site: Site, keys: list[str]) -> list[str]:
+    entrance = site.running()[0]
+    return [key for key in keys if entrance.ask("-c", "GET", key) != key]
 
 
 def test_pods_form_a_cluster_grow_it_and_leave_it_without_losing_a_write(site: Site) -> None:
     first = site.pods["cache-0-0"]
-    assert "cluster_slots_assigned:16384" in first.ask("CLUSTER", "INFO")
-    assert sorted(role(pod) for pod in site.pods.values()) == ["master"] * 3 + ["slave"] * 3
-    for number in range(50):
-        assert first.ask("-c", "SET", f"key-{number}", str(number)) == "OK"
+    assert first.slots() == 16384
+    assert sorted(pod.role() for pod in site.running()) == ["master"] * 3 + ["slave"] * 3
+    keys = write(site, 30, "grow")
 
     # More readers: what the operator asks for before a peak.
     reader = site.add(1, 2)
-    assert reader.script("ready.sh") != 0, "a pod is not ready before it has copied its shard"
-    until(site.all_ready, "the new replica has its shard")
-    assert role(reader) == "slave"
-    assert int(reader.ask("DBSIZE")) == int(site.pods["cache-1-0"].ask("DBSIZE")) > 0
+    assert not reader.ready(), "a pod is not ready before it has copied its shard"
+    until(site.whole, "the new replica has its shard")
+    assert reader.role() == "slave"
+    assert int(reader.ask("DBSIZE")) == int(site.master(1).ask("DBSIZE")) > 0
 
     # A pod that serves writes is drained: its hook hands over first.
-    leaving = site.pods["cache-2-0"]
+    leaving = site.master(2)
     assert leaving.script("leave.sh") == 0
-    assert role(leaving) == "slave"
+    assert leaving.role() == "slave"
     leaving.stop()
-    survivor = site.pods["cache-2-1"]
-    assert role(survivor) == "master"
-    assert all(first.ask("-c", "GET", f"key-{number}") == str(number) for number in range(50))
+    assert site.master(2) is not leaving
+    assert lost(site, keys) == []
 
     # It comes back with its volume, and follows.
+    identity = [line for line in (leaving.data / "nodes.conf").read_text().splitlines() if "myself" in line][0][:40]
     leaving.start()
-    until(site.all_ready, "the pod that was drained is back")
-    assert role(leaving) == "slave"
-    assert len(first.ask("CLUSTER", "NODES").splitlines()) == 7, "it came back as itself"
+    until(site.whole, "the pod that was drained is back")
+    assert leaving.id() == identity, "it came back as itself"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small volume: needs root")
+def test_a_reader_receives_more_than_its_volume_holds(site: Site) -> None:
+    master = site.master(0)
+    fill(master, mib=40)
+    reader = site.add(0, 2, start=False)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(reader.data)], check=True)
+    try:
+        reader.start()
+        until(reader.ready, "40 MiB received beside a volume of 16 MiB")
+        assert int(reader.ask("DBSIZE")) == int(master.ask("DBSIZE"))
+        reader.stop()
+    finally:
+        reader.kill()
+        subprocess.run(["umount", str(reader.data)], check=True)
+        master.ask("FLUSHALL")
+
+
+def fill(master: Pod, *, mib: int) -> None:
+    """Values of 1 MiB that do not compress, in this shard."""
+    tag = next(tag for tag in map(str, range(999)) if int(master.ask("CLUSTER", "KEYSLOT", tag)) < 5000)
+    for number in range(mib):
+        value = os.urandom(512 * 1024).hex().encode()
+        command = ["redis-cli", "-h", master.address, "-p", str(PORT), "-x", "SET", f"{{{tag}}}{number}"]
+        assert subprocess.run(command, input=value, capture_output=True, check=True).stdout == b"OK\n"
+
+
+def test_a_first_pod_with_a_new_volume_becomes_a_reader_of_the_one_cluster(site: Site) -> None:
+    keys = write(site, 30, "volume")
+    first = site.pods["cache-0-0"]
+    until(lambda: site.master(0) is not first or first.role() == "master", "a master")
+    if site.master(0) is not first:
+        assert first.ask("CLUSTER", "FAILOVER") == "OK"
+        until(lambda: first.role() == "master", "the first pod writes")
+    before = first.id()
+    # At the same address, at once: the others never see it fail, they find another node where it was.
+    first.kill()
+    shutil.rmtree(first.data)
+    first.start()
+    until(lambda: site.pods["cache-0-1"].role() == "master", "its replica takes over")
+    until(site.whole, "one cluster of six, without the node that is gone")
+    assert first.role() == "slave"
+    assert first.id() != before
+    assert lost(site, keys) == []
+    assert first.ask("-c", "SET", "through the new one", "kept") == "OK"
+    assert site.pods["cache-1-0"].ask("-c", "GET", "through the new one") == "kept"
+
+
+def test_others_join_while_the_seed_is_away(site: Site) -> None:
+    seed = site.pods["cache-0-0"]
+    seed.kill()
+    seed.vanish()
+    try:
+        newcomer = site.add(1, 2)
+        until(newcomer.ready, "a reader joins without the seed")
+        assert newcomer.id() in site.pods["cache-2-0"].nodes()
+    finally:
+        seed.start()
+
+
+def test_all_links_are_up_again_when_every_pod_restarts_with_another_address(site: Site) -> None:
+    for pod in site.pods.values():
+        pod.stop()
+    for pod in site.pods.values():
+        pod.address = pod.address.replace(f"127.{cache_site.NET}.", f"127.{cache_site.NET + 1}.")
+        pod.start()
+    until(site.whole, "all links are up")
+    for pod in site.running():
+        told = {fields[1].partition(":")[0] for fields in pod.nodes().values()}
+        assert told == {other.address for other in site.running()}, "no view holds an address of before"
+
+
+def test_a_shard_that_lost_its_reader_takes_none_of_another(site: Site) -> None:
+    site.add(0, 2)
+    until(site.whole, "a shard of three")
+    alone = next(pod for pod in site.running() if pod.shard == 1 and pod.role() == "slave")
+    alone.kill()
+    try:
+        watched = [pod for pod in site.running() if pod.shard == 0]
+        followed = {pod.name: pod.nodes()[pod.id()][3] for pod in watched}
+        until(lambda: "fail" in site.master(2).nodes()[identity(alone)][2], "the reader is seen to have failed")
+        for pod in watched:
+            rounds(pod, 8)
+            assert pod.nodes()[pod.id()][3] == followed[pod.name]
+            assert "Migrating to orphaned master" not in (pod.folder / "log").read_text()
+    finally:
+        alone.start()
+
+
+def identity(pod: Pod) -> str:
+    lines = (pod.data / "nodes.conf").read_text().splitlines()
+    return next(line for line in lines if "myself" in line).split()[0]
+
+
+def test_a_reader_that_is_gone_is_forgotten_and_one_that_cannot_be_reached_is_not(site: Site) -> None:
+    reader = site.add(2, 2)
+    until(site.whole, "seven nodes")
+    gone = reader.id()
+    reader.kill()
+    views = site.running()
+    until(lambda: all("fail" in pod.nodes()[gone][2].split(",") for pod in views), "it is seen to have failed")
+    rounds(site.master(0), 25)  # far longer than FORGET_SECONDS
+    assert all(gone in pod.nodes() for pod in views), "its name is there: it merely cannot be reached"
+    reader.vanish()
+    until(lambda: not any(gone in pod.nodes() for pod in views), "no pod bears its name: it is forgotten")
+
+    # It was forgotten in error, or comes back years later: it joins again as the same node.
+    reader.start()
+    until(site.whole, "seven nodes again")
+    assert reader.id() == gone
+
+
+def test_masters_leave_a_machine_that_holds_most_of_them(site: Site) -> None:
+    def by_machine() -> list[str]:
+        return sorted(pod.machine for pod in site.running() if pod.role() == "master")
+
+    apart = ["machine-0", "machine-1", "machine-2"]
+    until(lambda: by_machine() == apart, "each master on a machine of its own")
+    keys = write(site, 20, "machine")
+    # The machine of a shard's master is drained, and its replica stands beside another master.
+    moved = site.master(2)
+    (other,) = [pod for pod in site.running() if pod.shard == 2 and pod is not moved]
+    assert other.ask("CLUSTER", "FAILOVER") == "OK"
+    until(lambda: "Failover election won" in (other.folder / "log").read_text(), "two masters on one machine")
+    until(lambda: by_machine() == apart, "one of them moves away")
+    assert lost(site, keys) == []
+
+
+def test_a_master_that_restarts_without_its_memory_does_not_empty_its_shard(site: Site) -> None:
+    keys = write(site, 30, "memory")
+    master = site.master(1)
+    master.kill()
+    master.start()
+    until(lambda: any(pod.role() == "master" for pod in site.running() if pod.shard == 1), "its replica took over")
+    until(site.whole, "it is back", 90)
+    assert master.role() == "slave"
+    assert lost(site, keys) == []
+
+
+def test_probes_tell_the_living_from_the_stuck(site: Site) -> None:
+    pod = site.pods["cache-1-1"]
+    assert pod.script("alive.sh", "server") == 0
+    assert pod.script("alive.sh", "join") == 0
+    os.kill(pod.processes[0].pid, 19)  # SIGSTOP: the server is there, and answers nothing
+    try:
+        assert pod.script("alive.sh", "server") != 0
+    finally:
+        os.kill(pod.processes[0].pid, 18)
+    (pod.folder / "beat").write_text("1")
+    pod.environment()
+    os.kill(pod.processes[1].pid, 19)
+    try:
+        (pod.folder / "beat").write_text("1000000000")
+        assert pod.script("alive.sh", "join") != 0, "the script has not gone on since 2001"
+    finally:
+        os.kill(pod.processes[1].pid, 18)

@@ -1,18 +1,25 @@
 #!/bin/sh
 # Before this node stops: if it serves slots, one of its replicas takes over first, so that no write is refused longer
-# than that takes. Gives up after 20 s: the cluster then elects a replica by itself.
-CLI=${CLI:-valkey-cli}
+# than that takes. Gives up after LEAVE_SECONDS: the cluster then elects a replica by itself.
+# shellcheck source=common.sh
+. "$(dirname "$0")/common.sh"
 
-cli() { "$CLI" -h 127.0.0.1 -p "$PORT" "$@"; }
+serves() { cli ROLE | head -n 1 | grep -q master; }
 
-me=$(cli CLUSTER MYID) || exit 0
-replica=$(cli CLUSTER NODES | awk -v me="$me" '
-  $3 ~ /slave/ && $3 !~ /fail/ && $4 == me && $8 == "connected" { sub(/@.*/, "", $2); print $2; exit }')
-[ -n "$replica" ] || exit 0
-"$CLI" -h "${replica%:*}" -p "${replica##*:}" CLUSTER FAILOVER >/dev/null || exit 0
-tries=0
-while [ $tries -lt 40 ] && cli ROLE | head -n 1 | grep -q master; do
-  tries=$((tries + 1))
-  sleep 0.5
+me=$(cli CLUSTER MYID)
+end=$(($(date +%s) + ${LEAVE_SECONDS:-20}))
+while [ -n "$me" ] && serves && [ "$(date +%s)" -lt "$end" ]; do
+  replicas=$(cli CLUSTER NODES | view | connected | awk -v me="$me" '$6 == me { print $2, $3 }')
+  [ -n "$replicas" ] || exit 0
+  # Each in turn: one that lost its link a moment ago refuses, or does not win.
+  echo "$replicas" | while read -r address port; do
+    client "$address" "$port" CLUSTER FAILOVER >/dev/null || continue
+    tries=0
+    while [ $tries -lt 12 ] && serves; do
+      tries=$((tries + 1))
+      sleep 0.5
+    done
+    serves || break
+  done
 done
 exit 0

@@ -1,0 +1,263 @@
+"""Objects of a cache: the servers' configuration, the scripts beside them, and a StatefulSet for each shard."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from tidegate_stacks import naming, sizing
+from tidegate_stacks.cache_args import CacheArgs, CacheTlsArgs
+from tidegate_stacks.objects import (
+    CLUSTER,
+    COMPONENT,
+    NAMESPACE,
+    Obj,
+    alive,
+    budget,
+    claim,
+    container,
+    network_policy,
+    pod,
+    stateful_set,
+)
+
+PORT = 6379
+BUS_PORT = PORT + 10_000
+"""Port of the cluster bus; the protocol's rule."""
+SCRIPTS = ("alive.sh", "common.sh", "join.sh", "leave.sh", "meet.sh", "ready.sh", "serve.sh", "tidy.sh")
+LEAST = 2
+"""Pods of a shard: one that writes, one that takes over."""
+DRAIN_SECONDS = 60
+USER = 999
+"""Owner of the files in Valkey's and Redis's images."""
+TLS_FOLDER = "/etc/cache-tls"
+USERS_FOLDER = "/etc/cache-users"
+FIRST_POD = {"apps.kubernetes.io/pod-index": "0"}
+"""Label that the StatefulSet controller gives to the first pod (Kubernetes 1.28)."""
+
+
+def pods_of(args: CacheArgs) -> sizing.Range:
+    """Pods of each shard, its writing one among them; slots spread the reads evenly over shards."""
+    return sizing.serving_range(
+        -(-args.normal // args.shards),
+        -(-args.peak // args.shards),
+        per_unit=args.per_node,
+        headroom_percent=20,
+        least=LEAST,
+    )
+
+
+def server_conf(args: CacheArgs) -> str:
+    """The server: a cache, so nothing is kept on disk but the node's place in the cluster.
+
+    A reader receives its copy without a file, since its volume is smaller than a shard. If a reader that is full has
+    to copy all again, it holds both copies for a while and may exceed its memory: it then starts anew, empty, and
+    copies once. The backlog is as large as it is so that this is rare.
+    """
+    backlog = sizing.replication_backlog_bytes(args.memory)
+    pending = sizing.replica_buffer_bytes(args.memory)
+    listening = f"port {PORT}\n" if args.tls is None else _tls_conf(args.tls)
+    return f"""\
+{listening}dir /data
+save ""
+appendonly no
+cluster-enabled yes
+cluster-config-file /data/nodes.conf
+cluster-node-timeout 5000
+cluster-require-full-coverage no
+cluster-allow-replica-migration no
+maxmemory {sizing.max_memory_bytes(args.memory)}
+maxmemory-policy allkeys-lru
+repl-diskless-sync yes
+repl-diskless-sync-delay {sizing.CACHE_SYNC_DELAY_SECONDS}
+repl-diskless-load swapdb
+repl-backlog-size {backlog}
+client-output-buffer-limit replica {pending} {pending} 0
+protected-mode no
+"""
+
+
+def _tls_conf(args: CacheTlsArgs) -> str:
+    clients = "yes" if args.clients_show_theirs else "optional"
+    return f"""\
+port 0
+tls-port {PORT}
+tls-cert-file {TLS_FOLDER}/tls.crt
+tls-key-file {TLS_FOLDER}/tls.key
+tls-ca-cert-file {TLS_FOLDER}/ca.crt
+tls-auth-clients {clients}
+tls-replication yes
+tls-cluster yes
+"""
+
+
+def scripts() -> dict[str, str]:
+    """Shell scripts that pods run, by file name."""
+    folder = files("tidegate_stacks") / "scripts"
+    return {name: (folder / name).read_text(encoding="utf-8") for name in SCRIPTS}
+
+
+def config_files(args: CacheArgs) -> dict[str, str]:
+    """All files that a pod reads, by name."""
+    return {"server.conf": server_conf(args), **scripts()}
+
+
+def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -> list[Obj]:
+    """One shard: pods that find their place by themselves."""
+    workload = naming.child(name, str(shard))
+    shard_set = stateful_set(
+        workload,
+        args.namespace,
+        name,
+        replicas=pods_of(args).normal,
+        headless=naming.child(name, "nodes"),
+        template=_template(name, args, shard, slots),
+        claims=[claim("data", "1Gi", args.storage_class)],
+    )
+    # The volume of a peak's reader goes with the reader. Those of a StatefulSet that is deleted stay: a shard that is
+    # laid anew then comes back as the nodes that the others know, with the slots that they hold.
+    shard_set["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete", "whenDeleted": "Retain"}
+    clients = NAMESPACE if args.reach == "namespace" else CLUSTER
+    ports = {clients: {"redis": PORT}, COMPONENT: {"bus": BUS_PORT}}
+    return [
+        shard_set,
+        budget(shard_set, unavailable=1, component=name),
+        network_policy(workload, args.namespace, name, ports=ports),
+    ]
+
+
+def _template(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -> Obj:
+    workload = naming.child(name, str(shard))
+    return pod(
+        workload,
+        name,
+        containers=_containers(name, args, slots),
+        volumes=_volumes(name, args),
+        nodes=args.nodes,
+        grace_seconds=DRAIN_SECONDS,
+        config="\n".join(config_files(args).values()),
+        priority=args.priority,
+        affinity=affinity(workload, name, apart=args.apart),
+        user=USER,
+    )
+
+
+def affinity(workload: str, component: str, *, apart: bool) -> Obj:
+    """Where the pods of a shard may stand.
+
+    No pod of a shard shares a machine with the shard's first pod, so that no machine holds a whole shard. Pods of the
+    same number in different shards avoid each other with the scheduler's highest weight: the first pods are the first
+    masters, and a machine that holds most of them takes the quorum along. That is no hard rule, since two hard rules
+    block each other: with three machines, the only one without a first pod may be the one that the first rule forbids,
+    and the pod would wait for ever. ``spread_masters`` of the scripts holds for what comes later.
+    """
+    own_first = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": {**naming.selector(workload), **FIRST_POD}},
+    }
+    weights = {"kubernetes.io/hostname": 100, "topology.kubernetes.io/zone": 50}
+    preferred: list[Obj] = [
+        {
+            "weight": weight,
+            "podAffinityTerm": {
+                "topologyKey": key,
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/part-of": component}},
+                "matchLabelKeys": list(FIRST_POD),
+            },
+        }
+        for key, weight in weights.items()
+    ]
+    rules: Obj = {"preferredDuringSchedulingIgnoredDuringExecution": preferred}
+    if apart:
+        rules["requiredDuringSchedulingIgnoredDuringExecution"] = [own_first]
+    else:
+        preferred.append({"weight": 100, "podAffinityTerm": own_first})
+    return {"podAntiAffinity": rules}
+
+
+def _containers(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj]:
+    env = _env(name, args, slots)
+    ready = {"exec": {"command": ["sh", "/etc/cache/ready.sh"]}, "periodSeconds": 5, "timeoutSeconds": 5}
+    mounts = {"config": "/etc/cache", **({"tls": TLS_FOLDER} if args.tls else {})}
+    users = {"users": USERS_FOLDER} if args.auth and args.auth.user else {}
+    server = container(
+        "server",
+        args.image,
+        cpu=args.cpu,
+        memory=args.memory,
+        command=["sh", "/etc/cache/serve.sh"],
+        env=env,
+        ready=ready,
+        alive=alive({"exec": {"command": ["sh", "/etc/cache/alive.sh", "server"]}}),
+        ports={"redis": PORT, "bus": BUS_PORT},
+        mounts={**mounts, **users, "data": "/data"},
+        lifecycle={"preStop": {"exec": {"command": ["sh", "/etc/cache/leave.sh"]}}},
+    )
+    join = container(
+        "join",
+        args.image,
+        cpu="10m",
+        memory="32Mi",
+        command=["sh", "/etc/cache/join.sh"],
+        env=env,
+        alive=alive({"exec": {"command": ["sh", "/etc/cache/alive.sh", "join"]}}),
+        mounts={**mounts, "beat": "/beat"},
+    )
+    return [_unreserved(server), _unreserved(join)]
+
+
+def _unreserved(made: Obj) -> Obj:
+    """A container whose disk is bounded and not reserved: it writes a few lines of log, and a machine that does not
+    say what disk it has may hold it too.
+    """
+    requests = {**made["resources"]["requests"], "ephemeral-storage": "0"}
+    return {**made, "resources": {**made["resources"], "requests": requests}}
+
+
+def _volumes(name: str, args: CacheArgs) -> list[Obj]:
+    volumes: list[Obj] = [
+        {"name": "config", "configMap": {"name": naming.child(name, "config")}},
+        {"name": "beat", "emptyDir": {"sizeLimit": "1Mi"}},
+    ]
+    if args.tls:
+        volumes.append({"name": "tls", "secret": {"secretName": args.tls.secret}})
+    if args.auth and args.auth.user:
+        users = {"secretName": args.auth.secret, "items": [{"key": "users.acl", "path": "users.acl"}]}
+        volumes.append({"name": "users", "secret": users})
+    return volumes
+
+
+def _env(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj]:
+    """What the scripts read; ``common.sh`` and ``join.sh`` say what each is."""
+    told = {
+        "PORT": str(PORT),
+        "SHARDS": str(args.shards),
+        "CORE": str(LEAST),
+        "FIRST_SLOT": str(slots.first),
+        "LAST_SLOT": str(slots.last),
+        "SEED": f"{naming.child(name, '0')}-0.{naming.child(name, 'nodes')}.$(NAMESPACE).svc",
+        "BEAT": "/beat/join",
+        **({"TLS": TLS_FOLDER} if args.tls else {}),
+    }
+    fields = {
+        "POD": "metadata.name",
+        "NAMESPACE": "metadata.namespace",
+        "POD_IP": "status.podIP",
+        "MACHINE": "spec.nodeName",
+    }
+    return [
+        *({"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}} for key, path in fields.items()),
+        *({"name": key, "value": value} for key, value in told.items()),
+        *_credentials(args),
+    ]
+
+
+def _credentials(args: CacheArgs) -> list[Obj]:
+    if args.auth is None:
+        return []
+    password: dict[str, Any] = {"secretKeyRef": {"name": args.auth.secret, "key": "password"}}
+    env: list[Obj] = [{"name": name, "valueFrom": password} for name in ("VALKEYCLI_AUTH", "REDISCLI_AUTH")]
+    if args.auth.user:
+        env.append({"name": "CACHE_USER", "value": args.auth.user})
+        env.append({"name": "USERS", "value": f"{USERS_FOLDER}/users.acl"})
+    return env
