@@ -25,14 +25,23 @@ OPERATOR_OWNED_WHERE_MOVED: dict[tuple[str, str], tuple[str, ...]] = {
 }
 """The same for workloads that may just as well stand still: only where a policy, a pool or an autoscaler moves them."""
 
-DATABASES: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("apps.kubeblocks.io", "Cluster"),
-        ("core.pingcap.com", "Cluster"),
-        ("oceanbase.oceanbase.com", "OBCluster"),
-        ("planetscale.com", "VitessCluster"),
-        ("postgresql.cnpg.io", "Cluster"),
-        ("pxc.percona.com", "PerconaXtraDBCluster"),
-    }
-)
-"""Kinds whose deletion deletes data."""
+SCALED_PATH = ("spec", "replicas")
+"""What is moved of any other kind that a policy or a pool names: the field that nearly every scale subresource maps."""
+
+AUTOSCALERS = frozenset({("autoscaling", "HorizontalPodAutoscaler"), ("keda.sh", "ScaledObject")})
+"""Kinds that move another workload's replicas by themselves."""
+
+_FORMER_GROUPS = {
+    ("extensions", "DaemonSet"): "apps",
+    ("extensions", "Deployment"): "apps",
+    ("extensions", "ReplicaSet"): "apps",
+    ("extensions", "StatefulSet"): "apps",
+    ("keda.k8s.io", "ScaledJob"): "keda.sh",
+    ("keda.k8s.io", "ScaledObject"): "keda.sh",
+}
+"""Kinds that were served under another group; the same object is meant."""
+
+
+def canonical(group: str, kind: str) -> tuple[str, str]:
+    """(group, kind) under today's group."""
+    return _FORMER_GROUPS.get((group, kind), group), kind

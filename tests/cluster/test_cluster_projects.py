@@ -128,7 +128,9 @@ def test_every_project_stands_on_a_bare_cluster_and_no_up_undoes_or_restarts_any
     ):
         site.of(project).change(old, new)
     raised = laid(site, "up, peaks raised in mid-event")
-    assert all(set(changes) <= {"read", "same", "update"} for changes in raised.values()), "nothing is made, or made anew"
+    assert all(set(changes) <= {"read", "same", "update"} for changes in raised.values()), (
+        "nothing is made, or made anew"
+    )
     assert raised["events"]["update"] == 1, "the policy knows the new bounds"
     hpa = site.cluster.get("HorizontalPodAutoscaler", site.namespace, "live-relay")
     assert hpa["spec"]["maxReplicas"] == 6

@@ -1,124 +1,109 @@
-"""The rules in the real policy runtime: its deserialisation, its proxies, its pack; in an environment of its own.
-
-``pulumi-policy`` has no test harness. Its servicer is private and is used in this one file.
-"""
+"""The rules in the real policy runtime: every case of the table, and what only the runtime can show."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-runtime = pytest.importorskip(
+pytest.importorskip(
     "pulumi_policy.policy",
     reason="needs the extra [policies], in an environment of its own: make test-ground",
 )
 
-import grpc  # noqa: E402
-from declared import Declared, database, deployment, hpa, job, live, policy, pool  # noqa: E402
-from google.protobuf import empty_pb2, json_format, struct_pb2  # noqa: E402
-from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc  # noqa: E402
+from cases import Case
+from declared import UNKNOWN, database, deployment, hpa, policy, thing
+from runtime import LEVELS, Pack, running
+from table import CASES
 
-from tidegate_policies.rules import RULES  # noqa: E402
-
-PACK = Path(__file__).resolve().parents[2] / "policies" / "pack"
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a text that is known only in an update."""
+from tidegate_policies.rules import RULES
 
 
 @pytest.fixture(scope="module")
-def pack() -> Iterator[Any]:
+def pack() -> Iterator[Pack]:
     """The pack, as the engine starts it."""
-    process = subprocess.Popen([sys.executable, str(PACK)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        port = process.stdout.readline().strip()
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield analyzer_pb2_grpc.AnalyzerStub(channel)
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
+    with running() as made:
+        yield made
 
 
-def options(resource: Declared) -> Any:
-    return analyzer_pb2.AnalyzerResourceOptions(
-        protect=resource.opts.protect, ignoreChanges=list(resource.opts.ignore_changes)
-    )
+@pytest.fixture
+def configured(pack: Pack) -> Iterator[Pack]:
+    """The same for a test that configures it."""
+    yield pack
+    pack.configure()
 
 
-def properties(resource: Declared) -> Any:
-    made = struct_pb2.Struct()
-    json_format.ParseDict(resource.props, made)
-    return made
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.claim)
+def test_the_runtime_finds_what_is_wrong_and_nothing_else(pack: Pack, case: Case) -> None:
+    assert pack.found(*case.resources) == sorted(case.found)
 
 
-def analyze(pack: Any, resource: Declared) -> list[tuple[str, str]]:
-    """(rule, message) of what one resource breaks."""
-    request = analyzer_pb2.AnalyzeRequest(
-        type=resource.resource_type,
-        urn=resource.urn,
-        name=resource.name,
-        properties=properties(resource),
-        options=options(resource),
-    )
-    return [(one.policyName, one.message) for one in pack.Analyze(request).diagnostics]
+@pytest.mark.parametrize("case", [one for one in CASES if len(one.resources) > 1], ids=lambda case: case.claim)
+def test_the_order_of_registration_does_not_matter_to_the_runtime(pack: Pack, case: Case) -> None:
+    assert pack.found(*case.resources[::-1]) == sorted(case.found)
 
 
-def analyze_stack(pack: Any, *resources: Declared) -> list[tuple[str, str]]:
-    """(rule, URN) of what a stack breaks."""
-    each = [
-        analyzer_pb2.AnalyzerResource(
-            type=one.resource_type, urn=one.urn, name=one.name, properties=properties(one), options=options(one)
-        )
-        for one in resources
-    ]
-    answer = pack.AnalyzeStack(analyzer_pb2.AnalyzeStackRequest(resources=each))
-    return [(one.policyName, one.urn) for one in answer.diagnostics]
-
-
-def test_the_pack_lists_every_rule_as_mandatory(pack: Any) -> None:
-    info = pack.GetAnalyzerInfo(empty_pb2.Empty())
+def test_the_pack_lists_every_rule_with_its_level_and_its_settings(pack: Pack) -> None:
+    info = pack.info()
     assert info.name == "tidegate"
-    assert {one.name for one in info.policies} == {rule.name for rule in RULES}
-    assert {one.enforcementLevel for one in info.policies} == {analyzer_pb2.MANDATORY}
+    assert info.supportsConfig
+    told = {one.name: LEVELS[one.enforcementLevel] for one in info.policies}
+    assert told == {rule.name: "advisory" if rule.advisory else "mandatory" for rule in RULES}
+    assert sorted(name for name, level in told.items() if level == "advisory") == [
+        "peaks-can-be-seen",
+        "suppressions-are-needed",
+    ]
+    assert all("allow" in one.configSchema.properties for one in info.policies)
 
 
-def test_a_resource_that_leaves_the_operator_s_field_alone_passes(pack: Any) -> None:
-    assert analyze(pack, hpa("spec.minReplicas")) == []
-    assert analyze(pack, database("spec.instances")) == []
-    assert analyze(pack, job("spec.suspend")) == []
+def test_a_finding_says_what_to_write(pack: Pack) -> None:
+    (said,) = pack.analyze(hpa())
+    assert said.policyName == "operator-owned-paths-are-ignored"
+    assert 'ignore_changes=["spec.minReplicas"]' in said.message
 
 
-def test_a_resource_that_does_not_is_refused_with_what_to_write(pack: Any) -> None:
-    ((rule, message),) = analyze(pack, hpa())
-    assert rule == "operator-owned-paths-are-ignored"
-    assert 'ignore_changes=["spec.minReplicas"]' in message
+def test_a_secret_is_judged_and_not_told(pack: Pack) -> None:
+    from declared import secret
+
+    hidden = thing("autoscaling/v2:HorizontalPodAutoscaler", "h", spec=secret({"minReplicas": 424_242}))
+    (said,) = pack.analyze(hidden)
+    assert "424242" not in said.message
 
 
-def test_an_unprotected_database_is_refused(pack: Any) -> None:
-    assert [rule for rule, _ in analyze(pack, database("spec.instances", protect=False))] == ["databases-are-protected"]
+def test_each_finding_of_a_stack_names_a_resource(pack: Pack) -> None:
+    answer = pack.analyze_stack(policy(UNKNOWN), hpa(namespace=UNKNOWN), deployment(replicas=3))
+    assert [said.policyName for said in answer.diagnostics] == ["no-replicas-beside-an-autoscaler"]
+    assert all(said.urn for said in answer.diagnostics)
 
 
-def test_a_stack_is_judged_as_a_whole(pack: Any) -> None:
-    written = deployment(replicas=3)
-    assert analyze_stack(pack, hpa("spec.minReplicas"), deployment(), policy("orders")) == []
-    assert analyze_stack(pack, hpa("spec.minReplicas"), written) == [("no-replicas-beside-an-autoscaler", written.urn)]
-    assert analyze_stack(pack, policy("orders"), written) == [("moved-workloads-are-ignored", written.urn)]
-    assert analyze_stack(pack, pool("orders"), written) == [("moved-workloads-are-ignored", written.urn)]
+def test_the_pack_s_configuration_allows_what_has_no_annotations(configured: Pack) -> None:
+    cloud = thing("x", "orders")
+    cloud = type(cloud)("alicloud:rds/instance:Instance", "orders", {})
+    assert configured.found(cloud) == [("databases-are-protected", "orders")]
+    for pattern in ("orders", cloud.urn, "*alicloud:rds*"):
+        configured.configure(databases_are_protected={"allow": {pattern: "a copy for tests"}})
+        assert configured.found(cloud) == [], pattern
+    for allow in ({"orders": ""}, {"order": "a copy"}, {}):
+        configured.configure(databases_are_protected={"allow": allow})
+        assert configured.found(cloud) == [("databases-are-protected", "orders")], allow
 
 
-def test_what_an_autoscaler_wrote_is_not_held_against_the_program(pack: Any) -> None:
-    reached = deployment(replicas=40, **live("kube-controller-manager"))
-    assert analyze_stack(pack, hpa("spec.minReplicas"), policy("orders"), reached) == []
+def test_what_one_rule_allows_no_other_rule_does(configured: Pack) -> None:
+    configured.configure(databases_are_protected={"allow": {"*": "everything is a test"}})
+    assert configured.found(database(protect=False)) == [("operator-owned-paths-are-ignored", "orders")]
 
 
-def test_what_is_unknown_in_a_preview_breaks_no_rule(pack: Any) -> None:
-    unknown = hpa("spec.minReplicas", namespace=UNKNOWN)
-    assert analyze(pack, unknown) == []
-    said = analyze_stack(pack, unknown, deployment(replicas=3))
-    assert all(urn == "" for _, urn in said), "only that the rule could not be run, and with no resource"
+def test_without_an_event_the_rule_for_peaks_says_why_it_does_not_apply(pack: Pack) -> None:
+    skipped = {one.policy_name: one.reason for one in pack.analyze_stack(deployment()).not_applicable}
+    assert "TIDEGATE_CLUSTER" in skipped.pop("no-change-in-a-peak")
+    assert skipped == {}
+
+
+def test_what_the_runtime_itself_cannot_read_is_its_error_and_names_the_signature(pack: Pack) -> None:
+    """The border of what rules can do: properties are taken apart before any rule sees them."""
+    import grpc
+
+    foreign: dict[str, Any] = {"4dabf18193072939515e22adb298388d": "no signature of the engine"}
+    with pytest.raises(grpc.RpcError, match="no signature of the engine"):
+        pack.analyze(thing("core/v1:ConfigMap", "c", data=foreign))

@@ -3,7 +3,8 @@
 A real Pulumi engine attaches to it (``PULUMI_DEBUG_PROVIDERS=kubernetes:PORT``) and so previews, updates and destroys
 real objects on a real API server. It does what the components' promises depend on, as pulumi-kubernetes 4.x does it:
 
-- server-side apply as ``pulumi-kubernetes``, unforced, unknown fields refused;
+- server-side apply, unforced, unknown fields refused, as a manager of its own for each resource: ``pulumi-kubernetes-``
+  and eight hexadecimal digits, drawn when it is created and kept in the state;
 - on an update, a path of ``ignore_changes`` that another manager owns alone is left out, one that we own or nobody
   does is sent as it is on the server (provider/pkg/await/await.go, ``ssaUpdate``);
 - another name, namespace or kind is a replacement; a deletion waits until the object is gone;
@@ -16,6 +17,7 @@ It does not wait for readiness, name objects by itself, adopt or import.
 from __future__ import annotations
 
 import copy
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +33,10 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, re
 
 Json = dict[str, Any]
 
-MANAGER = "pulumi-kubernetes"
+MANAGER = "pulumi-kubernetes-"
+"""How the name of each manager begins."""
+MANAGER_KEY = "__fieldManager"
+"""Where the state keeps it, as the real provider does."""
 APPLY = "application/apply-patch+yaml"
 GONE_SECONDS = 30
 
@@ -50,10 +55,10 @@ class Objects:
         self._server = server
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
 
-    def apply(self, given: Json) -> Json:
+    def apply(self, given: Json, manager: str) -> Json:
         """Server-side apply."""
         applied = self._server.send(
-            "PATCH", self.path(given), given, form=APPLY, fieldManager=MANAGER, fieldValidation="Strict"
+            "PATCH", self.path(given), given, form=APPLY, fieldManager=manager, fieldValidation="Strict"
         )
         if given["kind"] == "CustomResourceDefinition":
             self._wait(given, lambda live: live is not None and _established(live))
@@ -138,15 +143,24 @@ def struct(given: Json | None) -> Any:
     return made
 
 
+def _state(live: Json, manager: str) -> Any:
+    """What the engine keeps of an object."""
+    return struct({**live, MANAGER_KEY: manager})
+
+
+def _manager(state: Any) -> str:
+    return str(json_format.MessageToDict(state)[MANAGER_KEY])
+
+
 # ---- ignore_changes, as the real provider treats it on an update
 
 
-def without_ignored(given: Json, live: Json, ignored: list[str]) -> Json:
+def without_ignored(given: Json, live: Json, ignored: list[str], manager: str) -> Json:
     """What is sent on an update: ignored paths left out where they are another's, else as they are on the server."""
     sent = copy.deepcopy(given)
     for path in ignored:
         keys = path.split(".")
-        if owned(live, keys, others=True) and not owned(live, keys, others=False):
+        if owned(live, keys, manager, others=True) and not owned(live, keys, manager, others=False):
             _remove(sent, keys)
             continue
         found, value = _look(live, keys)
@@ -155,10 +169,10 @@ def without_ignored(given: Json, live: Json, ignored: list[str]) -> Json:
     return sent
 
 
-def owned(live: Json, keys: list[str], *, others: bool) -> bool:
-    """Whether a manager other than ours (or ours) has the path in its managed fields."""
+def owned(live: Json, keys: list[str], manager: str, *, others: bool) -> bool:
+    """Whether a manager other than this one (or this one) has the path in its managed fields."""
     for entry in live["metadata"].get("managedFields", []):
-        if (entry["manager"] != MANAGER) == others:
+        if (entry["manager"] != manager) == others:
             fields: Any = entry.get("fieldsV1", {})
             for key in keys:
                 fields = fields.get(f"f:{key}") if isinstance(fields, Mapping) else None
@@ -257,9 +271,10 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         given = plain(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
+        manager = f"{MANAGER}{secrets.token_hex(4)}"
         with _told(context):
-            live = self._objects.apply(given)
-        return provider_pb2.CreateResponse(id="/".join(_identity(given)), properties=struct(live))
+            live = self._objects.apply(given, manager)
+        return provider_pb2.CreateResponse(id="/".join(_identity(given)), properties=_state(live, manager))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         given = plain(request.news)
@@ -267,16 +282,16 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=request.news)
         with _told(context):
             live = self._objects.find(given)
-            sent = without_ignored(given, live, list(request.ignoreChanges)) if live else given
-            return provider_pb2.UpdateResponse(properties=struct(self._objects.apply(sent)))
+            manager = _manager(request.olds)
+            sent = without_ignored(given, live, list(request.ignoreChanges), manager) if live else given
+            return provider_pb2.UpdateResponse(properties=_state(self._objects.apply(sent, manager), manager))
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         with _told(context):
             live = self._objects.find(plain(request.properties))
+        state = _state(live, _manager(request.properties)) if live else struct(None)
         return provider_pb2.ReadResponse(
-            id=request.id if live else "",
-            properties=struct(live),
-            inputs=struct(read_back(plain(request.inputs), live)),
+            id=request.id if live else "", properties=state, inputs=struct(read_back(plain(request.inputs), live))
         )
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
