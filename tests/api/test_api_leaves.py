@@ -75,6 +75,7 @@ POLICY: Object = {
             "unit": {"cpu": "500m", "memory": "1Gi"},
         }
     ],
+    "limits": [{"name": "orders-db", "signal": "orders", "most": 4000, "says": "by pgbench"}],
     "release": {"holdSeconds": 300, "maxStepPercentPerMinute": 25},
     "blindMaxSeconds": 600,
 }
@@ -250,6 +251,10 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("ScalingPolicy", POLICY, "targets[0].lane", "other"),
     ("ScalingPolicy", POLICY, "targets[0].unit.cpu", "501m"),
     ("ScalingPolicy", POLICY, "targets[0].unit.memory", "2Gi"),
+    ("ScalingPolicy", POLICY, "limits[0].name", "other-db"),
+    ("ScalingPolicy", POLICY, "limits[0].signal", "viewers"),
+    ("ScalingPolicy", POLICY, "limits[0].most", 4001),
+    ("ScalingPolicy", POLICY, "limits[0].says", "by hand"),
     ("ScalingPolicy", POLICY, "release.holdSeconds", 301),
     ("ScalingPolicy", POLICY, "release.maxStepPercentPerMinute", 26),
     ("ScalingPolicy", POLICY, "blindMaxSeconds", 601),

@@ -213,11 +213,13 @@ def _lender(chance: Random, scene: Scene) -> Told:
         return _foreign(chance, scene)
     show = next(one for one in scene.shows if one.namespace == "shop")
     one = chance.choice([one for one in scene.workloads if one.lender])
-    how = chance.choice(("wish", "wish", "same", "crowd", "crowd"))
+    how = chance.choice(("wish", "wish", "same", "crowd", "crowd", "cordon", "queue"))
+    if how == "queue":
+        one = chance.choice([one for one in scene.workloads if one.kind == "Job"])
     return {
         "kind": "lender",
         "at": max(1.0, show.start + chance.uniform(-150.0, show.seconds + 200.0)),
-        "lasting": chance.uniform(60.0, 400.0) if how == "crowd" else 0.0,
+        "lasting": chance.uniform(60.0, 400.0) if how in ("crowd", "cordon") else 0.0,
         "how": how,
         "namespace": one.namespace,
         "name": one.name,

@@ -13,7 +13,7 @@ from typing import Any
 
 from fault_concerns import HOLDERS, concerns
 from fault_lending import LOOP, Lending
-from fault_list import Fault, RequestFaults
+from fault_list import Fault, Finding, RequestFaults
 from fault_scene import CARRIED, CORES, MACHINES, Scene, Show, Workload
 from wire import Ask, Hit
 
@@ -43,20 +43,6 @@ STARTS_WITHIN = 60.0
 """Seconds from the start of a process to the end of its start-up, when nothing is in its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that must not be."""
-
-    kind: str
-    at: float
-    """Seconds from the scene's beginning."""
-    about: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.at:7.1f}  {self.kind}: {self.about}: {self.message}"
-
-
 @dataclass
 class Field:
     """One level, as its owner and we have written it."""
@@ -66,7 +52,7 @@ class Field:
     intent: int
     intent_at: float = -math.inf
     intent_before: int = 0
-    read_at: float = -math.inf  # when an operator was last answered what it holds
+    read_at: float = -math.inf  # by an operator
     foreign_at: float = -math.inf
     reapplied: list[float] = field(default_factory=list)
     ours: set[int] = field(default_factory=set)
@@ -189,6 +175,9 @@ class Judge:
         if plural not in HOLDERS or change.type == "DELETED":
             return
         one = self.fields.get((item.namespace, item.name))
+        said = self.lending.anothers(change, *self.serving(), self.now()) if one is None and plural == "jobs" else ""
+        if said and not self._lending_was_disturbed(self.now()):
+            self.find("wrote-anothers", f"{item.namespace}/{item.name}", said)
         if one is None or one.workload.held_by[2] != plural:
             return
         value = one.workload.value_in(item.document()["spec"])
@@ -379,9 +368,12 @@ class Judge:
         """What a pool lends takes minutes: notice, drain, room. What went wrong meanwhile may have held it up."""
         foreign = [field.foreign_at for field in self.fields.values() if field.workload.takes]
         lifted = self.stopped[1] if self.stopped is not None else -math.inf
-        if now - max([self.held_since, lifted, *foreign]) < LENDING:
-            return True
-        return self._hit_lately(lambda ask: ask.deed != "status", within=LENDING)
+        lately = now - max([self.held_since, lifted, *foreign]) < LENDING
+        return (
+            lately
+            or self.lending.was_short(now, LENDING)
+            or self._hit_lately(lambda ask: ask.deed != "status", within=LENDING)
+        )
 
     def _unsure(self, one: Field) -> str:
         """Why the operator may be mistaken about what is needed."""

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from fault_scene import CORES, MACHINES, Scene, Workload, pool_object
+from wire import Ask
 
 from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.store import Change
 
 LOOP = 8
 """Writes of one Job in ten minutes that are no loop."""
+KNOWN = 30.0
+"""Seconds after which the operator has seen what became of a Job: two beats."""
 SLACK = 15.0
 """Seconds that the operator may take beside what the lender takes, and to use what is free: one beat."""
 
@@ -28,6 +32,10 @@ class Lending:
     cluster: EmbeddedCluster
     levels: Callable[[], Iterable[tuple[Workload, int]]]
     """Every workload with the level that is asked for."""
+    cordoned: dict[str, float] = field(default_factory=dict)
+    """Machines that were cordoned, and until when."""
+    given_up: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Jobs that were given to a queue, and when."""
     _started: list[float] = field(default_factory=list)
     """When work of the lender was started again."""
     _written: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
@@ -47,6 +55,21 @@ class Lending:
         times = self._written.setdefault(one.key, deque(maxlen=LOOP + 1))
         times.append(now)
         return len(times) > LOOP and now - times[0] < 600.0
+
+    def anothers(self, change: Change, ask: Ask | None, how: str, now: float) -> str:
+        """What is wrong with a write of a Job that its owner has given to a queue; empty: nothing that was known."""
+        if ask is not None and (ask.slot == "person" or how == "late"):
+            return ""
+        given = self.given_up.get((change.item.namespace, change.item.name))
+        if given is None or change.before is None or ask is None or now - given <= KNOWN:
+            return ""
+        before, after = (bool(one.document()["spec"].get("suspend")) for one in (change.before, change.item))
+        since = f"{now - given:.0f} s after it was given to a queue"
+        return f"suspend {before} to {after}, {since}" if before != after else ""
+
+    def was_short(self, now: float, within: float) -> bool:
+        """A machine takes nothing new, or has not for long enough to have brought back what waited for it."""
+        return any(now - until < within for until in self.cordoned.values())
 
     def look(self, now: float) -> None:
         """Note whether there is room; called once a second."""

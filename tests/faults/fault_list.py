@@ -50,6 +50,20 @@ def _short(value: Any) -> str:
 # ---- how they meet requests
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that must not be."""
+
+    kind: str
+    at: float
+    """Seconds from the scene's beginning."""
+    about: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.at:7.1f}  {self.kind}: {self.about}: {self.message}"
+
+
 @dataclass
 class RequestFaults:
     """``wire.Faults``: those faults that meet requests and watches."""

@@ -37,6 +37,7 @@ Deed = Callable[[Fault], Awaitable[None]]
 
 CHAIN = 26
 """Derived signals one upon another, each a million million times the one before."""
+QUEUE = "kueue.x-k8s.io/queue-name"
 ODD = "1e999999"
 """An amount of CPU that is a number, and larger than anything."""
 
@@ -170,17 +171,43 @@ class People:
     # ---- owners of work that is lent
 
     async def _lender(self, fault: Fault) -> None:
-        if fault.args["how"] == "crowd":
-            await self._crowd(fault)
+        judge, how = self._stage.judge, fault.args["how"]
+        if how in ("crowd", "cordon"):
+            await (self._crowd if how == "crowd" else self._cordon)(fault)
             return
-        judge = self._stage.judge
-        one = judge.fields[fault.args["namespace"], fault.args["name"]]
+        one = judge.fields.get((fault.args["namespace"], fault.args["name"]))
+        if one is None:  # its owner has given it to a queue
+            return
+        if how == "queue":
+            self._to_a_queue(one)
+            return
         lent = one.value in one.ours and one.value != one.intent
         value = one.value if fault.args["how"] == "same" and lent else fault.args["value"]
         if fault.args["how"] == "wish" and (value in one.ever or value in (one.value, one.intent)):
             return  # nobody could tell it from a copy
         judge.foreign(one, value, "new")
         self._set(one.workload, value, "helm")
+
+    async def _cordon(self, fault: Fault) -> None:
+        """A machine takes nothing new for a while; what runs on it stays."""
+        cluster, lending = self._stage.cluster, self._stage.judge.lending
+        names = sorted(node["metadata"]["name"] for node in cluster.list("v1", "Node"))
+        name = names[fault.args["many"] % len(names)]
+        lending.cordoned[name] = float("inf")
+        cluster.patch("v1", "Node", name, {"spec": {"unschedulable": True}})
+        await asyncio.sleep(fault.lasting)
+        lending.cordoned[name] = self._stage.since()
+        cluster.patch("v1", "Node", name, {"spec": {"unschedulable": None}})
+
+    def _to_a_queue(self, one: Any) -> None:
+        """From now on a queue starts and stops this Job: whatever it was lent for, it is nobody's of ours."""
+        judge = self._stage.judge
+        judge.fields.pop(one.workload.key, None)
+        judge.lending.given_up[one.workload.key] = judge.now()
+        label = {"metadata": {"labels": {QUEUE: "reports"}}}
+        self._stage.cluster.patch(
+            "batch/v1", "Job", one.workload.name, label, namespace=one.workload.namespace, manager="helm"
+        )
 
     async def _crowd(self, fault: Fault) -> None:
         """More work of the lane: it comes, and goes before it is done."""

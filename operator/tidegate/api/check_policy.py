@@ -11,6 +11,7 @@ from tidegate.planning.model import (
     STAGES,
     Key,
     LeadTimeGuess,
+    Limit,
     Mode,
     Policy,
     Ref,
@@ -31,10 +32,12 @@ def policy_of(
     """The policy as the core knows it; what is wrong with it is added to ``problems``."""
     _check_signals(spec, problems)
     _check_targets(spec, problems)
+    _check_limits(spec, problems)
     return Policy(
         key=key,
         targets=tuple(_target(target, key.namespace) for target in spec.targets),
         signals=tuple(SignalSpec(intern(s.name), s.query, float(s.stale_after_seconds)) for s in spec.signals),
+        limits=tuple(Limit(one.name, intern(one.signal), one.most, one.says) for one in spec.limits),
         mode=Mode(spec.mode),
         quantile=spec.quantile_percent / 100,
         correlation=spec.correlation_percent / 100,
@@ -76,6 +79,20 @@ def _check_signals(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
         if signal.name not in carried:
             wrong = f"no target carries {quoted(signal.name)}"
             problems.append(Problem(path, wrong, "add it to a target's capacity, or remove the signal"))
+
+
+def _check_limits(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
+    names: set[str] = set()
+    carried = {signal for target in spec.targets for signal in target.capacity}
+    for index, limit in enumerate(spec.limits):
+        path = f"spec.limits[{index}]"
+        check_signal(limit.signal, f"{path}.signal", problems)
+        if limit.name in names:
+            problems.append(Problem(f"{path}.name", f"{quoted(limit.name)} is there twice", "one name a limit"))
+        names.add(limit.name)
+        if limit.signal not in carried:
+            wrong = f"no target carries {quoted(limit.signal)}"
+            problems.append(Problem(f"{path}.signal", wrong, f"use one of {', '.join(sorted(carried))}"))
 
 
 def _check_targets(spec: ScalingPolicySpec, problems: list[Problem]) -> None:

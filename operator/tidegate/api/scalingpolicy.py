@@ -26,6 +26,7 @@ from tidegate.planning.model import STAGES
 
 MAX_TARGETS = 64
 MAX_SIGNALS = 32
+MAX_LIMITS = 16
 MAX_UNITS = 1_000_000
 
 StageName = Literal["database", "cache", "app", "edge"]
@@ -130,6 +131,21 @@ class Target(Written):
     """What one unit takes of the pool, rounded up to millicores and MiB; at least what its pods request counts."""
 
 
+class Limit(Written):
+    """A bound on a signal that no unit lifts: what one database can write. An event that needs more is told so."""
+
+    name: Name
+    """Name of the limit in this policy, unique."""
+    signal: SignalName
+    """The signal that it bounds; some target carries it."""
+    most: PositiveQuantity
+    """The most of it that is carried, however many units there are, in the signal's unit."""
+    says: Annotated[str, StringConstraints(max_length=256, strict=True)] = Field(
+        default="", examples=["the primary of orders-db, measured by pgbench"]
+    )
+    """What bounds it, for whoever reads the verdict."""
+
+
 class PoolRef(Written):
     """The pool whose machines the targets run on."""
 
@@ -184,6 +200,12 @@ class ScalingPolicySpec(Written):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     """The workloads."""
+    limits: list[Limit] = Field(
+        default=[],
+        max_length=MAX_LIMITS,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    """Bounds that no unit lifts. They hold no level back: the verdict on an event that needs more names them."""
     release: ReleasePlan = Field(default_factory=ReleasePlan, json_schema_extra={"default": {}})
     """How floors come down."""
     blind_max_seconds: Annotated[int, Field(ge=0, le=WEEK)] = 1800

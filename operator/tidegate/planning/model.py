@@ -184,6 +184,18 @@ class SignalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound on a signal that no unit lifts, such as what one database can write."""
+
+    name: str
+    signal: str
+    most: float
+    """The most demand that is carried, however many units there are."""
+    says: str = ""
+    """What bounds it, in the words of whoever measured it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """How a floor comes down."""
 
@@ -200,6 +212,7 @@ class Policy:
     key: Key
     targets: tuple[TargetSpec, ...]
     signals: tuple[SignalSpec, ...] = ()
+    limits: tuple[Limit, ...] = ()
     mode: Mode = Mode.ENFORCE
     quantile: float = 0.95
     """Of demand and of lead time."""

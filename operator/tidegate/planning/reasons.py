@@ -52,6 +52,7 @@ class Reason(Enum):
     CANNOT_BE_PLANNED = "CannotBePlanned"
     EVENT_LEFT_OUT = "EventLeftOut"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    WRITE_LIMIT = "WriteLimit"
     PODS_REFUSED = "PodsRefused"
     PODS_UNSCHEDULABLE = "PodsUnschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -144,6 +145,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NOT_SEEN_LATELY: "What is known of the object is too old: it may rise, nothing is lowered or returned.",
     Reason.CANNOT_BE_PLANNED: "It could not be worked out; the message says why. Nothing is written for it.",
     Reason.EVENT_LEFT_OUT: "What an event of the policy needs cannot be worked out or read: nothing is lowered.",
+    Reason.WRITE_LIMIT: "More is needed than a limit of the policy, which no unit lifts: what one database can write.",
     Reason.QUOTA_EXCEEDED: "A ResourceQuota of the namespace leaves no room for the units that are needed.",
     Reason.PODS_REFUSED: "The API server refuses the workload's pods, for another cause than a full quota.",
     Reason.PODS_UNSCHEDULABLE: "No machine takes the workload's pods: the scheduler says what is missing.",
