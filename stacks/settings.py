@@ -162,8 +162,17 @@ def _table(model: type[BaseModel]) -> list[str]:
     lines = ["| setting | takes | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         takes = _bounded(_takes(_annotation(model, name)), field)
-        lines.append(f"| `{name}` | {takes} | {_default(field)} | {_cell(field.description or WORDS[name])} |")
+        lines.append(f"| `{name}` | {takes} | {_default(field)} | {_meaning(name, field)} |")
     return [*lines, ""]
+
+
+def _meaning(name: str, field: FieldInfo) -> str:
+    """What its class says of it, else what its name means everywhere, else what the class of its value says."""
+    inner = _model_in(field.annotation)
+    words = field.description or WORDS.get(name) or (inner is not None and inspect.getdoc(inner))
+    if not words:
+        raise KeyError(f"{name} has no words: give it a docstring, or name it in WORDS")
+    return _cell(words)
 
 
 def _annotation(model: type[BaseModel], name: str) -> Any:

@@ -18,7 +18,7 @@ from test_stacks_projects import FILES, STACKS, laid_in_order  # noqa: E402
 
 from tidegate_stacks import dry, objects  # noqa: E402
 
-NO_PODS = ("namespaces", "operator", "policy", "priorities")
+NO_PODS = ("namespaces", "operator", "policy", "priorities", "rtmp")
 """Components that register no pod template: the operator's comes with its chart, whose own tests look at it."""
 TEMPLATES = [name for name in EACH if name not in NO_PODS]
 
