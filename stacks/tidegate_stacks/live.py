@@ -7,51 +7,98 @@ and the pods' grace periods match.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any
+from importlib.resources import files
+from typing import Annotated, Any
 
 import pulumi
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from tidegate_stacks import naming, sizing
-from tidegate_stacks.checks import Cpu, Memory, Rate, Signal, Text
+from tidegate_stacks import naming, objects, sizing
+from tidegate_stacks.checks import Args, Cpu, Image, Memory, Rate, Signal, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import (
-    Obj,
-    budget,
-    config_map,
-    headless,
-    hpa,
-    http_probe,
-    obj,
-    pod,
-    resources,
-    service,
-    stateful_set,
-)
+from tidegate_stacks.nginx_values import MAX_ORIGINS
+from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, hpa, obj, pod, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
+from tidegate_stacks.srs import FINAL_WAIT_MS, PORTS, START_WAIT_MS, origin_conf, relay_conf
+from tidegate_stacks.transcode import RungArgs, Transcoders, TranscodersArgs
 
-PORTS = {"rtmp": 1935, "api": 1985, "http": 8080, "metrics": 9972}
-START_WAIT_MS = 5000
-"""Between the signal and the closing of the listeners: endpoints have forgotten the pod by then."""
-FINAL_WAIT_MS = 3000
+__all__ = [
+    "PORTS",
+    "LiveOrigin",
+    "LiveOriginArgs",
+    "PublishArgs",
+    "RungArgs",
+    "Transcoders",
+    "TranscodersArgs",
+    "origin_conf",
+    "relay_conf",
+]
+
 SPARE_SECONDS = 10
 LEAST = 2
+KEYS_PORT = 8085
+KEYS_FOLDER = "/etc/keys"
+
+
+class PublishArgs(Args):
+    """Who may publish. Exactly one of the three."""
+
+    open: bool = False
+    """Everybody who reaches the port may publish under any name. In a stack's configuration: ``publish: open``."""
+    hook: Text | None = None
+    """URL that SRS asks (``on_publish``): your own service says yes with status 200 and {"code": 0}. Nobody may publish
+    while it does not answer."""
+    keys: Text | None = None
+    """Name of a Secret with a key for each stream: rtmp://HOST/APP/STREAM?key=KEY. Its entries are named APP.STREAM,
+    STREAM, or APP._ for all other streams of an app. A small service beside each origin compares them; changes count
+    within a minute."""
+    keys_image: Image = "docker.io/library/python:3.13-alpine"
+    """Image of that service: Python 3.9 or later, nothing else."""
+
+    @model_validator(mode="after")
+    def _one(self) -> PublishArgs:
+        if [self.open, self.hook is not None, self.keys is not None].count(True) != 1:
+            raise ValueError(_WHO)
+        return self
+
+
+_WHO = (
+    "say who may publish, in one way: keys (name of a Secret with a key for each stream), hook (URL that is asked),"
+    " or the word open, for everybody"
+)
+
+
+def _publish(value: object) -> object:
+    if value is None:
+        raise ValueError(_WHO)
+    return {"open": True} if value == "open" else value
 
 
 class LiveOriginArgs(ScaledArgs):
     """What is sent in, and what goes out over the relays."""
 
     namespace: Text
-    origins: int = Field(default=2, ge=1, le=32)
-    """Each stream lies on one. Publishers that come in are spread over them."""
+    publish: Annotated[PublishArgs, BeforeValidator(_publish)] = Field(default=None, validate_default=True)
+    """Who may publish: ``keys``, ``hook``, or ``open``. It has to be said."""
+    origins: int = Field(default=2, ge=1, le=MAX_ORIGINS)
+    """Each stream lies on one. Publishers that come in are spread over them. An edge can ask eight."""
+    forward: tuple[Text, ...] = Field(default=(), max_length=4)
+    """Hosts and ports, e.g. another LiveOrigin's ``publish``, that get a copy of each stream as it comes in.
+
+    For streams without an end: origins wait for their publishers when they are drained, and such a publisher never
+    leaves. With a copy elsewhere, the edge's ``origins`` name both; when the publisher is cut off here, players go on
+    with the copy until the publisher has come back. A copy costs the same again, and never forward in a circle."""
     normal_mbps: Rate
     peak_mbps: Rate
     """What relays send to players of HTTP-FLV and RTMP; HLS goes over the edge cache."""
     relay_mbps: Rate = 2000
     """What one relay sends at its SLO."""
-    image: Text = "docker.io/ossrs/srs:6"
+    image: Image = "docker.io/ossrs/srs:6"
+    disk: Memory = "4Gi"
+    """Segments and logs of one pod: 12 s of each stream, and what has ended within 30 s."""
+    monitor: bool = False
+    """Whether PodMonitors are made: the cluster serves the kind."""
     origin_cpu: Cpu = "4"
     origin_memory: Memory = "4Gi"
     relay_cpu: Cpu = "2"
@@ -85,97 +132,126 @@ def origin_hosts(name: str, args: LiveOriginArgs) -> list[str]:
     return [f"{origin}-{number}.{origin}" for number in range(args.origins)]
 
 
-def srs_conf(cluster: str) -> str:
-    """SRS, with a graceful end; ``cluster`` is its place in the chain."""
-    return f"""\
-listen {PORTS["rtmp"]};
-max_connections 10000;
-daemon off;
-pid /tmp/srs.pid;
-srs_log_tank console;
-ff_log_dir /tmp;
-force_grace_quit on;
-grace_start_wait {START_WAIT_MS};
-grace_final_wait {FINAL_WAIT_MS};
-http_api {{ enabled on; listen {PORTS["api"]}; }}
-http_server {{ enabled on; listen {PORTS["http"]}; dir /tmp/html; }}
-exporter {{ enabled on; listen {PORTS["metrics"]}; }}
-vhost __defaultVhost__ {{
-  tcp_nodelay on;
-  min_latency on;
-  cluster {{ {cluster} }}
-  http_remux {{ enabled on; mount [vhost]/[app]/[stream].flv; }}
-}}
-"""
+def hook_of(args: LiveOriginArgs) -> Any:
+    """URL that origins ask before somebody publishes; None where everybody may."""
+    return f"http://127.0.0.1:{KEYS_PORT}/" if args.publish.keys is not None else args.publish.hook
 
 
-def origin_conf(hosts: Sequence[str]) -> str:
-    """An origin that knows the others, and writes HLS for the edge cache: segments of 2 s, a playlist of 12 s."""
-    coworkers = " ".join(f"{host}:{PORTS['api']}" for host in hosts)
-    together = f"mode local; origin_cluster on; coworkers {coworkers};" if len(hosts) > 1 else "mode local;"
-    hls = "  hls { enabled on; hls_path /tmp/html; hls_fragment 2; hls_window 12; }\n}\n"
-    return srs_conf(together).removesuffix("}\n") + hls
+def configs(name: str, args: LiveOriginArgs) -> dict[str, Any]:
+    """Files that the pods read at their start. They hold Outputs where the arguments do."""
+    hosts = origin_hosts(name, args)
+
+    def text(known: Sequence[Any]) -> str:
+        hook, *forward = known
+        return origin_conf(hosts, on_publish=hook, forward=forward)
+
+    parts = [hook_of(args), *args.forward]
+    known = not any(isinstance(one, pulumi.Output) for one in parts)
+    origin = text(parts) if known else pulumi.Output.all(*parts).apply(text)
+    made: dict[str, Any] = {"origin.conf": origin, "relay.conf": relay_conf(hosts)}
+    if args.publish.keys is not None:
+        made["publish-keys.py"] = keys_script()
+    return made
 
 
-def relay_conf(hosts: Sequence[str]) -> str:
-    """A relay: takes a stream from the origin that has it, once for all of its viewers."""
-    origins = " ".join(f"{host}:{PORTS['rtmp']}" for host in hosts)
-    return srs_conf(f"mode remote; origin {origins};")
+def keys_script() -> str:
+    """The service that compares stream keys."""
+    return (files("tidegate_stacks") / "scripts" / "publish-keys.py").read_text(encoding="utf-8")
+
+
+API_ASKED = (
+    f"exec 3<>/dev/tcp/127.0.0.1/{PORTS['api']}"
+    " && printf 'GET /api/v1/versions HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"
+)
+"""Asks the API from inside, since nothing outside may. SRS's image has bash, which opens a connection by itself."""
 
 
 def _server(args: LiveOriginArgs, part: str, cpu: str, memory: str) -> Obj:
-    return {
-        "name": "srs",
-        "image": args.image,
-        "command": ["./objs/srs", "-c", f"/etc/live/{part}.conf"],
-        "workingDir": "/usr/local/srs",
-        "ports": [{"name": port, "containerPort": number} for port, number in PORTS.items()],
-        "readinessProbe": http_probe("api", "/api/v1/versions"),
-        "resources": resources(cpu, memory),
-        "volumeMounts": [
-            {"name": "config", "mountPath": "/etc/live", "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path in the container, a volume of its own
-        ],
-    }
-
-
-def _template(name: str, args: LiveOriginArgs, part: str, config: str) -> Obj:
-    origin = part == "origin"
-    grace = args.publisher_grace_seconds if origin else args.viewer_grace_seconds
-    cpu, memory = (args.origin_cpu, args.origin_memory) if origin else (args.relay_cpu, args.relay_memory)
-    return pod(
-        naming.child(name, part),
-        name,
-        containers=[_server(args, part, cpu, memory)],
-        volumes=[
-            {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}},
-        ],
-        nodes=None if origin else args.nodes,
-        grace_seconds=grace + (START_WAIT_MS + FINAL_WAIT_MS) // 1000 + SPARE_SECONDS,
-        annotations={"tidegate.dev/config": hashlib.sha256(config.encode()).hexdigest()[:16]},
+    asked: Obj = {"exec": {"command": ["bash", "-c", API_ASKED]}, "periodSeconds": 5, "timeoutSeconds": 5}
+    return objects.container(
+        "srs",
+        args.image,
+        cpu=cpu,
+        memory=memory,
+        disk=args.disk,
+        ready=asked,
+        alive=objects.alive(asked),
+        ports=PORTS,
+        mounts={"config": "/etc/live", "tmp": "/tmp"},  # noqa: S108 - a path in the container, a volume of its own
+        command=["./objs/srs", "-c", f"/etc/live/{part}.conf"],
+        workingDir="/usr/local/srs",
     )
 
 
+def _keys(args: LiveOriginArgs) -> Obj:
+    probe = {"httpGet": {"port": KEYS_PORT, "path": "/"}, "periodSeconds": 5}
+    return objects.container(
+        "keys",
+        args.publish.keys_image,
+        cpu="20m",
+        memory="64Mi",
+        ready=probe,
+        alive=objects.alive(probe),
+        mounts={"config": "/etc/live", "keys": KEYS_FOLDER},
+        command=["python3", "/etc/live/publish-keys.py", KEYS_FOLDER, str(KEYS_PORT)],
+    )
+
+
+def _template(name: str, args: LiveOriginArgs, part: str, config: Any) -> Obj:
+    origin = part == "origin"
+    grace = args.publisher_grace_seconds if origin else args.viewer_grace_seconds
+    cpu, memory = (args.origin_cpu, args.origin_memory) if origin else (args.relay_cpu, args.relay_memory)
+    keys = origin and args.publish.keys is not None
+    volumes: list[Obj] = [
+        {"name": "config", "configMap": {"name": naming.child(name, "config")}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": args.disk}},
+    ]
+    if keys:
+        volumes.append({"name": "keys", "secret": {"secretName": args.publish.keys}})
+    return pod(
+        naming.child(name, part),
+        name,
+        containers=[_server(args, part, cpu, memory), *([_keys(args)] if keys else [])],
+        volumes=volumes,
+        nodes=None if origin else args.nodes,
+        grace_seconds=grace + (START_WAIT_MS + FINAL_WAIT_MS) // 1000 + SPARE_SECONDS,
+        config=config,
+        priority=args.priority,
+    )
+
+
+def _monitor(workload: str, name: str, args: LiveOriginArgs) -> list[Obj]:
+    return [objects.pod_monitor(workload, args.namespace, name, port="metrics")] if args.monitor else []
+
+
+def _opened(*names: str) -> dict[str, int]:
+    return {name: PORTS[name] for name in names}
+
+
 def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
-    """The origins, their names, and the Service that publishers send to."""
+    """The origins, their names, the Service that publishers send to, and who may reach what.
+
+    SRS's API shows and cuts off every publisher: only origins reach it, which ask each other where a stream lies.
+    """
     workload = naming.child(name, "origin")
     pods = naming.selector(workload)
-    config = origin_conf(origin_hosts(name, args))
-    origins = stateful_set(
+    origins = objects.stateful_set(
         workload,
         args.namespace,
         name,
         replicas=args.origins,
         headless=workload,
-        template=_template(name, args, "origin", config),
+        template=_template(name, args, "origin", configs(name, args)["origin.conf"]),
     )
+    reach = {ANYBODY: _opened("rtmp"), CLUSTER: _opened("http", "metrics"), COMPONENT: _opened("api")}
     return [
         origins,
-        headless(workload, args.namespace, name, pods=pods, ports=PORTS),
+        objects.headless(workload, args.namespace, name, pods=pods, ports=PORTS),
         service(naming.child(name, "publish"), args.namespace, name, pods=pods, ports={"rtmp": PORTS["rtmp"]}),
         # A drain that takes an origin cuts its shows: never more than one at a time, and only after its grace.
         budget(origins, unavailable=1, component=name),
+        objects.network_policy(workload, args.namespace, name, ports=reach),
+        *_monitor(workload, name, args),
     ]
 
 
@@ -186,15 +262,18 @@ def relay_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
     spec = {
         "selector": {"matchLabels": naming.selector(workload)},
         "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "template": _template(name, args, "relay", relay_conf(origin_hosts(name, args))),
+        "template": _template(name, args, "relay", configs(name, args)["relay.conf"]),
     }
     relays = obj("apps/v1", "Deployment", workload, args.namespace, name, spec=spec)
-    ports = {"rtmp": PORTS["rtmp"], "http": PORTS["http"]}
+    ports = _opened("rtmp", "http")
+    reach = {ANYBODY: ports, CLUSTER: _opened("metrics")}
     return [
         relays,
         hpa(relays, minimum=size.normal, maximum=size.most, cpu_percent=args.cpu_percent, component=name),
         service(workload, args.namespace, name, pods=naming.selector(workload), ports=ports),
         budget(relays, unavailable="20%", component=name),
+        objects.network_policy(workload, args.namespace, name, ports=reach),
+        *_monitor(workload, name, args),
     ]
 
 
@@ -235,8 +314,7 @@ class LiveOrigin(Component):
         """Everything is rendered from ``args`` by the functions above."""
         super().__init__("tidegate:live:LiveOrigin", name, opts)
         hosts = origin_hosts(name, args)
-        files = {"origin.conf": origin_conf(hosts), "relay.conf": relay_conf(hosts)}
-        self.put(config_map(naming.child(name, "config"), args.namespace, name, files))
+        self.put(config_map(naming.child(name, "config"), args.namespace, name, configs(name, args)))
         origins, *rest = origin_objects(name, args)
         self.put(origins, fixed=True)
         self.put_all([*rest, *relay_objects(name, args)])

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.resources import files
 
 from tidegate_stacks import sizing
@@ -39,7 +38,6 @@ from tidegate_stacks.nginx_servers import (
     certificate,
     choice,
     kept,
-    longest_first,
     maps,
     negative,
     origin_variables,
@@ -52,7 +50,6 @@ from tidegate_stacks.nginx_values import (
     OBJECT_ARGUMENTS,
     RESOLVE_SECONDS,
     RESOLVER_FILE,
-    SEGMENTS,
     STALE_SECONDS,
     OriginTls,
     Rule,
@@ -88,39 +85,28 @@ def nginx_conf(
     answers depend on; all others are neither sent to an origin nor part of a key, session tokens above all.
     ``spread``: objects are spread over the origins by their path, for shields that shall hold each object once; else
     the first is asked first. ``refresh_port``: a port on which each request fetches anew and replaces what is kept, for
-    purges. ``allow_origin``: pages of which site may play in a browser.
+    purges: what an origin no longer has is gone then, and where every origin fails all stays as it is.
+    ``allow_origin``: pages of which site may play in a browser.
 
     ValueError when there are no origins, or more than ``MAX_ORIGINS``, or one is not ``host:port``.
     """
     _check(origins, arguments, rules)
     times = times or Times()
-    players = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
-    front = Front(times, len(origins), allow_origin)
-
-    def server(listens: Sequence[str], front: Front, tls: Tls | None) -> str:
-        return "".join(
-            [
-                "  server {\n",
-                *(f"    listen {one};\n" for one in listens),
-                certificate(tls),
-                refusals(hosts, allow_origin),
-                front.playlists(),
-                # nginx takes the first expression that fits: a path's rule never makes a playlist old.
-                *(front.ruled(number, rules[number]) for number in longest_first(rules)),
-                front.objects(f"~ {SEGMENTS}", "segment", times.segment_seconds),
-                front.objects("/", "other", times.other_seconds),
-                negative(allow_origin),
-                "  }\n",
-            ]
-        )
-
+    fresh = Front(times, len(origins), allow_origin, refreshes=True)
+    listens = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
     return "".join(
         [
             _head(disk, resolver),
             maps(times, arguments, rules, tls),
             origin_variables(origins, spread=spread),
-            server(players, front, tls),
-            server([str(refresh_port)], replace(front, refreshes=True), None) if refresh_port else "",
+            "  server {\n",
+            *(f"    listen {one};\n" for one in listens),
+            certificate(tls),
+            refusals(hosts, allow_origin),
+            Front(times, len(origins), allow_origin).locations(rules),
+            negative(allow_origin),
+            "  }\n",
+            *([_refresh(refresh_port, refusals(hosts, allow_origin), fresh.locations(rules))] if refresh_port else []),
             kept(times.chain(len(origins)) + 1),
             choice(len(origins), times, origin_tls),
             _STATUS,
@@ -209,6 +195,10 @@ _STATUS = """\
     location = /status { stub_status; }
   }
 """
+
+
+def _refresh(port: int, refused: str, locations: str) -> str:
+    return f"  server {{\n    listen {port};\n{refused}{locations}  }}\n"
 
 
 def start_script() -> str:

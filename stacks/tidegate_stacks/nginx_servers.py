@@ -14,6 +14,7 @@ from tidegate_stacks.nginx_values import (
     NEGATIVE_SECONDS,
     PLAYLIST_ARGUMENTS,
     PLAYLISTS,
+    SEGMENTS,
     STALE_SECONDS,
     OriginTls,
     Rule,
@@ -129,18 +130,26 @@ def negative(allow_origin: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Locations that players reach, or purges."""
+    """Locations that are reached from outside."""
 
     times: Times
     origins: int
     allow_origin: str
     refreshes: bool = False
-    """Whether each request fetches anew and replaces what is kept. An answer that says that the object is gone must be
-    kept as it is then: nginx remembers an intercepted one only where it has looked into the cache before. An origin
-    that fails hangs up, so that nothing is kept of it, and the old object stays.
-    """
+    """Whether each request fetches anew and replaces what is kept."""
 
-    def playlists(self) -> str:
+    def locations(self, rules: Sequence[Rule]) -> str:
+        """All of them. nginx takes the first expression that fits: a path's rule never makes a playlist old."""
+        return "".join(
+            [
+                self._playlists(),
+                *(self._ruled(number, rules[number]) for number in longest_first(rules)),
+                self._objects(f"~ {SEGMENTS}", "segment", self.times.segment_seconds),
+                self._objects("/", "other", self.times.other_seconds),
+            ]
+        )
+
+    def _playlists(self) -> str:
         """A new object each second, so that the lock holds the crowd back and nobody gets an old one."""
         return self._location(f"~ {PLAYLISTS}", "playlist", "playlist", "kept", cache="playlists") + (
             '      proxy_cache_key "$host$edge_path$edge_query_playlist $edge_second";\n'
@@ -149,38 +158,30 @@ class Front:
             "    }\n"
         )
 
-    def objects(self, where: str, kind: str, seconds: int, query: str = "object") -> str:
-        """What does not change under its name. While it is fetched again after its time the old one is served."""
+    def _objects(self, where: str, kind: str, seconds: int, query: str = "object") -> str:
+        """What does not change under its name."""
         valid = f"      proxy_cache_valid 200 {seconds}s;\n" if seconds else ""
-        fetch = "      proxy_cache_bypass 1;\n" if self.refreshes else ""
         return self._location(where, kind, query, "choice", cache="objects") + (
             f'      proxy_cache_key "$host$edge_path$edge_query_{query}";\n'
-            f"{valid}      proxy_cache_valid any {NEGATIVE_SECONDS}s;\n{fetch}"
-            "      proxy_cache_use_stale error timeout updating http_500 http_502 http_503 http_504;\n"
-            "      proxy_cache_background_update on;\n"
+            f"{valid}      proxy_cache_valid any {NEGATIVE_SECONDS}s;\n"
+            f"{_BYPASS if self.refreshes else _OLD_MEANWHILE}"
             "    }\n"
         )
 
-    def ruled(self, number: int, rule: Rule) -> str:
+    def _ruled(self, number: int, rule: Rule) -> str:
         """Objects beneath a path."""
         query = "object" if rule.arguments is None else f"rule{number}"
-        return self.objects(f"~ ^{re.escape(rule.path)}", f"rule{number}", rule.seconds, query)
+        return self._objects(f"~ ^{re.escape(rule.path)}", f"rule{number}", rule.seconds, query)
 
     def _location(self, where: str, kind: str, query: str, then: str, *, cache: str) -> str:
-        """The lock outlasts every origin's failure: who waits is never let through beside the request that is under
-        way. One more is sent when that has taken longer than all of them may.
-        """
+        """What all locations have."""
         chain = self.times.chain(self.origins)
-        errors = "" if self.refreshes else _ERRORS
         return f"""\
     location {where} {{
       proxy_pass http://{then}$edge_path$edge_query_{query};
       proxy_read_timeout {chain + 2}s;
       proxy_cache {cache};
-      proxy_cache_lock on;
-      proxy_cache_lock_age {chain + 5}s;
-      proxy_cache_lock_timeout {4 * (chain + 5)}s;
-{errors}\
+{"" if self.refreshes else _lock(chain + 5)}\
       proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires;
       proxy_hide_header Cache-Control;
       proxy_hide_header X-Kept;
@@ -190,10 +191,29 @@ class Front:
 """
 
 
-_ERRORS = """\
+def _lock(seconds: int) -> str:
+    """The lock outlasts every origin's failure: who waits is never let through beside the request that is under way.
+    One more is sent when that has taken longer than all origins together may.
+    """
+    return f"""\
+      proxy_cache_lock on;
+      proxy_cache_lock_age {seconds}s;
+      proxy_cache_lock_timeout {4 * seconds}s;
+      # Errors that are intercepted are remembered without a body, and never served when they are old.
       proxy_intercept_errors on;
       error_page 400 401 403 404 405 429 500 502 503 504 @negative;
       error_page 410 =404 @negative;
+"""
+
+
+_OLD_MEANWHILE = """\
+      # Objects do not change: the old one is served while it is fetched again, and where that fails.
+      proxy_cache_use_stale error timeout updating http_500 http_502 http_503 http_504;
+      proxy_cache_background_update on;
+"""
+_BYPASS = """\
+      # nginx forgets an intercepted error of a request that bypassed the cache: here an error is an answer like others.
+      proxy_cache_bypass 1;
 """
 
 

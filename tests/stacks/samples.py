@@ -28,7 +28,7 @@ from tidegate_stacks.cdn import (
 from tidegate_stacks.component import Component
 from tidegate_stacks.database import BackupArgs, Database, DatabaseArgs, ReadsArgs
 from tidegate_stacks.edge import EdgeCache, EdgeCacheArgs, RegionArgs
-from tidegate_stacks.live import LiveOrigin, LiveOriginArgs
+from tidegate_stacks.live import LiveOrigin, LiveOriginArgs, PublishArgs, Transcoders, TranscodersArgs
 from tidegate_stacks.platform import Namespaces, NamespacesArgs, Operator, OperatorArgs, Priorities, PrioritiesArgs
 from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs, TargetArgs, UnitArgs
 from tidegate_stacks.pool import DataArgs, DeploymentArgs, GivenArgs, JobsArgs, PoolArgs, TradingArgs, WorkArgs
@@ -49,7 +49,9 @@ REGIONS = (
 
 def edge(name: str, text: Text) -> Component:
     origins = (text("live-origin-0.live-origin.shop.svc:8080"), text("live-origin-1.live-origin.shop.svc:8080"))
-    args = EdgeCacheArgs(namespace=text("shop"), regions=REGIONS, image=text("edge:1"))
+    args = EdgeCacheArgs(
+        namespace=text("shop"), regions=REGIONS, image=text("edge:1"), exporter=text("exporter:1"), monitor=True
+    )
     return EdgeCache(name, args, origins=origins)
 
 
@@ -201,13 +203,36 @@ def cache(name: str, text: Text) -> Component:
 
 
 def live(name: str, text: Text) -> Component:
-    args = LiveOriginArgs(namespace=text("shop"), normal_mbps=500, peak_mbps=20_000, image=text("srs:6"))
+    args = LiveOriginArgs(
+        namespace=text("shop"),
+        publish=PublishArgs(keys=text("stream-keys")),
+        forward=(text("spare-publish.shop.svc:1935"),),
+        normal_mbps=500,
+        peak_mbps=20_000,
+        image=text("srs:6"),
+        monitor=True,
+    )
     return LiveOrigin(name, args)
 
 
 def live_in_a_lane(name: str, text: Text) -> Component:
-    args = LiveOriginArgs(namespace=text("shop"), normal_mbps=500, peak_mbps=20_000, **in_lane(text))
+    hook = PublishArgs(hook=text("http://rooms.shop.svc/publish"))
+    args = LiveOriginArgs(namespace=text("shop"), publish=hook, normal_mbps=500, peak_mbps=20_000, **in_lane(text))
     return LiveOrigin(name, args)
+
+
+def transcoders(name: str, text: Text) -> Component:
+    args = TranscodersArgs(
+        namespace=text("shop"),
+        normal_streams=40,
+        peak_streams=600,
+        image=text("shop/ffmpeg:7"),
+        streams_url=text("http://rooms.shop.svc/live"),
+        source=text("live-relay.shop.svc:1935/live"),
+        sink=text("live-publish.shop.svc:1935/rungs"),
+        key_secret=text("ladder-key"),
+    )
+    return Transcoders(name, args)
 
 
 def cache_in_a_lane(name: str, text: Text) -> Component:
@@ -321,10 +346,11 @@ EACH: dict[str, Make] = {
     "priorities": priorities,
     "purge": purge,
     "rtmp": rtmp,
+    "transcoders": transcoders,
 }
 IN_LANES = ("cache-in-a-lane", "cdn-in-a-lane", "edge-in-a-lane", "live-in-a-lane")
 DATABASES = ("database", "database-by-snapshots", "database-in-shards", "database-without-backup")
-MOVED = ("cache", "cdn", *DATABASES, "edge", "live", *IN_LANES)
+MOVED = ("cache", "cdn", *DATABASES, "edge", "live", "transcoders", *IN_LANES)
 """Components whose policies move what they make themselves."""
 
 

@@ -106,16 +106,25 @@ def test_hosts_that_are_not_served_reach_no_origin(echo: Origin, tmp_path: Path)
 def test_a_port_of_its_own_fetches_anew_and_replaces_what_is_kept(tmp_path: Path) -> None:
     refresh = free_port()
     changes = {f"listen {refresh};": f"listen 127.0.0.1:{refresh};"}
-    with (
-        origin(lambda _: b"old") as one,
-        edge(tmp_path, one.address, changes=changes, refresh_port=refresh) as site,
-    ):
-        assert site.get("/img/a.jpg", headers={"Host": "a.example"}).text == "old"
+    host = {"Host": "a.example"}
+
+    def purge() -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{refresh}/img/a.jpg", headers=host, timeout=PATIENCE)
+
+    with origin(lambda _: b"old") as one, edge(tmp_path, one.address, changes=changes, refresh_port=refresh) as site:
+        assert site.get("/img/a.jpg", headers=host).text == "old"
         one.answer = lambda _: b"new"
-        assert site.get("/img/a.jpg", headers={"Host": "a.example"}).text == "old"
-        purge = requests.get(f"http://127.0.0.1:{refresh}/img/a.jpg", headers={"Host": "a.example"}, timeout=PATIENCE)
-        assert (purge.text, purge.headers["X-Cache"]) == ("new", "BYPASS")
-        assert site.get("/img/a.jpg", headers={"Host": "a.example"}).text == "new"
+        assert site.get("/img/a.jpg", headers=host).text == "old"
+        assert (purge().text, purge().headers["X-Cache"]) == ("new", "BYPASS")
+        assert site.get("/img/a.jpg", headers=host).text == "new"
+        one.answer = lambda _: Reply(status=500)
+        assert purge().status_code == 502
+        assert site.get("/img/a.jpg", headers=host).text == "new", "an origin that fails takes nothing away"
+        one.answer = lambda _: Reply(status=404)
+        purge()
+        for _ in range(2):
+            assert site.get("/img/a.jpg", headers=host).status_code in (404, 410)
+            time.sleep(1.1)
 
 
 def test_objects_are_spread_over_shields_and_each_has_one_home(tmp_path: Path) -> None:
