@@ -24,6 +24,8 @@ from standin import MANAGER  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = os.environ.get("TIDEGATE_TEST_CRDS", "")
+"""Folders with a colon between them. CloudNativePG's have to be there; with Gateway API's, cert-manager's and ExternalDNS's
+the components that use those are looked at too."""
 
 pytestmark = [
     pytest.mark.cluster,
@@ -49,7 +51,7 @@ def apply(given: Any) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
     """A namespace on a server that knows every kind that is rendered."""
-    for folder in (CRDS, str(ROOT / "charts/tidegate/files/crds")):
+    for folder in (*CRDS.split(":"), str(ROOT / "charts/tidegate/files/crds")):
         # In Pulumi's name: another's would be in the way of a stack that brings other versions of the operator's kinds.
         made = kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", folder)
         assert made.returncode == 0, made.stderr
@@ -89,6 +91,12 @@ def helm_rendered(namespace: str) -> list[Any]:
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
+def not_served(objects: list[Any]) -> set[str]:
+    """API versions that the server does not know."""
+    known = set(kubectl("api-versions").stdout.split())
+    return {one["apiVersion"] for one in objects} - known
+
+
 def take(objects: list[Any], namespace: str) -> None:
     """Apply all of them for real; AssertionError at the first that is refused or warned of."""
     of_cluster = [one for one in objects if "namespace" not in one["metadata"]]
@@ -108,6 +116,8 @@ def take(objects: list[Any], namespace: str) -> None:
 def test_the_server_takes_every_object_strictly(component: str, namespace: str) -> None:
     objects = rendered(component, namespace)
     assert objects
+    if missing := not_served(objects):
+        pytest.skip(f"needs the CRDs of {', '.join(sorted(missing))}: name their folders in TIDEGATE_TEST_CRDS")
     take(objects, namespace)
 
 
