@@ -24,8 +24,8 @@ from standin import MANAGER  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = os.environ.get("TIDEGATE_TEST_CRDS", "")
-"""Folders with a colon between them. CloudNativePG's have to be there; with Gateway API's, cert-manager's and ExternalDNS's
-the components that use those are looked at too."""
+"""Folders with a colon between them. CloudNativePG's have to be there; where Gateway API's, cert-manager's and
+ExternalDNS's are, the components that use those are looked at too."""
 
 pytestmark = [
     pytest.mark.cluster,
