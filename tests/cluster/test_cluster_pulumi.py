@@ -26,7 +26,7 @@ from tidegate_stacks.ownership import FIELD_MANAGER  # noqa: E402
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="needs a real API server: set KUBECONFIG"),
     pytest.mark.skipif(not CRDS, reason="needs CloudNativePG's CRDs beside Kueue's: set TIDEGATE_TEST_CRDS"),
     pytest.mark.skipif(not (tool("pulumi") and tool("helm")), reason="needs the pulumi and helm programs on PATH"),
