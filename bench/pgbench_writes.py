@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -111,7 +112,8 @@ def confirm_on_a_replica(server: Server, parameters: dict[str, str], inside: str
     stack.enter_context(Server(parameters, inside=inside, copy_of=server))
     server.configure({**parameters, "synchronous_standby_names": 'ANY 1 ("standby")'})
     server.reload()
-    for _ in range(600):
+    until, state = time.monotonic() + 60, ""
+    while time.monotonic() < until:
         if (state := server.sql("SELECT sync_state FROM pg_stat_replication")) == "quorum":
             return state
         time.sleep(0.1)
@@ -148,6 +150,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped on the way out
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memory", default="1Gi", help="memory of one instance, as in the settings")
     parser.add_argument("--wal-disk", default="2Gi")

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,15 +82,21 @@ class Server:
             self.configure(self.parameters)
             run("pg_ctl", "-D", self.data, "-w", "-t", SECONDS, "-l", self.folder / "log", "start")
         except BaseException:
-            self._log_and_leave()
+            self._say_why()
+            self._stop()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        """Stop the server if it runs, also one that is only starting, and remove its folder."""
         try:
-            run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
+            if (self.data / "postmaster.pid").exists():
+                run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -101,10 +108,9 @@ class Server:
         connection = f"host={source.folder} port={source.port} user=postgres application_name=standby"
         run("pg_basebackup", "-D", self.data, "-R", "--checkpoint=fast", "--no-sync", "-d", connection)
 
-    def _log_and_leave(self) -> None:
+    def _say_why(self) -> None:
         if (log := self.folder / "log").exists():
-            print(log.read_text(encoding="utf-8"))
-        shutil.rmtree(self.folder, ignore_errors=True)
+            print(log.read_text(encoding="utf-8"), file=sys.stderr)
 
     def configure(self, parameters: Mapping[str, str]) -> None:
         """Write the settings; a running server reads them at ``reload``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ FILE = "TIDEGATE_CLUSTER"
 ASK = "TIDEGATE_ASK_CLUSTER"
 SECONDS = 10.0
 """A kubectl that has not answered by then is stopped: a preview waits for it."""
+KEPT_SECONDS = 30.0
+"""As long an answer is good: every resource of a stack is judged, most of them within seconds."""
 _PLURALS = {(GROUP, "LiveEvent"): "liveevents", (GROUP, "ScalingPolicy"): "scalingpolicies"}
 
 
@@ -59,21 +62,44 @@ def announced() -> Known:
 
 
 def live(kinds: Iterable[Kind]) -> Known:
-    """Objects of some kinds as they are."""
+    """Objects of some kinds as they are. Each kind is asked for by itself: one that is not served spoils no other."""
     if os.environ.get(FILE):
         return announced()
-    return by_kubectl(tuple(sorted(set(kinds)))) if asks() else Known()
+    known = [by_kubectl((kind,)) for kind in sorted(set(kinds))] if asks() else []
+    objects = tuple(one for part in known for one in part.objects)
+    return Known(objects, frozenset(kind for part in known for kind in part.asked))
+
+
+def forget() -> None:
+    """Ask anew."""
+    _kept.clear()
+
+
+_kept: dict[tuple[Any, ...], tuple[float, Known]] = {}
+"""What was read, by what was asked, and when (monotonic seconds)."""
 
 
 def _from_file(path: Path) -> Known:
     try:
-        return _read(path.read_text(encoding="utf-8"), ())
+        state = path.stat()
+        key = (path, state.st_mtime_ns, state.st_size)
+        if key not in _kept:
+            _kept[key] = time.monotonic(), _read(path.read_text(encoding="utf-8"), ())
+        return _kept[key][1]
     except (OSError, ValueError) as error:
         return Known(wrong=f"{FILE}={path}: {error}: write it by kubectl get … --all-namespaces --output=json")
 
 
 def by_kubectl(kinds: tuple[Kind, ...]) -> Known:
-    """Ask kubectl for all objects of some kinds."""
+    """All objects of some kinds, as kubectl found them not long ago."""
+    asked, known = _kept.get(kinds, (0.0, None))
+    if known is None or time.monotonic() - asked > KEPT_SECONDS:
+        known = _ask(kinds)
+        _kept[kinds] = time.monotonic(), known
+    return known
+
+
+def _ask(kinds: tuple[Kind, ...]) -> Known:
     names = ",".join(".".join(filter(None, (_PLURALS.get((group, kind), kind), group))) for group, kind in kinds)
     command = ["kubectl", "get", names, "--all-namespaces", "--show-managed-fields", "--output=json"]
     try:

@@ -68,6 +68,8 @@ class Rule:
     """Whether it needs the whole stack: then it sees outputs, else a resource's inputs before anything is changed."""
     advisory: bool = False
     """Whether it only says something, and refuses nothing."""
+    also: str = ""
+    """Another rule of the same meaning: who allows that on an object allows this."""
     lasting: bool = True
     """Whether what it finds today it finds tomorrow, so that its suppression can be told to be needless."""
     applies: Callable[[World], str] = lambda _: ""
@@ -102,7 +104,9 @@ class Rule:
     def find(self, seen: Seen, world: World, granted: Mapping[str, str]) -> list[str]:
         """What it finds and nobody suppressed."""
         found = self.look(seen, world)
-        return [one.message for one in found if not allow.is_allowed(self.name, seen, one.about, granted)]
+        names = [name for name in (self.name, self.also) if name]
+        allowed = [(one, any(allow.is_allowed(name, seen, one.about, granted) for name in names)) for one in found]
+        return [one.message for one, is_allowed in allowed if not is_allowed]
 
     def look(self, seen: Seen, world: World) -> list[Finding]:
         """What it finds. A resource on which the rule fails is a finding, for nobody knows what it hides."""

@@ -1,13 +1,15 @@
-"""``no-change-in-a-peak``: what a live event stands on is not changed while it runs or is about to begin.
+"""No change in a peak: what a live event stands on is not changed while it runs or is about to begin.
 
 Ground of an event is what its policy names, the autoscaler in front of that, and everything else in the component of
-either. Events and policies are those of the stack and those of the cluster, where somebody says how to see it.
+either. Two rules, for the engine shows a pack two things. ``no-step-in-a-peak`` sees one resource before it is changed,
+and what the cluster holds. ``no-change-in-a-peak`` sees the whole stack, with its own events and its components, once
+all of it is planned, and what the cluster holds too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from tidegate_policies import cluster
@@ -16,13 +18,15 @@ from tidegate_policies.events import NotKnownYetError, window_near
 from tidegate_policies.judging import Finding, World
 from tidegate_policies.movers import POLICY, Mover, autoscaled, movers_of
 from tidegate_policies.resources import Object, Seen
-from tidegate_policies.seams import AUTOSCALERS, GROUP
-from tidegate_policies.values import UNKNOWN, look
+from tidegate_policies.seams import GROUP
+from tidegate_policies.values import UNKNOWN, look, look_at
 
 MINUTES = 60
 """How long before an event its ground is left alone: by then the operator raises floors (lead times are minutes)."""
 NAMED = 5
 """As many changed fields are named as one reads."""
+_PART = ("metadata", "labels", "app.kubernetes.io/part-of")
+"""The label by which an object says of what it is a part."""
 _STACK = "pulumi:pulumi:Stack"
 
 
@@ -35,6 +39,8 @@ class Peak:
     told: str
     """When, for people."""
     targets: tuple[Mover, ...]
+    components: frozenset[tuple[str, str]] = frozenset()
+    """(namespace, component) of those, as far as labels in the cluster tell."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +52,39 @@ class Ground:
     live: cluster.Known
 
 
-def no_change_in_a_peak(seen: Seen, world: World) -> Iterator[Finding]:
+def no_step_in_a_peak(seen: Seen, world: World) -> Iterator[Finding]:
     """A rolling restart at T-0 takes away what was made ready for it."""
+    for one in seen.objects:
+        if peak := _carried(one, world):
+            yield from _judged(one, peak, cluster.live([one.kind]))
+
+
+def no_change_in_a_peak(seen: Seen, world: World) -> Iterator[Finding]:
+    """The same for what only the whole stack tells."""
     ground = world.once(_ground_of)
     peak = ground.peaks.get(seen.urn)
     if peak is None:
         return
-    stands = f"{seen.name}: the event {peak.event} stands on it and {peak.told}"
     for one in seen.objects:
-        there = ground.live.find(one)
-        if there is not None:
-            changed = changes(one, there)
-            if changed:
-                more = "" if len(changed) <= NAMED else f" and {len(changed) - NAMED} more"
-                yield Finding(f"{stands}: change {', '.join(changed[:NAMED])}{more} after it", one)
-        elif one.kind not in ground.live.asked:
-            yield Finding(f"{stands}: whether this changes it cannot be told: {_how()}", one)
+        yield from _judged(one, peak, ground.live)
     if not seen.objects:
-        yield Finding(f"{stands}: whether this changes it cannot be told: wait, or allow it with a reason")
+        yield Finding(f"{_stands(seen, peak)}: whether this changes it cannot be told: wait, or allow it with a reason")
+
+
+def _stands(seen: Seen, peak: Peak) -> str:
+    return f"{seen.name}: the event {peak.event} stands on it and {peak.told}"
+
+
+def _judged(one: Object, peak: Peak, live: cluster.Known) -> Iterator[Finding]:
+    there = live.find(one)
+    if there is not None:
+        changed = changes(one, there)
+        if changed:
+            more = "" if len(changed) <= NAMED else f" and {len(changed) - NAMED} more"
+            told = f"change {', '.join(changed[:NAMED])}{more} after it"
+            yield Finding(f"{_stands(one.of, peak)}: {told}", one)
+    elif one.kind not in live.asked:
+        yield Finding(f"{_stands(one.of, peak)}: whether this changes it cannot be told: {_how()}", one)
 
 
 def _how() -> str:
@@ -111,6 +132,41 @@ def _now() -> datetime:
 # ---- which resources are ground
 
 
+def _carried(one: Object, world: World) -> Peak | None:
+    """The event that an object carries, by what the cluster alone tells: its events, its policies and its labels."""
+    if one.kind[0] == GROUP or not cluster.is_configured():
+        return None
+    peaks = world.once(_peaks_of_the_cluster)
+    return next((peak for peak in peaks if _moved(one, peak) or _part_of(one) in peak.components), None)
+
+
+def _peaks_of_the_cluster(world: World) -> list[Peak]:
+    known = cluster.announced().objects
+    peaks = [peak for one in known if cluster.is_event(one) for peak in _peaks(one, known, world)]
+    kinds = {target.kind for peak in peaks for target in peak.targets} - {("", "")}
+    targets = cluster.live(kinds).objects if kinds else ()
+    return [replace(peak, components=_components(peak, targets)) for peak in peaks]
+
+
+def _components(peak: Peak, objects: tuple[Object, ...]) -> frozenset[tuple[str, str]]:
+    """Components of an event's targets, by their labels."""
+    found = (_part_of(one) for one in objects if _moved(one, peak))
+    return frozenset(part for part in found if part is not None)
+
+
+def _part_of(one: Object) -> tuple[str, str] | None:
+    """(namespace, component) as labels tell it."""
+    part, namespace = look_at(one.props, _PART), one.namespace
+    return (namespace, part) if isinstance(part, str) and isinstance(namespace, str) else None
+
+
+def _moved(one: Object, peak: Peak) -> bool:
+    """Whether an event's policy names the object, or what the object scales."""
+    if any(target.moves(one) for target in peak.targets):
+        return True
+    return any(_same(scaler, target) for scaler in autoscaled([one]) for target in peak.targets)
+
+
 def _ground_of(world: World) -> Ground:
     known = cluster.announced()
     everything = (*world.objects, *known.objects)
@@ -150,10 +206,7 @@ def _follows(event: Object, policy: Object) -> bool:
 
 def _under(peak: Peak, world: World) -> Iterator[Seen]:
     """Resources that carry an event: targets, their autoscalers, and all that is in the components of both."""
-    direct = {one.of.urn for one in world.objects if any(target.moves(one) for target in peak.targets)}
-    for scaler in autoscaled(world.objects):
-        if scaler.by.kind in AUTOSCALERS and any(_same(scaler, target) for target in peak.targets):
-            direct.add(scaler.by.of.urn)
+    direct = {one.of.urn for one in world.objects if _moved(one, peak)}
     components = {world.by_urn[urn].parent for urn in direct}
     components = {urn for urn in components if urn and f"::{_STACK}::" not in urn}
     for seen in world.resources:

@@ -153,6 +153,8 @@ def _suppressions(seen: Seen) -> list[tuple[str, str]]:
     return list(found.items())
 
 
+MINUTES = {"minutes": {"type": "integer", "minimum": 0, "maximum": 10080, "default": peak.MINUTES}}
+
 RULES = (
     Rule(
         "operator-owned-paths-are-ignored",
@@ -179,13 +181,22 @@ RULES = (
         whole=True,
     ),
     Rule(
+        "no-step-in-a-peak",
+        "What a live event of the cluster stands on must not be changed while it runs or is about to begin.",
+        peak.no_step_in_a_peak,
+        lasting=False,
+        also="no-change-in-a-peak",
+        settings=MINUTES,
+    ),
+    Rule(
         "no-change-in-a-peak",
         "What a live event stands on must not be changed while the event runs or is about to begin.",
         peak.no_change_in_a_peak,
         whole=True,
         applies=peak.why_not,
         lasting=False,
-        settings={"minutes": {"type": "integer", "minimum": 0, "maximum": 10080, "default": peak.MINUTES}},
+        also="no-step-in-a-peak",
+        settings=MINUTES,
     ),
     Rule(
         "peaks-can-be-seen",

@@ -75,7 +75,7 @@ MOST_INSTANCES = 20
 """Instances of one database, the primary among them, that arguments may ask for."""
 WAL_SENDERS = MOST_INSTANCES + 4
 """``max_wal_senders``: one for each replica, and four for base backups and replicas that connect anew. PostgreSQL's
-default of 10 would turn the tenth replica of a peak away; it is the same for all, since changing it is a restart."""
+default of 10 would turn the eleventh replica of a peak away; it is the same for all, since changing it is a restart."""
 WAL_KEEP_PERCENT = 50
 """Share of the WAL volume that replication slots may hold back."""
 WAL_CHECKPOINT_PERCENT = 20
@@ -103,8 +103,9 @@ def postgres_parameters(memory: str, *, connections: int, working: int | None = 
 
 
 def wal_parameters(wal_disk: str) -> dict[str, str]:
-    """Settings that keep the write-ahead log within its volume when a replica is lost: the slot of one that lags too
-    far is given up, and the replica is copied anew. What an archive does not take is not bounded by PostgreSQL.
+    """Settings that keep the write-ahead log within its volume when a replica is lost: the slot of a replica that lags
+    too far is given up, and the replica reads on from the archive or is copied anew. PostgreSQL does not bound what it
+    keeps for an archive that takes nothing.
     """
     mib = memory_bytes(wal_disk) // MIB
     return {

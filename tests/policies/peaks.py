@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from declared import Declared, Options, entry, metadata
 
 PEAK = "no-change-in-a-peak"
+STEP = "no-step-in-a-peak"
 SEEN = "peaks-can-be-seen"
 PULUMI = "pulumi-kubernetes-1f7b2c9a"
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from declared import STACK, UNKNOWN, Declared, Options, component, deployment, hpa, metadata, policy, thing
-from peaks import PEAK, SEEN, changed, event, live_orders, orders, schedule, weekly, written
+from declared import STACK, UNKNOWN, Declared, Options, Stack, component, deployment, hpa, metadata, policy, thing
+from peaks import PEAK, SEEN, STEP, changed, event, live_orders, orders, schedule, weekly, written
 from test_policies_cases import found
 
+from tidegate_policies.cluster import forget
 from tidegate_policies.rules import BY_NAME
 
 ORDERS = (PEAK, "orders")
+BOTH = [(STEP, "orders"), ORDERS]
+"""What both rules find of a change, where the cluster tells them."""
 HOURS, DAYS = 60, 24 * 60
 
 
@@ -22,6 +25,7 @@ HOURS, DAYS = 60, 24 * 60
 def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIDEGATE_CLUSTER", raising=False)
     monkeypatch.delenv("TIDEGATE_ASK_CLUSTER", raising=False)
+    forget()
 
 
 RUNS = {
@@ -63,7 +67,6 @@ def test_how_long_before_is_a_setting() -> None:
 
 
 def messages(*resources: Declared) -> list[str]:
-    from declared import Stack
 
     said: list[str] = []
     rule = BY_NAME[PEAK].stack
@@ -154,7 +157,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_events_and_policies_of_the_cluster_count_as_the_stack_s_do(cluster: Any) -> None:
     cluster(event(schedule()), policy("orders"))
-    assert found([deployment()]) == [ORDERS]
+    assert found([deployment()]) == BOTH
     assert found([deployment(name="carts")]) == []
     cluster(event(schedule(600)), policy("orders"))
     assert found([deployment()]) == []
@@ -163,7 +166,7 @@ def test_events_and_policies_of_the_cluster_count_as_the_stack_s_do(cluster: Any
 def test_no_change_is_told_from_a_change_by_the_live_object(cluster: Any) -> None:
     cluster(event(schedule()), policy("orders"), live_orders())
     assert found([orders()]) == []
-    assert found([orders("shop/orders:2")]) == [ORDERS]
+    assert found([orders("shop/orders:2")]) == BOTH
     (said,) = messages(orders("shop/orders:2"))
     assert "change spec.template.spec.containers[0].image after it" in said
 
@@ -309,6 +312,42 @@ def test_a_cluster_that_does_not_answer_is_an_advice(
     monkeypatch.setattr("tidegate_policies.cluster.SECONDS", 0.5)
     kubectl(script)
     assert found([deployment()]) == [(SEEN, "orders")]
+
+
+def step(one: Declared) -> list[str]:
+    """What the rule says that sees one resource, before it is changed."""
+    said: list[str] = []
+    rule = BY_NAME[STEP].resource
+    assert rule is not None
+    rule(one, said.append)
+    return said
+
+
+def test_before_each_step_the_cluster_alone_tells_what_is_ground(cluster: Any) -> None:
+    live = live_orders()
+    live["metadata"]["labels"] = {"app.kubernetes.io/part-of": "cache"}
+    live["metadata"]["managedFields"] = []
+    conf = thing("core/v1:ConfigMap", "conf", data={"a": "1"})
+    cluster(event(schedule()), policy("orders"), live, conf, hpa("spec"))
+    assert step(orders()) == []
+    (said,) = step(orders("shop/orders:2"))
+    assert "the event shop/double-11 stands on it" in said
+    (said,) = step(hpa("spec.minReplicas", least=3, version="v1", scales="orders").noted("x: y"))
+    assert "metadata.annotations" in said
+    changed = replace(conf, props={"metadata": metadata("conf"), "data": {"a": "2"}})
+    assert step(changed) == [], "no label says that it is a part of the same"
+    part = {**metadata("conf"), "labels": {"app.kubernetes.io/part-of": "cache"}}
+    (said,) = step(replace(conf, props={"metadata": part, "data": {"a": "2"}}))
+    assert "data.a" in said
+    elsewhere = {**part, "namespace": "carts"}
+    assert step(replace(conf, props={"metadata": elsewhere, "data": {"a": "2"}})) == []
+    assert step(policy("orders").noted("x: y")) == [], "what plans events is changed at any time"
+
+
+def test_who_allows_the_change_of_an_object_allows_its_step(cluster: Any) -> None:
+    cluster(event(schedule()), policy("orders"), live_orders())
+    for rule in (PEAK, STEP):
+        assert found([orders("shop/orders:2").noted(f"{rule}: tonight's fix")]) == []
 
 
 def test_a_cluster_that_answers_once_and_then_no_more_leaves_the_change_untold(kubectl: Any, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ pytest.importorskip(
 )
 
 from declared import component, deployment, policy, secret, thing
-from peaks import PEAK, SEEN, event, live_orders, orders, schedule, written
+from peaks import PEAK, SEEN, STEP, event, live_orders, orders, schedule, written
 from runtime import LEVELS, running
 
 CHANGED = [(PEAK, "orders")]
+BOTH = [*CHANGED, (STEP, "orders")]
 
 
 def test_a_stack_s_own_event_stands_in_the_way_with_its_name() -> None:
@@ -34,14 +35,17 @@ def test_what_the_cluster_holds_tells_a_change_from_none(tmp_path: Path) -> None
     path = written(tmp_path, event(schedule()), policy("orders"), live_orders())
     with running(TIDEGATE_CLUSTER=str(path)) as pack:
         assert pack.found(orders()) == []
-        assert pack.found(orders("shop/orders:2")) == CHANGED
-        pack.configure(no_change_in_a_peak={"allow": {"orders": "tonight's fix, agreed with the show"}})
+        assert pack.found(orders("shop/orders:2")) == BOTH
+        allowed = {"allow": {"orders": "tonight's fix, agreed with the show"}}
+        pack.configure(no_change_in_a_peak=allowed)
+        assert pack.found(orders("shop/orders:2")) == [(STEP, "orders")]
+        pack.configure(no_change_in_a_peak=allowed, no_step_in_a_peak=allowed)
         assert pack.found(orders("shop/orders:2")) == []
         written(tmp_path, event(schedule(100)), policy("orders"), live_orders())
         pack.configure()
         assert pack.found(orders("shop/orders:2")) == []
-        pack.configure(no_change_in_a_peak={"minutes": 120})
-        assert pack.found(orders("shop/orders:2")) == CHANGED
+        pack.configure(no_change_in_a_peak={"minutes": 120}, no_step_in_a_peak={"minutes": 120})
+        assert pack.found(orders("shop/orders:2")) == BOTH
         path.write_text("half a fi")
         (said,) = pack.analyze_stack(orders("shop/orders:2")).diagnostics
         assert (said.policyName, LEVELS[said.enforcementLevel]) == (SEEN, "advisory")
@@ -55,6 +59,7 @@ def test_the_cluster_is_asked_by_kubectl(tmp_path: Path) -> None:
     program.chmod(0o755)
     with running(TIDEGATE_ASK_CLUSTER="yes", PATH=f"{tmp_path}:/usr/bin:/bin") as pack:
         assert pack.found(orders()) == []
-        assert pack.found(orders("shop/orders:2")) == CHANGED
-        program.write_text("#!/bin/sh\necho 'no such host' >&2\nexit 1\n")
+        assert pack.found(orders("shop/orders:2")) == BOTH
+    program.write_text("#!/bin/sh\necho 'no such host' >&2\nexit 1\n")
+    with running(TIDEGATE_ASK_CLUSTER="yes", PATH=f"{tmp_path}:/usr/bin:/bin") as pack:
         assert pack.found(orders("shop/orders:2")) == [(SEEN, "orders")]

@@ -155,6 +155,7 @@ def database(name: str, text: Text) -> Component:
         image=text("postgres:17"),
         storage_class=text("fast"),
         reads=ReadsArgs(per_replica=20_000, most=6),
+        writes_per_second=12_000,
         backup=BackupArgs(object_store=text("backups")),
     )
     return Database(name, args)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -25,17 +27,48 @@ pytestmark = [
 
 def test_the_measurement_counts_orders_that_a_replica_has_confirmed() -> None:
     given = ["--seconds", "2", "--clients", "4", "--memory", "256Mi", "--wal-disk", "1Gi", "--synchronous"]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *given], capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+    seen = json.loads(measured(given))
     assert seen["orders"] == seen["transactions"] > 0
     assert seen["failed"] == 0
     assert seen["writes_per_second"] == int(seen["tps"]) > 0
     assert (seen["synchronous"], seen["fsync"]) == ("quorum", "on")
     assert seen["cpus"] > 0
     assert seen["fsyncs_per_second"] > 0
+
+
+def measured(given: list[str]) -> str:
+    """What the script prints. One that takes too long is asked to end, so that it stops its servers."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, str(SCRIPT), *given], **pipes) as process:
+        try:
+            said, wrong = process.communicate(timeout=SECONDS)
+        finally:
+            process.terminate()
+    assert process.returncode == 0, wrong
+    return said
+
+
+def test_a_measurement_that_is_ended_leaves_no_server_behind() -> None:
+    command = [sys.executable, str(SCRIPT), "--seconds", "600", "--memory", "256Mi", "--wal-disk", "1Gi"]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        process = subprocess.Popen([*command, "--folder", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = first_line(Path(folder), "*/data/postmaster.pid")
+        process.terminate()
+        process.wait(timeout=SECONDS)
+        assert not Path(f"/proc/{server}").exists()
+        assert list(Path(folder).iterdir()) == []
+
+
+def first_line(folder: Path, pattern: str) -> str:
+    """Of the first file of that name that has one."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        for found in folder.glob(pattern):
+            if lines := found.read_text(encoding="utf-8").splitlines():
+                return lines[0]
+        time.sleep(0.1)
+    raise AssertionError(f"no {pattern} in {folder}")
 
 
 def test_what_is_measured_runs_with_the_settings_of_the_component() -> None:
