@@ -49,7 +49,8 @@ from tidegate_stacks.nginx_values import (
     MAX_ORIGINS,
     OBJECT_ARGUMENTS,
     RESOLVE_SECONDS,
-    RESOLVER_FILE,
+    RESOLVER,
+    RUNS,
     STALE_SECONDS,
     OriginTls,
     Rule,
@@ -96,7 +97,7 @@ def nginx_conf(
     listens = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
     return "".join(
         [
-            _head(disk, resolver),
+            _head(disk, resolver or RESOLVER),
             maps(times, arguments, rules, tls),
             origin_variables(origins, spread=spread),
             "  server {\n",
@@ -137,11 +138,9 @@ def _check(origins: Sequence[str], arguments: Sequence[str], rules: Sequence[Rul
             raise ValueError(f"rules[{number}].seconds: give 0 to 31536000, one year, not {rule.seconds}")
 
 
-def _head(disk: str, resolver: str | None) -> str:
+def _head(disk: str, resolver: str) -> str:
     """Processes, caches, and what holds for all servers."""
     size = sizing.memory_bytes(disk) * 9 // 10 // sizing.MIB
-    # Names the file by a pattern: nginx starts without it, as it must where every origin is an IP address.
-    found = f"include {RESOLVER_FILE[:-1]}[{RESOLVER_FILE[-1]}];" if resolver is None else f"{resolver_line(resolver)}"
     return f"""\
 pid /tmp/nginx.pid;
 worker_processes auto;
@@ -166,7 +165,7 @@ http {{
   proxy_cache_path /var/cache/edge/kept levels=1:2 keys_zone=kept:8m inactive={STALE_SECONDS}s use_temp_path=on;
   proxy_cache_path /var/cache/edge/objects levels=1:2 keys_zone=objects:{sizing.cache_zone_mib(disk)}m
                    max_size={size}m inactive=10m use_temp_path=on;
-  {found}
+  {resolver_line(resolver)}
   resolver_timeout {RESOLVE_SECONDS}s;
   recursive_error_pages on;
   proxy_http_version 1.1;
@@ -203,4 +202,5 @@ def _refresh(port: int, refused: str, locations: str) -> str:
 
 def start_script() -> str:
     """The shell script that a pod starts nginx with: it tells nginx of the pod's DNS servers."""
-    return (files("tidegate_stacks") / "scripts" / "nginx-start.sh").read_text(encoding="utf-8")
+    text = (files("tidegate_stacks") / "scripts" / "nginx-start.sh").read_text(encoding="utf-8")
+    return text.replace("RESOLVER_LINE", resolver_line(RESOLVER)).replace("RUNS", RUNS)

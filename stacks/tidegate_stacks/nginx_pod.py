@@ -10,7 +10,7 @@ import pulumi
 from tidegate_stacks import objects, sizing
 from tidegate_stacks.checks import Args, Cpu, Image, Memory
 from tidegate_stacks.nginx import DRAIN_SECONDS, start_script
-from tidegate_stacks.nginx_values import Tls
+from tidegate_stacks.nginx_values import RUNS, Tls
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj
 
 HTTP, STATUS, REFRESH, HTTPS, METRICS = 8080, 8081, 8082, 8443, 9113
@@ -114,7 +114,7 @@ def _nginx(args: NginxArgs, *, tls: bool, refresh: bool) -> Obj:
         ports=ports,
         mounts=mounts,
         command=["sh", f"{CONFIG}/start.sh", f"{CONFIG}/nginx.conf"],
-        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", f"sleep 5; nginx -c {CONFIG}/nginx.conf -s quit"]}}},
+        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", f"sleep 5; nginx -c {RUNS} -s quit"]}}},
     )
 
 

@@ -27,8 +27,11 @@ STALE_SECONDS = 30
 NEGATIVE_SECONDS = 1
 """How long anything but a success is kept: a crowd that comes a minute early costs an origin one request a second."""
 
-RESOLVER_FILE = "/tmp/resolver.conf"  # noqa: S108 - a path in the container, a volume of its own
-"""Where ``start.sh`` writes the pod's own DNS servers."""
+RESOLVER = "127.0.0.1"
+"""DNS server that the text names where none is given. ``nginx-start.sh`` writes the pod's own in its place: which they
+are is known in the pod only, and a server's name would have to be resolved by the server that it names."""
+RUNS = "/tmp/nginx.conf"  # noqa: S108 - a path in the container, a volume of its own
+"""What nginx runs with in a pod: the text with the pod's DNS servers in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
 class CachePod:
     """An nginx that runs as a pod runs it."""
 
-    def __init__(self, text: str, *, dns: str = "", certificate: tuple[Path, Path] | None = None) -> None:
-        """``dns``: ``host:port`` of a DNS server, in place of the pod's. ``certificate``: chain and key."""
+    def __init__(self, text: str, *, certificate: tuple[Path, Path] | None = None) -> None:
+        """``certificate``: chain and key."""
         self.folder = Path(tempfile.mkdtemp(prefix="tg-"))  # short: a socket's path holds 107 characters
         self.http, self.status, self.refresh, self.https = free_ports(4)
         for name in ("cache", "tls", "tmp"):
@@ -115,8 +115,6 @@ class CachePod:
         (self.folder / "start.sh").write_text(start_script())
         (self.folder / "nginx.conf").write_text(self._moved(text))
         (self.folder / "resolv.conf").write_text("")
-        if dns:
-            (self.folder / "tmp/resolver.conf").write_text(f"resolver {dns} valid=5s ipv6=off;\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     def certify(self, chain: Path, key: Path) -> None:
@@ -148,7 +146,7 @@ class CachePod:
         """Start it and wait until it says that it is ready."""
         folder = self.folder
         command = ["sh", str(folder / "start.sh"), str(folder / "nginx.conf"), str(folder / "resolv.conf")]
-        command += [str(folder / "tmp/unused.conf"), str(folder / "cache")]
+        command += [str(folder / "tmp/runs.conf"), str(folder / "cache")]
         with (folder / "stderr").open("ab") as errors:
             self._process = subprocess.Popen(command, stderr=errors)
         wait_until(self._is_ready, f"nginx: {self.log()}")
@@ -169,11 +167,7 @@ class CachePod:
     def kill(self) -> None:
         """Gone at once, as when a machine fails."""
         if self._process is not None:
-            workers = _children(self._process.pid)
-            self._process.kill()  # first: it would replace its workers
-            self._process.wait(10)
-            for pid in workers:
-                os.kill(pid, signal.SIGKILL)
+            kill_with_workers(self._process)
             self._process = None
 
     def close(self) -> None:
@@ -197,9 +191,14 @@ class CachePod:
         return requests.get(f"http://{where}{path}", headers={"Host": host}, timeout=PATIENCE)
 
 
-def _children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(one) for one in found.stdout.split()]
+def kill_with_workers(process: subprocess.Popen[bytes]) -> None:
+    """End an nginx without a goodbye. The master first: it would replace its workers."""
+    command = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+    workers = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    process.kill()
+    process.wait(PATIENCE)
+    for pid in workers:
+        os.kill(int(pid), signal.SIGKILL)
 
 
 @contextmanager

@@ -245,6 +245,16 @@ def test_a_name_that_stands_for_several_pods_reaches_each(tmp_path: Path) -> Non
     assert sorted(reached) == ["::10.1.0.1:8080", "::10.1.0.2:8080"]
 
 
+@needs_programs
+@pytest.mark.parametrize("away", [0, 1])
+def test_a_pod_of_the_shield_that_is_away_costs_no_object(network: Network, away: int) -> None:
+    network.shields[away].kill()
+    for number in range(40):
+        answer = network.sites[0].get(f"/vod/show/{number}.ts", HOST)
+        assert (answer.status_code, answer.content) == (200, b"segment %d" % number)
+    assert set(network.origin.asked.values()) == {1}
+
+
 # ---- the Job
 
 

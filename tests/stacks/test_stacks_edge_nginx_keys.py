@@ -283,7 +283,7 @@ def test_a_pod_tells_nginx_of_its_own_dns_servers_and_starts_again_after_it_was_
     )
     (tmp_path / "start.sh").write_text(nginx.start_script())
     site = Edge(tmp_path / "edge", [echo.address])
-    told = site.folder / "resolver.conf"
+    told = site.folder / "told.conf"
     places = [str(one) for one in (site.folder / "nginx.conf", tmp_path / "resolv.conf", told, site.folder / "cache")]
     for text in ("made for /1.ts", "made for /2.ts"):
         site.start("sh", str(tmp_path / "start.sh"), *places)
@@ -292,7 +292,10 @@ def test_a_pod_tells_nginx_of_its_own_dns_servers_and_starts_again_after_it_was_
         for pid in (site.process.pid, *map(int, workers.stdout.split())):
             subprocess.run(["kill", "-KILL", str(pid)], check=False)
         site.process.wait(PATIENCE)
-    assert told.read_text() == f"{nginx.resolver_line('10.96.0.10 [fd00::a]')}\n"
+    line = nginx.resolver_line("10.96.0.10 [fd00::a]")
+    shipped = (site.folder / "nginx.conf").read_text()
+    assert told.read_text() == shipped.replace(nginx.resolver_line("127.0.0.1"), line)
+    assert line in told.read_text()
 
 
 def test_names_of_services_are_made_whole_since_nginx_knows_no_search_list() -> None:

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Starts nginx in a pod. $1: its configuration; $2, $3, $4: other places of the pod's DNS servers, of the file that tells
-# nginx of them, and of the cache, for tests.
+# Starts nginx in a pod. $1: its configuration; $2, $3, $4: other places of the pod's DNS servers, of the configuration
+# that nginx runs with, and of the cache, for tests.
 set -eu
 conf=$1
 dns=${2:-/etc/resolv.conf}
-told=${3:-/tmp/resolver.conf}
+runs=${3:-RUNS}
 cache=${4:-/var/cache/edge}
 
 # A server that was killed leaves its sockets, and the volume outlives the container: nginx would not bind them again.
@@ -12,8 +12,9 @@ rm -f "$cache"/*.sock
 
 # nginx asks DNS servers itself, so that it must be told of those that the pod has. IPv6 addresses stand in brackets.
 servers=$(awk '$1 == "nameserver" { printf "%s ", ($2 ~ /:/ ? "[" $2 "]" : $2) }' "$dns")
-if [ -n "$servers" ]; then
-  echo "resolver ${servers}valid=5s;" >"$told"
-fi
+awk -v servers="${servers% }" '
+  servers != "" && $0 ~ /^ *RESOLVER_LINE$/ { sub(/127\.0\.0\.1/, servers) }
+  { print }
+' "$conf" >"$runs"
 
-exec nginx -g 'daemon off;' -c "$conf"
+exec nginx -g 'daemon off;' -c "$runs"
