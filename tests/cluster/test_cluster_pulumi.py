@@ -70,6 +70,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_the_ground_stands_and_what_the_operator_holds_is_never_undone(site: Site) -> None:
+    site.machine("64")
     stack = site.stack()
 
     planned = stack.preview().change_summary
@@ -154,6 +155,7 @@ def test_the_operator_that_the_stack_brings_lifts_all_of_it_and_no_up_takes_it_d
 def test_work_that_was_stopped_for_a_peak_is_not_started_by_an_up_in_mid_event(site: Site, tmp_path: Path) -> None:
     """Machines for both lanes as they stand, and next to nothing more: what the show needs, data has to lend."""
     site.disks(24)
+    site.change("protectData: true", "protectData: true\n  tidegate-all-in-one:preflight: false")  # they come later
     site.change("mode: Observe", "mode: Enforce")
     # Machines of their own, and pods that fill them: a show on a trial's sizes would need nothing of data's.
     site.change("nodes: {kubernetes.io/os: linux}", f"nodes: {{pool: {site.namespace}}}")
@@ -216,6 +218,7 @@ def test_work_that_was_stopped_for_a_peak_is_not_started_by_an_up_in_mid_event(s
 def test_without_ignore_changes_a_held_floor_would_stop_the_update(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The claim above can fail: the server refuses, and names who holds the field."""
     monkeypatch.setattr(component, "ignored", lambda *_: [])
+    site.machine("64")
     stack = site.stack()
     stack.up()
     site.move_floors()
@@ -226,6 +229,7 @@ def test_without_ignore_changes_a_held_floor_would_stop_the_update(site: Site, m
 
 def test_a_refresh_in_mid_event_takes_the_level_into_the_state_and_no_up_writes_it_anywhere(site: Site) -> None:
     """What the page says of a refresh: the state has the moved level, and neither it nor a stale one is ever sent."""
+    site.machine("64")
     stack = site.stack()
     site.timed("up", stack.up)
     name = "horizontalpodautoscalers/live-relay"
