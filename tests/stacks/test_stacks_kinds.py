@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,18 @@ def test_the_types_are_what_pulumi_kubernetes_says() -> None:
         [sys.executable, str(ROOT / "stacks" / "kinds.py"), "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_object_bears_the_type_that_pulumi_import_asks_for() -> None:
+    """Built-in kinds by the provider's own list, so that what exists can be imported under the same type."""
+    from test_stacks_preflight import BUILT_IN
+    from test_stacks_projects import laid_in_order
+
+    known = find_spec("pulumi_kubernetes")
+    assert known
+    assert known.origin
+    listed = Path(known.origin).read_text(encoding="utf-8")
+    objects_of_all = [one for made in laid_in_order("prod").values() for one in made.objects]
+    built_in = {one.type for one in objects_of_all if one.type.split(":")[1].split("/")[0] in (*BUILT_IN, "core")}
+    assert len(built_in) > 8
+    assert [token for token in built_in if f'"{token}"' not in listed] == []
