@@ -26,8 +26,10 @@ system = Namespaces("system", NamespacesArgs(names=(str(settings.operator.namesp
 operator = Operator(
     "tidegate", settings.operator, scaled_kinds=SCALED_KINDS, opts=pulumi.ResourceOptions(depends_on=[system])
 )
-priorities = Priorities("priorities", settings.priorities)
-addons = Addons("addons", settings.addons)
+# A database that is kept goes on needing its priority and its operator.
+kept = pulumi.ResourceOptions(protect=protect or None)
+priorities = Priorities("priorities", settings.priorities, opts=kept)
+addons = Addons("addons", settings.addons, opts=kept)
 after = pulumi.ResourceOptions(depends_on=[ground, priorities, addons])
 database = Database("database", settings.database, opts=after)
 cache = Cache("cache", settings.cache, opts=after)

@@ -80,7 +80,7 @@ def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:
     )
     names = headless(pods.workload, namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH})
     # Only pods that are ready have an address, so that a site asks the next one at once.
-    names["spec"]["publishNotReadyAddresses"] = False
+    del names["spec"]["publishNotReadyAddresses"]
     return [
         caches,
         names,

@@ -220,9 +220,17 @@ def spread(workload: str) -> list[Obj]:
     return cast("list[Obj]", constraints)
 
 
+def canonical(size: str) -> str:
+    """A size as the API server writes it, so that a refresh finds nothing changed: ``2048Mi`` is ``2Gi``."""
+    number, unit = int(size[:-2]), size[-2:]
+    while number % 1024 == 0 and (larger := {"Mi": "Gi", "Gi": "Ti"}.get(unit)):
+        number, unit = number // 1024, larger
+    return f"{number}{unit}"
+
+
 def resources(cpu: str, memory: str, disk: str = "64Mi") -> Obj:
     """Requests for all three, a limit for memory and disk: CPU that nobody uses is better used at the peak."""
-    limits = {"memory": memory, "ephemeral-storage": disk}
+    limits = {"memory": canonical(memory), "ephemeral-storage": canonical(disk)}
     asked: kinds.ResourceRequirements = {"requests": {"cpu": cpu, **limits}, "limits": limits}
     return cast("Obj", asked)
 
@@ -253,8 +261,9 @@ def network_policy(workload: str, namespace: Any, component: str, *, ports: Mapp
     spec: kinds.NetworkPolicySpec = {
         "podSelector": {"matchLabels": naming.selector(workload)},
         "policyTypes": ["Ingress"],
-        "ingress": rules,
     }
+    if rules:  # the API server keeps no empty list: a refresh would find it gone
+        spec["ingress"] = rules
     return obj("networking.k8s.io/v1", "NetworkPolicy", workload, namespace, component, spec=spec)
 
 

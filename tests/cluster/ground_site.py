@@ -46,8 +46,12 @@ FLOORS = {
 }
 """What the operator moves, and to what."""
 
-PROTECTED = {"kubernetes:core/v1:Namespace", "kubernetes:postgresql.cnpg.io/v1:Cluster"}
-"""Types of what ``destroy`` leaves: the data, and the namespace that would take it along."""
+PROTECTED = {
+    "kubernetes:core/v1:Namespace",
+    "kubernetes:postgresql.cnpg.io/v1:Cluster",
+    "kubernetes:scheduling.k8s.io/v1:PriorityClass",
+}
+"""Types of what ``destroy`` leaves: the data, the namespace that would take it along, the priority of its pods."""
 
 
 @dataclass

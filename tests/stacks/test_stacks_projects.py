@@ -192,3 +192,20 @@ def test_trial_settings_choose_no_nodes_by_a_label_that_somebody_has_to_give(pro
 def test_trial_settings_name_no_image_of_the_reader_s_own() -> None:
     for path in Path(STACKS).glob("*/Pulumi.dev.yaml"):
         assert "registry.example" not in path.read_text(encoding="utf-8")
+
+
+def test_what_a_refresh_reads_back_is_what_was_written(laid: tuple[str, dict[str, dry.Ground]]) -> None:
+    """The API server drops empty lists and writes sizes its own way: each would be a change after every refresh."""
+    _, made = laid
+    for (_, name), (inputs, _, _) in every_object(made).items():
+        for path, value in leaves(inputs, name):
+            assert value is not None, path
+            assert value != [], path
+            if isinstance(value, str) and "resources" in path and re.fullmatch("[0-9]+(Mi|Gi)", value):
+                assert int(value[:-2]) % 1024, f"{path}: {value}"
+
+
+def leaves(value: Any, path: str) -> list[tuple[str, Any]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [leaf for key, one in inner for leaf in leaves(one, f"{path}.{key}")]
+    return found or [(path, value)]
