@@ -20,7 +20,7 @@ ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
 # Files of tests/cluster with a target of their own, each on another kind of cluster.
-ALONE := lending projects pulumi shift shift_disturbed stacks
+ALONE := lending policies projects pulumi shift shift_disturbed stacks
 CRDS := charts/tidegate/files/crds
 RULES := charts/tidegate/files/rules.yaml
 
@@ -108,10 +108,10 @@ test-cluster-long: $(STAMP) ## Those that take long, or cost the cluster somethi
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(BIN)/pytest -q -m "cluster and long" $(ARGS)
 
-test-cluster-ground: .venv-stacks/.up-to-date ## The ground on that server: every object strictly, and a real Pulumi engine
+test-cluster-ground: .venv-stacks/.up-to-date .venv-policies/.up-to-date ## The ground on that server: every object strictly, and a real Pulumi engine
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(STACKS)/pytest -q $(ARGS) tests/cluster/test_cluster_stacks.py tests/cluster/test_cluster_pulumi.py \
-	  tests/cluster/test_cluster_projects.py
+	  tests/cluster/test_cluster_projects.py tests/cluster/test_cluster_policies.py
 
 bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \

@@ -7,8 +7,9 @@ module that does. What only describes, guards or reads a database (a user, a bac
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from tidegate_policies.resources import Kind, Object, Seen
+from tidegate_policies.resources import RELEASE, Kind, Object, Seen
 from tidegate_policies.values import UNKNOWN, look
 
 _KINDS = frozenset(
@@ -45,7 +46,7 @@ _BESIDE = re.compile(
     "|Failback|Firewall\\w*|Grants?|Import|Job|Maintenance\\w*|Migration|Monitor\\w*|Option\\w*|Operator\\w*|OpsRequest"
     "|Parameters?|ParameterGroup|Policy|Pooler|Privileges?|Probe|Proxy|Publication|Quota|Rebuild|Restore\\w*"
     "|Reader?Instance|Roles?|Rule|Schedule\\w*|Schema|Secret\\w*|SecurityGroup|Sentinel|ServiceMonitor|Settings?|Snapshot"
-    "|SubnetGroup|Subscription|Task|Template|Topic|Upgrade|Users?|Version|View|Whitelist|Allowlist)$"
+    "|SubnetGroup|Subscription|Task|Template|Topic|Upgrade|Users?|(?<!Lake)Version|View|Whitelist|Allowlist)$"
 )
 """Ends of names of what stands beside a database."""
 
@@ -53,18 +54,21 @@ _PARTS = re.compile("Read[Oo]nly|ReadReplica|ClusterInstance|GlobalClusterMember
 """Nodes whose deletion leaves the data where they are."""
 
 _MODULES = re.compile(
-    rf"(?:{_ENGINES}|adb|cache|cdb|databases?|dbfor\w+|db|dcdb|drds|gaussdb|gdb|gpdb|graphdatabase|hbase|kvstore|lindorm"
-    r"|memorystore|ots|selectdb|sql|sqlserver|tablestore|tcaplus|tdsql\w*|timestream\w*|tsdb)\w*",
+    rf"(?:{_ENGINES}|adb|cache|cdb|databases?|dbfor\w+|db|dcdb|dds|drds|gaussdb|gdb|gpdb|graphdatabase|hbase|keewidb|kvstore|lindorm"
+    r"|memorystore|ocean|ots|qldb|selectdb|sql|sqlserver|tablestore|tcaplus|tdsql\w*|timestream\w*|tsdb|vdb)\w*",
     re.IGNORECASE,
 )
 """Modules of a cloud's package that are of databases."""
 
 _STORES = re.compile(
-    "(?:Cache|Cluster|Database|Databases?Account|Domain|Graph|Instance|Instances|Keyspace|Lake\\w*|ReplicationGroup|Redis"
+    "(?:Cache|Cluster|DbSystem|Ledger|SqlContainer|Database|Databases?Account|Domain|Graph|Instance|Instances|Keyspace|Lake\\w*|ReplicationGroup|Redis"
     "|\\w*Enterprise|RedisCache|Server|ManagedInstance|Table|Tair\\w*|Collection|AdvancedCluster|Db|DB|Namespace\\w*"
-    "|Workgroup\\w*|\\w*Instance)$"
+    "|Workgroup\\w*|\\w*Instance)(?:V[0-9]+)?$"
 )
 """Ends of types that hold data, within such a module."""
+
+_NO_SERVER = re.compile("operator|exporter|crds?$|proxy|admin|console|dashboard|curator|backup|ui$", re.IGNORECASE)
+"""Charts that bear an engine's name and are none."""
 
 _ANYWHERE = re.compile("^(?:Managed)?Database(?:Cluster|Instance|Mysql\\w*|Postgresql\\w*)?$")
 _NO_CLOUD = frozenset({"command", "docker", "kubernetes", "pulumi", "pulumi-python", "pulumi-nodejs", "random", "time"})
@@ -94,6 +98,12 @@ def is_cloud_database(token: str) -> bool:
     return bool(within and (_STORES.search(name) or _ENGINE_IN_KIND.fullmatch(name)))
 
 
+def is_database_chart(chart: Any) -> bool:
+    """Whether a chart is that of a database, by its name: what Helm makes of it is not seen."""
+    name = chart.rstrip("/").rpartition("/")[2] if isinstance(chart, str) else ""
+    return bool(_ENGINE_IN_KIND.match(name)) and not _NO_SERVER.search(name)
+
+
 def why(one: Object) -> str:
     """What of an object holds data, as a noun; empty when nothing does."""
     if one.patch:
@@ -107,6 +117,6 @@ def why(one: Object) -> str:
 
 def data_of(seen: Seen) -> list[tuple[str, Object | None]]:
     """What a resource holds: a noun, and the object, where it is one of a cluster."""
-    if is_cloud_database(seen.type):
+    if is_cloud_database(seen.type) or (seen.type == RELEASE and is_database_chart(look(seen.props, "chart"))):
         return [("a database", None)]
     return [(noun, one) for one in seen.objects if (noun := why(one))]

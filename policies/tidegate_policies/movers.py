@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate_policies.resources import Kind, Object
@@ -24,6 +24,8 @@ class Mover:
     namespace: Any
     """UNKNOWN, or None where nobody says one."""
     name: Any
+    found: bool = False
+    """Whether what it names stands among the same objects, by a name that is known."""
 
     @property
     def unknown(self) -> bool:
@@ -31,11 +33,14 @@ class Mover:
         return self.kind == ("", "")
 
     def moves(self, one: Object) -> bool:
-        """Whether it may be this object. A name that is not known yet is no name that somebody wrote down."""
-        same = (
-            self.name is UNKNOWN and one.name is UNKNOWN if UNKNOWN in (self.name, one.name) else self.name == one.name
-        )
-        return self.kind == one.kind and same and self.may_reach(one)
+        """Whether it may be this object."""
+        return self.kind == one.kind and self._may_be_named(one.name) and self.may_reach(one)
+
+    def _may_be_named(self, name: Any) -> bool:
+        """Whether this name may be meant. One that is not known yet is none that was found elsewhere."""
+        if name is UNKNOWN:
+            return self.name is UNKNOWN or not self.found
+        return self.name is UNKNOWN or bool(self.name == name)
 
     def may_reach(self, one: Object) -> bool:
         """Whether the object may stand where the reference points: a namespace that nobody says may be any."""
@@ -50,8 +55,14 @@ class Mover:
 
 def movers_of(objects: Iterable[Object], kinds: Iterable[Kind]) -> list[Mover]:
     """Everything that objects of some kinds move."""
-    wanted = frozenset(kinds)
-    return [mover for one in objects if one.kind in wanted for mover in _named(one)]
+    wanted, everything = frozenset(kinds), tuple(objects)
+    named = {(one.kind, one.name) for one in everything if isinstance(one.name, str)}
+    movers = [mover for one in everything if one.kind in wanted for mover in _named(one)]
+    return [replace(mover, found=_key(mover) in named) for mover in movers]
+
+
+def _key(mover: Mover) -> tuple[Kind, str]:
+    return mover.kind, mover.name if isinstance(mover.name, str) else ""
 
 
 def policies_and_pools(objects: Iterable[Object]) -> list[Mover]:

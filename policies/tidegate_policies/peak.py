@@ -190,8 +190,7 @@ def _peaks(event: Object, everything: tuple[Object, ...], world: World) -> Itera
         told = ""  # the server refuses such an event; said as an advisory
     if not told:
         return
-    policies = [one for one in everything if one.kind == POLICY and _follows(event, one)]
-    targets = tuple(mover for policy in policies for mover in movers_of([policy], [POLICY]))
+    targets = tuple(mover for mover in movers_of(everything, [POLICY]) if _follows(event, mover.by))
     if targets:
         known = (part for part in (event.namespace, event.name) if isinstance(part, str))
         yield Peak("/".join(known), told, targets)

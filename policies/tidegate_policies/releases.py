@@ -43,8 +43,10 @@ def _moved(value: Any, at: Path) -> Iterator[Path]:
 
 
 def _switch(value: Any) -> bool | None:
-    """Whether an autoscaler is on; None when this is no switch. What is not known yet may be on."""
+    """Whether an autoscaler is on; None when this is no switch. What is not known yet may be on, and so is any text for
+    a template, be it "false".
+    """
     found = look(value, "enabled") if isinstance(value, dict) else value
-    if found is UNKNOWN:
+    if found is UNKNOWN or (isinstance(value, dict) and isinstance(found, str) and found):
         return True
     return found if isinstance(found, bool) else None

@@ -154,6 +154,12 @@ def configs(name: str, args: LiveOriginArgs) -> dict[str, Any]:
     return made
 
 
+def _read_by_origins(name: str, args: LiveOriginArgs) -> Any:
+    made = configs(name, args)
+    conf, script = made["origin.conf"], made.get("publish-keys.py", "")
+    return pulumi.Output.concat(conf, script) if isinstance(conf, pulumi.Output) else conf + script
+
+
 def keys_script() -> str:
     """The service that compares stream keys."""
     return (files("tidegate_stacks") / "scripts" / "publish-keys.py").read_text(encoding="utf-8")
@@ -241,7 +247,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         name,
         replicas=args.origins,
         headless=workload,
-        template=_template(name, args, "origin", configs(name, args)["origin.conf"]),
+        template=_template(name, args, "origin", _read_by_origins(name, args)),
     )
     reach = {ANYBODY: _opened("rtmp"), CLUSTER: _opened("http", "metrics"), COMPONENT: _opened("api")}
     return [

@@ -21,7 +21,8 @@ Four things that nginx 1.22 does, and what follows from them:
   the current second: each second is a new object, and the lock holds.
 * ``proxy_cache_use_stale`` knows no age. ``stale-if-error`` in the answer's ``Cache-Control`` does, so that the choice
   adds one. nginx 1.22 heeds it when a connection fails, not when a status says so: the choice closes the connection
-  where an origin fails. Others heed it after a 404 too: the choice says 410 where no origin has an object.
+  where an origin fails. A version that heeds statuses heeds a 404 too: the choice says 410 where no origin has an
+  object.
 * The lock's waiters look again every 500 ms (a constant of nginx): a player that waits for another's request gets its
   answer up to half a second late.
 """
@@ -175,8 +176,7 @@ http {{
   proxy_pass_request_headers off;
   proxy_set_header Host $host;
   proxy_set_header Connection close;
-  # Each step is asked once. No connection is kept: nginx asks again when it finds a kept one closed.
-  proxy_next_upstream off;
+  # No connection to the next step is kept: nginx would ask once more where it finds a kept one closed.
   upstream kept {{ server unix:/var/cache/edge/kept.sock; }}
   upstream choice {{ server unix:/var/cache/edge/choice.sock; }}
 """

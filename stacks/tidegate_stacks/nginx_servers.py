@@ -159,12 +159,14 @@ class Front:
         )
 
     def _objects(self, where: str, kind: str, seconds: int, query: str = "object") -> str:
-        """What does not change under its name."""
+        """All but playlists. A segment never changes under its name: nobody waits while it is fetched again."""
         valid = f"      proxy_cache_valid 200 {seconds}s;\n" if seconds else ""
+        behind = "      proxy_cache_background_update on;\n" if kind == "segment" else ""
         return self._location(where, kind, query, "choice", cache="objects") + (
             f'      proxy_cache_key "$host$edge_path$edge_query_{query}";\n'
             f"{valid}      proxy_cache_valid any {NEGATIVE_SECONDS}s;\n"
-            f"{_BYPASS if self.refreshes else _OLD_MEANWHILE}"
+            f"{_BYPASS if self.refreshes else _OLD_MEANWHILE + behind}"
+            "      proxy_force_ranges on;\n"
             "    }\n"
         )
 
@@ -207,9 +209,8 @@ def _lock(seconds: int) -> str:
 
 
 _OLD_MEANWHILE = """\
-      # Objects do not change: the old one is served while it is fetched again, and where that fails.
+      # One fetches it again after its time; the others get the old one meanwhile, and all do where that fails.
       proxy_cache_use_stale error timeout updating http_500 http_502 http_503 http_504;
-      proxy_cache_background_update on;
 """
 _BYPASS = """\
       # nginx forgets an intercepted error of a request that bypassed the cache: here an error is an answer like others.
@@ -242,6 +243,10 @@ def choice(origins: int, times: Times, tls: OriginTls | None) -> str:
     proxy_connect_timeout {CONNECT_SECONDS}s;
     proxy_read_timeout {times.read_seconds}s;
     proxy_max_temp_file_size 0;
+    # A name may have several addresses. One that takes no connection is passed over; a slow one is not asked twice.
+    proxy_next_upstream error timeout;
+    proxy_next_upstream_tries 2;
+    proxy_next_upstream_timeout {2 * CONNECT_SECONDS}s;
     proxy_intercept_errors on;
     proxy_ignore_headers X-Accel-Expires X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
 {"".join(f"    proxy_hide_header {one};{chr(10)}" for one in _HIDDEN)}\

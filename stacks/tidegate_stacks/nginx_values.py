@@ -79,5 +79,5 @@ class Times:
     up to three segments."""
 
     def chain(self, origins: int) -> int:
-        """Longest that the choice may take: every origin fails as slowly as it can."""
-        return origins * (RESOLVE_SECONDS + CONNECT_SECONDS + self.read_seconds)
+        """Longest that the choice may take: every origin fails as slowly as it can, at two addresses."""
+        return origins * (RESOLVE_SECONDS + 2 * CONNECT_SECONDS + self.read_seconds)

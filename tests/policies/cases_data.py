@@ -43,7 +43,9 @@ DATABASES = [
             "kubernetes:stackgres.io/v1:SGCluster",
             "kubernetes:core/v1:PersistentVolumeClaim",
             "alicloud:adb/dBCluster:DBCluster",
+            "alicloud:adb/dBClusterLakeVersion:DBClusterLakeVersion",
             "alicloud:gpdb/instance:Instance",
+            "alicloud:ocean/baseInstance:BaseInstance",
             "alicloud:kvstore/instance:Instance",
             "alicloud:lindorm/instance:Instance",
             "alicloud:mongodb/shardingInstance:ShardingInstance",
@@ -72,6 +74,8 @@ DATABASES = [
             "gcp:sql/databaseInstance:DatabaseInstance",
             "mongodbatlas:index/advancedCluster:AdvancedCluster",
             "tencentcloud:Cynosdb/cluster:Cluster",
+            "tencentcloud:Cynosdb/clusterV2:ClusterV2",
+            "tencentcloud:Keewidb/instance:Instance",
             "tencentcloud:Mongodb/instance:Instance",
             "tencentcloud:Mysql/instance:Instance",
             "tencentcloud:Postgresql/instance:Instance",
@@ -122,6 +126,19 @@ DATABASES = [
         found=((DATA, "s"),),
     ),
     case("a patch of a database deletes none", thing("postgresql.cnpg.io/v1:ClusterPatch", "d", spec={})),
+    *(
+        case(f"a release of {chart}", thing("helm.sh/v3:Release", "r", chart=chart), found=((DATA, "r"),))
+        for chart in (
+            "postgresql",
+            "bitnami/redis-cluster",
+            "oci://charts.example/mongodb",
+            "pxc-db",
+        )
+    ),
+    *(
+        case(f"a release of {chart}", thing("helm.sh/v3:Release", "r", chart=chart))
+        for chart in ("cert-manager", "postgres-operator", "jetstack/cert-manager", "redis-exporter", UNKNOWN, None)
+    ),
     case(
         "a claim within a List",
         thing("core/v1:List", "l", items=[{"apiVersion": "v1", "kind": "PersistentVolumeClaim"}]),

@@ -118,6 +118,7 @@ OWNED_PATHS = [
             {"cron": {"suspend": False}},
             {"web": [{"minReplicas": 3}]},
             {"autoscaling": {"enabled": UNKNOWN}},
+            {"autoscaling": {"enabled": "false"}},
             {"autoscaling": secret({"enabled": True})},
             UNKNOWN,
         )

@@ -162,6 +162,31 @@ WORKLOADS = [
         found=ORDERS,
     ),
     case(
+        "an unknown name that may be the one that is named",
+        policy("orders"),
+        replace(deployment(name="other"), props={"metadata": metadata(UNKNOWN), "spec": {"replicas": 2}}),
+        found=((MOVED, "other"),),
+    ),
+    case(
+        "unknown metadata of what may be the one that is named",
+        policy("orders"),
+        replace(deployment(name="other"), props={"metadata": UNKNOWN, "spec": {"replicas": 2}}),
+        found=((MOVED, "other"),),
+    ),
+    case(
+        "an unknown name beside the one that is named, which conforms",
+        policy("orders"),
+        deployment("spec.replicas", replicas=3),
+        replace(deployment(name="other"), props={"metadata": metadata(UNKNOWN), "spec": {"replicas": 2}}),
+    ),
+    case("a target whose name is not known, beside replicas", policy(UNKNOWN), deployment(replicas=3), found=ORDERS),
+    case("a target whose name is not known, ignored", policy(UNKNOWN), deployment("spec.replicas", replicas=3)),
+    case(
+        "a target whose name is not known, of another kind",
+        policy(UNKNOWN, kind="StatefulSet"),
+        deployment(replicas=3),
+    ),
+    case(
         "unknown names on both sides",
         policy(UNKNOWN),
         replace(deployment(), props={"metadata": metadata(UNKNOWN), "spec": {"replicas": 2}}),

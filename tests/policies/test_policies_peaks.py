@@ -355,3 +355,27 @@ def test_a_cluster_that_answers_once_and_then_no_more_leaves_the_change_untold(k
     kubectl(f"case $2 in liveevents*) cat {announced};; *) exit 1;; esac")
     (said,) = messages(orders())
     assert "cannot be told" in said
+
+
+def test_one_answer_serves_many_resources_and_a_kind_that_is_not_served_spoils_no_other(
+    kubectl: Any, tmp_path: Path
+) -> None:
+    announced = written(tmp_path, event(schedule()), policy("orders")).rename(tmp_path / "announced.json")
+    ground = written(tmp_path, live_orders())
+    asked = kubectl(f"case $2 in liveevents*) cat {announced};; Deployment.apps) cat {ground};; *) exit 1;; esac")
+    cache = component("cache")
+    odd = thing("example.com/v1:Odd", "odd").under(cache)
+    (said,) = messages(cache, orders().under(cache), odd)
+    assert said.startswith("odd: ")
+    assert step(orders()) == step(orders()) == []
+    lines = asked.read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 3, "events, Deployments and the odd kind, each of them once"
+
+
+def test_what_plans_events_may_be_changed_though_its_label_is_the_component_s(cluster: Any) -> None:
+    live = live_orders()
+    live["metadata"]["labels"] = {"app.kubernetes.io/part-of": "cache"}
+    part = {**metadata("events"), "labels": {"app.kubernetes.io/part-of": "cache"}}
+    one = policy("carts")
+    cluster(event(schedule()), policy("orders"), live)
+    assert step(replace(one, props={**one.props, "metadata": part})) == []

@@ -73,7 +73,10 @@ def test_a_secret_is_judged_and_not_told(pack: Pack) -> None:
 
 def test_each_finding_of_a_stack_names_a_resource(pack: Pack) -> None:
     answer = pack.analyze_stack(policy(UNKNOWN), hpa(namespace=UNKNOWN), deployment(replicas=3))
-    assert [said.policyName for said in answer.diagnostics] == ["no-replicas-beside-an-autoscaler"]
+    assert [said.policyName for said in answer.diagnostics] == [
+        "moved-workloads-are-ignored",
+        "no-replicas-beside-an-autoscaler",
+    ]
     assert all(said.urn for said in answer.diagnostics)
 
 

@@ -71,9 +71,9 @@ FACTS = {
         Fact(
             "vhost.forward.destination",
             "",
-            "hosts and ports that get each stream that is published, under its name",
+            "hosts and ports that get each stream that is published, with name and parameters; tried again every 3 s",
             "1.0",
-            "ossrs/srs, trunk/conf/forward.master.conf",
+            "ossrs/srs, trunk/conf/forward.master.conf; SrsForwarder in srs_app_forward.cpp",
         ),
         Fact(
             "vhost.security.enabled",

@@ -68,7 +68,7 @@ def test_thirty_polls_of_thirty_get_media_playlists_while_newcomers_open_the_roo
             polls = []
             for _ in range(30):
                 polls.append("#EXTINF" in site.get("/live/room.m3u8").text)
-                time.sleep(0.1)
+                time.sleep(0.05)
         finally:
             end.set()
             newcomers.join(PATIENCE)

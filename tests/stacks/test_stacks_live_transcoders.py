@@ -129,6 +129,7 @@ class Worker:
             "MOST": "2",
             "HERE": str(folder),
             "RUN": str(folder / "run"),
+            "EVERY": "0.3",
         }
 
     def start(self, **rest: str) -> None:
@@ -228,7 +229,18 @@ def test_a_published_stream_comes_back_as_its_ladder(tmp_path: Path) -> None:
 
 def probed(place: str) -> int:
     """Lines of a stream's picture; 0 while it is not there."""
-    shown = ["-show_entries", "stream=height", "-select_streams", "v", "-of", "csv=p=0"]
+    shown = [
+        "-analyzeduration",
+        "500000",
+        "-probesize",
+        "100000",
+        "-show_entries",
+        "stream=height",
+        "-select_streams",
+        "v",
+        "-of",
+        "csv=p=0",
+    ]
     try:
         found = subprocess.run(
             ["ffprobe", "-v", "quiet", *shown, place], check=False, capture_output=True, text=True, timeout=20

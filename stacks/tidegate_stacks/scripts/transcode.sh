@@ -1,7 +1,7 @@
 #!/bin/sh
 # A worker: transcodes the streams that are its own. Environment: POD_IP; WORKERS, a name that resolves to all of them;
 # STREAMS_URL, which answers with the names of live streams, one a line; MOST, how many this one takes; HERE, the folder of
-# these files; RUN, a folder to write to.
+# these files; RUN, a folder to write to; EVERY, seconds from one look to the next (2).
 # What cannot be asked is taken as it was: a list or a name server that does not answer stops no stream.
 set -u
 mkdir -p "$RUN/jobs"
@@ -42,6 +42,6 @@ while :; do
   fi
   date +%s >"$RUN/alive"
   # In the background, so that a signal is heard at once.
-  sleep 2 &
+  sleep "${EVERY:-2}" &
   wait $!
 done
