@@ -81,7 +81,7 @@ test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 	for script in stacks/*.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$script || exit 1; done
 	$(STACKS)/python stacks/settings.py --check
 	$(STACKS)/python stacks/kinds.py --check
-	env -u KUBECONFIG $(STACKS)/pytest -q $(ARGS) tests/stacks
+	env -u KUBECONFIG $(STACKS)/pytest -q -m "not long" $(ARGS) tests/stacks
 
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
 	$(POLICIES)/mypy --cache-dir .mypy_cache/policies policies/pack/__main__.py
@@ -123,11 +123,13 @@ mutants: .venv-mutants/.up-to-date ## How many small faults in the code its test
 faults: $(STAMP) ## Fault runs: the operator through random faults, judged; ARGS="--runs 200 --seed 1"
 	@$(BIN)/python tests/faults/run.py $(ARGS)
 
-accept: $(STAMP) ## What takes hours: 3,000 fault runs, ten thousand recurrence rules beside an expansion by hand, 500 worlds whose leader dies, 2,000 days foreseen, 100 of them beside the real loop
+accept: $(STAMP) .venv-stacks/.up-to-date ## What takes hours: 3,000 fault runs, ten thousand recurrence rules beside an expansion by hand, 500 worlds whose leader dies, 2,000 days foreseen, 100 of them beside the real loop, a cache under load
 	$(BIN)/python tests/api/rules_by_hand.py --rules 10000
 	$(BIN)/python tests/shell/survival.py --worlds 500
 	$(BIN)/python tests/planning/foresight.py --worlds 2000
 	$(BIN)/python tests/control/looped.py --worlds 100
+	env -u KUBECONFIG $(STACKS)/pytest -q -m long tests/stacks
+	$(STACKS)/python bench/cache_load.py
 	for series in 1 2 3; do $(BIN)/python tests/faults/run.py --runs 1000 --seed $$series --jobs $(JOBS) --tell || failed=1; done; test -z "$$failed"
 
 crds: $(STAMP) ## Generate the CustomResourceDefinitions anew

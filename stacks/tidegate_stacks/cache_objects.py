@@ -28,6 +28,8 @@ SCRIPTS = ("alive.sh", "common.sh", "join.sh", "leave.sh", "meet.sh", "ready.sh"
 LEAST = 2
 """Pods of a shard: one that writes, one that takes over."""
 DRAIN_SECONDS = 60
+NEVER_SECONDS = 3600
+"""How long a server lets those wait that ask it for a copy, until ``join.sh`` finds that it has its place."""
 USER = 999
 """Owner of the files in Valkey's and Redis's images."""
 TLS_FOLDER = "/etc/cache-tls"
@@ -54,7 +56,9 @@ def server_conf(args: CacheArgs) -> str:
 
     A reader receives its copy without a file, since its volume is smaller than a shard. If a reader that is full has
     to copy all again, it holds both copies for a while and may exceed its memory: it then starts anew, empty, and
-    copies once. The backlog is as large as it is so that this is rare.
+    copies once. The backlog is as large as it is so that this is rare. A reader may take over however long its master
+    has been away: as long as nobody served the shard, nobody wrote what it lacks. A new server gives nobody a copy of
+    its emptiness: replication does not ask who lives at an address, and a replica would give up what it holds.
     """
     backlog = sizing.replication_backlog_bytes(args.memory)
     pending = sizing.replica_buffer_bytes(args.memory)
@@ -68,10 +72,11 @@ cluster-config-file /data/nodes.conf
 cluster-node-timeout 5000
 cluster-require-full-coverage no
 cluster-allow-replica-migration no
+cluster-replica-validity-factor 0
 maxmemory {sizing.max_memory_bytes(args.memory)}
 maxmemory-policy allkeys-lru
 repl-diskless-sync yes
-repl-diskless-sync-delay {sizing.CACHE_SYNC_DELAY_SECONDS}
+repl-diskless-sync-delay {NEVER_SECONDS}
 repl-diskless-load swapdb
 repl-backlog-size {backlog}
 client-output-buffer-limit replica {pending} {pending} 0
@@ -239,6 +244,7 @@ def _env(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj]:
         "FIRST_SLOT": str(slots.first),
         "LAST_SLOT": str(slots.last),
         "SEED": f"{naming.child(name, '0')}-0.{naming.child(name, 'nodes')}.$(NAMESPACE).svc",
+        "SYNC_DELAY_SECONDS": str(sizing.CACHE_SYNC_DELAY_SECONDS),
         "BEAT": "/beat/join",
         **({"TLS": TLS_FOLDER} if args.tls else {}),
     }

@@ -70,7 +70,9 @@ class Pod:
     def prepare(self) -> None:
         """What is mounted; the volume is empty unless it was there."""
         self.data.mkdir(parents=True, exist_ok=True)
-        only_here = f"\nbind {self.address}\nbind-source-addr {self.address}\ncluster-node-timeout 2500\n"
+        only_here = (
+            f"\nbind {self.address}\nbind-source-addr {self.address}\ncluster-node-timeout {self.site.node_timeout}\n"
+        )
         for file, text in {"server.conf": cache.server_conf(self.site.args) + only_here, **cache.scripts()}.items():
             replaced = text.replace("/data", str(self.data)).replace(f"port {cache.PORT}", f"port {PORT}")
             (self.folder / file).write_text(replaced.replace("/etc/cache-tls", str(self.site.folder / "tls")))
@@ -79,11 +81,22 @@ class Pod:
         self.prepare()
         self.site.names[self.host] = self.address
         self.site.write_names()
-        for command in (["sh", "serve.sh"], ["sh", "join.sh"]):
-            with (self.folder / "log").open("ab") as log:
-                self.processes.append(
-                    subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log)
-                )
+        self._begin("serve.sh")
+        self._begin("join.sh")
+
+    def restart_script(self) -> None:
+        """As the kubelet restarts a container: with the environment that the site has now."""
+        script = self.processes.pop()
+        script.terminate()
+        script.wait(15)
+        self._begin("join.sh")
+
+    def _begin(self, script: str) -> None:
+        with (self.folder / "log").open("ab") as log:
+            command = ["sh", script]
+            self.processes.append(
+                subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log)
+            )
 
     def kill(self) -> None:
         """As a machine that is lost: at once, and the name stays."""
@@ -174,6 +187,8 @@ class Site:
     """Environment that a test sets."""
     pods: dict[str, Pod] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    node_timeout: int = 2000
+    """Milliseconds; shorter than what is shipped, so that tests wait less."""
     cut: bool = False
     """Nobody's name is found."""
 
@@ -183,8 +198,9 @@ class Site:
             program = self.folder / "bin" / name
             program.write_text(f"#!/bin/sh\n{body}\n")
             program.chmod(0o755)
-        quick = {"ROUND_SECONDS": "0.3", "ANSWER_SECONDS": "2", "FORGET_SECONDS": "4", "TAKEOVER_SECONDS": "12"}
-        self.pace = quick | {"TURN_SECONDS": "2"} | self.pace
+        quick = {"ROUND_SECONDS": "0.7", "ANSWER_SECONDS": "2", "FORGET_SECONDS": "2", "TAKEOVER_SECONDS": "9"}
+        # In effect never: a test that wants masters to move says so.
+        self.pace = quick | {"TURN_SECONDS": "1000000000"} | self.pace
         self.env = [
             cache.shard_objects("cache", self.args, shard, slots)[0]["spec"]["template"]["spec"]["containers"][0]["env"]
             for shard, slots in enumerate(sizing.slot_ranges(SHARDS))
@@ -223,7 +239,7 @@ class Site:
         """As the kubelet sees it; the cluster whole in every view; every view of the same nodes, all of them there."""
         running = self.running()
         return all(
-            pod.ready() and "cluster_state:ok" in pod.ask("CLUSTER", "INFO") and len(pod.nodes()) == len(running)
+            len(pod.nodes()) == len(running) and "cluster_state:ok" in pod.ask("CLUSTER", "INFO") and pod.ready()
             for pod in running
         )
 
@@ -252,7 +268,7 @@ def until(look: Callable[[], bool], claim: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {claim}"
-        time.sleep(0.2)
+        time.sleep(0.4)
 
 
 def rounds(pod: Pod, many: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ground import unknown
 
 from tidegate_stacks.batch import BatchArgs, BatchQueues, QueueArgs, WorkersArgs
-from tidegate_stacks.cache import Cache, CacheArgs
+from tidegate_stacks.cache import Cache, CacheArgs, CacheAuthArgs, CacheTlsArgs
 from tidegate_stacks.cdn import (
     Caches,
     Cdn,
@@ -240,6 +240,11 @@ def cache_in_a_lane(name: str, text: Text) -> Component:
     return Cache(name, CacheArgs(namespace=text("shop"), data_gib=12, normal=1, peak=9, **in_lane(text)))
 
 
+def cache_that_asks(name: str, text: Text) -> Component:
+    auth, tls = CacheAuthArgs(secret=text("who"), user="pods"), CacheTlsArgs(secret=text("certificates"))
+    return Cache(name, CacheArgs(namespace=text("shop"), data_gib=12, normal=1, peak=9, auth=auth, tls=tls))
+
+
 def batch_without_a_pool(name: str, text: Text) -> Component:
     return BatchQueues(name, batch_args(text, pool=None))
 
@@ -327,6 +332,7 @@ EACH: dict[str, Make] = {
     "batch-without-a-pool": batch_without_a_pool,
     "cache": cache,
     "cache-in-a-lane": cache_in_a_lane,
+    "cache-that-asks": cache_that_asks,
     "cdn": cdn,
     "cdn-behind-a-gateway": cdn_behind_a_gateway,
     "cdn-behind-an-ingress": cdn_behind_an_ingress,

@@ -22,12 +22,19 @@ round() {
   [ -n "$me" ] || return
   [ "$(echo "$nodes" | own 4)" = "$POD.$SERVICE" ] || cli CONFIG SET cluster-announce-hostname "$POD.$SERVICE" >/dev/null
   renew_certificate
-  meet
-  look
+  meet && look
   [ -n "$me" ] || return
+  give_copies
   place
   forget
   spread_masters
+}
+
+# A server that starts gives no copies: a replica that finds it at its lost master's address would take over its
+# emptiness. One that serves slots, or follows who does, gives them after the usual delay.
+give_copies() {
+  [ "$(echo "$nodes" | own 6)$(echo "$nodes" | own 8)" = -- ] ||
+    cli CONFIG SET repl-diskless-sync-delay "${SYNC_DELAY_SECONDS:-2}" >/dev/null
 }
 
 place() { # takes the shard's slots if they are nobody's, else follows whoever serves them

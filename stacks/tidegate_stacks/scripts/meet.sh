@@ -35,10 +35,10 @@ ask() {
 }
 
 # Everybody in this node's view is there, and the next one knows this node: nothing to do. Else meet whoever lives at
-# an address where this node sees nobody, ten in a round.
+# an address where this node sees nobody, ten in a round. Succeeds if it met somebody.
 meet() {
-  ring && return
   met=0
+  ring && return 1
   for address in $(addresses); do
     beat
     echo "$nodes" | connected | awk -v address="$address" '$2 == address { found = 1 } END { exit !found }' && continue
@@ -46,8 +46,9 @@ meet() {
     if [ -z "$id" ] || [ "$id" = "$me" ]; then continue; fi
     cli CLUSTER MEET "$address" "$PORT" >/dev/null
     met=$((met + 1))
-    [ "$met" -lt 10 ] || return 0
+    [ "$met" -lt 10 ] || break
   done
+  [ "$met" -gt 0 ]
 }
 
 # Whether all are connected, and the next node in the order of ids has this one in its view. Answers of a node that
