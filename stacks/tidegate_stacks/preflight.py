@@ -136,7 +136,7 @@ def needs(sections: Mapping[str, BaseModel], *, brings: Sequence[str] = (), make
                 _of_leaf(found, leaf)
             if type(model).__name__ == "DatabaseArgs":
                 found.apart[f"{path}.instances"] = model.instances  # type: ignore[attr-defined]
-            if getattr(model, "apart", False) is True:
+            if type(model).__name__ == "CacheArgs" and model.apart:  # type: ignore[attr-defined]
                 found.apart[f"{path}.apart"] = 2  # a shard's first pod shares no machine with the others
     found.kinds = {kind: path for kind, path in found.kinds.items() if kind.partition("/")[0] not in brings}
     found.priorities = {name: path for name, path in found.priorities.items() if name not in makes}

@@ -107,6 +107,7 @@ def test_everything_that_a_cluster_lacks_is_said_at_once() -> None:
         ),
         "config.cache.nodes: none of 1 nodes bears pool=hangzhou-a: kubectl label node NAME pool=hangzhou-a",
         "config.database.instances: 3 pods need a node each, and 1 nodes take pods: lower it or add nodes",
+        "config.cache.apart: 2 pods need a node each, and 1 nodes take pods: lower it or add nodes",
         "config.database.storage_class: the cluster has no StorageClass fast (there: slow)",
         "config.cache.storage_class: the cluster has no default StorageClass: name one (there: slow)",
         "config.database.priority: the cluster has no PriorityClass serving",
@@ -123,7 +124,7 @@ def test_everything_that_a_cluster_lacks_is_said_at_once() -> None:
     ],
 )
 def test_a_node_that_takes_no_pods_does_not_count(unusable: Any) -> None:
-    sections = cache(nodes={"pool": "a"})
+    sections = cache(nodes={"pool": "a"}, apart=False)
     there = storage("standard", default=True)
     assert findings(sections, {**there, **nodes(node("good", labels={"pool": "a"}))}) == []
     assert len(findings(sections, {**there, **nodes(unusable)})) == 1
