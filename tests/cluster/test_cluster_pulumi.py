@@ -161,7 +161,7 @@ def test_work_that_was_stopped_for_a_peak_is_not_started_by_an_up_in_mid_event(s
     site.change("nodes: {kubernetes.io/os: linux}", f"nodes: {{pool: {site.namespace}}}")
     site.change("cache:\n    data_gib: 1\n    cpu: 100m", 'cache:\n    data_gib: 1\n    cpu: "2"')
     site.change("relay_cpu: 100m", 'relay_cpu: "2"')
-    site.change("replicas: 2\n      cpu: 100m", 'replicas: 8\n      cpu: "2"')
+    site.change("replicas: 2\n        cpu: 100m", 'replicas: 8\n        cpu: "2"')
     site.change("notice_seconds: 600", "notice_seconds: 5")
     site.change("minimum_run_seconds: 900", "minimum_run_seconds: 5\n        drain_seconds: 5")
     site.change("guarantee_percent: 10", "guarantee_percent: 0")

@@ -81,11 +81,11 @@ def helm_rendered(namespace: str) -> list[Any]:
     """Objects of the operator's chart as the Operator component renders it, hooks left out as Pulumi does."""
     (chart,) = [
         one
-        for one in ground.lay(lambda: EACH["operator"]("op", as_it_is))[1].resources
-        if one.name == "op" and one.kind == "Chart"
+        for one in ground.lay(lambda: EACH["operator"]("tidegate", as_it_is))[1].resources
+        if one.name == "tidegate" and one.kind == "Chart"
     ]
     folder, values = chart.inputs["chart"], json.dumps(chart.inputs.get("values", {}))
-    command = ["helm", "template", "op", folder, "--namespace", namespace, "--no-hooks", "--values", "-"]
+    command = ["helm", "template", "tidegate", folder, "--namespace", namespace, "--no-hooks", "--values", "-"]
     done = subprocess.run(command, input=values, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]
