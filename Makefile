@@ -81,11 +81,11 @@ test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 	for script in stacks/*.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$script || exit 1; done
 	$(STACKS)/python stacks/settings.py --check
 	$(STACKS)/python stacks/kinds.py --check
-	env -u KUBECONFIG $(STACKS)/pytest -q -m "not long" $(ARGS) tests/stacks
+	env -u KUBECONFIG $(STACKS)/pytest -q -n $(JOBS) --dist loadfile -m "not long" $(ARGS) tests/stacks
 
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
 	$(POLICIES)/mypy --cache-dir .mypy_cache/policies policies/pack/__main__.py
-	env -u KUBECONFIG $(POLICIES)/pytest -q $(ARGS) tests/policies
+	env -u KUBECONFIG $(POLICIES)/pytest -q -n $(JOBS) $(ARGS) tests/policies
 
 # The version before the loop took what is there: its Loans, its CRDs, its code.
 test-upgrade: OLD := a846aa5

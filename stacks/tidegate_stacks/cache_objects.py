@@ -38,6 +38,8 @@ NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which 
 """What the policy pack's rules are told of a shard's volumes."""
 FIRST_POD = {"apps.kubernetes.io/pod-index": "0"}
 """Label that the StatefulSet controller gives to the first pod (Kubernetes 1.28)."""
+NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which fills again from what stands behind it"}
+"""What the policy pack's rules are told of a shard's volumes."""
 
 
 def pods_of(args: CacheArgs) -> sizing.Range:
@@ -100,7 +102,7 @@ tls-cluster yes
 
 def scripts() -> dict[str, str]:
     """Shell scripts that pods run, by file name."""
-    folder = files("tidegate_stacks") / "scripts"
+    folder = files("tidegate_stacks") / "scripts" / "cache"
     return {name: (folder / name).read_text(encoding="utf-8") for name in SCRIPTS}
 
 
@@ -124,6 +126,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
     shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)
     # The volume of a peak's reader goes with the reader. Those of a StatefulSet that is deleted stay: a shard that is
     # laid anew then comes back as the nodes that the others know, with the slots that they hold.
+    shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)
     shard_set["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete", "whenDeleted": "Retain"}
     clients = NAMESPACE if args.reach == "namespace" else CLUSTER
     ports = {clients: {"redis": PORT}, COMPONENT: {"bus": BUS_PORT}}

@@ -38,7 +38,7 @@ def pod_hosts(name: str, args: CdnArgs) -> list[pulumi.Output[str]]:
 
 def caches_hosts(name: str, args: CdnArgs) -> list[pulumi.Output[str]]:
     """The shield as a purge reaches it: one name for all of its pods."""
-    return [pulumi.Output.concat(workload_of(name), ".", args.namespace, ".svc")]
+    return [pulumi.Output.concat(workload_of(name), ".", args.namespace, f".svc.{args.cluster_domain}")]
 
 
 def origins_here(name: str, args: CdnArgs) -> list[pulumi.Output[str]]:

@@ -208,7 +208,9 @@ def service_host(name: str, args: CdnArgs, site: SiteArgs) -> pulumi.Output[str]
 def caches_of(name: str, args: CdnArgs, sites: Sequence[SiteArgs], shield: Sequence[Any] = ()) -> Caches:
     """Where a prefetch or a purge finds the pods of sites of one cluster, and of the shield if it is there too."""
     each = [
-        pulumi.Output.concat(naming.child(workload_of(name, site), "pods"), ".", args.namespace, ".svc")
+        pulumi.Output.concat(
+            naming.child(workload_of(name, site), "pods"), ".", args.namespace, f".svc.{args.cluster_domain}"
+        )
         for site in sites
     ]
     return Caches(name, args.host, shield, each, HTTP, REFRESH)

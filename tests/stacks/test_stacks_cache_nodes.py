@@ -196,7 +196,7 @@ def test_a_reader_that_is_gone_is_forgotten_and_one_that_cannot_be_reached_is_no
 
     # It was forgotten in error, or comes back years later: it joins again as the same node.
     reader.start()
-    until(site.whole, "seven nodes again")
+    until(site.whole, "seven nodes again", 120)  # servers refuse gossip of a node that they forgot for 60 s
     assert reader.id() == gone
 
 

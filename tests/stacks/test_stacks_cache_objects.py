@@ -82,7 +82,7 @@ def test_a_change_of_any_file_replaces_the_pods(file: str, monkeypatch: pytest.M
 
 
 def test_every_script_is_in_the_configuration_and_every_file_is_a_script_or_the_servers() -> None:
-    folder = cache_objects.files("tidegate_stacks") / "scripts"
+    folder = cache_objects.files("tidegate_stacks") / "scripts" / "cache"
     there = {one.name for one in folder.iterdir() if one.name.endswith(".sh")}
     assert set(cache_objects.SCRIPTS) == there
     found = ground.lay(lambda: cache.Cache("cache", CacheArgs(**GIVEN)))[1]

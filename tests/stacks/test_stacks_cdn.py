@@ -12,7 +12,17 @@ ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make te
 
 from samples import EACH, as_it_is, cdn_args  # noqa: E402
 
-from tidegate_stacks.cdn import Cdn, CdnArgs, ShieldArgs, ShieldWayInArgs, SiteArgs, TlsArgs, WayInArgs  # noqa: E402
+from tidegate_stacks.cdn import (  # noqa: E402
+    Cdn,
+    CdnArgs,
+    ContentArgs,
+    ContentJob,
+    ShieldArgs,
+    ShieldWayInArgs,
+    SiteArgs,
+    TlsArgs,
+    WayInArgs,
+)
 from tidegate_stacks.checks import ArgsError, load  # noqa: E402
 from tidegate_stacks.objects import CONFIG_ANNOTATION  # noqa: E402
 from tidegate_stacks.way_in import RtmpArgs, RtmpEntry  # noqa: E402
@@ -50,6 +60,20 @@ def test_every_pod_template_says_who_may_reach_its_pods(programs: dict[str, Any]
         policy = found.find("NetworkPolicy", one.name).inputs["spec"]
         assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
         assert policy["policyTypes"] == ["Ingress"]
+
+
+def test_a_drain_never_takes_a_whole_site_or_two_pods_of_the_shield(programs: dict[str, Any]) -> None:
+    found = programs["cdn-by-load-balancers"]
+    allowed = {one.name: one.inputs["spec"] for one in found.objects if one.kind == "PodDisruptionBudget"}
+    assert allowed["one-shield"]["maxUnavailable"] == 1
+    assert allowed["one-cn-east"]["maxUnavailable"] == "20%"
+    for name, spec in allowed.items():
+        assert spec["selector"]["matchLabels"] == {"app.kubernetes.io/name": name}
+
+
+def test_a_site_s_pods_follow_an_autoscaler_within_the_bounds_of_its_peak(programs: dict[str, Any]) -> None:
+    spec = programs["cdn-by-load-balancers"].find("HorizontalPodAutoscaler", "one-cn-east").inputs["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 54)
 
 
 def test_every_container_is_checked_bounded_and_restricted(programs: dict[str, Any]) -> None:
@@ -128,6 +152,25 @@ def test_the_shield_has_as_many_pods_as_sites_know_and_nothing_moves_them() -> N
     assert moved == ["cdn-cn-east", "cdn-cn-south"]
 
 
+def test_the_shield_s_pods_have_names_only_while_they_are_ready() -> None:
+    spec = of(cdn_args(as_it_is)).find("Service", "cdn-shield").inputs["spec"]
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", False)
+
+
+def test_each_pod_of_a_site_has_an_address_for_prefetches_and_purges() -> None:
+    spec = of(cdn_args(as_it_is)).find("Service", "cdn-cn-east-pods").inputs["spec"]
+    assert spec["clusterIP"] == "None"
+    assert {one["port"] for one in spec["ports"]} == {8080, 8082}
+
+
+def test_in_a_lane_the_sites_ask_the_pool_and_run_on_its_nodes() -> None:
+    found = laid("cdn-in-a-lane")
+    spec = found.find("ScalingPolicy", "one").inputs["spec"]
+    assert [line.get("lane") for line in spec["targets"]] == ["trading", "trading"]
+    nodes = found.find("Deployment", "one-cn-south").inputs["spec"]["template"]["spec"]["nodeSelector"]
+    assert nodes == {"pool": "hangzhou-a", "site": "cn-south"}
+
+
 def test_the_shield_is_closed_to_the_world_but_where_other_clusters_fetch() -> None:
     def who(found: Any) -> list[Any]:
         rules = found.find("NetworkPolicy", "cdn-shield").inputs["spec"]["ingress"]
@@ -152,6 +195,18 @@ def test_the_port_for_purges_is_open_to_the_cdn_s_own_jobs_alone() -> None:
         assert [rule["from"] for rule in rules if {"port": 8082, "protocol": "TCP"} in rule["ports"]] == [mine]
     (job,) = [one for one in laid("purge").objects if one.kind == "Job"]
     assert job.inputs["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/part-of"] == "cdn"
+
+
+def test_a_job_finds_the_pods_of_its_cdn_by_their_whole_names() -> None:
+    def program() -> None:
+        cdn = Cdn("cdn", cdn_args(as_it_is), origins=["o:1"])
+        ContentJob("gone", "shop", ContentArgs(action="purge", paths=("/a.ts",)), caches=cdn.caches)
+
+    (job,) = [one.inputs for one in ground.lay(program)[1].objects if one.kind == "Job"]
+    told = {one["name"]: one["value"] for one in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert told["FIRST"] == "cdn-shield.shop.svc.cluster.local:8082"
+    sites = ("cdn-cn-east-pods", "cdn-cn-south-pods")
+    assert told["THEN"] == " ".join(f"{one}.shop.svc.cluster.local:8082" for one in sites)
 
 
 def test_rules_by_path_reach_the_configuration_of_both_tiers() -> None:
@@ -217,7 +272,7 @@ def test_a_gateway_for_each_site_ends_tls_and_dns_shares_connections_out(program
 def test_a_load_balancer_for_each_site_leads_to_tls_in_its_pods(programs: dict[str, Any]) -> None:
     found = programs["cdn-by-load-balancers"]
     public = found.find("Service", "one-cn-east-public").inputs
-    assert public["spec"]["type"] == "LoadBalancer"
+    assert (public["spec"]["type"], public["spec"]["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
     assert public["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": "https"}]
     named = {"external-dns.alpha.kubernetes.io/hostname": "cn-east.live.example.com"}
     assert public["metadata"]["annotations"] == named

@@ -17,7 +17,12 @@ END=$(($(date +%s) + SECONDS_BUDGET))
 
 addresses() { # $1: a cache; prints address:port for each address of its name
   host=${1%:*} port=${1##*:}
-  { getent ahosts "$host" || nslookup "$host" | awk '/^Name:/ { named = 1 } named && /^Address/ { print $NF }'; } 2>/dev/null |
+  case $host in *[!0-9.]*) ;; *) echo "$1" && return ;; esac
+  # Both are asked: images have one or the other, and some getent prints one address of several.
+  {
+    getent ahosts "$host"
+    nslookup "$host" | awk '/^Name:/ { named = 1 } named && /^Address/ { print $NF }'
+  } 2>/dev/null |
     awk '!seen[$1]++ { print $1 }' | while read -r address; do
       case $address in *:*) echo "[$address]:$port" ;; *) echo "$address:$port" ;; esac
     done
