@@ -20,15 +20,15 @@ ARGS ?=
 # Processes that tests run in.
 JOBS ?= 2
 # Files of tests/cluster with a target of their own, each on another kind of cluster.
-ALONE := lending policies pulumi shift shift_disturbed stacks
+ALONE := lending policies projects pulumi shift shift_disturbed stacks
 CRDS := charts/tidegate/files/crds
 RULES := charts/tidegate/files/rules.yaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-night picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs format constraints venv \
+.PHONY: help demo demo-night ground picture picture-night test lint types contracts generated unit test-ground test-stacks \
+        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs docs-ground format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -47,6 +47,9 @@ picture: $(STAMP) ## The README's picture: the demonstration's result, drawn ane
 
 picture-night: $(STAMP) ## The same of the night
 	@$(BIN)/tidegate demo --scenario night --picture docs/pictures/night.svg $(ARGS)
+
+ground: .venv-stacks/.up-to-date ## What pulumi up would make, without engine or cluster; ARGS="--project cdn --settings prod"
+	@$(STACKS)/python -m tidegate_stacks.show $(ARGS)
 
 test: lint types contracts generated unit ## The gate: lint, types, import contracts, generated files, tests
 
@@ -78,7 +81,10 @@ test-ground: test-stacks test-policies ## The gate of stacks/ and policies/: typ
 
 test-stacks: .venv-stacks/.up-to-date ## Components: types and tests
 	$(STACKS)/mypy --cache-dir .mypy_cache/stacks -p tidegate_stacks
-	$(STACKS)/mypy --cache-dir .mypy_cache/stacks stacks/all-in-one/__main__.py
+	for program in stacks/*/__main__.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$program || exit 1; done
+	for script in stacks/*.py; do $(STACKS)/mypy --cache-dir .mypy_cache/stacks $$script || exit 1; done
+	$(STACKS)/python stacks/settings.py --check
+	$(STACKS)/python stacks/kinds.py --check
 	env -u KUBECONFIG $(STACKS)/pytest -q -n $(JOBS) --dist loadfile -m "not long" $(ARGS) tests/stacks
 
 test-policies: .venv-policies/.up-to-date ## Rules: types and tests, in the real policy runtime too
@@ -109,7 +115,7 @@ test-cluster-long: $(STAMP) ## Those that take long, or cost the cluster somethi
 test-cluster-ground: .venv-stacks/.up-to-date .venv-policies/.up-to-date ## The ground on that server: every object strictly, and a real Pulumi engine
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(STACKS)/pytest -q $(ARGS) tests/cluster/test_cluster_stacks.py tests/cluster/test_cluster_pulumi.py \
-	  tests/cluster/test_cluster_policies.py
+	  tests/cluster/test_cluster_projects.py tests/cluster/test_cluster_policies.py
 
 bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \
@@ -139,6 +145,10 @@ rbac: $(STAMP) ## Generate the chart's RBAC rules anew
 docs: $(STAMP) ## Generate the reference pages anew
 	$(BIN)/python tests/api/bad_inputs.py
 	$(BIN)/python docs/generate.py
+
+docs-ground: .venv-stacks/.up-to-date ## Generate anew what derives from the stacks: the page of their settings, the types of their objects
+	$(STACKS)/python stacks/kinds.py
+	$(STACKS)/python stacks/settings.py
 
 format: $(STAMP) ## Repair what ruff can repair
 	$(BIN)/ruff check --fix .

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from tidegate_stacks import naming, sizing
 from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Name, Part, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import Obj, alive, container, network_policy, obj, pod, priority_class
+from tidegate_stacks.objects import Obj, alive, container, deployment, network_policy, obj, pod, priority_class
 from tidegate_stacks.pool import PoolArgs, capacity_pool, member, pool_name, repeated
 
 API_VERSION = "kueue.x-k8s.io/v1beta2"
@@ -176,13 +176,9 @@ def workers(name: str, args: BatchArgs, one: WorkersArgs) -> Obj:
         priority=priority_name(name),
         grace_seconds=one.grace_seconds,
     )
-    spec = {
-        "replicas": one.replicas,
-        "selector": {"matchLabels": naming.selector(workload)},
-        "strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "25%"}},
-        "template": template,
-    }
-    return obj("apps/v1", "Deployment", workload, one.namespace, name, spec=spec)
+    return deployment(
+        workload, one.namespace, name, template=template, replicas=one.replicas, surge=0, unavailable="25%"
+    )
 
 
 class BatchQueues(Component):
@@ -207,9 +203,9 @@ class BatchQueues(Component):
                 called = f"{naming.child(name, queue.name)}-{namespace}"
                 self.put(local_queue(name, queue, namespace), called=called, after=[quota])
         made = [(one.name, workers(name, args, one)) for one in args.workers]
-        for _, deployment in made:
-            self.put(deployment, fixed=args.pool is None)
-            metadata = deployment["metadata"]
+        for _, work in made:
+            self.put(work, fixed=args.pool is None)
+            metadata = work["metadata"]
             self.put(network_policy(metadata["name"], metadata["namespace"], name, ports={}))
         if args.pool:
             self.put(capacity_pool(name, args.pool, args.nodes, [member(*one) for one in made]))

@@ -34,6 +34,8 @@ USER = 999
 """Owner of the files in Valkey's and Redis's images."""
 TLS_FOLDER = "/etc/cache-tls"
 USERS_FOLDER = "/etc/cache-users"
+NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which fills again from what stands behind it"}
+"""What the policy pack's rules are told of a shard's volumes."""
 FIRST_POD = {"apps.kubernetes.io/pod-index": "0"}
 """Label that the StatefulSet controller gives to the first pod (Kubernetes 1.28)."""
 NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which fills again from what stands behind it"}
@@ -121,6 +123,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         template=_template(name, args, shard, slots),
         claims=[claim("data", "1Gi", args.storage_class)],
     )
+    shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)
     # The volume of a peak's reader goes with the reader. Those of a StatefulSet that is deleted stay: a shard that is
     # laid anew then comes back as the nodes that the others know, with the slots that they hold.
     shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)

@@ -16,7 +16,7 @@ from tidegate_stacks import cdn_shield, cdn_site, naming
 from tidegate_stacks.cdn_args import CdnArgs, PathRuleArgs, ShieldArgs, ShieldWayInArgs, local, way_of
 from tidegate_stacks.cdn_cache import pods_label
 from tidegate_stacks.cdn_content import BudgetArgs, Caches, ContentArgs, ContentJob
-from tidegate_stacks.component import Component
+from tidegate_stacks.component import Component, Texts
 from tidegate_stacks.nginx_pod import HTTP
 from tidegate_stacks.objects import Obj, service
 from tidegate_stacks.policy import scaling_policy
@@ -88,7 +88,7 @@ class Cdn(Component):
         name: str,
         args: CdnArgs,
         *,
-        origins: Sequence[pulumi.Input[str]],
+        origins: Texts,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """``origins``: hosts and ports that the shield fetches from, as ``LiveOrigin.segment_hosts``. Each is asked in

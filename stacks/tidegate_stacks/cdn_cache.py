@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pulumi
-
 from tidegate_stacks import nginx_pod
 from tidegate_stacks.cdn_args import CdnArgs
-from tidegate_stacks.component import once_known
+from tidegate_stacks.component import Texts, once_known
 from tidegate_stacks.edge import whole_name
 from tidegate_stacks.nginx import nginx_conf
 from tidegate_stacks.nginx_pod import NginxArgs
@@ -43,9 +41,7 @@ class Pods:
     """Whether TLS ends in them."""
 
 
-def configuration(
-    args: CdnArgs, origins: Sequence[pulumi.Input[str]], pods: Pods, *, spread: bool, by_name: str | None = None
-) -> Any:
+def configuration(args: CdnArgs, origins: Texts, pods: Pods, *, spread: bool, by_name: str | None = None) -> Any:
     """Text of nginx.conf, once all origins are known.
 
     ``origins``: ``host:port`` each. ``spread``: each object has one home among them. ``by_name``: they are asked over

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import pulumi
 from pydantic import BeforeValidator, Field, field_validator
@@ -23,6 +23,9 @@ from tidegate_stacks import naming
 from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Text
 from tidegate_stacks.component import Component, once_known
 from tidegate_stacks.objects import Obj, checksum, config_map, container, network_policy, obj, pod
+
+if TYPE_CHECKING:
+    from tidegate_stacks import kinds
 
 SCRIPT = "content.sh"
 MOST_TEXT = 900_000
@@ -166,10 +169,10 @@ def job_objects(name: str, namespace: Any, args: ContentArgs, caches: Caches) ->
         priority=args.priority,
     )
     template["spec"]["restartPolicy"] = "Never"
-    spec = {
+    spec: kinds.JobSpec = {
         "backoffLimit": 0,
         "activeDeadlineSeconds": args.budget.seconds + SPARE_SECONDS,
-        "template": template,
+        "template": cast("kinds.PodTemplateSpec", template),
     }
     job = obj("batch/v1", "Job", workload, namespace, name, spec=spec)
     # An update does not wait for it: a prefetch may take as long as its budget.

@@ -7,7 +7,6 @@ StatefulSet of a fixed size. When a pod is away, its objects are asked of the ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -15,6 +14,7 @@ import pulumi
 from tidegate_stacks import naming
 from tidegate_stacks.cdn_args import CdnArgs
 from tidegate_stacks.cdn_cache import Pods, companions, configuration, template
+from tidegate_stacks.component import Texts
 from tidegate_stacks.nginx_pod import HTTP, REFRESH, NginxArgs
 from tidegate_stacks.objects import Obj, budget, headless, stateful_set
 from tidegate_stacks.way_in import WayInArgs, public_service
@@ -65,7 +65,7 @@ def pods_of(name: str, args: CdnArgs) -> Pods:
     return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public)
 
 
-def shield_objects(name: str, args: CdnArgs, origins: Sequence[pulumi.Input[str]]) -> list[Obj]:
+def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:
     """The shield; the StatefulSet comes first."""
     pods, namespace = pods_of(name, args), args.namespace
     text = configuration(args, origins, pods, spread=False)
@@ -80,7 +80,7 @@ def shield_objects(name: str, args: CdnArgs, origins: Sequence[pulumi.Input[str]
     )
     names = headless(pods.workload, namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH})
     # Only pods that are ready have an address, so that a site asks the next one at once.
-    names["spec"]["publishNotReadyAddresses"] = False
+    del names["spec"]["publishNotReadyAddresses"]
     return [
         caches,
         names,

@@ -15,7 +15,7 @@ from tidegate_stacks.cdn_args import CdnArgs, way_of
 from tidegate_stacks.cdn_cache import Pods, companions, configuration, template
 from tidegate_stacks.cdn_content import Caches
 from tidegate_stacks.nginx_pod import HTTP, HTTPS, REFRESH, NginxArgs
-from tidegate_stacks.objects import Obj, budget, hpa, obj, service
+from tidegate_stacks.objects import Obj, budget, deployment, hpa, obj, service
 from tidegate_stacks.platform import namespace as namespace_object
 from tidegate_stacks.sites import Need, SiteArgs, range_of, target_of, weight_of
 from tidegate_stacks.way_in import (
@@ -85,12 +85,7 @@ def pods_objects(name: str, args: CdnArgs, site: SiteArgs, pods: Pods, text: Any
     """Deployment, autoscaler, budget and Services of the site's pods, and what goes with them."""
     workload, namespace, size = pods.workload, args.namespace, size_of(args, site)
     labels = naming.selector(workload)
-    spec = {
-        "selector": {"matchLabels": labels},
-        "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "template": template(name, args, pods, text),
-    }
-    caches = obj("apps/v1", "Deployment", workload, namespace, name, spec=spec)
+    caches = deployment(workload, namespace, name, template=template(name, args, pods, text))
     ports = {"http": HTTP, **({"https": HTTPS} if pods.tls else {})}
     each = service(
         naming.child(workload, "pods"), namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH}

@@ -44,10 +44,16 @@ def _provider_version() -> str:
     return version("pulumi-kubernetes")
 
 
-def once_known(values: Sequence[pulumi.Input[str]], make: Callable[[Sequence[str]], str]) -> Any:
+Texts = Sequence[pulumi.Input[str]] | pulumi.Output[Any]
+"""Texts that may be known later. One Output of all of them: another stack knows how many there are."""
+
+
+def once_known(values: Texts, make: Callable[[Sequence[str]], str]) -> Any:
     """``make`` of texts that may be known later. At once where all are plain, so that what is wrong with them is said
     before anything is registered.
     """
+    if isinstance(values, pulumi.Output):
+        return values.apply(make)
     plain = [value for value in values if isinstance(value, str)]
     return make(plain) if len(plain) == len(values) else pulumi.Output.all(*values).apply(make)
 

@@ -250,7 +250,7 @@ def _reach_instances(name: str, args: DatabaseArgs) -> Obj:
     own = [{"podSelector": {"matchLabels": labels}} for labels in ({"cnpg.io/cluster": name}, poolers_in(name))]
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": args.operator_namespace}}}
     open_ports = [{"port": port, "protocol": "TCP"} for port in (PORT, STATUS_PORT)]
-    made["spec"]["ingress"].append({"from": [*own, operator], "ports": open_ports})
+    made["spec"].setdefault("ingress", []).append({"from": [*own, operator], "ports": open_ports})
     return made
 
 

@@ -16,7 +16,7 @@ from tidegate_stacks.checks import Args, Cpu, Image, Memory, Part, Rate, Signal,
 from tidegate_stacks.component import Component
 from tidegate_stacks.nginx import nginx_conf
 from tidegate_stacks.nginx_values import OBJECT_ARGUMENTS, Rule, Times
-from tidegate_stacks.objects import Obj, budget, config_map, hpa, obj, pod_monitor, service
+from tidegate_stacks.objects import Obj, budget, config_map, deployment, hpa, pod_monitor, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
 __all__ = ["EdgeCache", "EdgeCacheArgs", "KeepArgs", "RegionArgs", "nginx_conf"]
@@ -176,16 +176,11 @@ def region_objects(name: str, args: EdgeCacheArgs, region: RegionArgs, conf: Any
         nodes={**args.nodes, REGION_LABEL: region.name},
         priority=args.priority,
     )
-    spec = {
-        "selector": {"matchLabels": naming.selector(workload)},
-        "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "template": template,
-    }
-    deployment = obj("apps/v1", "Deployment", workload, args.namespace, name, spec=spec)
+    caches = deployment(workload, args.namespace, name, template=template)
     made = [
-        deployment,
-        hpa(deployment, minimum=size.normal, maximum=size.most, cpu_percent=args.cpu_percent, component=name),
-        budget(deployment, unavailable="20%", component=name),
+        caches,
+        hpa(caches, minimum=size.normal, maximum=size.most, cpu_percent=args.cpu_percent, component=name),
+        budget(caches, unavailable="20%", component=name),
         service(workload, args.namespace, name, pods=naming.selector(workload), ports={"http": nginx_pod.HTTP}),
         nginx_pod.network_policy(workload, args.namespace, name, pods, public=True),
     ]

@@ -18,7 +18,7 @@ from tidegate_stacks import naming, objects, sizing
 from tidegate_stacks.checks import Args, Cpu, Image, Memory, Rate, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.nginx_values import MAX_ORIGINS
-from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, hpa, obj, pod, service
+from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, deployment, hpa, pod, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 from tidegate_stacks.srs import FINAL_WAIT_MS, PORTS, START_WAIT_MS, origin_conf, relay_conf
 from tidegate_stacks.transcode import RungArgs, Transcoders, TranscodersArgs
@@ -265,12 +265,8 @@ def relay_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
     """The relays, their autoscaler, and the Service that players ask."""
     workload = naming.child(name, "relay")
     size = relays_of(args)
-    spec = {
-        "selector": {"matchLabels": naming.selector(workload)},
-        "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "template": _template(name, args, "relay", configs(name, args)["relay.conf"]),
-    }
-    relays = obj("apps/v1", "Deployment", workload, args.namespace, name, spec=spec)
+    template = _template(name, args, "relay", configs(name, args)["relay.conf"])
+    relays = deployment(workload, args.namespace, name, template=template)
     ports = _opened("rtmp", "http")
     reach = {ANYBODY: ports, CLUSTER: _opened("metrics")}
     return [

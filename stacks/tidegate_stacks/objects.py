@@ -2,17 +2,22 @@
 
 What is the same for everything that serves: restricted pods, an HPA that lets go gently, a disruption budget, pods
 spread over zones, a NetworkPolicy. A leaf may be a Pulumi Output; nothing here looks into it.
+
+What is written here is typed by ``kinds``, which mypy reads and no program imports: a misspelt property fails it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
 from tidegate_stacks import naming
+
+if TYPE_CHECKING:
+    from tidegate_stacks import kinds
 
 Obj = dict[str, Any]
 
@@ -36,7 +41,7 @@ def obj(api_version: str, kind: str, name: str, namespace: Any, component: str, 
 def hpa(workload: Obj, *, minimum: int, maximum: int, cpu_percent: int, component: str) -> Obj:
     """An HPA in front of a workload. Its minimum is set once: from then on it is the floor that the operator moves."""
     metadata = workload["metadata"]
-    spec = {
+    spec: kinds.HorizontalPodAutoscalerSpec = {
         "scaleTargetRef": {
             "apiVersion": workload["apiVersion"],
             "kind": workload["kind"],
@@ -65,13 +70,16 @@ def hpa(workload: Obj, *, minimum: int, maximum: int, cpu_percent: int, componen
 def budget(workload: Obj, *, unavailable: int | str, component: str) -> Obj:
     """A disruption budget: how much of a workload a drain may take at a time."""
     metadata = workload["metadata"]
-    spec = {"maxUnavailable": unavailable, "selector": {"matchLabels": naming.selector(metadata["name"])}}
+    spec: kinds.PodDisruptionBudgetSpec = {
+        "maxUnavailable": unavailable,
+        "selector": {"matchLabels": naming.selector(metadata["name"])},
+    }
     return obj("policy/v1", "PodDisruptionBudget", metadata["name"], metadata["namespace"], component, spec=spec)
 
 
 def service(name: str, namespace: Any, component: str, *, pods: Mapping[str, str], ports: Mapping[str, int]) -> Obj:
     """A Service in front of pods with these labels; ``ports``: name → number, the same on both sides."""
-    spec = {
+    spec: kinds.ServiceSpec = {
         "selector": dict(pods),
         "ports": [{"name": port, "port": number, "targetPort": port} for port, number in ports.items()],
     }
@@ -81,7 +89,8 @@ def service(name: str, namespace: Any, component: str, *, pods: Mapping[str, str
 def headless(name: str, namespace: Any, component: str, *, pods: Mapping[str, str], ports: Mapping[str, int]) -> Obj:
     """A Service that gives each pod a name of its own, before it is ready as well."""
     made = service(name, namespace, component, pods=pods, ports=ports)
-    made["spec"] |= {"clusterIP": "None", "publishNotReadyAddresses": True}
+    more: kinds.ServiceSpec = {"clusterIP": "None", "publishNotReadyAddresses": True}
+    made["spec"] |= more
     return made
 
 
@@ -109,19 +118,28 @@ def container(
     ``ready``, ``alive``: probes; ``ports``: name → number; ``mounts``: volume → path; ``config`` is mounted read-only.
     ``rest``: other fields of a container, as they are.
     """
-    made: Obj = {"name": name, "image": image, **rest, "resources": resources(cpu, memory, disk)}
+    made: kinds.Container = {
+        "name": name,
+        "image": image,
+        "resources": cast("kinds.ResourceRequirements", resources(cpu, memory, disk)),
+    }
     if ports:
         made["ports"] = [{"name": port, "containerPort": number} for port, number in ports.items()]
     if ready:
-        made["readinessProbe"] = ready
+        made["readinessProbe"] = cast("kinds.Probe", ready)
     if alive:
-        made["livenessProbe"] = alive
+        made["livenessProbe"] = cast("kinds.Probe", alive)
     if mounts:
-        made["volumeMounts"] = [
-            {"name": volume, "mountPath": path, **({"readOnly": True} if volume == "config" else {})}
-            for volume, path in mounts.items()
-        ]
-    return made
+        made["volumeMounts"] = [_mount(volume, path) for volume, path in mounts.items()]
+    return {**rest, **made}
+
+
+def _mount(volume: str, path: str) -> kinds.VolumeMount:
+    """Files that a pod reads once are not for it to write."""
+    mount: kinds.VolumeMount = {"name": volume, "mountPath": path}
+    if volume == "config":
+        mount["readOnly"] = True
+    return mount
 
 
 def pod(
@@ -144,9 +162,11 @@ def pod(
     ``priority``: name of a PriorityClass that exists. ``user``: id that the image's files belong to; images that start
     as root would be refused without one.
     """
-    spec: Obj = {
+    spec: kinds.PodSpec = {
         "automountServiceAccountToken": False,
-        "containers": [{**container, "securityContext": _CONTAINER} for container in containers],
+        "containers": [
+            cast("kinds.Container", {**container, "securityContext": _CONTAINER}) for container in containers
+        ],
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": user,
@@ -154,16 +174,16 @@ def pod(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "terminationGracePeriodSeconds": grace_seconds,
-        "topologySpreadConstraints": spread(workload),
-        "volumes": list(volumes),
+        "topologySpreadConstraints": cast("list[kinds.TopologySpreadConstraint]", spread(workload)),
+        "volumes": cast("list[kinds.Volume]", list(volumes)),
     }
     if nodes:
         spec["nodeSelector"] = dict(nodes)
     if priority is not None:
         spec["priorityClassName"] = priority
     if affinity:
-        spec["affinity"] = affinity
-    metadata: Obj = {"labels": naming.labels(workload, component)}
+        spec["affinity"] = cast("kinds.Affinity", affinity)
+    metadata: kinds.ObjectMeta = {"labels": naming.labels(workload, component)}
     noted = dict(annotations or {})
     if config is not None:
         noted[CONFIG_ANNOTATION] = checksum(config)
@@ -179,7 +199,7 @@ def checksum(config: Any) -> Any:
     return hashlib.sha256(str(config).encode()).hexdigest()[:16]
 
 
-_CONTAINER: Obj = {
+_CONTAINER: kinds.SecurityContext = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
@@ -188,7 +208,7 @@ _CONTAINER: Obj = {
 
 def spread(workload: str) -> list[Obj]:
     """Evenly over zones, then over nodes; a crowd is worse than a lopsided spread, so neither holds a pod back."""
-    return [
+    constraints: list[kinds.TopologySpreadConstraint] = [
         {
             "maxSkew": 1,
             "topologyKey": key,
@@ -197,12 +217,22 @@ def spread(workload: str) -> list[Obj]:
         }
         for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
     ]
+    return cast("list[Obj]", constraints)
+
+
+def canonical(size: str) -> str:
+    """A size as the API server writes it, so that a refresh finds nothing changed: ``2048Mi`` is ``2Gi``."""
+    number, unit = int(size[:-2]), size[-2:]
+    while number % 1024 == 0 and (larger := {"Mi": "Gi", "Gi": "Ti"}.get(unit)):
+        number, unit = number // 1024, larger
+    return f"{number}{unit}"
 
 
 def resources(cpu: str, memory: str, disk: str = "64Mi") -> Obj:
     """Requests for all three, a limit for memory and disk: CPU that nobody uses is better used at the peak."""
-    limits = {"memory": memory, "ephemeral-storage": disk}
-    return {"requests": {"cpu": cpu, **limits}, "limits": limits}
+    limits = {"memory": canonical(memory), "ephemeral-storage": canonical(disk)}
+    asked: kinds.ResourceRequirements = {"requests": {"cpu": cpu, **limits}, "limits": limits}
+    return cast("Obj", asked)
 
 
 ANYBODY, CLUSTER, NAMESPACE, COMPONENT = "anybody", "cluster", "namespace", "component"
@@ -214,23 +244,26 @@ def network_policy(workload: str, namespace: Any, component: str, *, ports: Mapp
 
     ``ports``: who → port's name → number, e.g. ``{CLUSTER: {"http": 8080}}``.
     """
-    peers: dict[str, list[Obj] | None] = {
+    peers: dict[str, list[kinds.NetworkPolicyPeer] | None] = {
         ANYBODY: None,
         CLUSTER: [{"namespaceSelector": {}}],
         NAMESPACE: [{"podSelector": {}}],
         COMPONENT: [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": component}}}],
     }
-    rules: list[Obj] = []
+    rules: list[kinds.NetworkPolicyIngressRule] = []
     for who, open_to_them in ports.items():
-        rule: Obj = {"ports": [{"port": number, "protocol": "TCP"} for number in open_to_them.values()]}
+        rule: kinds.NetworkPolicyIngressRule = {
+            "ports": [{"port": number, "protocol": "TCP"} for number in open_to_them.values()]
+        }
         if (peer := peers[who]) is not None:
             rule["from"] = peer
         rules.append(rule)
-    spec = {
+    spec: kinds.NetworkPolicySpec = {
         "podSelector": {"matchLabels": naming.selector(workload)},
         "policyTypes": ["Ingress"],
-        "ingress": rules,
     }
+    if rules:  # the API server keeps no empty list: a refresh would find it gone
+        spec["ingress"] = rules
     return obj("networking.k8s.io/v1", "NetworkPolicy", workload, namespace, component, spec=spec)
 
 
@@ -253,6 +286,30 @@ def priority_class(name: str, component: str, *, value: int, preempts: bool, say
     return obj("scheduling.k8s.io/v1", "PriorityClass", name, None, component, **rest)
 
 
+def deployment(
+    name: str,
+    namespace: Any,
+    component: str,
+    *,
+    template: Obj,
+    replicas: int | None = None,
+    surge: int | str = "25%",
+    unavailable: int | str = 0,
+) -> Obj:
+    """A Deployment. ``replicas`` is None where an autoscaler is there from the start.
+
+    ``surge``, ``unavailable``: how many pods an update may add, and take away, at a time.
+    """
+    spec: kinds.DeploymentSpec = {
+        "selector": {"matchLabels": naming.selector(name)},
+        "strategy": {"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}},
+        "template": cast("kinds.PodTemplateSpec", template),
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return obj("apps/v1", "Deployment", name, namespace, component, spec=spec)
+
+
 def stateful_set(
     name: str,
     namespace: Any,
@@ -264,21 +321,24 @@ def stateful_set(
     claims: Sequence[Obj] = (),
 ) -> Obj:
     """A StatefulSet whose pods start and stop at the same time, and keep their volumes when they leave."""
-    spec: Obj = {
+    spec: kinds.StatefulSetSpec = {
         "replicas": replicas,
         "serviceName": headless,
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": naming.selector(name)},
-        "template": template,
+        "template": cast("kinds.PodTemplateSpec", template),
     }
     if claims:
-        spec["volumeClaimTemplates"] = list(claims)
+        spec["volumeClaimTemplates"] = cast("list[kinds.PersistentVolumeClaim]", list(claims))
     return obj("apps/v1", "StatefulSet", name, namespace, component, spec=spec)
 
 
 def claim(name: str, size: str, storage_class: Any = None) -> Obj:
     """A volume of each pod of a StatefulSet."""
-    spec: Obj = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    spec: kinds.PersistentVolumeClaimSpec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": size}},
+    }
     if storage_class is not None:
         spec["storageClassName"] = storage_class
     return {"metadata": {"name": name}, "spec": spec}
@@ -286,11 +346,13 @@ def claim(name: str, size: str, storage_class: Any = None) -> Obj:
 
 def http_probe(port: str, path: str, *, period: int = 5) -> Obj:
     """Ready when the path answers with a success."""
-    return {"httpGet": {"port": port, "path": path}, "periodSeconds": period}
+    probe: kinds.Probe = {"httpGet": {"port": port, "path": path}, "periodSeconds": period}
+    return cast("Obj", probe)
 
 
 def alive(probe: Obj, *, period: int = 10, failures: int = 6) -> Obj:
     """The same question as a liveness probe: slower, and patient. A crowd must not restart what serves it; a process
     that answers nothing for a minute is stuck.
     """
-    return {**probe, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures}
+    patient: kinds.Probe = {"periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures}
+    return {**probe, **patient}

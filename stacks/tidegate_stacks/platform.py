@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -70,6 +71,89 @@ class Priorities(Component):
         says = "Serves people who wait: it may drive out what can wait."
         self.put(priority_class(called, name, value=args.serving, preempts=True, says=says))
         self.finish(serving=called)
+
+
+class ChartArgs(Args):
+    """A chart of somebody else's."""
+
+    version: Text
+    """Version of the chart: what is installed tomorrow is what is installed today."""
+    chart: Text | None = None
+    """Path of a copy, or another reference. None: where its makers publish it."""
+    namespace: Text | None = None
+    """None: the one that its makers install it in. It is made."""
+    values: Mapping[str, Any] = {}
+    """Values of the chart, as in a values file."""
+
+
+class AddonsArgs(Args):
+    """Others' operators that the ground stands on, for a cluster that has none of them. Each is an option."""
+
+    cloudnative_pg: ChartArgs | None = None
+    """CloudNativePG, for databases."""
+    kueue: ChartArgs | None = None
+    """Kueue, for the queues of data processing."""
+    prometheus: ChartArgs | None = None
+    """Prometheus and its operator (kube-prometheus-stack), for measured signals and ``monitor``."""
+    manifests: tuple[Text, ...] = Field(default=(), max_length=32)
+    """Files or URLs of manifests that are applied as they are, e.g. the kinds of Gateway API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addon:
+    """Where the makers of an add-on publish its chart, and the namespace that they install it in."""
+
+    chart: str
+    namespace: str
+    repository: str = ""
+    """Empty: the reference of an OCI chart holds its registry."""
+
+
+ADDONS: Mapping[str, Addon] = {
+    "cloudnative_pg": Addon("cloudnative-pg", "cnpg-system", "https://cloudnative-pg.github.io/charts"),
+    "kueue": Addon("oci://registry.k8s.io/kueue/charts/kueue", "kueue-system"),
+    "prometheus": Addon("oci://ghcr.io/prometheus-community/charts/kube-prometheus-stack", "monitoring"),
+}
+
+
+class Addons(Component):
+    """Others' operators by their own charts. Their kinds exist once this component does."""
+
+    names: pulumi.Output[list[str]]
+    """Which of them there are."""
+
+    def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Pulumi's provider renders each chart, so that policies and transforms see every object; hooks do not run."""
+        super().__init__("tidegate:platform:Addons", name, opts)
+        given = {one: chart for one in ADDONS if (chart := getattr(args, one)) is not None}
+        for one, chart in given.items():
+            self._chart(naming.child(name, one.replace("_", "-")), one, chart)
+        if args.manifests:
+            from pulumi_kubernetes.yaml.v2 import ConfigGroup
+
+            opts = pulumi.ResourceOptions(parent=self)
+            ConfigGroup(naming.child(name, "manifests"), files=list(args.manifests), opts=opts)
+        self.finish(names=list(given))
+
+    def _chart(self, called: str, one: str, args: ChartArgs) -> None:
+        from pulumi_kubernetes.helm.v4 import Chart, RepositoryOptsArgs
+
+        addon = ADDONS[one]
+        repository = addon.repository if args.chart is None else ""
+        place = addon.namespace if args.namespace is None else args.namespace
+        # Their pods need more than restricted ones may: who installs an operator trusts it.
+        labels = naming.labels(called, self._name_of_component)
+        home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place, "labels": labels}}
+        made = self.put(home, called=naming.child(called, "namespace"))
+        Chart(
+            called,
+            chart=addon.chart if args.chart is None else args.chart,
+            repository_opts=RepositoryOptsArgs(repo=repository) if repository else None,
+            version=args.version,
+            namespace=place,
+            values=dict(args.values),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
+        )
 
 
 class OperatorArgs(Args):

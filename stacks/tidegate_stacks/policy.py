@@ -213,16 +213,24 @@ class EventPolicy(Component):
         self,
         name: str,
         args: EventPolicyArgs,
-        targets: Sequence[Obj],
+        targets: Sequence[Obj] | pulumi.Output[Sequence[Obj]],
         opts: pulumi.ResourceOptions | None = None,
         *,
         pool: pulumi.Input[Any] = None,
-        limits: Sequence[Obj] = (),
+        limits: Sequence[Obj] | pulumi.Output[Sequence[Obj]] = (),
     ) -> None:
-        """``targets`` and ``limits``: those of the components, in any order. ``pool``: name of the CapacityPool that
-        targets with a lane ask, in place of ``args.policy.pool``.
+        """``targets`` and ``limits``: those of the components, in any order; Outputs where other stacks made them.
+        ``pool``: name of the CapacityPool that targets with a lane ask, in place of ``args.policy.pool``.
         """
         super().__init__("tidegate:policy:EventPolicy", name, opts)
-        every = sorted([*targets, *map(target_of, args.others)], key=lambda one: one["name"])
-        self.put(scaling_policy(name, args.namespace, name, args.policy, every, pool=pool, limits=limits))
+
+        def policy(made: Sequence[Obj], bounds: Sequence[Obj], asked: Any) -> Obj:
+            every = sorted([*made, *map(target_of, args.others)], key=lambda one: one["name"])
+            return scaling_policy(name, args.namespace, name, args.policy, every, pool=asked, limits=bounds)
+
+        if isinstance(targets, pulumi.Output) or isinstance(limits, pulumi.Output):
+            spec = pulumi.Output.all(targets, limits, pool).apply(lambda known: policy(*known)["spec"])
+            self.put(obj(API_VERSION, "ScalingPolicy", name, args.namespace, name, spec=spec))
+        else:
+            self.put(policy(targets, limits, pool))
         self.finish(policy_name=name)

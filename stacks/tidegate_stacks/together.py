@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pulumi
+
+from tidegate_stacks import joined
 from tidegate_stacks.batch import BatchArgs
 from tidegate_stacks.cache import CacheArgs
-from tidegate_stacks.checks import Args, ArgsError, load
+from tidegate_stacks.cdn import CdnArgs
+from tidegate_stacks.checks import A, Args, ArgsError, load
 from tidegate_stacks.database import DatabaseArgs
-from tidegate_stacks.edge import EdgeCacheArgs
 from tidegate_stacks.live import LiveOriginArgs
-from tidegate_stacks.platform import OperatorArgs
+from tidegate_stacks.platform import AddonsArgs, OperatorArgs, PrioritiesArgs
 from tidegate_stacks.policy import EventPolicyArgs
 from tidegate_stacks.pool import TRADING
 
-SERVING = ("cache", "database", "edge", "live")
+SERVING = ("cache", "cdn", "database", "live")
 """Sections of what lives in the stack's namespace and leaves its targets to the joint policy."""
 
 
@@ -23,23 +26,25 @@ class Together(Args):
     """One section per component."""
 
     operator: OperatorArgs
+    priorities: PrioritiesArgs = PrioritiesArgs()
+    addons: AddonsArgs = AddonsArgs()
     database: DatabaseArgs
     cache: CacheArgs
     live: LiveOriginArgs
-    edge: EdgeCacheArgs
+    cdn: CdnArgs
     batch: BatchArgs
     events: EventPolicyArgs
     """The policy that events name, with the workloads that the stack does not make."""
 
 
-IN_LANES = ("cache", "edge", "live")
+IN_LANES = ("cache", "cdn", "live")
 """Sections whose pods may run in a lane of the pool that batch makes."""
 
 SECTIONS = tuple(Together.model_fields)
 
 
 def read(sections: Mapping[str, Any], *, namespace: str, protect: bool, priority: str | None = None) -> Together:
-    """The stack's settings from its configuration. ArgsError names every field that is wrong, as ``config.edge.disk``.
+    """The stack's settings from its configuration. ArgsError names every field that is wrong, as ``config.cdn.disk``.
 
     ``namespace`` is given once and holds for all that serve, and for data processing where it says no other;
     ``protect``: whether the database outlives the stack; ``priority``: PriorityClass of all that serve.
@@ -61,6 +66,57 @@ def read(sections: Mapping[str, Any], *, namespace: str, protect: bool, priority
     if wrong:
         raise ArgsError(wrong)
     return settings
+
+
+def section(kind: type[A], name: str, given: Any, **shared: Any) -> A:
+    """One section of a project of its own, with what the project's surroundings say: namespace, priority."""
+    return load(kind, _with(given, **shared), f"config.{name}")
+
+
+def data_section(given: Any, namespace: str) -> BatchArgs:
+    """Data processing in a project of its own."""
+    return load(BatchArgs, _data_side(given, namespace), "config.batch")
+
+
+class Platform(Args):
+    """Sections of the project that the rest stands on."""
+
+    operator: OperatorArgs
+    priorities: PrioritiesArgs = PrioritiesArgs()
+    addons: AddonsArgs = AddonsArgs()
+
+
+PLATFORM_SECTIONS = tuple(Platform.model_fields)
+
+
+def platform(given: Mapping[str, Any]) -> Platform:
+    """Its settings; ArgsError names all that is wrong."""
+    return load(Platform, {name: one for name, one in given.items() if one is not None}, "config")
+
+
+def sections_of(settings: Args) -> dict[str, Args]:
+    """Sections by their names, for the preflight."""
+    return {name: getattr(settings, name) for name in type(settings).model_fields}
+
+
+def stack(config: pulumi.Config, kind: type[joined.Exports]) -> str | None:
+    """Full name of another project's stack where the configuration gives one; None: ``joined.stack_of``."""
+    return (config.get_object("stacks") or {}).get(kind.project)
+
+
+def moves(config: pulumi.Config) -> joined.Moves:
+    """What an event moves in the projects that ``joins`` names."""
+    names = config.get_object("joins") or []
+    if wrong := [name for name in names if name not in joined.MOVED]:
+        raise ArgsError([f"config.joins: {name}: use {', '.join(joined.MOVED)}" for name in wrong])
+    return joined.moves([joined.MOVED[name] for name in names], config.get_object("stacks") or {})
+
+
+def pool(config: pulumi.Config) -> pulumi.Output[str | None] | None:
+    """Name of the pool that project batch makes; None where the configuration says that nothing asks it."""
+    if not config.get_bool("asksPool"):
+        return None
+    return joined.read(joined.Batch, stack(config, joined.Batch)).apply(lambda it: it.pool)
 
 
 def _data_side(batch: Any, namespace: str) -> Any:

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from tidegate_stacks import naming, objects, sizing
 from tidegate_stacks.checks import Args, Cpu, Image, Memory, Part, Rate, Signal, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import Obj, budget, config_map, headless, hpa, obj, pod
+from tidegate_stacks.objects import Obj, budget, config_map, deployment, headless, hpa, pod
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
 PRESET = "veryfast"
@@ -218,20 +218,15 @@ def worker_objects(name: str, args: TranscodersArgs) -> list[Obj]:
         config="".join(scripts(args).values()),
         priority=args.priority,
     )
-    spec = {
-        "selector": {"matchLabels": pods},
-        "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-        "template": template,
-    }
-    deployment = obj("apps/v1", "Deployment", name, args.namespace, name, spec=spec)
+    workers = deployment(name, args.namespace, name, template=template)
     found = headless(name, args.namespace, name, pods=pods, ports={})
     # Only workers that are ready count: one that starts has taken nothing yet.
     found["spec"]["publishNotReadyAddresses"] = False
     return [
-        deployment,
+        workers,
         found,
-        hpa(deployment, minimum=size.normal, maximum=size.most, cpu_percent=90, component=name),
-        budget(deployment, unavailable="20%", component=name),
+        hpa(workers, minimum=size.normal, maximum=size.most, cpu_percent=90, component=name),
+        budget(workers, unavailable="20%", component=name),
         objects.network_policy(name, args.namespace, name, ports={}),
     ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pulumi
 from pydantic import BeforeValidator, Field, model_validator
@@ -19,6 +19,9 @@ from tidegate_stacks import naming
 from tidegate_stacks.checks import Args, Name, Seconds, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, obj
+
+if TYPE_CHECKING:
+    from tidegate_stacks import kinds
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 """Served by Gateway API 1.0 and later; nothing below needs a field that is younger than 1.0 or gone in 1.6."""
@@ -326,7 +329,7 @@ def rtmp_service(name: str, args: RtmpArgs, workload: str) -> Obj:
     """A load balancer for RTMP. A publisher stays on one connection, so that no affinity is needed; ``Local`` keeps its
     address, and sends nothing to a node whose origin is going.
     """
-    spec: Obj = {
+    spec: kinds.ServiceSpec = {
         "type": "LoadBalancer",
         "externalTrafficPolicy": "Local",
         "selector": naming.selector(workload),

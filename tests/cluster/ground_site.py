@@ -1,37 +1,44 @@
-"""A checkout of the all-in-one stack, a real cluster, and a real Pulumi engine between them; for tests to change."""
+"""A checkout of a project, a real cluster, and a real Pulumi engine between them; for tests to change."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness import ROOT, ApiError, Cluster
 from pulumi import automation as auto
-from standin import serving
+from standin import APPLY, serving
 
 from tidegate_stacks import component
 from tidegate_stacks.ownership import FIELD_MANAGER
 
 CRDS = os.environ.get("TIDEGATE_TEST_CRDS", "")
+"""Folders of CRDs, with a colon between them: CloudNativePG's, and where they are to be had Gateway API's and more."""
 JSON_PATCH = "application/json-patch+json"
+AS_TEST = {"fieldManager": "tests", "force": "true"}
+
+STORAGE = "by-hand"
+"""StorageClass of volumes that a test makes by hand: nothing here provisions any."""
 
 FLOORS = {
-    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/edge-cn-east": ("/spec/minReplicas", 40),
-    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/live-relay": ("/spec/minReplicas", 7),
-    "apis/apps/v1/namespaces/{ns}/statefulsets/cache-1/scale": ("/spec/replicas", 5),
-    "apis/apps/v1/namespaces/{ns}/deployments/batch-loader/scale": ("/spec/replicas", 3),
-    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/poolers/database-pooler/scale": ("/spec/replicas", 6),
-    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/clusters/database/scale": ("/spec/replicas", 4),
+    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/cdn-cn-east": ("/spec/minReplicas", 5),
+    "apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/live-relay": ("/spec/minReplicas", 4),
+    "apis/apps/v1/namespaces/{ns}/statefulsets/cache-1/scale": ("/spec/replicas", 3),
+    "apis/apps/v1/namespaces/{ns}/deployments/batch-loader/scale": ("/spec/replicas", 1),
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/poolers/database-pooler/scale": ("/spec/replicas", 4),
+    "apis/postgresql.cnpg.io/v1/namespaces/{ns}/clusters/database/scale": ("/spec/replicas", 3),
     "apis/kueue.x-k8s.io/v1beta2/clusterqueues/batch-reports": (
         "/spec/resourceGroups/0/flavors/0/resources/0/nominalQuota",
         "20",
@@ -39,8 +46,12 @@ FLOORS = {
 }
 """What the operator moves, and to what."""
 
-PROTECTED = {"kubernetes:core/v1:Namespace", "kubernetes:postgresql.cnpg.io/v1:Cluster"}
-"""Types of what ``destroy`` leaves: the data, and the namespace that would take it along."""
+PROTECTED = {
+    "kubernetes:core/v1:Namespace",
+    "kubernetes:postgresql.cnpg.io/v1:Cluster",
+    "kubernetes:scheduling.k8s.io/v1:PriorityClass",
+}
+"""Types of what ``destroy`` leaves: the data, the namespace that would take it along, the priority of its pods."""
 
 
 @dataclass
@@ -52,6 +63,7 @@ class Site:
     environment: dict[str, str]
     namespace: str
     system: str
+    project: str = "all-in-one"
     figures: list[str] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
@@ -61,7 +73,7 @@ class Site:
         program = str(self.folder / "__main__.py")
         options = auto.LocalWorkspaceOptions(work_dir=str(self.folder), env_vars=self.environment)
         return auto.create_or_select_stack(
-            stack_name="dev", project_name="tidegate-all-in-one", program=_running(program, beside), opts=options
+            stack_name="dev", project_name=f"tidegate-{self.project}", program=_running(program, beside), opts=options
         )
 
     def timed(self, name: str, run: Callable[[], Any]) -> dict[str, int]:
@@ -80,14 +92,23 @@ class Site:
         assert old in text
         path.write_text(text.replace(old, new))
 
-    def machine(self, cores: int) -> None:
-        """A node with the labels of the stack's pool."""
+    def of(self, project: str) -> Site:
+        """Another project on the same cluster, in the same namespaces, with the same backend."""
+        return replace(self, project=project, folder=self.folder.parent / project)
+
+    def machine(self, cpu: str, memory: str = "2Ti", labels: Mapping[str, str] = MappingProxyType({})) -> None:
+        """A node that bears the labels that every kubelet gives its own, and ``labels``."""
         name = f"{self.namespace}-{len(self.nodes)}"
-        amounts = {"cpu": str(cores), "memory": "2Ti", "pods": "1000"}
+        amounts = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
         metadata = {
             "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {"kubernetes.io/hostname": name, "pool": self.namespace},
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                **labels,
+            },
         }
         status = {"allocatable": amounts, "capacity": amounts}
         self.cluster.send(
@@ -100,7 +121,8 @@ class Site:
         for number in range(count):
             name = f"{self.namespace}-disk-{number}"
             spec = {
-                "capacity": {"storage": "1Gi"},
+                "capacity": {"storage": "100Gi"},
+                "storageClassName": STORAGE,
                 "accessModes": ["ReadWriteOnce"],
                 "hostPath": {"path": f"/disks/{name}"},
             }
@@ -110,14 +132,20 @@ class Site:
 
     def used(self) -> int:
         """Millicores that pods on those nodes request."""
+        return _millicores(pod for pod in self._pods() if pod["spec"].get("nodeName") in self.nodes)
+
+    def asked(self) -> int:
+        """Millicores that pods request that run on those nodes only, whether they have one or not."""
+        return _millicores(pod for pod in self._pods() if "pool" in pod["spec"].get("nodeSelector", {}))
+
+    def homeless(self) -> list[str]:
+        """Pods that may run anywhere and have no node."""
+        waiting = [pod for pod in self._pods() if not pod["spec"].get("nodeName")]
+        return [pod["metadata"]["name"] for pod in waiting if "pool" not in pod["spec"].get("nodeSelector", {})]
+
+    def _pods(self) -> list[Any]:
         pods = self.cluster.send("GET", f"api/v1/namespaces/{self.namespace}/pods")["items"]
-        asked = [
-            container["resources"]["requests"]["cpu"]
-            for pod in pods
-            if pod["spec"].get("nodeName") in self.nodes and pod["status"].get("phase") not in ("Succeeded", "Failed")
-            for container in pod["spec"]["containers"]
-        ]
-        return sum(int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu) for cpu in asked)
+        return [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
 
     def move_floors(self) -> None:
         """Write levels as the operator writes them."""
@@ -125,6 +153,12 @@ class Site:
             where = path.format(ns=self.namespace)
             patch = [{"op": "replace", "path": pointer, "value": value}]
             self.cluster.send("PATCH", where, patch, form=JSON_PATCH, fieldManager=FIELD_MANAGER)
+
+    def give_back(self, path: str, pointer: str, value: Any) -> None:
+        """Return one level as the operator returns it: the value that was there, owned by Pulumi again."""
+        patch = [{"op": "replace", "path": pointer, "value": value}]
+        where = path.format(ns=self.namespace)
+        self.cluster.send("PATCH", where, patch, form=JSON_PATCH, fieldManager=FIELD_MANAGER)
 
     def floors(self) -> dict[str, Any]:
         """The same levels as they are."""
@@ -164,6 +198,11 @@ class Site:
             self.cluster.send("DELETE", f"api/v1/persistentvolumes/{name}")
 
 
+def _millicores(pods: Iterable[Any]) -> int:
+    asked = [one["resources"]["requests"]["cpu"] for pod in pods for one in pod["spec"]["containers"]]
+    return sum(int(cpu[:-1]) if cpu.endswith("m") else 1000 * int(cpu) for cpu in asked)
+
+
 def _running(program: str, beside: Callable[[], None] | None) -> Callable[[], None]:
     def run() -> None:
         runpy.run_path(program, run_name="__main__")
@@ -175,19 +214,20 @@ def _running(program: str, beside: Callable[[], None] | None) -> Callable[[], No
 
 @contextmanager
 def prepared(tmp_path: Path) -> Iterator[Site]:
-    """The stack in a folder of its own, and a server that knows every kind."""
+    """Every project in a folder of its own, and a server that knows every kind."""
     cluster = Cluster(os.environ["KUBECONFIG"])
     cluster.open()
-    cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", CRDS)
-    folder = tmp_path / "stacks" / "all-in-one"
-    shutil.copytree(ROOT / "stacks" / "all-in-one", folder)
+    for crds in CRDS.split(":"):
+        cluster.run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", crds)
+    cluster.send("PATCH", f"apis/storage.k8s.io/v1/storageclasses/{STORAGE}", _storage_class(), form=APPLY, **AS_TEST)
+    tag = uuid.uuid4().hex[:6]
+    for project in (ROOT / "stacks").glob("*/Pulumi.yaml"):
+        shutil.copytree(project.parent, tmp_path / "stacks" / project.parent.name)
+    for settings in (tmp_path / "stacks").glob("*/Pulumi.dev.yaml"):
+        settings.write_text(_of_this_test(settings.read_text(), tag))
     (tmp_path / "charts").symlink_to(ROOT / "charts")
     (tmp_path / "state").mkdir()
-    tag = uuid.uuid4().hex[:6]
-    text = (folder / "Pulumi.dev.yaml").read_text()
-    text = text.replace("namespace: shop", f"namespace: shop-{tag}").replace("[shop]", f"[shop-{tag}]")
-    text = text.replace("nodes: {pool: hangzhou-a}", f"nodes: {{pool: shop-{tag}}}")
-    (folder / "Pulumi.dev.yaml").write_text(text.replace("tidegate-system", f"tidegate-{tag}"))
+    folder = tmp_path / "stacks" / "all-in-one"
     with serving(cluster, version("pulumi-kubernetes"), str(folder)) as port:
         environment = {
             "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
@@ -202,6 +242,23 @@ def prepared(tmp_path: Path) -> Iterator[Site]:
         for namespace in (made.namespace, made.system):
             cluster.run("kubectl", "delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
     cluster.close()
+
+
+def _of_this_test(text: str, tag: str) -> str:
+    """Settings in namespaces of their own. Others' operators are on the server already: their charts cannot be had."""
+    text = text.replace("namespace: shop", f"namespace: shop-{tag}").replace("[shop]", f"[shop-{tag}]")
+    text = text.replace("tidegate-system", f"tidegate-{tag}")
+    return re.sub(r"addons:\n(    .*\n)+", "addons: {}\n", text)
+
+
+def _storage_class() -> Any:
+    metadata = {"name": STORAGE, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": metadata,
+        "provisioner": "kubernetes.io/no-provisioner",
+    }
 
 
 @dataclass
@@ -221,7 +278,11 @@ class Nightly:
         }
         pod = {
             "metadata": {"annotations": {"tidegate.test/run": "3600s"}},
-            "spec": {"restartPolicy": "Never", "containers": [container], "nodeSelector": {"pool": self.namespace}},
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [container],
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+            },
         }
         spec = {
             "suspend": False,

@@ -8,9 +8,10 @@ real objects on a real API server. It does what the components' promises depend 
 - on an update, a path of ``ignore_changes`` that another manager owns alone is left out, one that we own or nobody
   does is sent as it is on the server (provider/pkg/await/await.go, ``ssaUpdate``);
 - another name, namespace or kind is a replacement; a deletion waits until the object is gone;
-- ``helm.v4.Chart`` is rendered by Helm without hooks; what bears ``helm.sh/resource-policy: keep`` is retained.
+- ``helm.v4.Chart`` is rendered by Helm without hooks; what bears ``helm.sh/resource-policy: keep`` is retained;
+- on ``refresh``, inputs take what the object has now for the properties that they hold (``pruneLiveState``).
 
-It does not wait for readiness, name objects by itself, adopt, import, or read inputs back on ``refresh``.
+It does not wait for readiness, name objects by itself, adopt or import.
 """
 
 from __future__ import annotations
@@ -200,6 +201,19 @@ def _remove(document: Json, keys: list[str]) -> None:
         parent.pop(keys[-1], None)
 
 
+def read_back(given: Json, live: Json | None) -> Json:
+    """Inputs after a refresh: what the object has now, for the properties that the inputs hold."""
+    return {key: _read_back(one, live[key]) for key, one in given.items() if key in live} if live else given
+
+
+def _read_back(given: Any, live: Any) -> Any:
+    if isinstance(given, Mapping) and isinstance(live, Mapping):
+        return {key: _read_back(one, live[key]) for key, one in given.items() if key in live}
+    if isinstance(given, list) and isinstance(live, list) and len(given) == len(live):
+        return [_read_back(one, other) for one, other in zip(given, live, strict=True)]
+    return live
+
+
 # ---- the protocol
 
 
@@ -276,7 +290,9 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
         with _told(context):
             live = self._objects.find(plain(request.properties))
         state = _state(live, _manager(request.properties)) if live else struct(None)
-        return provider_pb2.ReadResponse(id=request.id if live else "", properties=state, inputs=request.inputs)
+        return provider_pb2.ReadResponse(
+            id=request.id if live else "", properties=state, inputs=struct(read_back(plain(request.inputs), live))
+        )
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         with _told(context):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import runpy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,21 +9,12 @@ import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
-import pulumi  # noqa: E402
-from test_stacks_checks import PROJECT, shipped  # noqa: E402
+from test_stacks_checks import PROJECT  # noqa: E402
 
 from tidegate.api.parse import parse_policy, parse_pool  # noqa: E402
 from tidegate_policies.resources import kind_of  # noqa: E402
 from tidegate_policies.rules import RULES  # noqa: E402
-
-
-def program() -> None:
-    pulumi.runtime.set_all_config({f"shop:{key}": _written(value) for key, value in shipped().items()})
-    runpy.run_path(str(PROJECT / "__main__.py"), run_name="__main__")
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+from tidegate_stacks import dry  # noqa: E402
 
 
 def violations(found: Any) -> list[str]:
@@ -50,7 +39,7 @@ def _seen(registered: Any) -> Any:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["up", "preview"])
 def found(request: pytest.FixtureRequest) -> Any:
-    return ground.lay(program, preview=request.param)[1]
+    return dry.run(PROJECT, "dev", preview=request.param)
 
 
 def test_one_policy_moves_everything_that_scales(found: Any) -> None:
@@ -90,7 +79,7 @@ def test_the_rules_would_have_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     component = pytest.importorskip("tidegate_stacks.component")
     nothing: Callable[..., list[str]] = lambda *_: []  # noqa: E731
     monkeypatch.setattr(component, "ignored", nothing)
-    said = violations(ground.lay(program)[1])
+    said = violations(dry.run(PROJECT, "dev"))
     assert len([one for one in said if "spec.minReplicas" in one]) == 3
     assert any("a ScalingPolicy moves spec.replicas" in one for one in said)
     assert any("batch-loader: a CapacityPool moves spec.replicas" in one for one in said)

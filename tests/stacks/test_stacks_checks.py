@@ -109,21 +109,21 @@ def sections(**changed: Any) -> dict[str, Any]:
 
 def test_the_shipped_configuration_is_valid() -> None:
     settings = together.read(sections(), namespace="shop", protect=True)
-    assert settings.edge.namespace == "shop"
-    assert settings.edge.policy is None
+    assert settings.cdn.namespace == "shop"
+    assert settings.cdn.policy is None
     assert settings.database.protect
 
 
 def test_a_whole_configuration_is_judged_at_once() -> None:
-    given = sections(batch=None, cache={**shipped()["cache"], "shards": 1}, edge={"regions": []})
+    given = sections(batch=None, cache={**shipped()["cache"], "shards": 1}, cdn={"sites": []})
     with pytest.raises(checks.ArgsError) as refused:
         together.read(given, namespace="shop", protect=True)
     fields = [problem.partition(":")[0] for problem in refused.value.problems]
-    assert fields == ["config.cache.shards", "config.edge.regions", "config.batch"]
+    assert fields == ["config.cache.shards", "config.cdn.host", "config.cdn.sites", "config.batch"]
 
 
 def test_every_section_is_described_by_the_project_and_the_other_way_round() -> None:
     described = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
-    assert set(described) == {*together.SECTIONS, "namespace", "protectData"}
+    assert set(described) == {*together.SECTIONS, "namespace", "preflight", "protectData"}
     assert all(one["description"] for one in described.values())
     assert set(shipped()) <= set(described)

@@ -319,7 +319,7 @@ def test_the_stack_s_namespace_and_machines_hold_where_nothing_else_is_said() ->
     assert settings.batch.pool.trading.namespaces == ("shop",)
     assert settings.batch.pool.data.jobs[0].namespace == settings.batch.workers[0].namespace == "shop"
     assert settings.cache.nodes == settings.live.nodes == settings.batch.nodes
-    assert settings.edge.nodes == {}, "it asks no lane"
+    assert settings.cdn.nodes == {}, "it asks no lane"
 
 
 def test_a_lane_is_one_of_the_pool_that_lets_this_namespace_ask() -> None:
@@ -339,9 +339,9 @@ def test_a_lane_is_one_of_the_pool_that_lets_this_namespace_ask() -> None:
 
 
 def test_what_is_wrong_between_sections_is_said_with_what_is_wrong_in_them() -> None:
-    wrong = refused(cache={**shipped()["cache"], "lane": "data", "shards": 1}, edge={"regions": []})
+    wrong = refused(cache={**shipped()["cache"], "lane": "data", "shards": 1}, cdn={**shipped()["cdn"], "sites": []})
     assert [one.partition(":")[0] for one in wrong] == [
         "config.cache.shards",
-        "config.edge.regions",
+        "config.cdn.sites",
         "config.cache.lane",
     ]
