@@ -214,15 +214,7 @@ def _containers(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj
         alive=alive({"exec": {"command": ["sh", "/etc/cache/alive.sh", "join"]}}),
         mounts={**mounts, "beat": "/beat"},
     )
-    return [_unreserved(server), _unreserved(join)]
-
-
-def _unreserved(made: Obj) -> Obj:
-    """A container whose disk is bounded and not reserved: it writes a few lines of log, and a machine that does not
-    say what disk it has may hold it too.
-    """
-    requests = {**made["resources"]["requests"], "ephemeral-storage": "0"}
-    return {**made, "resources": {**made["resources"], "requests": requests}}
+    return [server, join]
 
 
 def _volumes(name: str, args: CacheArgs) -> list[Obj]:

@@ -115,6 +115,9 @@ class CdnArgs(ScaledArgs):
     memory: Memory = "2Gi"
     disk: Memory = "20Gi"
     """Cache of one pod. Not kept: a new pod is warm when its site's hot objects have passed through it."""
+    reserve_disk: bool = True
+    """Whether machines keep that much free for a pod, the shield's for its own too. False: for a trial on machines
+    that do not tell theirs."""
     cpu_percent: int = Field(default=60, ge=10, le=90)
     """CPU use that the autoscaler aims at beneath the floor that the operator sets."""
     headroom_percent: int = Field(default=20, ge=0, le=500)

@@ -59,7 +59,14 @@ def origins_elsewhere(args: CdnArgs) -> list[str]:
 def pods_of(name: str, args: CdnArgs) -> Pods:
     """The shield's pods."""
     shield = args.shield
-    nginx = NginxArgs(image=args.image, exporter=args.exporter, cpu=shield.cpu, memory=shield.memory, disk=shield.disk)
+    nginx = NginxArgs(
+        image=args.image,
+        exporter=args.exporter,
+        cpu=shield.cpu,
+        memory=shield.memory,
+        disk=shield.disk,
+        reserve_disk=args.reserve_disk,
+    )
     public = shield.public is not None
     nodes = {**args.nodes, **shield.nodes}
     return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public)

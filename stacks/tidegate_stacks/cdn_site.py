@@ -53,7 +53,14 @@ def pods_of(name: str, args: CdnArgs, site: SiteArgs) -> Pods:
     return Pods(
         workload=workload_of(name, site),
         tier="site",
-        nginx=NginxArgs(image=args.image, exporter=args.exporter, cpu=args.cpu, memory=args.memory, disk=args.disk),
+        nginx=NginxArgs(
+            image=args.image,
+            exporter=args.exporter,
+            cpu=args.cpu,
+            memory=args.memory,
+            disk=args.disk,
+            reserve_disk=args.reserve_disk,
+        ),
         nodes={**(args.nodes if here else {}), **site.nodes},
         priority=args.priority if here and site.priority is None else site.priority,
         public=True,

@@ -92,6 +92,8 @@ class EdgeCacheArgs(ScaledArgs):
     memory: Memory = "2Gi"
     disk: Memory = "20Gi"
     """Cache of one pod. Not kept: a new pod is warm when its region's hot segments have passed through it."""
+    reserve_disk: bool = True
+    """Whether the machine keeps that much free for the pod. False: for a trial on machines that do not tell theirs."""
     cpu_percent: int = Field(default=60, ge=10, le=90)
     """CPU use that the autoscaler aims at beneath the floor that the operator sets."""
     headroom_percent: int = Field(default=20, ge=0, le=500)
@@ -155,7 +157,12 @@ def whole_name(origin: str, domain: str) -> str:
 def pods_of(args: EdgeCacheArgs) -> nginx_pod.NginxArgs:
     """What a pod is made of."""
     return nginx_pod.NginxArgs(
-        image=args.image, exporter=args.exporter, cpu=args.cpu, memory=args.memory, disk=args.disk
+        image=args.image,
+        exporter=args.exporter,
+        cpu=args.cpu,
+        memory=args.memory,
+        disk=args.disk,
+        reserve_disk=args.reserve_disk,
     )
 
 

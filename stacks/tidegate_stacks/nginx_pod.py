@@ -37,6 +37,8 @@ class NginxArgs(Args):
     memory: Memory = "2Gi"
     disk: Memory = "20Gi"
     """Cache of one pod. Not kept: a new pod is warm when the hot segments have passed through it."""
+    reserve_disk: bool = True
+    """Whether the machine keeps that much free for the pod. False: for a trial on machines that do not tell theirs."""
 
 
 def config_files(conf: Any) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def _nginx(args: NginxArgs, *, tls: bool, refresh: bool) -> Obj:
         cpu=args.cpu,
         memory=args.memory,
         disk=_more(args.disk),
+        reserved=args.reserve_disk,
         ready=ready,
         alive=objects.alive(ready),
         ports=ports,

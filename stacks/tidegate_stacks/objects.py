@@ -106,6 +106,7 @@ def container(
     cpu: str,
     memory: str,
     disk: str = "64Mi",
+    reserved: bool = False,
     ready: Obj | None = None,
     alive: Obj | None = None,
     ports: Mapping[str, int] | None = None,
@@ -115,13 +116,13 @@ def container(
     """A container of a pod template.
 
     ``disk``: what it may write to its own file system, its logs and the node's share of its ``emptyDir`` volumes.
-    ``ready``, ``alive``: probes; ``ports``: name → number; ``mounts``: volume → path; ``config`` is mounted read-only.
-    ``rest``: other fields of a container, as they are.
+    ``reserved``: that disk is kept free for it. ``ready``, ``alive``: probes; ``ports``: name → number; ``mounts``:
+    volume → path; ``config`` is mounted read-only. ``rest``: other fields of a container, as they are.
     """
     made: kinds.Container = {
         "name": name,
         "image": image,
-        "resources": cast("kinds.ResourceRequirements", resources(cpu, memory, disk)),
+        "resources": cast("kinds.ResourceRequirements", resources(cpu, memory, disk, reserved=reserved)),
     }
     if ports:
         made["ports"] = [{"name": port, "containerPort": number} for port, number in ports.items()]
@@ -228,10 +229,16 @@ def canonical(size: str) -> str:
     return f"{number}{unit}"
 
 
-def resources(cpu: str, memory: str, disk: str = "64Mi") -> Obj:
-    """Requests for all three, a limit for memory and disk: CPU that nobody uses is better used at the peak."""
+def resources(cpu: str, memory: str, disk: str = "64Mi", *, reserved: bool = False) -> Obj:
+    """Requests for all three, a limit for memory and disk: CPU that nobody uses is better used at the peak.
+
+    ``reserved``: the disk is kept free for the pod. Else it is bounded only: a few lines of log need no reserve, and a
+    machine that does not say what disk it has would never hold a pod that asks for some.
+    """
     limits = {"memory": canonical(memory), "ephemeral-storage": canonical(disk)}
-    asked: kinds.ResourceRequirements = {"requests": {"cpu": cpu, **limits}, "limits": limits}
+    kept = canonical(disk) if reserved else "0"
+    requests = {"cpu": cpu, "memory": canonical(memory), "ephemeral-storage": kept}
+    asked: kinds.ResourceRequirements = {"requests": requests, "limits": limits}
     return cast("Obj", asked)
 
 

@@ -82,7 +82,7 @@ class Row:
 
 
 def rows(ground: Ground) -> list[Row]:
-    """Every component in the order in which the program makes it."""
+    """Every component, by its name: programs register at the same time what does not depend on one another."""
     made: dict[str, Row] = {}
     levels = most_levels(ground)
     moved = {key for key, _ in _targets(ground)}
@@ -97,7 +97,7 @@ def rows(ground: Ground) -> list[Row]:
             row.charts.append(one.name)
         elif one.type.startswith("kubernetes:"):
             _count(row, one, levels, moved)
-    return list(made.values())
+    return [made[name] for name in sorted(made)]
 
 
 def _count(row: Row, one: Registered, levels: Levels, moved: set[tuple[str, str]]) -> None:

@@ -99,7 +99,7 @@ class Site:
     def machine(self, cpu: str, memory: str = "2Ti", labels: Mapping[str, str] = MappingProxyType({})) -> None:
         """A node that bears the labels that every kubelet gives its own, and ``labels``."""
         name = f"{self.namespace}-{len(self.nodes)}"
-        amounts = {"cpu": cpu, "memory": memory, "pods": "110", "ephemeral-storage": "100Gi"}
+        amounts = {"cpu": cpu, "memory": memory, "pods": "110"}
         metadata = {
             "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},

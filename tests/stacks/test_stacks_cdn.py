@@ -154,7 +154,7 @@ def test_the_shield_has_as_many_pods_as_sites_know_and_nothing_moves_them() -> N
 
 def test_the_shield_s_pods_have_names_only_while_they_are_ready() -> None:
     spec = of(cdn_args(as_it_is)).find("Service", "cdn-shield").inputs["spec"]
-    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", False)
+    assert (spec["clusterIP"], spec.get("publishNotReadyAddresses", False)) == ("None", False)
 
 
 def test_each_pod_of_a_site_has_an_address_for_prefetches_and_purges() -> None:
@@ -391,3 +391,17 @@ def test_origins_that_no_configuration_can_name_are_refused_before_anything_is_r
 
     with pytest.raises(ValueError, match="give host:port"):
         ground.lay(program)
+
+
+@pytest.mark.parametrize("reserved", [True, False])
+def test_a_cache_s_disk_is_kept_free_for_it_unless_the_trial_s_machines_do_not_tell_theirs(reserved: bool) -> None:
+    args = cdn_args(as_it_is, reserve_disk=reserved)
+    found = ground.lay(lambda: Cdn("cdn", args, origins=["o:1"]))[1]
+    asked = {
+        (one.kind, container["name"]): container["resources"]["requests"]["ephemeral-storage"]
+        for one in found.objects
+        if one.kind in ("Deployment", "StatefulSet")
+        for container in one.inputs["spec"]["template"]["spec"]["containers"]
+    }
+    assert asked.keys() == {("Deployment", "nginx"), ("StatefulSet", "nginx")}
+    assert {value != "0" for value in asked.values()} == {reserved}
