@@ -266,6 +266,7 @@ class Nightly:
     """A Job that is laid by the same program, as a component of its own."""
 
     namespace: str
+    nodes: Mapping[str, str] = field(default_factory=lambda: {"kubernetes.io/os": "linux"})
     retries: int = 6
 
     def declare(self) -> None:
@@ -281,7 +282,7 @@ class Nightly:
             "spec": {
                 "restartPolicy": "Never",
                 "containers": [container],
-                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "nodeSelector": dict(self.nodes),
             },
         }
         spec = {

@@ -212,7 +212,6 @@ class Policy:
     key: Key
     targets: tuple[TargetSpec, ...]
     signals: tuple[SignalSpec, ...] = ()
-    limits: tuple[Limit, ...] = ()
     mode: Mode = Mode.ENFORCE
     quantile: float = 0.95
     """Of demand and of lead time."""
@@ -226,6 +225,8 @@ class Policy:
     """Creation time; on a shared workload one that enforces wins, then the oldest, then the smaller key."""
     uid: str = ""
     generation: int = 0
+    limits: tuple[Limit, ...] = ()
+    """Bounds that no unit lifts."""
 
 
 # ---- what was observed
