@@ -58,9 +58,7 @@ class Fleet:
             self._owing = [one for one in self._owing if one[0] > now + 1e-9]
         if self._coming or self._waiting:
             self._arrive(now)
-        for cohort in self._cohorts:
-            if not cohort.ready and cohort.ready_at <= now + 1e-9:
-                self._end_start(cohort, now)
+        self._end_starts(now)
         if len(self._cohorts) > MOST_COHORTS:
             self._cohorts = _joined(self._cohorts, settled=now - self._physics.billed_seconds)
 
@@ -70,6 +68,7 @@ class Fleet:
         if change > 0:
             self._waiting += change
             self._arrive(now)
+            self._end_starts(now)
         elif change < 0:
             self._shed(-change, now)
 
@@ -109,6 +108,11 @@ class Fleet:
         if physics.lag_spread:
             seconds *= math.exp(physics.lag_spread * float(self._random.standard_normal()))
         return seconds
+
+    def _end_starts(self, now: float) -> None:
+        for cohort in self._cohorts:
+            if not cohort.ready and cohort.ready_at <= now + 1e-9:
+                self._end_start(cohort, now)
 
     def _end_start(self, cohort: _Cohort, now: float) -> None:
         failed = 0

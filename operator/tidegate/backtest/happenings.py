@@ -51,7 +51,7 @@ def read_happenings(path: Path) -> tuple[Happening, ...]:
     begins, ends = _column(names, "start"), _column(names, "end")
     if begins is None:
         raise InputError(f"{path}: line 1: no column begins with start; give start, end, type, name and expected")
-    found = []
+    found: list[Happening] = []
     for row in rows:
         where = f"{path}: line {rows.line_num}"
         start = instant(row[begins] or "", f"{where}: {begins}")
@@ -66,7 +66,7 @@ def read_happenings(path: Path) -> tuple[Happening, ...]:
 
 def of_announcements(announcements: Sequence[Announcement], signal: str) -> tuple[Happening, ...]:
     """One happening for each occurrence of LiveEvents."""
-    found = []
+    found: list[Happening] = []
     for announcement in announcements:
         expected = dict(announcement.expected).get(signal)
         for occurrence in announcement.occurrences:

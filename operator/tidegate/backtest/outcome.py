@@ -144,7 +144,8 @@ def breaches(
         if not own:
             raise ValueError(f"{policy} was not played: a bound on it cannot be kept")
         options = [_broken(one, lost, cost) for one in sorted(own, key=lambda one: one.lost_percent)]
-        found += min(options, key=len)
+        fewest = min(options, key=lambda broken: len(broken))
+        found += fewest
     return found
 
 

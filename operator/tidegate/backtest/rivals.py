@@ -15,7 +15,7 @@ import numpy as np
 from tidegate.backtest.announcing import announced_curve
 from tidegate.backtest.case import Case
 from tidegate.backtest.contest import Moment
-from tidegate.backtest.schedules import HUMAN_BEFORE, periodic, ramps, windows
+from tidegate.backtest.schedules import FORECAST_POLL, HUMAN_BEFORE, periodic, ramps, windows
 from tidegate.backtest.series import Curve
 from tidegate.simulation.hpa import DEFAULT, SYNC_SECONDS, Behavior, Direction, HpaMetric, HpaMetricKind, HpaRule
 
@@ -105,7 +105,8 @@ class AlwaysOn:
     """The announced peak, always there."""
 
     def __init__(self, case: Case, *, headroom: float) -> None:
-        self.name, self.headroom = "always-on", headroom
+        self.name = "always-on"
+        self.headroom: float | None = headroom
         most = float(announced_curve(case).max())
         if not case.announced:  # nobody announces anything: whoever runs it knows the largest demand of the history
             before = case.grid.demand[: case.judged] if case.judged else case.grid.demand
@@ -177,4 +178,6 @@ def zalando(case: Case, headroom: float) -> Reactive:
 def forecaster(case: Case, quantile: float) -> Reactive:
     """A periodic forecaster (AHPA-like): the larger of a quantile of history at this time of day and an HPA at 80 %."""
     wanted = np.ceil(periodic(case, quantile) - 1e-9)
-    return Reactive(case, "periodic", target_percent=BENEATH_PERCENT, headroom=quantile, metric=wanted, poll=60.0)
+    return Reactive(
+        case, "periodic", target_percent=BENEATH_PERCENT, headroom=quantile, metric=wanted, poll=FORECAST_POLL
+    )

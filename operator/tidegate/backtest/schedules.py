@@ -22,7 +22,9 @@ HISTORY_DAYS = 14
 LEAST_DAYS = 2
 """A periodic forecast needs two periods (Crane)."""
 AHEAD = 180.0
-"""``scaleUpForward`` of AHPA's examples, seconds; where units take longer to start, that long."""
+"""``scaleUpForward`` of AHPA's examples, seconds; where starting and the forecast's own poll take longer, that long."""
+FORECAST_POLL = 60.0
+"""Seconds between two looks at a forecast, which has one value a minute."""
 MINUTE = 60.0
 
 
@@ -95,7 +97,7 @@ def periodic(case: Case, quantile: float) -> Curve:
         known = np.isfinite(past).sum(axis=0) >= LEAST_DAYS
         found[today, known] = np.nanquantile(past[:, known], quantile, axis=0)
     flat = np.repeat(found.reshape(-1), per_minute)
-    ahead = round(max(AHEAD, case.physics.lag) / grid.step)
+    ahead = round(max(AHEAD, case.physics.lag + FORECAST_POLL) / grid.step)
     filled = np.concatenate((np.where(np.isnan(flat), -np.inf, flat), np.full(ahead, -np.inf)))
     most = np.lib.stride_tricks.sliding_window_view(filled, ahead + 1).max(axis=1)[: len(grid.demand)]
     return np.where(np.isfinite(most), most, np.nan)

@@ -65,7 +65,7 @@ class Grid:
     @property
     def times(self) -> Curve:
         """The instant at which each step begins."""
-        return self.first + self.step * np.arange(len(self.demand))
+        return self.first + self.step * np.arange(len(self.demand), dtype=np.float64)
 
     def index(self, at: float) -> int:
         """The step that an instant lies in, not below 0 and not beyond the end."""
