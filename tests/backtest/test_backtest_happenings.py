@@ -9,8 +9,9 @@ import pytest
 from plays import case, peak, show
 
 from tidegate.backtest.announcing import announced_curve, background_of, live_event, with_expectations
-from tidegate.backtest.happenings import WITHOUT_END, Happening, perturbed, read_happenings
+from tidegate.backtest.happenings import WITHOUT_END, Happening, of_announcements, perturbed, read_happenings
 from tidegate.backtest.series import ANCHOR, InputError
+from tidegate.planning.model import Announcement, Key, Moment, Occurrence
 
 
 def read(folder: Path, text: str) -> tuple[Happening, ...]:
@@ -104,6 +105,21 @@ def test_a_live_event_is_in_the_unit_of_the_series_and_as_wrong_as_it_is_announc
     event = live_event(wrong, 0, capacity=2.0)
     assert dict(event.expected) == {"demand": pytest.approx(48.0)}
     assert event.profile == "match"
+
+
+def test_of_a_live_event_only_the_moments_of_the_demands_signal_are_taken() -> None:
+    moments = (Moment("a", "orders", 60.0, 60.0, factor=2.0), Moment("b", "viewers", 60.0, 60.0, factor=9.0))
+    expected = (("orders", 10.0), ("viewers", 900.0))
+    occurrences = (Occurrence(ANCHOR, 600.0), Occurrence(ANCHOR + 86_400.0, 600.0))
+    announced = Announcement(Key("shop", "show"), "p", occurrences, expected, "show", moments=moments)
+    found = of_announcements([announced], "orders")
+    assert [(one.start, one.expected, one.kind) for one in found] == [
+        (ANCHOR, 10.0, "show"),
+        (ANCHOR + 86_400.0, 10.0, "show"),
+    ]
+    event = live_event(found[0], 3, capacity=1.0)
+    assert [(one.name, one.signal) for one in event.moments] == [("a", "demand")]
+    assert event.occurrences == occurrences[:1]
 
 
 def test_the_announced_curve_adds_events_to_the_background() -> None:

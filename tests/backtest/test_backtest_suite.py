@@ -107,7 +107,7 @@ def test_built_in_data_needs_no_file_and_is_the_same_each_time(name: str) -> Non
     source, again = BUILTIN[name](), BUILTIN[name]()
     assert (source.series.values == again.series.values).all()
     assert source.happenings
-    found = outcome_of(source, Question(), Physics(), entries(["hpa"], sweep=False))
+    found = outcome_of(source, Question(step=60.0), Physics(), entries(["hpa"], sweep=False))
     assert [one.policy for one in found.scores] == ["hpa-70", "hpa-80", "hpa-90"]
     assert found.case.grid.first >= ANCHOR - 86_400.0
 

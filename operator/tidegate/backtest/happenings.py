@@ -69,10 +69,11 @@ def of_announcements(announcements: Sequence[Announcement], signal: str) -> tupl
     found: list[Happening] = []
     for announcement in announcements:
         expected = dict(announcement.expected).get(signal)
+        own = replace(announcement, moments=tuple(one for one in announcement.moments if one.signal == signal))
         for occurrence in announcement.occurrences:
             end = occurrence.start + occurrence.duration
             kind = announcement.profile
-            found.append(Happening(announcement.key.name, kind, occurrence.start, end, expected, announcement))
+            found.append(Happening(announcement.key.name, kind, occurrence.start, end, expected, own))
     return tuple(sorted(found, key=lambda one: one.start))
 
 

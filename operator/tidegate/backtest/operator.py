@@ -65,11 +65,11 @@ class Operator:
         self._workload = Workload(self._clock, level, maximum)
         self._signal = Signal(span=case.physics.metric_window)
         self._store = Announced(policy_of(case, variant, headroom))
-        self._withdrawals = [
+        self._withdrawals = sorted(
             (one.withdrawn_at, Key(NAMESPACE, f"event-{number}"))
             for number, one in enumerate(case.announced)
             if one.withdrawn_at is not None
-        ]
+        )
         for number, one in enumerate(case.announced):
             self._store.put(live_event(one, number, case.capacity))
         self._loop = Loop(
@@ -105,6 +105,8 @@ class Operator:
             wanted = self._reactive.want(moment)
         if self._due(moment.now):
             self._beat = self._runner.run_until_complete(self._loop.turn())
+            if self._beat is None:
+                raise RuntimeError("the loop decided nothing: its store says that it is not complete")
             self._turned_at = moment.now
             self.turns += 1
         return self._workload.level if self._reactive is None else wanted
@@ -165,9 +167,18 @@ def policy_of(case: Case, variant: Variant, headroom: float) -> Policy:
     key = Key(NAMESPACE, POLICY)
     given = variant.policy
     if given is not None:
-        return replace(
-            given, key=key, targets=(replace(target, lead=given.targets[0].lead),), signals=(_signal(),), pool=None
+        target = replace(
+            given.targets[0],
+            name=WORKLOAD,
+            ref=target.ref,
+            capacity=target.capacity,
+            background=target.background,
+            headroom=headroom,
+            lane=None,
+            unit=None,
         )
+        read = replace(given.signals[0], name=QUERY, query=QUERY) if given.signals else _signal()
+        return replace(given, key=key, targets=(target,), signals=(read,), limits=(), pool=None)
     return Policy(key, (target,), (_signal(),), release=variant.release, quantile=variant.quantile)
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tidegate.cli.backtest_inputs import (
+    background_of,
+    entries_of,
+    events_of,
+    optional_instant,
+    perturbation_of,
+    physics_of,
+    policy_of,
+    source_of,
+)
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
-    from tidegate.backtest.case import Physics
-    from tidegate.backtest.field import Entry
-    from tidegate.backtest.happenings import Happening
     from tidegate.backtest.outcome import Outcome
-    from tidegate.backtest.sources import Source
-    from tidegate.planning.model import Policy
 
 app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
 
@@ -152,7 +156,7 @@ def backtest(
     from tidegate.backtest.sources import Question
     from tidegate.backtest.suite import outcome_of
 
-    physics = _physics(
+    physics = physics_of(
         lag,
         lag_spread,
         lag_per_unit,
@@ -165,20 +169,20 @@ def backtest(
         seed,
     )
     try:
-        given = None if policy is None else _policy(policy)
-        source = _source(demand, builtin, prometheus, query, since, until, step)
-        source = replace(source, happenings=(*source.happenings, *_events(events or [], source)))
+        given = None if policy is None else policy_of(policy)
+        source = source_of(demand, builtin, prometheus, query, since, until, step)
+        source = replace(source, happenings=(*source.happenings, *events_of(events or [], source)))
         question = Question(
             step=step,
             capacity=capacity
             if given is None or capacity is not None
             else dict(given.targets[0].capacity).popitem()[1],
             units_at_peak=units_at_peak,
-            begin=_instant(judge_from),
-            background=background if given is None or background is not None else _background(given),
-            perturbation=_perturbation(perturbation),
+            begin=optional_instant(judge_from),
+            background=background if given is None or background is not None else background_of(given),
+            perturbation=perturbation_of(perturbation),
         )
-        found = outcome_of(source, question, physics, _entries(policies, sweep, given), jobs=jobs, progress=_progress)
+        found = outcome_of(source, question, physics, entries_of(policies, sweep, given), jobs=jobs, progress=_progress)
         broken = []
         if max_lost is not None or max_cost is not None:
             broken = breaches(found.scores, frozenset({bounded}), lost=max_lost, cost=max_cost)
@@ -225,19 +229,19 @@ def suite(
     from tidegate.backtest.suite import suite as played
     from tidegate.backtest.suite import text_of_rows
 
-    physics = _physics(180.0, lag_spread, 0.0, 0.0, 0, 0.0, min_billing, metric_age, metric_gaps, seed)
+    physics = physics_of(180.0, lag_spread, 0.0, 0.0, 0, 0.0, min_billing, metric_age, metric_gaps, seed)
     try:
         sources = read_suite(traces)
         if only is not None:
             sources = tuple(one for one in sources if any(part in one.name for part in only.split(",")))
-        question = Question(step=step, units_at_peak=units_at_peak, begin=_instant(judge_from))
+        question = Question(step=step, units_at_peak=units_at_peak, begin=optional_instant(judge_from))
         rows = played(
             sources,
             question,
             physics,
-            _entries(policies, sweep, None),
+            entries_of(policies, sweep, None),
             lags=[float(one) for one in lags.split(",")],
-            perturbations=[_perturbation(one) for one in perturbations.split(",")],
+            perturbations=[perturbation_of(one) for one in perturbations.split(",")],
             jobs=jobs,
             progress=_progress,
         )
@@ -247,155 +251,12 @@ def suite(
     sys.stdout.write(text_of_rows(rows))
 
 
-# ---- what is given
-
-
-def _physics(
-    lag: float,
-    spread: float,
-    per_unit: float,
-    failed: float,
-    node_units: int,
-    node_seconds: float,
-    billed: float,
-    age: float,
-    gaps: float,
-    seed: int,
-) -> Physics:
-    from tidegate.backtest.case import Nodes, Physics
-
-    nodes = Nodes(node_units, node_seconds) if node_units else None
-    return Physics(
-        lag=lag,
-        lag_spread=spread,
-        lag_per_unit=per_unit,
-        failed_starts=failed,
-        nodes=nodes,
-        billed_seconds=billed,
-        metric_age=age,
-        metric_gaps=gaps,
-        seed=seed,
-    )
-
-
-def _source(
-    demand: Path | None,
-    builtin: str,
-    prometheus: str | None,
-    query: str | None,
-    since: str | None,
-    until: str | None,
-    step: float,
-) -> Source:
-    from tidegate.backtest.builtin import BUILTIN
-    from tidegate.backtest.history import fetch
-    from tidegate.backtest.series import InputError, read_series
-    from tidegate.backtest.sources import Source
-
-    if demand is not None and prometheus is not None:
-        raise InputError("--demand and --prometheus: give one of them")
-    if demand is not None:
-        return Source(demand.name.removesuffix(".gz").removesuffix(".csv"), read_series(demand))
-    if prometheus is not None:
-        if not query:
-            raise InputError("--prometheus needs --query, PromQL that gives one series")
-        end = _instant(until) or time.time()
-        start = _instant(since) or end - 7 * 86_400.0
-        series = fetch(prometheus, query, start=start, end=end, step=max(step, 15.0), progress=_pages)
-        return Source(query, series)
-    if builtin not in BUILTIN:
-        raise InputError(f"--builtin: there is no {builtin!r}; there are {', '.join(BUILTIN)}")
-    return BUILTIN[builtin]()
-
-
-def _events(files: list[Path], source: Source) -> list[Happening]:
-    from tidegate.backtest.happenings import of_announcements, read_happenings
-    from tidegate.backtest.series import InputError
-
-    found: list[Happening] = []
-    for file in files:
-        if file.suffix in (".yaml", ".yml", ".json"):
-            from tidegate.api.parse import parse_live_event
-            from tidegate.api.problems import InvalidObject
-            from tidegate.cli.manifests import UnreadableError, read_documents
-
-            begin, end = float(source.series.times[0]), source.series.end
-            try:
-                announced = [
-                    parse_live_event(one.content).announcement(begin, end)
-                    for one in read_documents([file])
-                    if one.kind == "LiveEvent"
-                ]
-            except (InvalidObject, UnreadableError) as error:
-                raise InputError(f"{file}: {error}") from error
-            signals = {signal for one in announced for signal, _ in one.expected}
-            if len(signals) > 1:
-                raise InputError(
-                    f"{file}: expects several signals ({', '.join(sorted(signals))}); keep the one of the demand"
-                )
-            found += of_announcements(announced, signals.pop() if signals else "")
-        else:
-            found += read_happenings(file)
-    return sorted(found, key=lambda one: one.start)
-
-
-def _policy(file: Path) -> Policy:
-    from tidegate.api.parse import parse_policy
-    from tidegate.api.problems import InvalidObject
-    from tidegate.backtest.series import InputError
-    from tidegate.cli.manifests import UnreadableError, read_documents
-
-    try:
-        found = [parse_policy(one.content) for one in read_documents([file]) if one.kind == "ScalingPolicy"]
-    except (InvalidObject, UnreadableError) as error:
-        raise InputError(f"{file}: {error}") from error
-    if len(found) != 1 or len(found[0].targets) != 1 or len(found[0].targets[0].capacity) != 1:
-        raise InputError(f"{file}: give one ScalingPolicy with one target that carries one signal, that of the demand")
-    return found[0]
-
-
-def _background(policy: Policy) -> float | None:
-    return dict(policy.targets[0].background).get(policy.targets[0].capacity[0][0])
-
-
-def _entries(policies: str | None, sweep: bool, given: Policy | None) -> list[Entry]:
-    from tidegate.backtest.field import entries
-    from tidegate.backtest.variants import AS_IT_COMES, OVER_HPA
-
-    names = None if policies is None else policies.split(",")
-    if given is None:
-        return entries(names, sweep=sweep)
-    headrooms = tuple(dict.fromkeys((given.targets[0].headroom, 0.0, 0.1, 0.2)))
-    variants = [replace(one, policy=given, headrooms=headrooms) for one in (AS_IT_COMES, OVER_HPA)]
-    return entries(names, sweep=sweep, variants=variants)
-
-
-def _instant(text: str | None) -> float | None:
-    from tidegate.backtest.series import instant
-
-    return None if text is None else instant(text, "an option")
-
-
-def _perturbation(name: str) -> str:
-    from tidegate.backtest.happenings import PERTURBATIONS
-    from tidegate.backtest.series import InputError
-
-    if name not in PERTURBATIONS:
-        raise InputError(f"there is no perturbation {name!r}; there are {', '.join(PERTURBATIONS)}")
-    return name
-
-
 # ---- what is shown
 
 
 def _progress(done: int, of: int) -> None:
     if sys.stderr.isatty():
         typer.echo(f"\r{done} of {of} plays", nl=done == of, err=True)
-
-
-def _pages(done: int, of: int) -> None:
-    if sys.stderr.isatty():
-        typer.echo(f"\rpage {done} of {of}", nl=done == of, err=True)
 
 
 def _show(found: Outcome, output: Output, report: Path | None) -> None:
