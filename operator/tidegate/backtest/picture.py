@@ -26,6 +26,8 @@ svg.bt { max-width: 100%; height: auto; } .bt text { font: 11px system-ui, sans-
 .bt .floor { fill: none; stroke-width: 1.2; stroke-dasharray: 4 3; }
 .bt .axis { stroke: currentColor; stroke-opacity: 0.4; } .bt .event { fill: #eab04d; fill-opacity: 0.18; }
 """
+LEGEND = 130.0
+"""Pixels of a picture's title, in front of the legend."""
 LEAST_LOSS = 0.0005
 """Percent: what is less is drawn there, since the axis of losses is logarithmic."""
 
@@ -74,16 +76,16 @@ def frontier(scores: Sequence[Score]) -> str:
         height = (math.log10(max(LEAST_LOSS, one.lost_percent)) - bottom) / (top - bottom)
         return LEFT + share * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - height * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<text x="{LEFT}" y="14">lost % (logarithmic) over cost; ringed: nobody is better in both</text>']
-    names = list(dict.fromkeys(one.policy for one in scores))
+    parts = [f'<text x="{LEFT}" y="14">lost % over cost</text>']
+    names = list(dict.fromkeys(family(one.policy) for one in scores))
     for number, name in enumerate(names):
         colour = COLOURS[number % len(COLOURS)]
-        own = sorted((one for one in scores if one.policy == name), key=lambda one: one.cost_ratio)
+        own = sorted((one for one in scores if family(one.policy) == name), key=lambda one: one.cost_ratio)
         points = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, own))
         parts.append(f'<path class="line" stroke="{colour}" d="M{points}"/>')
         for one in own:
             x, y = place(one)
-            told = f"{name} {one.headroom}: lost {one.lost_percent:.3f} %, cost {one.cost_ratio:.3f}"
+            told = f"{one.policy} {one.headroom}: lost {one.lost_percent:.3f} %, cost {one.cost_ratio:.3f}"
             parts.append(
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"><title>{escape(told)}</title></circle>'
             )
@@ -100,6 +102,11 @@ def frontier(scores: Sequence[Score]) -> str:
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{cost:.2f}</text>')
     parts += _legend([(name, COLOURS[n % len(COLOURS)]) for n, name in enumerate(names)])
     return _svg(parts, "frontier")
+
+
+def family(policy: str) -> str:
+    """The contestants that are one curve: an HPA at its targets."""
+    return "hpa" if policy.startswith("hpa-") and policy[4:].isdigit() else policy
 
 
 # ---- parts
@@ -182,7 +189,7 @@ def _axes(case: Case, begin: int, end: int, top: float) -> list[str]:
 
 
 def _legend(names: Sequence[tuple[str, str]]) -> list[str]:
-    parts, x = [], LEFT + 330.0
+    parts, x = [], LEFT + LEGEND
     for name, colour in names:
         parts.append(f'<rect x="{x:.0f}" y="6" width="12" height="8" fill="{colour}"/>')
         parts.append(f'<text x="{x + 16:.0f}" y="14">{escape(name)}</text>')

@@ -21,15 +21,17 @@ def report(outcome: Outcome) -> str:
     """The whole page."""
     case = outcome.case
     drawn = chosen(outcome)
-    whole = supply(case, drawn, case.judged, len(case.grid.demand), "demand and ready units; dashed: floors as written")
+    whole = supply(case, drawn, case.judged, len(case.grid.demand), "units")
     sections = [
         f"<style>{STYLE}</style><h1>Backtest: {escape(case.name)}</h1>",
         f'<p class="lead">{escape(_lead(outcome))}</p>',
         table(HEAD, rows(outcome.scores)),
         f"<p>{escape(EXPLAINED)}</p>",
         "<h2>Loss and cost</h2>",
+        "<p>Losses are on a logarithmic scale. Where a point has a ring, nobody is better in both.</p>",
         frontier(outcome.scores),
         "<h2>Demand and what stood ready</h2>",
+        "<p>Shaded: events. Dashed: floors as Tidegate wrote them.</p>",
         whole,
         "<h2>Each event</h2>" if case.happenings else "",
         _event_table(outcome, drawn),
@@ -87,7 +89,7 @@ def _event_pictures(outcome: Outcome, drawn: Sequence[Track]) -> Iterator[str]:
     worst = sorted(case.happenings, key=lambda one: -lost.get((one.name, one.start), 0.0))[:MOST_EVENTS]
     for one in worst:
         window = case.window(one)
-        picture = supply(case, drawn, window.start, window.stop, one.name)
+        picture = supply(case, drawn, window.start, window.stop, one.name[:20])
         if picture:
             yield f"<details><summary>{escape(one.name)}</summary>{picture}</details>"
 
