@@ -108,6 +108,11 @@ def test_alone_a_workload_rests_where_nearly_all_of_its_quiet_time_is_carried() 
     assert resting(evening()) == 2
 
 
+def test_the_hours_of_a_long_event_are_none_of_a_workloads_quiet_time() -> None:
+    demand = np.concatenate((np.full(1000, 2.0), np.full(5000, 30.0)))
+    assert resting(case(demand, [show(15_000.0, 75_000.0, 28.0)])) == 2
+
+
 def test_a_metric_gap_lowers_nothing_while_the_event_is_on() -> None:
     demand = peak(1200, 7200.0, 7200.0, 2.0, 40.0)
     asked = case(demand, [show(7200.0, 7200.0, 10.0)], background=2.0)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tidegate.backtest.announcing import POLICY, live_event
+from tidegate.backtest.announcing import AFTER_END, POLICY, live_event
 from tidegate.backtest.case import Case
 from tidegate.backtest.contest import Moment
 from tidegate.backtest.rivals import Reactive, opening
@@ -142,6 +142,7 @@ def resting(case: Case) -> int:
     outside = np.isfinite(case.grid.demand)
     for one in case.happenings:
         outside[case.window(one)] = False
+        outside[case.grid.index(one.start) : case.grid.index(one.end + AFTER_END)] = False
     known = case.grid.demand[outside]
     if not len(known):
         return opening(case, 1.0)
