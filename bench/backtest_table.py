@@ -95,6 +95,8 @@ def play(bench: Bench, traces: Path | None, field: list[Entry], kept: Path) -> N
             **row_of(case, score),
             "bench": bench.name,
             "entry": name,
+            "at_first": score.events[0].lost_at_first_percent if len(score.events) == 1 else None,
+            "soon": score.events[0].lost_soon_percent if len(score.events) == 1 else None,
             "cpu_seconds": round(time.process_time() - begun, 1),
             "steps": len(case.grid.demand) - case.judged,
             "commit": commit(),
@@ -141,25 +143,43 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield f"Written {days}; played at commit {commits}."
     for bench in BENCHES:
-        own = [row for row in rows if row["bench"] == bench.name]
+        own = sorted((row for row in rows if row["bench"] == bench.name), key=_order)
         if not own:
             continue
+        opening = any(row.get("at_first") is not None for row in own)
         ours = [row for row in own if row["policy"].startswith("tidegate")]
         spent = sum(row["cpu_seconds"] for row in ours) / len(ours) if ours else 0.0
         yield ""
         yield f"## {bench.title}"
         yield ""
-        yield "| policy | setting | lost % | lost in events % | cost | short, s |"
-        yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+        yield (
+            "| policy | setting | lost % | lost in events % | cost | short, s |"
+            + opening * " first 96 s % | 10 min % |"
+        )
+        yield "| --- | ---: | ---: | ---: | ---: | ---: |" + opening * " ---: | ---: |"
         for row in own:
             yield (
                 f"| {row['policy']} | {row['headroom']:.2f} | {row['lost_demand_percent']:.3f}"
                 f" | {row['lost_in_event_windows_percent']:.3f} | {row['cost_ratio']:.3f}"
                 f" | {row['underprovisioned_seconds']:.0f} |"
+                + opening
+                * f" {_figure(row, 'at_first')} | {_figure(row, 'soon')} |"
             )
+        if bench.perturbation != "none":
+            yield ""
+            yield "Whoever is told of nothing, an HPA and a forecaster, does as under a right announcement."
         if ours:
             yield ""
             yield f"{ours[0]['steps'] * 15 / 86_400:.1f} days; Tidegate's plays took {spent:.0f} s of CPU each."
+
+
+def _order(row: dict[str, Any]) -> tuple[bool, str, float]:
+    return not row["policy"].startswith("tidegate"), row["policy"], -row["headroom"]
+
+
+def _figure(row: dict[str, Any], name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else f"{value:.2f}"
 
 
 def main() -> int:

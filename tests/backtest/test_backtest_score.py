@@ -56,6 +56,8 @@ def test_losses_are_told_for_windows_and_for_each_event() -> None:
     assert [one.name for one in found.events] == ["a", "b"]
     assert found.events[0].lost_percent == pytest.approx(100.0 * 240 * 5 / (960 * 10))
     assert found.events[1].lost_percent == 0.0
+    assert found.events[0].lost_at_first_percent == pytest.approx(50.0)  # the seven steps that begin in its 96 s
+    assert found.events[0].lost_soon_percent == pytest.approx(50.0)
     assert found.lost_in_windows_percent == pytest.approx(found.events[0].lost_percent / 2)
 
 

@@ -66,6 +66,14 @@ class EventScore:
     start: float
     lost_percent: float
     cost_ratio: float
+    lost_at_first_percent: float = 0.0
+    """Within the first ``AT_FIRST`` seconds after the start."""
+    lost_soon_percent: float = 0.0
+    """Within the first ``SOON`` seconds after the start."""
+
+
+AT_FIRST, SOON = 96.0, 600.0
+"""Seconds after a start: in the first 96 of Double 11, 2019, ten billion CNY were sold. Whole steps are scored."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,16 @@ def score(case: Case, track: Track) -> Score:
         inside[case.window(one)] = True
         inside &= case.scored
         if inside.any():
+            at_first, soon = (_since(case, one.start, seconds) for seconds in (AT_FIRST, SOON))
             events.append(
-                EventScore(one.name, one.start, _percent(missed, demand, inside), _ratio(track.billed, plan, inside))
+                EventScore(
+                    one.name,
+                    one.start,
+                    _percent(missed, demand, inside),
+                    _ratio(track.billed, plan, inside),
+                    _percent(missed, demand, at_first),
+                    _percent(missed, demand, soon),
+                )
             )
     return Score(
         policy=track.contestant,
@@ -145,6 +161,12 @@ def score(case: Case, track: Track) -> Score:
         writes=len(track.floors),
         events=tuple(events),
     )
+
+
+def _since(case: Case, start: float, seconds: float) -> Mask:
+    """The scored steps that begin within so many seconds after an instant."""
+    times = case.grid.times
+    return np.asarray(case.scored & (times >= start - 1e-6) & (times < start + seconds), dtype=np.bool_)
 
 
 def _percent(part: NDArray[np.float64], whole: NDArray[np.float64], where: Mask) -> float:

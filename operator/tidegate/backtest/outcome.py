@@ -106,6 +106,8 @@ def figures(outcome: Outcome) -> dict[str, Any]:
                         "start": event.start,
                         "lost_demand_percent": event.lost_percent,
                         "cost_ratio": event.cost_ratio,
+                        "lost_in_first_96_s_percent": event.lost_at_first_percent,
+                        "lost_in_first_10_min_percent": event.lost_soon_percent,
                     }
                     for event in one.events
                 ],
