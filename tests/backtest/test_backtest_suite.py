@@ -9,6 +9,7 @@ import pytest
 from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import Physics
 from tidegate.backtest.field import entries
+from tidegate.backtest.operator import resting
 from tidegate.backtest.series import ANCHOR, InputError, instant
 from tidegate.backtest.sources import Question, case_of, read_suite
 from tidegate.backtest.suite import outcome_of, suite
@@ -100,6 +101,16 @@ def test_the_score_begins_where_it_is_told_to_by_the_traces_own_time(tmp_path: P
     assert asked.scored.sum() == 2 * 240
     with pytest.raises(InputError, match="after the last value"):
         case_of(source, Question(begin=begin + 86_400.0), Physics())
+
+
+def test_events_of_the_history_are_known_and_not_announced_again(tmp_path: Path) -> None:
+    (source,) = read_suite(folder(tmp_path, shop_1min_csv=DEMAND, shop_events_csv=EVENTS))
+    begin = instant("2020-05-04T04:30:00Z", "test")
+    found = outcome_of(source, Question(begin=begin), Physics(), entries(["hpa"], sweep=False))
+    assert [one.name for one in found.case.happenings] == ["first"]
+    assert found.case.announced == ()
+    assert found.case.background == pytest.approx(200 / 9, rel=0.1)  # what is there outside the event, before it
+    assert resting(found.case) < 40
 
 
 @pytest.mark.parametrize("name", BUILTIN)

@@ -67,7 +67,7 @@ class Case:
     capacity: float
     """Of the series' unit, carried by one unit."""
     happenings: tuple[Happening, ...] = ()
-    """What takes place, in order."""
+    """What takes place, in order, the history's events too."""
     announced: tuple[Happening, ...] = ()
     """What is announced: the same under the perturbation "none". ``expected`` is in units here."""
     perturbation: str = "none"

@@ -33,7 +33,7 @@ def report(outcome: Outcome) -> str:
         "<h2>Demand and what stood ready</h2>",
         "<p>Shaded: events. Dashed: floors as Tidegate wrote them.</p>",
         whole,
-        "<h2>Each event</h2>" if case.happenings else "",
+        "<h2>Each event</h2>" if outcome.scores[0].events else "",
         _event_table(outcome, drawn),
         *_event_pictures(outcome, drawn),
         made(case.notes) if case.notes else "",
@@ -61,7 +61,7 @@ def _lead(outcome: Outcome) -> str:
     begin = datetime.fromtimestamp(case.grid.first + case.judged * case.grid.step, UTC)
     days = float(case.scored.sum()) * case.grid.step / 86_400.0
     return (
-        f"{days:.1f} days from {begin:%Y-%m-%d %H:%M} UTC, {len(case.happenings)} events, units start in"
+        f"{days:.1f} days from {begin:%Y-%m-%d %H:%M} UTC, {len(outcome.scores[0].events)} events, units start in"
         f" {case.physics.lag:g} s, announcements: {case.perturbation}. All on the same simulated cluster; Tidegate"
         " is the operator's own control loop."
     )
@@ -86,7 +86,8 @@ def _event_pictures(outcome: Outcome, drawn: Sequence[Track]) -> Iterator[str]:
     if not drawn:
         return
     lost = {(one.name, one.start): one.lost_percent for one in _score_of(outcome, drawn[0]).events}
-    worst = sorted(case.happenings, key=lambda one: -lost.get((one.name, one.start), 0.0))[:MOST_EVENTS]
+    scored = [one for one in case.happenings if (one.name, one.start) in lost]
+    worst = sorted(scored, key=lambda one: -lost[one.name, one.start])[:MOST_EVENTS]
     for one in worst:
         window = case.window(one)
         picture = supply(case, drawn, window.start, window.stop, one.name[:20])

@@ -65,7 +65,6 @@ def case_of(source: Source, question: Question, physics: Physics) -> Case:
     expected = with_expectations(grid, happens, background)
     announced = perturbed(expected, question.perturbation, physics.seed)
     if math.isfinite(begin):
-        expected = tuple(one for one in expected if one.end > begin)
         announced = tuple(one for one in announced if one.end > begin)
     return Case(
         name=source.name,

@@ -272,7 +272,7 @@ def _show(found: Outcome, output: Output, report: Path | None) -> None:
     case = found.case
     days = float(case.scored.sum()) * case.grid.step / 86_400.0
     typer.echo(
-        f"{case.name}: {days:.1f} days, {len(case.happenings)} events, start lag {case.physics.lag:g} s,"
+        f"{case.name}: {days:.1f} days, {len(found.scores[0].events)} events, start lag {case.physics.lag:g} s,"
         f" announcements: {case.perturbation}"
     )
     for note in case.notes:
