@@ -70,6 +70,10 @@ def test_the_adapter_of_the_scaling_schedule_writes_past_the_dead_band() -> None
     assert wants(zalando(noon(), 0.0), range(240, 260), wanted=81, metric=1.0)[-1] == 89
 
 
+def test_the_adapters_own_write_is_for_the_dead_band_alone_and_no_way_past_the_limits_of_the_hpa() -> None:
+    assert wants(zalando(noon(), 0.0), range(240, 244), wanted=10, metric=1.0) == [20, 40, 80, 89]
+
+
 def test_a_scaling_schedule_rises_in_ten_steps_and_is_whole_one_lag_before_the_event() -> None:
     asked = noon(100.0, lag=180.0)
     ramp = ramps(asked)

@@ -17,7 +17,16 @@ from tidegate.backtest.case import Case
 from tidegate.backtest.contest import Moment
 from tidegate.backtest.schedules import FORECAST_POLL, HUMAN_BEFORE, periodic, ramps, windows
 from tidegate.backtest.series import Curve
-from tidegate.simulation.hpa import DEFAULT, SYNC_SECONDS, Behavior, Direction, HpaMetric, HpaMetricKind, HpaRule
+from tidegate.simulation.hpa import (
+    DEFAULT,
+    SYNC_SECONDS,
+    TOLERANCE,
+    Behavior,
+    Direction,
+    HpaMetric,
+    HpaMetricKind,
+    HpaRule,
+)
 
 QUICK_DOWN = replace(DEFAULT, down=Direction(window=60.0, policies=DEFAULT.down.policies))
 """The stock behavior with a window of 60 s on the way down instead of 300 s."""
@@ -92,7 +101,8 @@ class Reactive:
                 value = 0.0
         decision = self._rule.decide(now=moment.now, current=moment.wanted, ready=moment.ready, value=value)
         scheduled = math.ceil(self._rule.scheduled - 1e-9)
-        if self._exact and decision.replicas < scheduled:  # the adapter's own write, past the HPA's tolerance
+        near = self._rule.scheduled <= (1.0 + TOLERANCE) * decision.replicas
+        if self._exact and near and decision.replicas < scheduled:  # the adapter's own write, past the HPA's tolerance
             return min(scheduled, self._rule.maximum)
         return decision.replicas
 
