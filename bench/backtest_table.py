@@ -132,7 +132,8 @@ largest demand within each event is taken from the trace itself, which no announ
 
 
 def page(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """The page, line by line."""
+    """The page, line by line. Of two rows of one play the later one counts."""
+    rows = list({(row["bench"], row["entry"]): row for row in rows}.values())
     yield FRONT
     days = datetime.now(UTC).strftime("%Y-%m-%d")
     commits = ", ".join(sorted({row["commit"] for row in rows}))
