@@ -43,20 +43,22 @@ class Bench:
     perturbation: str = "none"
 
 
+WORLD_CUP = "wc98_1min_group_stage.csv.gz"
+JUDGED = "1998-06-18T09:00:00Z"
+
 BENCHES = (
     Bench("double-11", "Double 11, 2019, announced right", ""),
     Bench("double-11-low", "Double 11, 2019, announced 20 % too low", "", perturbation="low20"),
     Bench("double-11-high", "Double 11, 2019, announced 20 % too high", "", perturbation="high20"),
-    Bench("world-cup", "World Cup 1998, judged half", "wc98_1min_group_stage.csv.gz", begin="1998-06-18T09:00:00Z"),
+    Bench("world-cup", "World Cup 1998, judged half", WORLD_CUP, begin=JUDGED),
     Bench("viewers", "Marathon viewers, AGDQ 2019", "gdq_agdq2019_viewers_1min.csv.gz"),
     Bench("payments", "Marathon payments, AGDQ 2019", "gdq_agdq2019_donations_1min.csv.gz"),
+    Bench("world-cup-600", "World Cup 1998, judged half, 600 s", WORLD_CUP, 600.0, JUDGED),
     Bench(
-        "world-cup-600",
-        "World Cup 1998, judged half, 600 s",
-        "wc98_1min_group_stage.csv.gz",
-        600.0,
-        "1998-06-18T09:00:00Z",
+        "world-cup-slips", "World Cup 1998, kick-offs as late and early as a stage's", WORLD_CUP, 180.0, JUDGED, "slips"
     ),
+    Bench("world-cup-phantoms", "World Cup 1998, one event in four cancelled", WORLD_CUP, 180.0, JUDGED, "phantoms"),
+    Bench("world-cup-boasters", "World Cup 1998, one host in five claims double", WORLD_CUP, 180.0, JUDGED, "boasters"),
 )
 
 
