@@ -171,6 +171,9 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
         if bench.perturbation != "none":
             yield ""
             yield "Whoever is told of nothing, an HPA and a forecaster, does as under a right announcement."
+        if not any(row["policy"].startswith("tidegate+") for row in ours):
+            yield ""
+            yield "Tidegate over an HPA was not played here yet."
         if ours:
             yield ""
             yield f"{ours[0]['steps'] * 15 / 86_400:.1f} days; Tidegate's plays took {spent:.0f} s of CPU each."
