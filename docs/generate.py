@@ -50,7 +50,10 @@ def cli_page() -> str:
         *_block(front),
     ]
     for name in commands:
-        lines += [f"## tidegate {name}", "", *_block(_help(name))]
+        text = _help(name)
+        lines += [f"## tidegate {name}", "", *_block(text)]
+        for inner in re.findall(r"^  ([a-z]+)\b", text.partition("Commands:")[2], flags=re.MULTILINE):
+            lines += [f"### tidegate {name} {inner}", "", *_block(_help(name, inner))]
     return "\n".join(lines)
 
 

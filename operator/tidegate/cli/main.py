@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from tidegate.cli import crds, demo, embedded, explain, plan, rbac, release, sample, validate, version
+from tidegate.cli import backtest, crds, demo, embedded, explain, plan, rbac, release, sample, validate, version
 
 app = typer.Typer(
     name="tidegate",
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo")(demo.demo)
+app.add_typer(backtest.app, name="backtest")
 app.command("embedded")(embedded.embedded)
 app.command("sample")(sample.sample)
 app.command("validate")(validate.validate)

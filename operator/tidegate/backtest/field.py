@@ -1,0 +1,81 @@
+"""Who plays: every contestant by name and setting, and how it is made for a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tidegate.backtest import rivals
+from tidegate.backtest.case import Case
+from tidegate.backtest.contest import Contestant, Score, Track, play, score
+from tidegate.backtest.operator import Operator
+from tidegate.backtest.variants import VARIANTS, Variant
+
+Make = Callable[[Case, float], Contestant]
+
+RIVALS: dict[str, tuple[Make, tuple[float, ...]]] = {
+    "hpa": (rivals.hpa, (70.0, 80.0, 90.0)),
+    "hpa-static": (rivals.hpa_static, (0.5, 0.25, 0.75)),
+    "always-on": (lambda case, headroom: rivals.AlwaysOn(case, headroom=headroom), (0.0, 0.2)),
+    "keda-cron": (rivals.keda_cron, (0.0, 0.1, 0.2)),
+    "scaling-schedule": (rivals.zalando, (0.0, 0.1, 0.2)),
+    "human": (rivals.human, (0.0, 0.1, 0.2)),
+    "periodic": (rivals.forecaster, (0.95, 0.5, 0.8)),
+}
+"""By name: how it is made, and the settings that are swept. The first is what its documentation advises; of the HPA,
+whose documentation advises no target, all three are played in every table."""
+UNANNOUNCED = frozenset({"hpa", "periodic"})
+"""Those that nobody tells of events: a wrong announcement changes nothing for them."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One contestant with one setting. Small, so that it can be sent to another process."""
+
+    policy: str
+    setting: float
+    variant: Variant | None = None
+    """Tidegate's set-up; None: a rival."""
+
+    @property
+    def announced(self) -> bool:
+        """Whether announcements matter to it."""
+        return self.policy not in UNANNOUNCED
+
+
+def entries(names: Iterable[str] | None = None, *, sweep: bool, variants: Iterable[Variant] = VARIANTS) -> list[Entry]:
+    """Contestants to play; ``names`` None: all. With ``sweep`` every setting, else what each is advised to have."""
+    wanted = None if names is None else set(names)
+    known = {one.name for one in variants} | RIVALS.keys()
+    if wanted is not None and wanted - known:
+        raise ValueError(
+            f"no contestant is called {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}"
+        )
+    found = []
+    for variant in variants:
+        if wanted is None or variant.name in wanted:
+            settings = variant.headrooms if sweep else variant.headrooms[:1]
+            found += [Entry(variant.name, headroom, variant) for headroom in settings]
+    for name, (_, settings) in RIVALS.items():
+        if wanted is None or name in wanted:
+            found += [Entry(name, setting) for setting in (settings if sweep or name == "hpa" else settings[:1])]
+    return found
+
+
+def made(case: Case, entry: Entry) -> Contestant:
+    """The contestant of an entry."""
+    if entry.variant is not None:
+        return Operator(case, entry.variant, entry.setting)
+    make, _ = RIVALS[entry.policy]
+    return make(case, entry.setting)
+
+
+def played(case: Case, entry: Entry) -> tuple[Score, Track]:
+    """Play an entry and score it."""
+    contestant = made(case, entry)
+    try:
+        track = play(case, contestant)
+    finally:
+        if isinstance(contestant, Operator):
+            contestant.close()
+    return score(case, track), track

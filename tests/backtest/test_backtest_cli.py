@@ -1,0 +1,149 @@
+"""``tidegate backtest``: tables, JSON, a report that needs nothing else, and bounds that end a build."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tidegate.cli.main import app
+
+DAY = "\n".join(f"2026-03-02T{h:02}:{m:02}:00Z,{900 if h in (8, 9) else 100}" for h in range(7, 12) for m in range(60))
+POLICY = """
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: shop, namespace: shop}
+spec:
+  mode: Enforce
+  signals: [{name: orders_per_second, query: sum(orders)}]
+  targets:
+  - name: web
+    ref: {apiVersion: apps/v1, kind: Deployment, name: web}
+    capacity: {orders_per_second: "50"}
+    background: {orders_per_second: "100"}
+    headroomPercent: 7
+    leadTime: {guessSeconds: 75}
+    max: 100
+"""
+EVENT = """
+apiVersion: tidegate.dev/v1alpha1
+kind: LiveEvent
+metadata: {name: morning, namespace: shop}
+spec:
+  schedule: {startTime: "2026-03-02T08:00:00", timeZone: UTC, durationSeconds: 7200}
+  expected: {orders_per_second: "800"}
+  policyRef: {name: shop}
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "shop.csv").write_text(f"timestamp,value\n{DAY}\n")
+    (tmp_path / "events.csv").write_text(
+        "start,end,type,name\n2026-03-02T08:00:00Z,2026-03-02T10:00:00Z,flat,morning\n"
+    )
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "event.yaml").write_text(EVENT)
+    return tmp_path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["backtest", *map(str, arguments)])
+
+
+def test_a_strangers_csv_gives_a_table_with_rivals_and_the_frontier(files: Path) -> None:
+    done = run("--demand", files / "shop.csv", "--events", files / "events.csv", "--lag", 60)
+    assert done.exit_code == 0, done.output
+    names = set(re.findall(r"^([a-z][\w+-]+) +\d", done.output, re.MULTILINE))
+    assert names >= {"tidegate", "tidegate+hpa-90", "hpa-70", "hpa-80", "hpa-90", "human", "keda-cron", "always-on"}
+    assert names >= {"scaling-schedule", "periodic", "hpa-static", "tidegate-preset"}
+    assert "1 events" in done.output
+    assert "*" in done.output
+
+
+def test_a_policy_and_a_live_event_are_what_is_played(files: Path) -> None:
+    done = run(
+        "--demand", files / "shop.csv", "--events", files / "event.yaml", "--policy", files / "policy.yaml",
+        "--policies", "tidegate", "--lag", 60, "-o", "json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["capacity"] == 50.0
+    assert told["background_units"] == 2.0
+    assert [(one["policy"], one["headroom"]) for one in told["policies"]] == [
+        ("tidegate", 0.07),
+        ("tidegate+hpa-90", 0.07),
+    ]
+    assert all(one["lost_in_event_windows_percent"] < 0.5 for one in told["policies"])  # of the minute before it begins
+    assert [event["name"] for event in told["policies"][0]["events"]] == ["morning"]
+
+
+def test_the_policys_own_bounds_hold_in_the_play(files: Path) -> None:
+    given = ["--demand", files / "shop.csv", "--events", files / "event.yaml", "--policies", "tidegate", "-o", "json"]
+    (files / "policy.yaml").write_text(POLICY.replace("max: 100", "max: 9"))
+    told = json.loads(run(*given, "--policy", files / "policy.yaml").stdout)
+    alone = next(one for one in told["policies"] if one["policy"] == "tidegate")
+    assert alone["lost_demand_percent"] > 20.0  # nine units where eighteen are needed
+
+
+def test_bounds_that_are_not_kept_end_with_one_and_kept_ones_with_zero(files: Path) -> None:
+    given = ["--demand", files / "shop.csv", "--events", files / "events.csv", "--lag", 60]
+    assert run(*given, "--policies", "tidegate", "--max-lost", 0.5, "--max-cost", 3).exit_code == 0
+    broken = run(*given, "--policies", "hpa", "--max-lost", 0.1, "--bounded", "hpa-90")
+    assert broken.exit_code == 1
+    assert "bound not kept: hpa-90: lost demand in percent is" in broken.output
+    unplayed = run(*given, "--policies", "hpa", "--max-lost", 0.1)
+    assert (unplayed.exit_code, "tidegate+hpa-90 was not played" in unplayed.output) == (2, True)
+
+
+def test_the_report_needs_nothing_else_and_shows_each_event(files: Path) -> None:
+    report = files / "report.html"
+    given = [
+        "--demand",
+        files / "shop.csv",
+        "--events",
+        files / "events.csv",
+        "--policies",
+        "tidegate,hpa",
+        "--lag",
+        60,
+    ]
+    assert run(*given, "--report", report).exit_code == 0
+    page = report.read_text()
+    assert page.count("<svg") == 3
+    assert "morning" in page
+    assert "hpa-70" in page
+    assert not re.search(r"(src|href)=", page)
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--builtin", "moon"], "there is no 'moon'; there are double-11-2019, room"),
+        (["--demand", "none.csv"], "none.csv: cannot be read"),
+        (["--prometheus", "http://127.0.0.1:1"], "--prometheus needs --query"),
+        (["--policies", "hpx"], "no contestant is called hpx"),
+        (["--perturbation", "late"], "there is no perturbation 'late'"),
+        (["--judge-from", "noon"], "'noon' is no instant"),
+    ],
+)
+def test_what_cannot_be_played_is_told_and_ends_with_two(arguments: list[str], says: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert says in done.output
+
+
+def test_a_suite_prints_one_row_a_play(files: Path) -> None:
+    (files / "shop_events.csv").write_text((files / "events.csv").read_text())
+    (files / "events.csv").unlink()
+    done = run(
+        "suite", "--traces", files, "--policies", "hpa,human", "--lags", "60,180", "--perturbations", "none,high20"
+    )
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert len(rows) == 2 * (3 + 1 + 1)
+    assert {row["trace"] for row in rows} == {"shop"}

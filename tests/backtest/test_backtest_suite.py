@@ -1,0 +1,130 @@
+"""Folders of traces that nobody has seen, and the rows that come of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.backtest.builtin import BUILTIN
+from tidegate.backtest.case import Physics
+from tidegate.backtest.field import entries
+from tidegate.backtest.operator import resting
+from tidegate.backtest.series import ANCHOR, InputError, instant
+from tidegate.backtest.sources import Question, case_of, read_suite
+from tidegate.backtest.suite import outcome_of, suite
+
+ROWS = "\n".join(f"2020-05-04T{h:02}:{m:02}:00Z,{100 if h < 2 else 900}" for h in range(5) for m in range(60))
+DEMAND = f"timestamp,value\n{ROWS}\n"
+EVENTS = "start_utc,type,name,end_utc\n2020-05-04T02:00:00Z,show,first,2020-05-04T04:00:00Z\n"
+
+FIELDS = {
+    "trace",
+    "lag_seconds",
+    "policy",
+    "headroom",
+    "lost_demand_percent",
+    "cost_ratio",
+    "lost_in_event_windows_percent",
+    "underprovisioned_seconds",
+    "perturbation",
+}
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        stem, _, ending = name.rpartition("_")
+        (tmp_path / f"{stem}.{ending}").write_text(text)
+    return tmp_path
+
+
+def test_events_are_found_by_the_words_of_their_file(tmp_path: Path) -> None:
+    traces = folder(tmp_path, shop_may_viewers_1min_csv=DEMAND, other_1min_csv=DEMAND, shop_may_events_csv=EVENTS)
+    found = {one.name: [event.name for event in one.happenings] for one in read_suite(traces)}
+    assert found == {"other_1min": [], "shop_may_viewers_1min": ["first"]}
+
+
+def test_events_are_found_by_the_yaml_beside_the_trace(tmp_path: Path) -> None:
+    listed = "events:\n- {start: '2020-05-04T02:00:00Z', name: told}\n"
+    named = "events_file: dates.csv\n"
+    traces = folder(
+        tmp_path, a_csv=DEMAND, a_yaml=listed, b_csv=DEMAND, b_yaml=named, dates_csv=EVENTS, table_csv="x,y\n1,2\n"
+    )
+    found = {one.name: [event.name for event in one.happenings] for one in read_suite(traces)}
+    assert found == {"a": ["told"], "b": ["first"]}
+
+
+def test_a_folder_without_a_trace_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no trace"):
+        read_suite(folder(tmp_path, table_csv="x,y\n1,2\n"))
+    with pytest.raises(InputError, match="is no folder"):
+        read_suite(tmp_path / "none")
+
+
+def test_a_row_has_all_its_fields_and_what_nobody_announces_is_played_once(tmp_path: Path) -> None:
+    traces = read_suite(folder(tmp_path, shop_1min_csv=DEMAND, shop_events_csv=EVENTS, quiet_1min_csv=DEMAND))
+    field = entries(["hpa", "human"], sweep=False)
+    rows = suite(traces, Question(), Physics(), field, lags=[60.0, 600.0], perturbations=["none", "low20"])
+    assert all(row.keys() == FIELDS for row in rows)
+    of_shop = [(row["policy"], row["perturbation"]) for row in rows if row["trace"] == "shop_1min"]
+    assert of_shop.count(("hpa-80", "none")) == 2
+    assert of_shop.count(("hpa-80", "low20")) == 0
+    assert of_shop.count(("human", "low20")) == 2
+    assert not any(row["perturbation"] == "low20" for row in rows if row["trace"] == "quiet_1min")
+    lost = {
+        (row["lag_seconds"], row["policy"]): row["lost_demand_percent"] for row in rows if row["trace"] == "shop_1min"
+    }
+    assert lost[600.0, "hpa-80"] > lost[60.0, "hpa-80"] > 0.0
+
+
+def test_two_processes_give_the_rows_of_one(tmp_path: Path) -> None:
+    traces = read_suite(folder(tmp_path, shop_1min_csv=DEMAND, shop_events_csv=EVENTS))
+    field = entries(["hpa", "tidegate"], sweep=False)
+    one, two = (
+        suite(traces, Question(), Physics(), field, lags=[60.0], perturbations=["none"], jobs=jobs) for jobs in (1, 2)
+    )
+    assert one == two
+    assert {row["policy"] for row in one} == {"hpa-70", "hpa-80", "hpa-90", "tidegate", "tidegate+hpa-90"}
+
+
+def test_the_largest_demand_is_as_many_units_as_asked_unless_a_capacity_is_given(tmp_path: Path) -> None:
+    (source,) = read_suite(folder(tmp_path, shop_1min_csv=DEMAND))
+    assert case_of(source, Question(units_at_peak=50), Physics()).grid.demand.max() == 50.0
+    assert case_of(source, Question(capacity=300.0), Physics()).grid.demand.max() == 3.0
+
+
+def test_the_score_begins_where_it_is_told_to_by_the_traces_own_time(tmp_path: Path) -> None:
+    (source,) = read_suite(folder(tmp_path, shop_1min_csv=DEMAND))
+    begin = instant("2020-05-04T03:00:00Z", "test")
+    asked = case_of(source, Question(begin=begin), Physics())
+    assert asked.judged == 3 * 240
+    assert asked.scored.sum() == 2 * 240
+    with pytest.raises(InputError, match="after the last value"):
+        case_of(source, Question(begin=begin + 86_400.0), Physics())
+
+
+def test_events_of_the_history_are_known_and_not_announced_again(tmp_path: Path) -> None:
+    (source,) = read_suite(folder(tmp_path, shop_1min_csv=DEMAND, shop_events_csv=EVENTS))
+    begin = instant("2020-05-04T04:30:00Z", "test")
+    found = outcome_of(source, Question(begin=begin), Physics(), entries(["hpa"], sweep=False))
+    assert [one.name for one in found.case.happenings] == ["first"]
+    assert found.case.announced == ()
+    assert found.case.background == pytest.approx(200 / 9, rel=0.1)  # what is there outside the event, before it
+    assert resting(found.case) < 40
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_built_in_data_needs_no_file_and_is_the_same_each_time(name: str) -> None:
+    source, again = BUILTIN[name](), BUILTIN[name]()
+    assert (source.series.values == again.series.values).all()
+    assert source.happenings
+    found = outcome_of(source, Question(step=60.0), Physics(), entries(["hpa"], sweep=False))
+    assert [one.policy for one in found.scores] == ["hpa-70", "hpa-80", "hpa-90"]
+    assert found.case.grid.first >= ANCHOR - 86_400.0
+
+
+def test_double_11_is_announced_nowhere_below_its_curve() -> None:
+    from tidegate.backtest.announcing import announced_curve
+
+    asked = case_of(BUILTIN["double-11-2019"](), Question(), Physics())
+    assert (announced_curve(asked) >= asked.grid.demand - 0.01).all()
