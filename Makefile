@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-night ground picture picture-night test lint types contracts generated unit test-ground test-stacks \
-        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-shift bench mutants faults accept crds rbac docs docs-ground format constraints venv \
+        test-policies test-upgrade test-cluster test-cluster-long test-cluster-ground test-cluster-projects test-cluster-shift bench mutants faults accept crds rbac docs docs-ground format constraints venv \
         venvs clean
 
 help: ## Show what there is
@@ -115,7 +115,11 @@ test-cluster-long: $(STAMP) ## Those that take long, or cost the cluster somethi
 test-cluster-ground: .venv-stacks/.up-to-date .venv-policies/.up-to-date ## The ground on that server: every object strictly, and a real Pulumi engine
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(STACKS)/pytest -q $(ARGS) tests/cluster/test_cluster_stacks.py tests/cluster/test_cluster_pulumi.py \
-	  tests/cluster/test_cluster_projects.py tests/cluster/test_cluster_policies.py
+	  tests/cluster/test_cluster_policies.py
+
+test-cluster-projects: .venv-stacks/.up-to-date ## Every project, and fifty sites, by a real Pulumi engine on that server: six minutes
+	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
+	$(STACKS)/pytest -q $(ARGS) tests/cluster/test_cluster_projects.py
 
 bench: $(STAMP) ## How the planner scales: figures, not tests
 	@for events in 1000 10000 60000; do echo "$$events events, 500 workloads"; \

@@ -78,13 +78,15 @@ def cluster(name: str, args: DatabaseArgs) -> Obj:
     wal: Obj = {"size": args.wal_disk}
     if args.storage_class is not None:
         disk["storageClass"] = wal["storageClass"] = args.storage_class
-    # Requests equal limits: a database that is throttled or evicted at the peak is worse than idle CPU.
+    # Requests equal limits: a database that is throttled or evicted at the peak is worse than idle CPU. The node's disk
+    # is bounded and not reserved, as everywhere: the data lie on volumes.
     limits = {"cpu": args.cpu, "memory": args.memory, "ephemeral-storage": "2Gi"}
+    requests = {**limits, "ephemeral-storage": "0"}
     spec: Obj = {
         "instances": args.instances,
         "storage": disk,
         "walStorage": wal,
-        "resources": {"requests": limits, "limits": limits},
+        "resources": {"requests": requests, "limits": limits},
         "ephemeralVolumesSizeLimit": {
             "temporaryData": SCRATCH,
             "shm": f"{sizing.memory_bytes(args.memory) // sizing.MIB // 4}Mi",
