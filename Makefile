@@ -103,10 +103,11 @@ test-cluster: $(STAMP) ## Tests against the API server that KUBECONFIG points to
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
 	$(BIN)/pytest -q -m "cluster and not long" $(ALONE:%=--ignore=tests/cluster/test_cluster_%.py) $(ARGS) tests/cluster
 
+test-cluster-shift: SCENES ?= shift lending
 test-cluster-shift: $(STAMP) ## The capacity shift, on a control plane of its own and with nothing beside it: a quarter of an hour
 	@test -n "$$TIDEGATE_TEST_SHIFT_KUBECONFIG" || { \
 	  echo "make $@: set TIDEGATE_TEST_SHIFT_KUBECONFIG, and what CONTRIBUTING.md names beside it" >&2; exit 2; }
-	$(BIN)/pytest -q $(ARGS) tests/cluster/test_cluster_shift.py tests/cluster/test_cluster_lending.py
+	$(BIN)/pytest -q $(ARGS) $(SCENES:%=tests/cluster/test_cluster_%.py)
 
 test-cluster-long: $(STAMP) ## Those that take long, or cost the cluster something
 	@test -n "$$KUBECONFIG" || { echo "make $@: set KUBECONFIG to the cluster to test against" >&2; exit 2; }
