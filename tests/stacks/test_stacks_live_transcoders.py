@@ -103,7 +103,8 @@ def test_the_component_makes_a_policy_that_the_operator_accepts() -> None:
     assert env["WORKERS"] == "ladder.shop.svc"
     assert env["KEY"] == {"secretKeyRef": {"name": "ladder-key", "key": "key"}}
     assert found.find("Service", "ladder").inputs["spec"]["clusterIP"] == "None"
-    assert found.find("NetworkPolicy", "ladder").inputs["spec"]["ingress"] == [], "nobody reaches a worker"
+    closed = found.find("NetworkPolicy", "ladder").inputs["spec"]
+    assert (closed["policyTypes"], closed.get("ingress", [])) == (["Ingress"], []), "nobody reaches a worker"
 
 
 # ---- the worker, as a process
