@@ -74,6 +74,13 @@ def test_a_sample_is_its_preset_but_for_mode_and_queries(name: str) -> None:
     assert documents(name, "--mode", "Observe")["ScalingPolicy"]["spec"]["mode"] == "Observe"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_preset_says_of_its_own_mode_is_not_said_of_another(name: str) -> None:
+    acting, dry = printed(name), printed(name, "--mode", "Observe")
+    assert "Enforce once" not in acting
+    assert "only observing" not in dry
+
+
 def test_t0_is_that_far_ahead_in_the_zone_that_was_asked_for() -> None:
     spec = documents("flash-sale", "--in", "1h30m", "--zone", "Asia/Shanghai")["LiveEvent"]["spec"]
     assert spec["schedule"]["startTime"] == "2026-11-10T21:30:00"

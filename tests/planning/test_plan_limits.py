@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import CORE, NS, T0, Obedient, event, policy, target, world
+from worlds import CORE, NS, T0, Obedient, derived, event, moment, policy, target, world
 
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import OURS, Key, Limit, Policy, Ref
@@ -76,6 +76,33 @@ def test_of_two_shows_only_the_one_that_meets_the_limit_says_so() -> None:
     found = Obedient(world(small, event(level=5000.0), policies=(limited(PRIMARY),))).at(T0 - 2000.0).verdicts
     assert found[Key(NS, "small")].reason is not Reason.WRITE_LIMIT
     assert found[SHOW].reason is Reason.WRITE_LIMIT
+
+
+def test_a_crowd_that_comes_at_the_very_end_or_after_it_meets_the_limit_too() -> None:
+    """At the final whistle all of them press "back"; what is derived follows by a lag."""
+    whistle = moment("whistle", from_end=True, offset=0.0, duration=300.0, factor=3.0)
+    late = event("late", expected=(("views", 5000.0),), derived=(derived("orders", "views", 1.0, lag=3600.0),))
+    carried = limited(PRIMARY, capacity=(("orders", 100.0), ("views", 100.0)))
+    for one in (event("match", level=2000.0, moments=(whistle,)), late):
+        found = Obedient(world(one, policies=(carried,))).at(T0 - 60.0).verdicts[one.key]
+        assert found.reason is Reason.WRITE_LIMIT, one.key.name
+
+
+def test_of_two_events_at_one_time_only_that_whose_own_span_meets_the_limit_says_so() -> None:
+    """They announce the same signal at the same hour; the crowd comes at the end of one, behind the other's."""
+    whistle = moment("whistle", from_end=True, offset=0.0, duration=300.0, factor=30.0)
+    both = world(
+        event("plain", level=100.0), event("match", level=200.0, moments=(whistle,)), policies=(limited(PRIMARY),)
+    )
+    found = Obedient(both).at(T0 - 60.0).verdicts
+    assert {key.name: one.reason is Reason.WRITE_LIMIT for key, one in found.items()} == {"plain": False, "match": True}
+
+
+def test_a_limit_that_is_edited_counts_from_the_next_plan_on() -> None:
+    obedient = Obedient(world(event(level=5000.0), policies=(limited(PRIMARY),)))
+    assert obedient.at(T0 - 60.0).verdicts[SHOW].reason is Reason.WRITE_LIMIT
+    obedient.world = replace(obedient.world, policies={CORE: limited(replace(PRIMARY, most=6000.0))})
+    assert obedient.at(T0 - 55.0).verdicts[SHOW].reason is not Reason.WRITE_LIMIT
 
 
 def test_of_several_limits_the_one_that_is_exceeded_furthest_is_named() -> None:

@@ -104,6 +104,11 @@ NO_SIGNALS = (
     "  # Nothing is measured: the queries of the preset would find no series here. What is announced is prepared.\n"
 )
 
+SAID = {
+    Mode.ENFORCE: "It acts. For workloads of your own, Observe first: --mode Observe.",
+    Mode.OBSERVE: "Dry: its status says what it would do.",
+}
+"""What is said of a mode that is not the preset's own."""
 UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 LONGEST_SECONDS = 366 * 86_400
 """A sample is for now; what is further ahead is an event of one's own."""
@@ -181,7 +186,9 @@ def _now() -> float:
 
 def _preset(name: Sample, namespace: str | None, mode: Mode) -> str:
     text = (presets() / f"{name.value}.yaml").read_text(encoding="utf-8")
-    text = re.sub(r"^  mode: \w+$", f"  mode: {mode.value}", text, count=1, flags=re.MULTILINE)
+    if f"\n  mode: {mode.value}\n" not in text:  # what the preset says of its own mode goes with it
+        said = f"  # {SAID[mode]}\n  mode: {mode.value}"
+        text = re.sub(r"^(?:  # [^\n]*\n)*  mode: \w+$", said, text, count=1, flags=re.MULTILINE)
     text = re.sub(r"^  signals:\n(?:    .*\n)+", NO_SIGNALS, text, count=1, flags=re.MULTILINE)
     if namespace is not None:
         text = re.sub(r"^  namespace: .*$", f"  namespace: {namespace}", text, count=1, flags=re.MULTILINE)

@@ -6,24 +6,25 @@ says it an hour ahead, however ready the units are.
 
 from __future__ import annotations
 
-from tidegate.planning.book import Book, quantile
+import math
+
+from tidegate.planning.book import Book, Entry, Sums, quantile
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import OURS, Limit, Occurrence, Policy, Ref
 from tidegate.planning.reasons import Reason
 
 
-def over_a_limit(
-    book: Book, policy: Policy, signals: frozenset[str], occurrence: Occurrence, now: float
-) -> Verdict | None:
-    """The verdict when an occurrence that announces ``signals`` meets a limit of its policy; None when it does not.
+def over_a_limit(book: Book, policy: Policy, entry: Entry, occurrence: Occurrence, now: float) -> Verdict | None:
+    """The verdict on an occurrence of ``entry`` when it meets a limit of its policy; None when it does not.
 
-    The need is that of all events of the policy together while the occurrence is on, at the policy's quantile. Of
-    several limits the one that is exceeded furthest is named, then the first by name.
+    The need is that of all events of the policy together, at the policy's quantile, from now on for as long as this
+    occurrence has any of the signal: what follows its end by a lag, or comes at its very end, counts. Of several limits
+    the one that is exceeded furthest is named, then the first by name.
     """
     found = [
         (need / limit.most, limit, need)
         for limit in policy.limits
-        if limit.signal in signals and (need := _demand(book, policy, limit.signal, occurrence, now)) > limit.most
+        if (need := _demand(book, policy, limit.signal, entry, occurrence, now)) > limit.most
     ]
     if not found:
         return None
@@ -44,13 +45,16 @@ def _sentence(limit: Limit, need: float) -> str:
     return f"{limit.name}: {need:.6g} {limit.signal} needed, {limit.most:.6g} is the most that is carried{says}"
 
 
-def _demand(book: Book, policy: Policy, signal: str, occurrence: Occurrence, now: float) -> float:
-    """The largest demand for a signal while an occurrence is on, what is there without any event included."""
-    row = book.row(policy.key, signal)
+def _demand(book: Book, policy: Policy, signal: str, entry: Entry, occurrence: Occurrence, now: float) -> float:
+    """The largest demand for a signal while the occurrence has any of it, what is there without any event included."""
+    origin = math.floor(occurrence.start / book.cell)
+    parts = [part for part in entry.parts if part.signal == signal and part.origin == origin]
+    low = max(min((part.first for part in parts), default=0) - book.first, book.index(now), 0)
+    high = min(max((part.end for part in parts), default=0) - book.first, book.size)
+    row = book.row(policy.key, signal) if low < high else None
     if row is None:
         return 0.0
     background = max((value for one in policy.targets for name, value in one.background if name == signal), default=0.0)
-    total = quantile(row, q=policy.quantile, correlation=policy.correlation, background=background)
-    begin, end = max(occurrence.start, now), occurrence.start + occurrence.duration
-    low, high = (min(max(book.index(at), 0), book.size - 1) for at in (begin, end))
-    return float(total[low : max(high, low + 1)].max())
+    mine = Sums(row.cells[:, low:high])
+    total = quantile(mine, q=policy.quantile, correlation=policy.correlation, background=background)
+    return float(total.max())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
-from tidegate.planning.book import SHIFT, WATCH, Book, LeftOut
+from tidegate.planning.book import SHIFT, WATCH, Book, Entry, LeftOut
 from tidegate.planning.decision import Outcome, PoolRefusal, TargetPlan, Verdict
 from tidegate.planning.evidence import blocking, cramped
 from tidegate.planning.limits import over_a_limit
@@ -96,20 +96,20 @@ def of_policy(
                 mine = [plans[policy.key, t.name] for t in carrying]
                 if not any(one.refusals or one.withheld for one in mine):  # these are for one time alone
                     alike[entry.signals, None] = verdict
-            verdict = _within_limits(verdict, book, policy, entry.signals, occurrence, now)
             whole = verdict.reason is Reason.READY and _is_whole(world, policy, carrying, occurrence, now, needed)
             verdict = replace(verdict, starts_at=occurrence.start, whole=whole)
             alike[entry.signals, occurrence] = verdict
+        verdict = _within_limits(verdict, book, policy, entry, occurrence, now)
         yield key, _with_what_nobody_prepares(verdict, entry.signals - carried, entry.announcement, policy)
 
 
 def _within_limits(
-    verdict: Verdict, book: Book, policy: Policy, signals: frozenset[str], occurrence: Occurrence, now: float
+    verdict: Verdict, book: Book, policy: Policy, entry: Entry, occurrence: Occurrence, now: float
 ) -> Verdict:
-    """The same, unless the targets are all right and a bound behind them is not."""
+    """The same, unless nothing blocks the targets and a bound behind them is too low. Each event has its own span."""
     if verdict.outcome is Outcome.BLOCKED or not policy.limits:
         return verdict
-    return over_a_limit(book, policy, signals, occurrence, now) or verdict
+    return over_a_limit(book, policy, entry, occurrence, now) or verdict
 
 
 def _is_whole(
