@@ -48,6 +48,10 @@ class CacheArgs(ScaledArgs):
     cpu: Cpu = "2"
     image: Image = "docker.io/valkey/valkey:8.1-alpine"
     """Any server that speaks the Redis cluster protocol of 7.0 and brings valkey-server, valkey-cli and sh."""
+    exporter: Image | None = None
+    """Image of redis_exporter, e.g. docker.io/oliver006/redis_exporter:v1.74.0. None: no metrics."""
+    monitor: bool = False
+    """Whether a PodMonitor is made for each shard: the cluster serves the kind. It needs ``exporter``."""
     storage_class: Text | None = None
     """For 1 GiB per pod: who is whose replica, not the data."""
     signal: Signal = "cache_reads_per_second"
@@ -76,6 +80,13 @@ class CacheArgs(ScaledArgs):
                     " give more shards or memory"
                 )
         return data_gib
+
+    @field_validator("monitor")
+    @classmethod
+    def _exported(cls, monitor: bool, info: Any) -> bool:
+        if monitor and info.data.get("exporter", "") is None:
+            raise ValueError("there is nothing to scrape without exporter: give its image, or leave monitor out")
+        return monitor
 
     @field_validator("peak")
     @classmethod

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
 
 from tidegate_stacks import naming, sizing
-from tidegate_stacks.cache_args import CacheArgs, CacheTlsArgs
+from tidegate_stacks.cache_args import CacheArgs, CacheAuthArgs, CacheTlsArgs
 from tidegate_stacks.objects import (
     CLUSTER,
     COMPONENT,
@@ -16,14 +15,18 @@ from tidegate_stacks.objects import (
     budget,
     claim,
     container,
+    http_probe,
     network_policy,
     pod,
+    pod_monitor,
     stateful_set,
 )
 
 PORT = 6379
 BUS_PORT = PORT + 10_000
 """Port of the cluster bus; the protocol's rule."""
+METRICS_PORT = 9121
+"""Port of redis_exporter, by its default."""
 SCRIPTS = ("alive.sh", "common.sh", "join.sh", "leave.sh", "meet.sh", "ready.sh", "serve.sh", "tidy.sh")
 LEAST = 2
 """Pods of a shard: one that writes, one that takes over."""
@@ -123,18 +126,20 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         template=_template(name, args, shard, slots),
         claims=[claim("data", "1Gi", args.storage_class)],
     )
-    shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)
     # The volume of a peak's reader goes with the reader. Those of a StatefulSet that is deleted stay: a shard that is
     # laid anew then comes back as the nodes that the others know, with the slots that they hold.
     shard_set["metadata"].setdefault("annotations", {}).update(NOT_PROTECTED)
     shard_set["spec"]["persistentVolumeClaimRetentionPolicy"] = {"whenScaled": "Delete", "whenDeleted": "Retain"}
     clients = NAMESPACE if args.reach == "namespace" else CLUSTER
-    ports = {clients: {"redis": PORT}, COMPONENT: {"bus": BUS_PORT}}
-    return [
+    ports: dict[str, dict[str, int]] = {clients: {"redis": PORT}, COMPONENT: {"bus": BUS_PORT}}
+    if args.exporter is not None:
+        ports[CLUSTER] = {**ports.get(CLUSTER, {}), "metrics": METRICS_PORT}
+    made = [
         shard_set,
         budget(shard_set, unavailable=1, component=name),
         network_policy(workload, args.namespace, name, ports=ports),
     ]
+    return [*made, pod_monitor(workload, args.namespace, name, port="metrics")] if args.monitor else made
 
 
 def _template(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -> Obj:
@@ -214,7 +219,36 @@ def _containers(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj
         alive=alive({"exec": {"command": ["sh", "/etc/cache/alive.sh", "join"]}}),
         mounts={**mounts, "beat": "/beat"},
     )
-    return [server, join]
+    return [server, join, *_exporter(args)]
+
+
+def _exporter(args: CacheArgs) -> list[Obj]:
+    """Reads the server's counts on loopback, where its certificate's names do not fit: nothing leaves the pod."""
+    if args.exporter is None:
+        return []
+    env: list[Obj] = [{"name": "REDIS_ADDR", "value": f"{'rediss' if args.tls else 'redis'}://127.0.0.1:{PORT}"}]
+    if args.tls:
+        told = {
+            "REDIS_EXPORTER_SKIP_TLS_VERIFICATION": "true",
+            "REDIS_EXPORTER_TLS_CLIENT_CERT_FILE": f"{TLS_FOLDER}/tls.crt",
+            "REDIS_EXPORTER_TLS_CLIENT_KEY_FILE": f"{TLS_FOLDER}/tls.key",
+        }
+        env += [{"name": key, "value": value} for key, value in told.items()]
+    if args.auth:
+        env.append({"name": "REDIS_PASSWORD", "valueFrom": _password(args.auth)})
+        env += [{"name": "REDIS_USER", "value": args.auth.user}] if args.auth.user else []
+    # No readiness: a shard whose counts cannot be read serves as ever.
+    made = container(
+        "exporter",
+        args.exporter,
+        cpu="10m",
+        memory="64Mi",
+        env=env,
+        alive=alive(http_probe("metrics", "/health")),
+        ports={"metrics": METRICS_PORT},
+        mounts={"tls": TLS_FOLDER} if args.tls else {},
+    )
+    return [made]
 
 
 def _volumes(name: str, args: CacheArgs) -> list[Obj]:
@@ -259,9 +293,13 @@ def _env(name: str, args: CacheArgs, slots: sizing.SlotRange) -> list[Obj]:
 def _credentials(args: CacheArgs) -> list[Obj]:
     if args.auth is None:
         return []
-    password: dict[str, Any] = {"secretKeyRef": {"name": args.auth.secret, "key": "password"}}
+    password = _password(args.auth)
     env: list[Obj] = [{"name": name, "valueFrom": password} for name in ("VALKEYCLI_AUTH", "REDISCLI_AUTH")]
     if args.auth.user:
         env.append({"name": "CACHE_USER", "value": args.auth.user})
         env.append({"name": "USERS", "value": f"{USERS_FOLDER}/users.acl"})
     return env
+
+
+def _password(auth: CacheAuthArgs) -> Obj:
+    return {"secretKeyRef": {"name": auth.secret, "key": "password"}}

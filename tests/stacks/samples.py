@@ -242,7 +242,8 @@ def cache_in_a_lane(name: str, text: Text) -> Component:
 
 def cache_that_asks(name: str, text: Text) -> Component:
     auth, tls = CacheAuthArgs(secret=text("who"), user="pods"), CacheTlsArgs(secret=text("certificates"))
-    return Cache(name, CacheArgs(namespace=text("shop"), data_gib=12, normal=1, peak=9, auth=auth, tls=tls))
+    metrics = {"exporter": text("redis_exporter:1"), "monitor": True}
+    return Cache(name, CacheArgs(namespace=text("shop"), data_gib=12, normal=1, peak=9, auth=auth, tls=tls, **metrics))
 
 
 def batch_without_a_pool(name: str, text: Text) -> Component:
