@@ -206,6 +206,18 @@ class LastValid:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """How a signal grows, and how much of what was announced of it came."""
+
+    packed: str
+    """``planning.growth.Growth.packed``."""
+    events: float = 0.0
+    mean: float = 1.0
+    square: float = 0.0
+    """See ``planning.steps.Steps``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """What was found out about one policy or pool. Its loss costs precision, never a floor."""
 
@@ -225,6 +237,8 @@ class Learned:
     """Of a pool: the timetable that it is planned by (``planning.shift.packed``); empty where it does not fit."""
     writes_per_second: int | None = None
     """Of the operator as a whole: levels that can be written a second; None: nothing was learned of it."""
+    growth: Mapping[str, Grown] = field(default_factory=dict)
+    """Of a policy that follows demand: by signal."""
 
 
 class LearnedBook(Protocol):

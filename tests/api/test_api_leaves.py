@@ -77,6 +77,7 @@ POLICY: Object = {
     ],
     "limits": [{"name": "orders-db", "signal": "orders", "most": 4000, "says": "by pgbench"}],
     "release": {"holdSeconds": 300, "maxStepPercentPerMinute": 25},
+    "live": {"quantilePercent": 95, "fadePercentPerMinute": 10},
     "blindMaxSeconds": 600,
 }
 
@@ -150,6 +151,15 @@ LENT: Object = {
 }
 
 LEARNED: Object = {
+    "growth": [
+        {
+            "signal": "orders",
+            "growth": "c-rk",
+            "announcedEvents": 5000,
+            "camePermille": 900,
+            "cameSpreadPermille": 100,
+        }
+    ],
     "format": 1,
     "of": {"kind": "CapacityPool", "name": "hangzhou"},
     "epoch": 3,
@@ -257,6 +267,8 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("ScalingPolicy", POLICY, "limits[0].says", "by hand"),
     ("ScalingPolicy", POLICY, "release.holdSeconds", 301),
     ("ScalingPolicy", POLICY, "release.maxStepPercentPerMinute", 26),
+    ("ScalingPolicy", POLICY, "live.quantilePercent", 96),
+    ("ScalingPolicy", POLICY, "live.fadePercentPerMinute", 11),
     ("ScalingPolicy", POLICY, "blindMaxSeconds", 601),
     ("CapacityPool", NODES, "capacity.nodeSelector.pool", "other"),
     ("CapacityPool", GIVEN, "capacity.given.cpu", "101"),
@@ -355,6 +367,11 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "granted[0].end", "2026-11-10T12:00:01.000Z"),
     ("Learned", LEARNED, "granted[0].cpu", 1001),
     ("Learned", LEARNED, "granted[0].memory", 1025),
+    ("Learned", LEARNED, "growth[0].signal", "viewers"),
+    ("Learned", LEARNED, "growth[0].growth", "c-rl"),
+    ("Learned", LEARNED, "growth[0].announcedEvents", 5001),
+    ("Learned", LEARNED, "growth[0].camePermille", 901),
+    ("Learned", LEARNED, "growth[0].cameSpreadPermille", 101),
     ("Learned", LEARNED, "timetable", "eJx="),
     ("Learned", LEARNED, "writesPerSecond", 16),
 ]

@@ -6,12 +6,13 @@ from sys import intern
 
 from tidegate.api.check_event import check_signal
 from tidegate.api.problems import Problem, quoted
-from tidegate.api.scalingpolicy import ScalingPolicySpec, Target
+from tidegate.api.scalingpolicy import LivePlan, ScalingPolicySpec, Target
 from tidegate.planning.model import (
     STAGES,
     Key,
     LeadTimeGuess,
     Limit,
+    Live,
     Mode,
     Policy,
     Ref,
@@ -33,9 +34,10 @@ def policy_of(
     _check_signals(spec, problems)
     _check_targets(spec, problems)
     _check_limits(spec, problems)
+    _check_live(spec, problems)
     return Policy(
         key=key,
-        targets=tuple(_target(target, key.namespace) for target in spec.targets),
+        targets=tuple(_target(target, key.namespace, live=spec.live is not None) for target in spec.targets),
         signals=tuple(SignalSpec(intern(s.name), s.query, float(s.stale_after_seconds)) for s in spec.signals),
         limits=tuple(Limit(one.name, intern(one.signal), one.most, one.says) for one in spec.limits),
         mode=Mode(spec.mode),
@@ -43,6 +45,7 @@ def policy_of(
         correlation=spec.correlation_percent / 100,
         release=Release(float(spec.release.hold_seconds), spec.release.max_step_percent_per_minute / 100),
         blind_max=float(spec.blind_max_seconds),
+        live=None if spec.live is None else _live(spec.live),
         pool=None if spec.pool_ref is None else spec.pool_ref.name,
         created=created,
         uid=uid,
@@ -50,13 +53,22 @@ def policy_of(
     )
 
 
-def _target(target: Target, namespace: str) -> TargetSpec:
+def _live(live: LivePlan) -> Live:
+    return Live(live.quantile_percent / 100, live.fade_percent_per_minute / 100)
+
+
+HEADROOM_PERCENT, LIVE_HEADROOM_PERCENT = 20, 0
+"""Headroom of a target that says none."""
+
+
+def _target(target: Target, namespace: str, *, live: bool) -> TargetSpec:
+    headroom = LIVE_HEADROOM_PERCENT if live else HEADROOM_PERCENT
     return TargetSpec(
         name=target.name,
         ref=Ref(target.ref.api_version, target.ref.kind, namespace, target.ref.name),
         capacity=tuple((intern(signal), value) for signal, value in sorted(target.capacity.items())),
         background=tuple((intern(signal), value) for signal, value in sorted(target.background.items())),
-        headroom=target.headroom_percent / 100,
+        headroom=(headroom if target.headroom_percent is None else target.headroom_percent) / 100,
         stage=target.stage.name,
         settle=float(target.stage.settle_seconds),
         minimum=target.min,
@@ -65,6 +77,15 @@ def _target(target: Target, namespace: str) -> TargetSpec:
         lane=target.lane,
         unit=None if target.unit is None else target.unit.needed(),
     )
+
+
+def _check_live(spec: ScalingPolicySpec, problems: list[Problem]) -> None:
+    """What follows measured demand has some that is measured."""
+    measured = {signal.name for signal in spec.signals if signal.query}
+    for index, target in enumerate(spec.targets):
+        if spec.live is not None and not measured & target.capacity.keys():
+            wrong = f"{quoted(target.name)} carries no signal that has a query, so that live has nothing to follow"
+            problems.append(Problem(f"spec.targets[{index}].capacity", wrong, "a signal with a query, or no spec.live"))
 
 
 def _check_signals(spec: ScalingPolicySpec, problems: list[Problem]) -> None:

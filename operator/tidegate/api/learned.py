@@ -7,6 +7,7 @@ Losing it costs precision and never a floor, so that an object that cannot be un
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,7 +19,7 @@ from tidegate.api.walltime import recorded, to_rfc3339
 from tidegate.planning.model import Identity, Key, Measured
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.outcome import Promise
-from tidegate.ports import Ended, FieldId, LastValid
+from tidegate.ports import Ended, FieldId, Grown, LastValid
 from tidegate.ports import Learned as PortLearned
 
 MAX_SAMPLES = 100
@@ -31,6 +32,8 @@ MAX_LAST_VALID = 32
 MAX_GRANTED = 250
 MAX_DOCUMENT = 4096
 """Characters of one last valid version."""
+MAX_GROWTH, MAX_GROWTH_TEXT = 4, 16_000
+"""Signals of a policy, and characters of one."""
 MAX_TIMETABLE = 40_000
 """Characters of a timetable."""
 FORMAT = 1
@@ -122,6 +125,21 @@ class GrantedShare(Stored):
     """MiB."""
 
 
+class SignalGrowth(Stored):
+    """How a signal grows, and how much of what was announced of it came."""
+
+    signal: Annotated[str, Field(max_length=63)]
+    """Name of the signal in the policy."""
+    growth: Annotated[str, Field(max_length=MAX_GROWTH_TEXT)]
+    """Trends, what events bring at which phase, how large errors are: float32, deflated, in base 85."""
+    announced_events: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Announced steps that were seen, in thousandths: old ones count less."""
+    came_permille: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 1_000
+    """How much of such a step came, in the mean."""
+    came_spread_permille: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Standard deviation of that."""
+
+
 class LearnedSpec(Stored):
     """What was learned; at most 64 KiB of a policy and 112 KiB of a pool, of each list the latest."""
 
@@ -149,6 +167,10 @@ class LearnedSpec(Stored):
         default=[], max_length=MAX_GRANTED, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """Of a pool: who was let in with what. Nobody takes the place of who came first."""
+    growth: list[SignalGrowth] = Field(
+        default=[], max_length=MAX_GROWTH, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Of a policy that follows demand: how its signals grow."""
     timetable: Annotated[str, Field(max_length=MAX_TIMETABLE)] = ""
     """Of a pool: which work is planned to stop and to run again when, and for whom: JSON, deflated, in base64. Empty
     where it does not fit."""
@@ -203,6 +225,8 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
         ]
     if one.granted:
         spec["granted"] = [_share(promise) for promise in one.granted]
+    if one.growth:
+        spec["growth"] = [_growth(signal, grown) for signal, grown in sorted(one.growth.items())]
     if one.timetable:
         spec["timetable"] = one.timetable
     if one.writes_per_second is not None:
@@ -241,6 +265,7 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
             last_valid=versions,
             granted=tuple(map(_read_share, spec.granted)),
             timetable=spec.timetable,
+            growth={one.signal: _read_growth(one) for one in spec.growth},
             writes_per_second=spec.writes_per_second,
         )
     except ValidationError as error:
@@ -253,6 +278,21 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
 
 def _read_version(one: LastValidVersion, namespace: str) -> LastValid:
     return LastValid(one.kind, Key("" if one.kind == "CapacityPool" else namespace, one.name), one.uid, one.document)
+
+
+def _growth(signal: str, grown: Grown) -> dict[str, Any]:
+    return {
+        "signal": signal,
+        "growth": grown.packed,
+        "announcedEvents": round(1000 * grown.events),
+        "camePermille": round(1000 * grown.mean),
+        "cameSpreadPermille": round(1000 * math.sqrt(grown.square)),
+    }
+
+
+def _read_growth(one: SignalGrowth) -> Grown:
+    spread = one.came_spread_permille / 1000
+    return Grown(one.growth, one.announced_events / 1000, one.came_permille / 1000, spread * spread)
 
 
 def _share(promise: Promise) -> dict[str, Any]:

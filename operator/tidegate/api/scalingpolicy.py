@@ -114,8 +114,9 @@ class Target(Written):
     counts."""
     background: dict[SignalName, Quantity] = Field(default={}, max_length=MAX_SIGNALS)
     """Demand that the workload carries without any event, per signal of capacity."""
-    headroom_percent: Annotated[int, Field(ge=0, le=500)] = 20
-    """Added to the need before it is divided by the capacity."""
+    headroom_percent: Annotated[int, Field(ge=0, le=500)] | None = None
+    """Added to the need before it is divided by the capacity. Absent: 20, and 0 in a policy with live, which prepares
+    for a quantile of what may come already."""
     stage: Stage = Field(default_factory=Stage, json_schema_extra={"default": {}})
     """Order of readiness."""
     min: Annotated[int, Field(ge=0, le=MAX_UNITS)] = 1
@@ -160,6 +161,16 @@ class ReleasePlan(Written):
     """Seconds that a level is kept after each fall of the need."""
     max_step_percent_per_minute: Annotated[int, Field(ge=1, le=100)] = 20
     """Most that is given back in a minute, as a share of the loan's highest floor."""
+
+
+class LivePlan(Written):
+    """How a floor follows measured demand at all times, by what is learned of its growth."""
+
+    quantile_percent: Annotated[int, Field(ge=50, le=99)] = 97
+    """Share of the time in which no more comes within the lead time than is prepared for. 97 loses 0.04 % of the demand
+    of the World Cup's group stage at 1.08 times the cost of a plan that knows it, 99 loses 0.01 % at 1.11 times."""
+    fade_percent_per_minute: Annotated[int, Field(ge=1, le=100)] = 8
+    """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise."""
 
 
 class ScalingPolicySpec(Written):
@@ -208,6 +219,11 @@ class ScalingPolicySpec(Written):
     """Bounds that no unit lifts. They hold no level back: the verdict on an event that needs more names them."""
     release: ReleasePlan = Field(default_factory=ReleasePlan, json_schema_extra={"default": {}})
     """How floors come down."""
+    live: LivePlan | None = Field(default=None, examples=["{}"])
+    """Follow measured demand at all times: the floor is what is measured, times what it may grow within the lead time;
+    announced steps come on top before they are seen, and what is announced is corrected by what is measured after that.
+    Absent: measured demand adds to the plan while an event is on. For a workload without an autoscaler, or over one
+    that comes down quickly and stands at 90 % or more: over another the floor is dead weight."""
     blind_max_seconds: Annotated[int, Field(ge=0, le=WEEK)] = 1800
     """How long missing metrics stop downward moves, counted from the end of the last good reading whatever is wrong
     since; after that, levels step down gently all the same and say so."""

@@ -11,6 +11,8 @@ import numpy as np
 from tidegate.backtest.happenings import Happening
 from tidegate.backtest.series import Curve, Grid
 
+WARM_UP = 3600.0
+"""Seconds before the judged part from which contestants play, so that none is judged on how it was set up."""
 BEFORE, AFTER = 3600.0, 10_800.0
 """Seconds before and after an event's start that are scored as its window."""
 
@@ -82,6 +84,12 @@ class Case:
     def judged(self) -> int:
         """The first step that counts."""
         return self.grid.index(max(self.begin, self.grid.first))
+
+    @cached_property
+    def played(self) -> int:
+        """The first step that contestants play."""
+        warm_up = round(WARM_UP / self.grid.step) if math.isfinite(self.begin) else 0
+        return max(0, self.judged - warm_up)
 
     @cached_property
     def scored(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -101,7 +101,7 @@ def play(case: Case, contestant: Contestant) -> Track:
     grid, physics = case.grid, case.physics
     steps = len(grid.demand)
     ready, billed = np.zeros(steps, dtype=np.int64), np.zeros(steps, dtype=np.int64)
-    begin = case.judged if not np.isfinite(case.begin) else max(0, case.judged - round(WARM_UP / grid.step))
+    begin = case.played
     fleet = Fleet(physics, units=contestant.opening(), now=grid.first + begin * grid.step)
     seen = [None if np.isnan(value) else float(value) for value in case.seen[begin:]]
     for offset, metric in enumerate(seen):
@@ -114,10 +114,6 @@ def play(case: Case, contestant: Contestant) -> Track:
             fleet.want(wanted, now)
         ready[step], billed[step] = fleet.ready, fleet.billed
     return Track(contestant.name, contestant.headroom, ready, billed, dict(contestant.floors()))
-
-
-WARM_UP = 3600.0
-"""Seconds before the judged part from which contestants play, so that none is judged on how it was set up."""
 
 
 def least(case: Case) -> Counts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,11 +32,14 @@ from tidegate.backtest.stand import (
 )
 from tidegate.backtest.variants import Variant
 from tidegate.control.loop import Beat, Loop, LoopSettings
+from tidegate.planning.book import book_of
 from tidegate.planning.model import (
+    Freshness,
     Key,
     LeadTimeGuess,
     PlanSettings,
     Policy,
+    Reading,
     Ref,
     SignalSpec,
     TargetSpec,
@@ -45,6 +48,11 @@ from tidegate.planning.model import (
 HORIZON = 21_600.0
 """Seconds that the loop plans ahead here, instead of a day: levels look one lead time ahead, and six hours of cells are
 summed in less time."""
+STUDIED = 14 * 86_400.0
+"""Seconds before the play that a floor which follows demand has learned from: what a Prometheus keeps, about."""
+ARRIVAL = 10
+"""Steps for which a floor that follows demand has followed the first one before the play begins: until it is confirmed.
+"""
 RESTING_SHARE = 0.99
 """Of the time without events a workload without an HPA stands high enough, by its owner's choice: judgment."""
 
@@ -60,7 +68,8 @@ class Operator:
         if variant.beneath is not None:
             self._reactive = Reactive(case, self.name, target_percent=variant.beneath, behavior=variant.behavior)
         self._clock = SetClock(case.grid.first)
-        level = case.physics.minimum if self._reactive is not None else resting(case)
+        self._follows = (variant.live if variant.policy is None else variant.policy.live) is not None
+        level = case.physics.minimum if self._reactive is not None or self._follows else resting(case)
         maximum = case.physics.maximum if self._reactive is not None else None
         self._workload = Workload(self._clock, level, maximum)
         self._signal = Signal(span=case.physics.metric_window)
@@ -88,10 +97,15 @@ class Operator:
         self._beat: Beat | None = None
         self._turned_at = -math.inf
         self.turns = 0
+        if self._follows:
+            self._study()
+            self._arrive()
 
     def opening(self) -> int:
         """What the HPA, or the owner, had there."""
-        return self._workload.level if self._reactive is None else self._reactive.opening()
+        if self._reactive is not None:
+            return self._reactive.opening()
+        return opening(self._case, 1.0) if self._follows else self._workload.level
 
     def want(self, moment: Moment) -> int:
         """The HPA, where there is one, decides over the floor that stands; then the loop is turned where it is due.
@@ -116,6 +130,41 @@ class Operator:
         grid = self._case.grid
         return {grid.index(at): level for at, level in self._workload.writes}
 
+    def _study(self) -> None:
+        """Learn from what was before the play, as an operator does that finds it in Prometheus: demand, and what was
+        announced then.
+        """
+        case, grid = self._case, self._case.grid
+        last = case.played - ARRIVAL
+        first = max(0, last - round(STUDIED / grid.step))
+        if last <= first:
+            return
+        took_place = [live_event(one, number, case.capacity) for number, one in enumerate(case.happenings)]
+        since, until = (grid.first + step * grid.step for step in (first, last))
+        book = book_of({one.key: one for one in took_place}, cell=60.0, since=since, until=until)
+        self._loop.focus()
+        self._loop.forecaster.study((self._store.policy.key, QUERY), self._past(first, last), book)
+
+    def _past(self, first: int, last: int) -> Iterator[tuple[float, Reading]]:
+        """What was read between two steps."""
+        grid, physics = self._case.grid, self._case.physics
+        for step, metric in enumerate(self._case.seen[first:last].tolist(), start=first):
+            if math.isfinite(metric):
+                now, value = grid.first + step * grid.step, metric * self._case.capacity
+                end = now - physics.metric_age
+                yield now, Reading(Freshness.FRESH, value, end, stamp=end, span=physics.metric_window, confirmed=value)
+
+    def _arrive(self) -> None:
+        """Who follows demand has been there before the trace begins: its level is that of the first demand."""
+        case, first = self._case, float(self._case.grid.demand[self._case.played])
+        for ago in range(ARRIVAL, 0, -1):
+            self._clock.at = case.grid.first + (case.played - ago) * case.grid.step
+            self._workload.ready = self._workload.desired = max(self._workload.level, opening(case, 1.0))
+            self._signal.value = first * case.capacity if math.isfinite(first) else None
+            self._signal.since = self._clock.at - case.physics.metric_age
+            self._beat = self._runner.run_until_complete(self._loop.turn())
+        self._workload.writes.clear()
+
     def close(self) -> None:
         """Give the event loop back."""
         self._runner.close()
@@ -130,7 +179,7 @@ class Operator:
 
     def _due(self, now: float) -> bool:
         beat = self._beat
-        if beat is None or not self._skip_quiet or self._store.changed or self._workload.loans:
+        if beat is None or not self._skip_quiet or self._follows or self._store.changed or self._workload.loans:
             return True
         if beat.next_at is not None and beat.next_at <= now + self._loop.settings.active_ahead:
             return True
@@ -180,7 +229,7 @@ def policy_of(case: Case, variant: Variant, headroom: float) -> Policy:
         )
         read = replace(given.signals[0], name=QUERY, query=QUERY) if given.signals else _signal()
         return replace(given, key=key, targets=(target,), signals=(read,), limits=(), pool=None)
-    return Policy(key, (target,), (_signal(),), release=variant.release, quantile=variant.quantile)
+    return Policy(key, (target,), (_signal(),), release=variant.release, quantile=variant.quantile, live=variant.live)
 
 
 def _signal() -> SignalSpec:

@@ -6,10 +6,10 @@ planner, give the policy the field that asks for it and add a variant here: ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.backtest.rivals import QUICK_DOWN
-from tidegate.planning.model import Policy, Release
+from tidegate.planning.model import Live, Policy, Release
 from tidegate.simulation.hpa import DEFAULT, Behavior
 
 DEFAULT_RELEASE = Release()
@@ -29,6 +29,8 @@ class Variant:
     beneath: float | None = None
     """Target of the HPA beneath, in percent; None: Tidegate alone moves the workload."""
     behavior: Behavior | None = DEFAULT
+    live: Live | None = None
+    """A floor that follows measured demand by what was learned of its growth."""
     policy: Policy | None = None
     """A policy that somebody gave: its release, quantile and limits count instead of those above."""
 
@@ -50,5 +52,19 @@ PRESET_ALONE = Variant(
     release=Release(hold=30.0, step_per_minute=1.0),
 )
 
-VARIANTS = (AS_IT_COMES, OVER_HPA, PRESET_ALONE, PRESET)
+LIVE_ALONE = Variant(
+    "tidegate-live",
+    "a floor that follows demand by its learned growth (live), announced steps on top, alone on the workload",
+    (0.0, 0.02, 0.05, 0.1),
+    release=Release(hold=30.0, step_per_minute=1.0),
+    live=Live(),
+)
+LIVE = replace(
+    LIVE_ALONE,
+    says="the same over an HPA at 90 % with a quick way down",
+    beneath=90.0,
+    behavior=QUICK_DOWN,
+)
+
+VARIANTS = (AS_IT_COMES, OVER_HPA, PRESET_ALONE, PRESET, LIVE_ALONE, LIVE)
 """All that a backtest plays by default."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tidegate.control.poollooker import PoolLooker
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import Announcement, Key, TargetKey
+from tidegate.planning.model import Announcement, Key, Policy, TargetKey
 from tidegate.ports import Loan
 
 
@@ -16,6 +16,11 @@ def active(plan: Plan | None, *, until: float) -> frozenset[TargetKey]:
     """Targets that hold a loan or have a step due until then."""
     planned = plan.targets.items() if plan else ()
     return frozenset({key for key, p in planned if p.next_at is not None and p.next_at <= until})
+
+
+def following(policies: Mapping[Key, Policy]) -> frozenset[TargetKey]:
+    """Targets of policies that follow measured demand at all times."""
+    return frozenset({(key, one.name) for key, p in policies.items() if p.live is not None for one in p.targets})
 
 
 def near(plan: Plan | None, loans: Iterable[Loan], events: Mapping[Key, Announcement]) -> frozenset[TargetKey]:

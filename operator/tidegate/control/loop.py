@@ -14,6 +14,7 @@ from tidegate.control import attention
 from tidegate.control.conflicts import Conflicts
 from tidegate.control.debts import debts_of
 from tidegate.control.drains import Drains
+from tidegate.control.forecaster import Forecaster
 from tidegate.control.inline import InlineSolver
 from tidegate.control.knowing import Knowing
 from tidegate.control.ledger import Ledger
@@ -131,6 +132,7 @@ class Loop:
     """Rises with everything that a decision may depend on: who sleeps looks at it before."""
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     conflicts: Conflicts = field(default_factory=Conflicts)
+    forecaster: Forecaster = field(default_factory=Forecaster)
     ledger: Ledger = field(init=False)
     looker: Looker = field(init=False)
     reader: Reader = field(init=False)
@@ -157,6 +159,7 @@ class Loop:
         speed = self.settings.speed
         self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
         self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
+        self.reader.forecast = self.forecaster.take
         self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
         self.loader = LoanLoader(
             ledger, self.clock, self.leadership, self._may_load, self._may_watch, on_news=self._loaded, speed=speed
@@ -165,7 +168,7 @@ class Loop:
         drains = Drains()
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
-            self.writer.rate, self.timetabler.recall, on_news=self.news,
+            self.writer.rate, self.forecaster, self.timetabler.recall, on_news=self.news,
         )  # fmt: skip
         if self.pools is not None:
             self.pool_looker = PoolLooker(
@@ -173,6 +176,7 @@ class Loop:
             )
             self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events)
         self._planner = Planner(self.plan_settings)
+        self.forecaster.book = self._planner.told
 
     # ---- what happens
 
@@ -321,10 +325,12 @@ class Loop:
         now, policies, pools = self.clock.now(), self.store.policies(), self._pools()
         plan, loans, settings = self._plan, self.ledger.loans.values(), self.settings
         near = attention.near(plan, loans, self.store.announcements())
-        active = attention.active(plan, until=now + settings.active_ahead)
+        active = attention.active(plan, until=now + settings.active_ahead) | attention.following(policies)
         self.looker.want(policies, active=active | near, near=near)
         signals: dict[SignalKey, SignalSpec] = {(k, s.name): s for k, p in policies.items() for s in p.signals}
         read = attention.reading(plan, loans, until=now + settings.read_ahead)
+        read |= {key for key, _ in attention.following(policies)}
+        self.forecaster.want(policies, self.memory.starts())
         wanted = {key for key in signals if key[0] in read}
         for pool in pools.values():
             for key, member in work_signals(pool):

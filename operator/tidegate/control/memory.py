@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from tidegate.control.drains import Drains
+from tidegate.control.forecaster import Forecaster
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
 from tidegate.control.stopwatch import Stopwatch
@@ -28,6 +29,7 @@ from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.shift.packed import pack, unpack
 from tidegate.ports import (
     Clock,
+    Grown,
     LastValid,
     Leadership,
     Learned,
@@ -62,6 +64,8 @@ most 250 of them: what the kind may hold."""
 MOST_GRANTED = 250
 TIMETABLE_BYTES = 40_000
 """Characters that the timetable of a pool may take: that of 300 Jobs and 500 needs has 35,500."""
+MOST_GROWTH, GROWTH_BYTES = 2, 14_000
+"""Signals of a policy of which it is kept how they grow, and characters of one: half an hour ahead takes 12,000."""
 MOST_LAST_VALID = 32
 BESIDE = 400
 """Characters that one of them takes beside its document, at the most."""
@@ -83,6 +87,7 @@ class Memory:
     clock: Clock
     leadership: Leadership
     rate: WriteRate
+    forecaster: Forecaster = field(default_factory=Forecaster)
     on_timetables: Callable[[Mapping[str, Timetabled]], None] = lambda former: None
     """Told by which timetables the last leader planned."""
     on_news: Callable[[], None] = lambda: None
@@ -261,6 +266,8 @@ class Memory:
                 self._timetables[of.name] = made, one.timetable
         self.on_timetables({name: made for name, (made, _) in self._timetables.items() if made is not None})
         self._grants += 1
+        grown = {(of, signal): grown for of, one in found.items() for signal, grown in one.growth.items()}
+        self.forecaster.recall({**grown, **self.forecaster.samples()} if kept else grown)
         for one in found.values():
             self.ledger.former.recall(one.of, one.ended)
         self.store.recall(version for one in found.values() for version in one.last_valid)
@@ -308,7 +315,8 @@ class Memory:
         last_valid, ended = self.store.last_valid(), self.ledger.former.by_borrower()
         policies, pools = self.store.policies(), self.store.pools()
         minute = self.clock.now() // LOOKED_AROUND
-        versions = (self.stopwatch.version, self.drains.version, self.ledger.former.version, self._grants)
+        learned = self.stopwatch.version, self.drains.version, self.forecaster.version
+        versions = (*learned, self.ledger.former.version, self._grants)
         rate = self.rate.per_second()
         counts = (*versions, rate, len(policies), len(pools), minute)
         if self._gathered_of[0] is last_valid and self._gathered_of[1] == counts:
@@ -324,6 +332,10 @@ class Memory:
         drains: dict[Key, dict[str, tuple[float, ...]]] = defaultdict(dict)
         for (pool, lane), took in self.drains.samples().items():
             drains[Key("", pool)][lane] = took
+        growth: dict[Key, dict[str, Grown]] = defaultdict(dict)
+        for (policy, signal), grown in sorted(self.forecaster.samples().items()):
+            if len(growth[policy]) < MOST_GROWTH and len(grown.packed) <= GROWTH_BYTES:
+                growth[policy][signal] = grown
         granted = {Key("", pool): one for pool, one in self._granted.items() if one}
         timetables = {Key("", pool): packed for pool, (_, packed) in self._timetables.items() if packed}
         operator = {OPERATOR} if rate < FASTEST else set()  # nothing is learned where the guess is right
@@ -338,8 +350,11 @@ class Memory:
                 granted=granted.get(key, ()),
                 timetable=timetables.get(key, ""),
                 writes_per_second=int(rate) if key in operator else None,
+                growth=growth.get(key, {}),
             )
-            for key in sorted({*starts, *drains, *ended, *last_valid, *granted, *timetables, *operator} & known)
+            for key in sorted(
+                {*starts, *drains, *growth, *ended, *last_valid, *granted, *timetables, *operator} & known
+            )
         }
         self._gathered_of = last_valid, counts
         return self._gathered

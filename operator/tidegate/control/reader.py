@@ -43,6 +43,8 @@ class Reader:
     """See ``loop.LoopSettings``."""
     on_news: Callable[[], None] = lambda: None
     """Told when a value or its freshness changed."""
+    forecast: Callable[[SignalKey, Reading, float], Reading] = lambda key, reading, now: reading
+    """Adds to a reading what may come after it."""
     readings: dict[SignalKey, Reading] = field(default_factory=dict)
     """As answered; ``told`` gives them as old as they are."""
     _specs: dict[SignalKey, SignalSpec] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Reader:
         self._resumed_at[key] = self.clock.now()
         self._confirmations.pop(key, None)
         if key in self.readings:
-            self.readings[key] = replace(self.readings[key], confirmed=None, doubt=None, blind_since=None)
+            self.readings[key] = replace(self.readings[key], confirmed=None, doubt=None, blind_since=None, ahead=())
 
     def hasten(self) -> None:
         """Read every signal that is wanted in the next round, if it was not asked for just now."""
@@ -116,7 +118,7 @@ class Reader:
         if key not in self._specs or self._specs[key].query != spec.query:
             return
         before = self.readings.get(key)
-        fresh = self.readings[key] = self._remembered(key, answer, before, now)
+        fresh = self.readings[key] = self.forecast(key, self._remembered(key, answer, before, now), now)
         if before is None or _meaning(before) != _meaning(fresh):
             self.on_news()
 
@@ -165,7 +167,8 @@ class Reader:
         if one.freshness not in (Freshness.FRESH, Freshness.PARTIAL) or now - one.since <= stale_after:
             return one
         note = f"not read for longer than {stale_after:g} s"
-        return replace(one, freshness=Freshness.STALE, note=note, blind_since=self._blind_since(key, one, now))
+        blind_since = self._blind_since(key, one, now)
+        return replace(one, freshness=Freshness.STALE, note=note, blind_since=blind_since, ahead=())
 
     def _waited(self, key: SignalKey, now: float) -> float:
         """Seconds since a signal was asked for, as far as they pass because a clock is hurried and not because nobody

@@ -150,6 +150,31 @@ class Book:
         """Events booked on a policy, by key."""
         return (self.entries[key] for key in sorted(self.by_policy.get(policy, ())))
 
+    def starts(self, policy: Key, since: float, until: float, signal: str | None = None) -> tuple[float, ...]:
+        """T-0 of a policy's occurrences between two instants, in order; of those alone that bring a signal, if one is
+        named.
+        """
+        shifts = range(int(since // SHIFT), int((until + WATCH) // SHIFT) + 1)
+        keys = {key for shift in shifts for key in self.near.get((policy, shift), ())}
+        entries = (self.entries[key] for key in keys)
+        return tuple(
+            sorted(
+                start
+                for entry in entries
+                if signal is None or signal in entry.signals
+                for start, _ in entry.announcement.occurrences
+                if since <= start <= until
+            )
+        )
+
+    def announced(self, policy: Key, signal: str, since: float, until: float) -> float:
+        """Mean of the announced medians of a signal between two instants; 0 where nothing is announced."""
+        sums = self.rows.get((policy, signal))
+        if sums is None or not sums.events or (policy, signal) in self._rough:
+            return 0.0
+        low, high = (min(max(self.index(at), 0), self.size - 1) for at in (since, max(since, until - 1e-3)))
+        return float(sums.cells[0, low : high + 1].mean())
+
     def index(self, instant: float) -> int:
         """Column of an instant; may lie outside."""
         return math.floor(instant / self.cell) - self.first
@@ -305,6 +330,15 @@ class Book:
                     self._add(policy, part, entry.announcement.spread, +1)
         if sums.events == 0:
             self._change(policy, signal, sums)
+
+
+def book_of(announcements: Mapping[Key, Announcement], *, cell: float, since: float, until: float) -> Book:
+    """A book of some announcements, between two instants."""
+    first = math.floor(since / cell)
+    book = Book(cell, first, math.floor(until / cell) - first + 1)
+    for _ in book.sync(announcements, None):
+        pass
+    return book
 
 
 def _exact_square(value: float) -> float:

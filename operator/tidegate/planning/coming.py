@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tidegate.planning.decision import Action, Judgement
 from tidegate.planning.ending import Option, after_overrides, pause_end
-from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, pause, step_down
+from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, pace, pause, step_down
 from tidegate.planning.model import LoanState, Observed, TargetSpec
 from tidegate.planning.reasons import Reason
 from tidegate.planning.timeline import Timeline
@@ -71,8 +71,8 @@ def _way_down(
         return []
     loan = facts.observed.loan
     rest = loan.original if loan else facts.current
-    highest = loan.highest if loan else level
-    step, wait = step_down(facts.policy.release, highest), pause(facts.policy.release, highest)
+    plan, highest = (facts.policy.release, level) if loan is None else pace(facts.policy, loan, level)
+    step, wait = step_down(plan, highest), pause(plan, highest)
     wanted = max(bounded(facts.target, facts.due), rest)
     if action is Action.LOWER and level > wanted:
         return [(facts.now + wait, max(level - step, wanted))]

@@ -108,16 +108,18 @@ def boost(facts: Facts, level: int) -> Judgement | None:
 
 
 def live(facts: Facts, level: int) -> Judgement | None:
-    """Measured demand adds at once, while an event is on; it never lowers. What one reading alone says adds up to a
-    factor of the plan, until a second sample confirms it.
+    """Measured demand adds at once, while an event is on or the policy follows it at all times; it never lowers. What
+    one reading alone says adds up to a factor of the plan, until a second sample confirms it.
     """
-    if facts.due <= 0 or not facts.measure.demands:
+    if (facts.due <= 0 and facts.policy.live is None) or not facts.measure.demands:
         return None
     held = facts.current if facts.observed.loan is not None else 0
     most, found = max(((one.allowed(level, held), one) for one in facts.measure.demands), key=lambda pair: pair[0])
     if most <= level:
         return None
     message = f"measured demand of {found.signal} needs {found.units} units, the plan {level}"
+    if facts.policy.live is not None:
+        message = f"{found.signal} needs {found.now} units, and up to {found.units} within the lead time"
     if found.units > found.bound(level):
         message += f": {most} until a second sample confirms it"
     return Judgement(Reason.LIVE_DEMAND, most, message)
@@ -194,16 +196,24 @@ def release(facts: Facts, level: int) -> Judgement | None:
             return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
     else:
         gate = 0
-    if waits(loan, facts.policy.release, now=facts.now):
+    plan, highest = pace(facts.policy, loan, facts.current)
+    if waits(loan, plan, now=facts.now, highest=highest):
         return Judgement(Reason.RELEASE_WAIT, facts.current, "the next step down is not due yet")
-    allowed = step_down(facts.policy.release, loan.highest)
+    allowed = step_down(plan, highest)
     if facts.current - level <= allowed:
         if gate:
             return Judgement(Reason.LIVE_DEMAND, level, f"measured demand still needs {gate} units")
         return Judgement(Reason.RELEASE_STEP, level, "which is needed again soon") if kept else None
     lowered = facts.current - allowed
-    share = 100.0 * facts.policy.release.step_per_minute
-    return Judgement(Reason.RELEASE_STEP, lowered, f"on the way to {level} ({share:g} % of {loan.highest} a minute)")
+    share = 100.0 * plan.step_per_minute
+    return Judgement(Reason.RELEASE_STEP, lowered, f"on the way to {level} ({share:g} % of {highest} a minute)")
+
+
+def pace(policy: Policy, loan: LoanState, level: int) -> tuple[Release, int]:
+    """(how a floor comes down, the level of which a step is a share): of one that follows demand at all times, whose
+    loan may last for months, the level itself.
+    """
+    return policy.release, loan.highest if policy.live is None else level
 
 
 def pause(release: Release, highest: int) -> float:
@@ -211,9 +221,9 @@ def pause(release: Release, highest: int) -> float:
     return max(RELEASE_INTERVAL, 60.0 / (release.step_per_minute * max(highest, 1)))
 
 
-def waits(loan: LoanState, release: Release, *, now: float) -> bool:
-    """Whether a loan's next step down is not due yet."""
-    wait = pause(release, loan.highest)
+def waits(loan: LoanState, release: Release, *, now: float, highest: int | None = None) -> bool:
+    """Whether a loan's next step down is not due yet; ``highest``: of which a step is a share, if not its highest."""
+    wait = pause(release, loan.highest if highest is None else highest)
     return elapsed(now, loan.stepped_at, wait=wait) < wait - EXACT
 
 
@@ -243,7 +253,7 @@ def blind(facts: Facts, level: int) -> Judgement | None:
     if facts.blind_since is None or level >= facts.current or facts.observed.loan is None:
         return None
     age, why = elapsed(facts.now, facts.blind_since, wait=facts.policy.blind_max), facts.measure.blindness
-    if facts.due <= 0:
+    if facts.due <= 0 and facts.policy.live is None:
         message = f"blind, but no event needs the loan any more: down to {level} by the plan alone"
         return Judgement(Reason.LOAN_ENDED, level, message)
     if age >= facts.policy.blind_max:

@@ -20,18 +20,19 @@ from tidegate.planning.capacity import Units
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
+from tidegate.planning.following import following, live_lead
+from tidegate.planning.growth import AFTER, BEFORE
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, counted, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
-from tidegate.planning.readings import measured
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster
 from tidegate.planning.shift.handover import State
 from tidegate.planning.standing import Decisions, Inputs, Standing
 from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours, not_planned, step_of
-from tidegate.planning.timeline import Row, Timeline, timeline
+from tidegate.planning.timeline import Row, Timeline, stage_shift, timeline
 from tidegate.planning.world import World
 
 VERDICTS = 20
@@ -135,9 +136,12 @@ class Making:
     def _measured(self, policy: Policy, target: TargetSpec, observed: Observed, line: Timeline | None) -> int:
         """Units that measured demand asks for, while an event is on."""
         due = line.due_at(self.now) if line is not None else 0
-        if due <= 0 or not policy.signals:
+        if (due <= 0 and policy.live is None) or not policy.signals:
             return 0
-        asked = measured(policy, target, _readings(self.world, policy, target), now=self.now)
+        start, readings = self._start(policy, target), _readings(self.world, policy, target)
+        lead = live_lead(start, self.world.settings, stage_shift(policy, target))
+        machines = start.machine_seconds
+        asked = following(policy, target, observed, readings, lead, machine_seconds=machines, now=self.now)
         held = observed.level or 0 if observed.loan is not None else 0
         return max((one.allowed(due, held) for one in asked.demands), default=0)
 
@@ -281,6 +285,7 @@ class Making:
             self._timeline(policy, target, start),
             say,
             self._unknown(policy.key, observed),
+            self.book.starts(policy.key, self.now - AFTER, self.now + BEFORE) if policy.live is not None else (),
         )
         return decide(self.world.settings, situation, now=self.now)
 

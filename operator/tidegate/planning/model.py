@@ -206,6 +206,16 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """A floor that follows measured demand at all times, by how its signals grow (``growth``)."""
+
+    quantile: float = 0.97
+    """Share of the time in which no more comes within the lead time than is prepared for."""
+    fall_per_minute: float = 0.08
+    """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A ScalingPolicy, parsed."""
 
@@ -227,6 +237,8 @@ class Policy:
     generation: int = 0
     limits: tuple[Limit, ...] = ()
     """Bounds that no unit lifts."""
+    live: Live | None = None
+    """None: measured demand adds to the plan while an event is on, as it is, and nothing follows it otherwise."""
 
 
 # ---- what was observed
@@ -282,6 +294,11 @@ class Reading:
     """A sample of the last hour that no other one confirmed."""
     blind_since: float | None = None
     """When the last good reading ended, or asking began (again); None while readings are good, or nobody remembers."""
+    ahead: tuple[tuple[float, float], ...] = ()
+    """(seconds, value): no more comes within so many seconds, as far as the signal's growth is known
+    (``growth.Growth.ahead``); empty where nobody forecasts it, or the reading is not good."""
+    step: float | None = None
+    """Share of an announced step that is prepared for (``steps.Steps``); None: nobody has learned any."""
 
 
 class Trouble(Enum):

@@ -158,6 +158,10 @@ class Planner:
             if target is not None and not isinstance(line, Failure):
                 yield key, line
 
+    def told(self) -> Book | None:
+        """The demand book as of the last plan; None before the first one."""
+        return self._curves.book if self._curves is not None else None
+
     @property
     def book(self) -> Book:
         """The demand book as of the last plan."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from tidegate.planning.capacity import units_for
+from tidegate.planning.growth import within
 from tidegate.planning.instants import elapsed
 from tidegate.planning.model import Freshness, Observed, Policy, Reading, SignalSpec, TargetSpec
 
@@ -38,8 +39,13 @@ class Demand:
 
     signal: str
     units: int
+    """For what is measured; where its growth is forecast, for the most that comes within the lead time."""
     confirmed: int
-    """What at least two samples agree on; 0 while there are no two."""
+    """What at least two samples agree on, grown as much; 0 while there are no two."""
+    now: int = 0
+    """For what is measured, as it is."""
+    sure: int = 0
+    """For what at least two samples agree on, as it is."""
 
     def allowed(self, plan: int, held: int) -> int:
         """Units it may ask for beside a plan; a level ``held`` that stands there already may stay."""
@@ -92,8 +98,13 @@ class Measure:
         return "; ".join(map(str, self.blind[:_NAMED])) + (f"; and {more} more" if more > 0 else "")
 
 
-def measured(policy: Policy, target: TargetSpec, readings: Sequence[Reading | None], *, now: float) -> Measure:
-    """What the readings of a target's measured signals, in the policy's order, ask for."""
+def measured(
+    policy: Policy, target: TargetSpec, readings: Sequence[Reading | None], *, now: float, lead: float | None = None
+) -> Measure:
+    """What the readings of a target's measured signals, in the policy's order, ask for.
+
+    ``lead``: seconds within which growth counts; None: what is measured counts as it is.
+    """
     carried = dict(target.capacity)
     demands: list[Demand] = []
     blind: list[Blindness] = []
@@ -105,7 +116,9 @@ def measured(policy: Policy, target: TargetSpec, readings: Sequence[Reading | No
         outcome, note, since = _judged(spec, reading, now)
         if reading is not None and outcome in (Freshness.FRESH, Freshness.PARTIAL) and _is_quantity(reading.value):
             confirmed = reading.confirmed if _is_quantity(reading.confirmed) else 0.0
-            demands.append(Demand(spec.name, units(reading.value), units(confirmed)))
+            most = reading.value if lead is None else _grown(reading.value, reading.ahead, lead)
+            sure = most if confirmed >= reading.value else most * confirmed / reading.value
+            demands.append(Demand(spec.name, units(most), units(sure), units(reading.value), units(confirmed)))
         if outcome is not Freshness.FRESH:
             blind.append(
                 _blindness(spec, reading, NOT_READ_YET if outcome is None else outcome.value, note, since, units)
@@ -117,6 +130,12 @@ def measured_signals(policy: Policy, target: TargetSpec) -> list[SignalSpec]:
     """The signals of a target that are measured, in the policy's order."""
     carried = {signal for signal, _ in target.capacity}
     return [spec for spec in policy.signals if spec.query and spec.name in carried]
+
+
+def _grown(value: float, ahead: Sequence[tuple[float, float]], lead: float) -> float:
+    """The most that comes within a lead time; what is measured where nobody can tell."""
+    most = within(ahead, lead)
+    return value if most is None or not math.isfinite(most) else max(most, 0.0)
 
 
 def _is_quantity(value: float | None) -> TypeGuard[float]:

@@ -12,6 +12,7 @@ import numpy as np
 from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
 from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
+from tidegate.planning.following import Correction, correction, following, live_lead
 from tidegate.planning.guardrails import KEEPING, Facts, judge, step_down, waits
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
@@ -26,9 +27,9 @@ from tidegate.planning.model import (
     Trouble,
 )
 from tidegate.planning.override import MOST, Override, OverrideAction, told
-from tidegate.planning.readings import measured, sure_level
+from tidegate.planning.readings import Measure, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
-from tidegate.planning.timeline import Timeline
+from tidegate.planning.timeline import Timeline, stage_shift
 from tidegate.planning.withheld import Unheard, outranked, withheld
 
 _DOWNWARDS = {
@@ -72,6 +73,8 @@ class Situation:
     say: Say = NOBODY
     left_out: str = ""
     """What may need more than is known: an event that could not be summed, or what cannot be understood, and why."""
+    starts: tuple[float, ...] = ()
+    """T-0 of the policy's events that are near; asked only of a policy that follows demand."""
 
 
 def boosted(line: Timeline | None, overrides: Iterable[Override], *, now: float) -> Timeline | None:
@@ -91,12 +94,18 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     """Plan one target."""
     policy, target, observed, say = situation.policy, situation.target, situation.observed, situation.say
     acting = policy.mode is Mode.ENFORCE
-    measure = measured(policy, target, situation.readings, now=now)
     plain = situation.line
+    start, stage = situation.start, plain.shift if plain is not None else stage_shift(policy, target)
+    lead, machines = live_lead(start, settings, stage), start.machine_seconds
+    measure = following(policy, target, observed, situation.readings, lead, machine_seconds=machines, now=now)
     line = boosted(plain, say.overrides, now=now)
     wanted_line = line if acting or observed.loan is None else None
     announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
     due, soon = _due(wanted_line, target, observed, now), soon_due(wanted_line, observed, target, now)
+    seen = _correction(situation, wanted_line, measure, until=now + lead)
+    if seen is not None:
+        due, soon = seen.of(due), seen.of(soon)
+        announced = seen.of(announced) if announced is not None else None
     if say.limit is not None and say.limit.cut is not None:
         soon = min(soon, say.limit.cut)
     facts = Facts(
@@ -118,9 +127,9 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         left_out=situation.left_out,
     )
     rise = next_rise(facts, line, observed.level or 0, now)
-    lead = _lead(settings, situation.start, line.above(observed.level or 0) if line is not None else None, rise)
+    whole = _lead(settings, situation.start, line.above(observed.level or 0) if line is not None else None, rise)
     if observed.trouble is not None or observed.level is None:
-        return _troubled(facts, _Outlook(line, lead, rise), say)
+        return _troubled(facts, _Outlook(line, whole, rise), say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
     if level == facts.current and (
@@ -136,7 +145,15 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         action, reason, message = Action.NOTHING, Reason.STOPPED, f"{SENTENCES[Reason.STOPPED]} Planned: {level}."
     elif not acting and action is not Action.NOTHING and observed.loan is None:
         action, reason, message = Action.NOTHING, Reason.OBSERVE_ONLY, f"would be set to {level}: {message}"
-    return _plan(facts, action, level, trail, reason, message, _Outlook(line, lead, rise), say)
+    return _plan(facts, action, level, trail, reason, message, _Outlook(line, whole, rise), say)
+
+
+def _correction(situation: Situation, line: Timeline | None, measure: Measure, *, until: float) -> Correction | None:
+    """What measured demand makes of the plan, where the policy asks for that."""
+    policy = situation.policy
+    if policy.live is None or line is None:
+        return None
+    return correction(line, measure, situation.readings, situation.starts, until=until, q=policy.quantile)
 
 
 def _still(observed: Observed, level: int) -> str:

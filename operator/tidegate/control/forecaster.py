@@ -1,0 +1,214 @@
+"""How the signals of policies that follow demand grow: one ``Growth`` a signal, fed by what is read.
+
+It learns from each good reading and never from a bad one. What one sample alone says counts up to a factor of what is
+confirmed or announced: one bad scrape must not teach it that demand grows a thousandfold.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.planning.book import Book
+from tidegate.planning.growth import AFTER, BEFORE, FAN, STEP, Growth
+from tidegate.planning.model import Freshness, Key, Measured, Policy, Reading, TargetKey, TargetSpec
+from tidegate.planning.readings import UNCONFIRMED_FACTOR
+from tidegate.planning.steps import Steps
+from tidegate.planning.timeline import stage_shift
+from tidegate.ports import Grown
+
+log = logging.getLogger("tidegate.forecaster")
+
+GRAIN = 0.3
+"""Share of what one unit carries that is too little to matter. Judgment."""
+
+TOLD, STEPPED = 3.0, 0.1
+"""An announced step is compared with what came when it is larger than so many grains (a unit), and than this share of
+what was measured before. Judgment."""
+KEPT_EVERY = 3_600.0
+"""Seconds between two records of what was learned of a signal: a week is learned from, and an hour makes no difference.
+"""
+REMEMBERED = 60
+"""Readings that are kept to compare: 15 minutes."""
+
+SignalKey = tuple[Key, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A reading: the mean of a stretch of time."""
+
+    begin: float
+    end: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be known of a signal."""
+
+    longest: float
+    """Seconds of the longest lead time of the targets that carry it."""
+    grain: float
+    quantile: float
+    fall: float
+
+
+@dataclass(slots=True)
+class Forecaster:
+    """Keeps what was learned of every signal that is followed."""
+
+    book: Callable[[], Book | None] = lambda: None
+    """What is announced; None: nothing was planned yet."""
+    known: dict[SignalKey, Growth] = field(default_factory=dict)
+    steps: dict[SignalKey, Steps] = field(default_factory=dict)
+    """How much of announced steps has come."""
+    _before: dict[SignalKey, deque[_Window]] = field(default_factory=dict)
+    """The last readings."""
+    _quantiles: dict[Key, float] = field(default_factory=dict)
+    version: int = 0
+    """Rises with each change of what is to be kept."""
+    _kept: dict[SignalKey, Grown] = field(default_factory=dict)
+    _kept_at: dict[SignalKey, float] = field(default_factory=dict)
+
+    def want(self, policies: Mapping[Key, Policy], measured: Mapping[TargetKey, Sequence[Measured]]) -> None:
+        """Which signals are followed, and how far ahead: as far as the longest start time that is known reaches."""
+        asked = {
+            (key, signal): wanted
+            for key, policy in policies.items()
+            if policy.live is not None
+            for signal, wanted in _asked(policy, measured)
+        }
+        for gone in self.known.keys() - asked.keys():
+            del self.known[gone]
+            for of in (self.steps, self._before, self._kept_at):
+                of.pop(gone, None)
+        self._quantiles = {key: policy.quantile for key, policy in policies.items()}
+        for key, wanted in asked.items():
+            growth = self.known.get(key)
+            if growth is None:
+                growth = self.known[key] = self._recall(key, wanted)
+            if growth.reaches < wanted.longest or growth.quantile != wanted.quantile:
+                growth = self.known[key] = growth.changed(max(growth.reaches, wanted.longest), wanted.quantile)
+            growth.fall = wanted.fall
+
+    def take(self, key: SignalKey, reading: Reading, now: float) -> Reading:
+        """Learn from a reading, and say what may come after it; a bad one says nothing."""
+        growth = self.known.get(key)
+        if growth is None:
+            return reading
+        book = self.book()
+        if reading.freshness is not Freshness.FRESH or reading.value is None:
+            return replace(reading, ahead=())
+        value = reading.value
+        if reading.confirmed is not None:
+            said = _announced(book, key, reading.since - reading.span, reading.since)
+            value = min(value, UNCONFIRMED_FACTOR * max(reading.confirmed, said) + growth.grain)
+        late = max(0.0, now - reading.since) + reading.span / 2.0
+        starts = book.starts(key[0], now - AFTER, now + BEFORE, key[1]) if book is not None else ()
+        seen = _Window(reading.since - reading.span, reading.since, value)
+        growth.take(now, value, starts=starts, late=late, moved=self._moved(book, key, seen, growth.grain))
+        self._compare(book, key, seen, starts, growth.grain)
+        self._keep(key, growth, now)
+        step = self.steps.setdefault(key, Steps()).quantile(self._quantiles.get(key[0], 0.95))
+        return replace(reading, ahead=growth.ahead(), step=step)
+
+    def _moved(self, book: Book | None, key: SignalKey, seen: _Window, grain: float) -> float:
+        """By how much the logarithm was announced to move since the last reading, as far as announcements hold."""
+        readings = self._before.get(key)
+        if not readings:
+            return 0.0
+        last, steps = readings[-1], self.steps.get(key)
+        share = max(0.0, steps.mean if steps is not None else 1.0)
+        was, now = (share * _announced(book, key, one.begin, one.end) for one in (last, seen))
+        other = max(grain, last.value - was)
+        return math.log((other + now) / (other + was))
+
+    def _compare(self, book: Book | None, key: SignalKey, seen: _Window, starts: Sequence[float], grain: float) -> None:
+        """Hold the first reading that lies wholly after a T-0 against the last one before it."""
+        readings = self._before.setdefault(key, deque(maxlen=REMEMBERED))
+        opened = [start for start in starts if start <= seen.begin]
+        if opened and readings and readings[-1].begin < opened[-1]:
+            before = next((one for one in reversed(readings) if one.end <= opened[-1]), None)
+            if before is not None:
+                said = _announced(book, key, seen.begin, seen.end) - _announced(book, key, before.begin, before.end)
+                if said > max(TOLD * grain, STEPPED * before.value):
+                    self.steps.setdefault(key, Steps()).came((seen.value - before.value) / said)
+        readings.append(seen)
+
+    def study(self, key: SignalKey, readings: Iterable[tuple[float, Reading]], book: Book) -> None:
+        """Learn from what was read before: (when, what), in order, and what was announced then."""
+        now_told, self.book = self.book, lambda: book
+        try:
+            for at, reading in readings:
+                self.take(key, reading, at)
+        finally:
+            self.book = now_told
+
+    def samples(self) -> dict[SignalKey, Grown]:
+        """What is to be kept: of each signal as it was within the last hour."""
+        return self._kept
+
+    def recall(self, kept: Mapping[SignalKey, Grown]) -> None:
+        """Take up what a former life has left, in the place of what this one has learned since."""
+        self._kept = dict(kept)
+        self.version += 1
+        for key in self.known.keys() & kept.keys():
+            del self.known[key]  # made anew when it is wanted next
+            self.steps.pop(key, None)
+
+    def _keep(self, key: SignalKey, growth: Growth, now: float) -> None:
+        """Pack what was learned, now and then: that takes a millisecond or two."""
+        if 0.0 <= now - self._kept_at.setdefault(key, now) < KEPT_EVERY:
+            return
+        steps = self.steps.get(key, Steps())
+        self._kept_at[key] = now
+        self._kept = {**self._kept, key: Grown(growth.packed(), steps.events, steps.mean, steps.square)}
+        self.version += 1
+
+    def _recall(self, key: SignalKey, wanted: Wanted) -> Growth:
+        """What is known of a signal that was not wanted until now."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            try:
+                found = Growth.unpacked(kept.packed, wanted.grain, wanted.quantile, wanted.fall)
+            except ValueError as error:
+                log.warning("%s/%s: %s; it is learned anew", key[0], key[1], error)
+            else:
+                self.steps[key] = Steps(kept.events, kept.mean, kept.square)
+                return found
+        return Growth(wanted.longest, wanted.grain, wanted.quantile, wanted.fall)
+
+
+def _announced(book: Book | None, key: SignalKey, since: float, until: float) -> float:
+    return book.announced(*key, since, until) if book is not None else 0.0
+
+
+def _asked(policy: Policy, measured: Mapping[TargetKey, Sequence[Measured]]) -> list[tuple[str, Wanted]]:
+    """What each measured signal of a policy is asked for."""
+    live = policy.live
+    if live is None:
+        return []
+    found = []
+    for spec in policy.signals:
+        carrying = [one for one in policy.targets if spec.name in dict(one.capacity)]
+        if not spec.query or not carrying:
+            continue
+        longest = max(_longest(policy, one, measured.get((policy.key, one.name), ())) for one in carrying)
+        grain = GRAIN * min(dict(one.capacity)[spec.name] for one in carrying)
+        found.append((spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute)))
+    return found
+
+
+def _longest(policy: Policy, target: TargetSpec, measured: Sequence[Measured]) -> float:
+    """Seconds of the longest lead time of a target, one step for our own reaction included."""
+    starts = max([target.lead.seconds, *(took.seconds for took in measured)])
+    return starts + target.lead.machine_seconds + stage_shift(policy, target) + STEP
+
+
+def _rounded(seconds: float) -> float:
+    """The next horizon of the fan: a start time that is learned a second longer changes nothing."""
+    return next((one * STEP for one in FAN if one * STEP >= seconds), FAN[-1] * STEP)

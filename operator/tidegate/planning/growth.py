@@ -1,0 +1,394 @@
+"""How much of a signal may come within one lead time: learned from the signal itself, reading by reading.
+
+A level that is written now is ready one lead time later, so that demand *now* is not what counts. For each horizon of a
+fan the logarithm of the growth until then is ``m + s z``:
+
+- ``m`` is a trend (a regression on how much the signal has grown within six spans of the last hour, inside and outside
+  events apart, by recursive least squares) and what events have brought at this phase: so many minutes before or after
+  a T-0. Events that are at the same phase add up on the linear scale.
+- ``s`` is the root mean square error at this phase, scaled by how large errors have been in the last hours.
+- ``z`` is the quantile of the scaled errors that have been seen, as a histogram: coverage is what it was, whatever the
+  distribution (split conformal prediction).
+
+Each error is known one horizon later and is learned from then, never before: what is told was told by what was known.
+Nothing here is fitted in advance. Until something was seen, errors count as ``PRIOR`` wide.
+
+What an announced shape does is the shape's (``moved``): levels are looked at without it, or a trend would go on from an
+opening. A gap or a restart forgets the last hour only; ``packed`` keeps the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+STEP = 15.0
+"""Seconds of one step: what an operator that reads every 15 s has."""
+FAN = (2, 4, 6, 8, 12, 16, 20, 28, 40, 60, 80, 120)
+"""Horizons in steps, half a minute to half an hour: the largest value on the way counts, not the last one."""
+SPANS = (4, 8, 20, 40, 80, 240)
+"""Steps over which growth until now is looked at: 1, 2, 5, 10, 20, 60 minutes."""
+BEFORE, AFTER, CELL = 7_200.0, 14_400.0, 300.0
+"""Phases of an event that are told apart: cells of 5 min from 2 h before T-0 to 4 h after."""
+CELLS = int((BEFORE + AFTER) / CELL)
+OUTSIDE = CELLS
+"""The cell of no event."""
+PRIOR = 0.08
+"""Root mean square of the log growth within a horizon before anything was seen. Judgment: wide, so that a new signal
+costs some units and loses nothing."""
+CERTAIN = 0.05
+"""How far the first readings may move the weights of the trend: the inverse of a ridge of 20, which a day of ordinary
+demand outweighs."""
+FIRST = 0.05
+"""The same of a first event, where no event was seen: whatever the calm before it says. Judgment."""
+SHRINK = 2.0
+"""Events that the mean of all phases counts as, against a phase's own."""
+MEMORY = 40_000
+"""Steps (a week) after which an error counts e times less."""
+VOLATILE = 960
+"""Steps (4 hours) over which the size of the last errors is taken."""
+CALM = 0.6
+"""Share of ``s`` that does not follow how calm it has been: the calm before an event says little."""
+LOUDEST = 6.0
+"""An error counts as no more than so many ``s`` for how volatile it is."""
+WIDEST = 0.5
+"""An error of the logarithm counts as no more for what is usual."""
+LOWEST, HIGHEST, BIN = -4.0, 12.0, 0.1
+BINS = int((HIGHEST - LOWEST) / BIN)
+PRIOR_COUNT = 200.0
+"""Errors, drawn from a normal distribution, that the histogram begins with."""
+BRIDGED = 4
+"""Steps without a reading that are filled by a straight line; a longer gap forgets the last hour."""
+LATEST = 40
+"""Steps that a reading may be late, at most."""
+OPENING, STEEP = 180.0, 0.15
+"""A step of the logarithm that is larger than this, so many seconds after a T-0, is the opening itself: the
+announcement says when it comes, and no trend goes on from there. Judgment."""
+FORMAT = 1
+MOST_STEPS = 2**24
+"""More are not counted: a float32 knows no larger odd number."""
+MOST_PACKED = 65_536
+"""Bytes of what was learned, unpacked."""
+
+SAME = 1.0
+"""Seconds by which a lead time may be longer than a horizon and still be taken for it."""
+
+_PLACES = LOWEST + BIN * (np.arange(BINS) + 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was forecast, to be learned from when it is known."""
+
+    level: float
+    trend: Floats
+    cells: tuple[tuple[int, int], ...]
+    mean: Floats
+    spread: Floats
+
+
+@dataclass(slots=True)
+class Growth:
+    """Of one signal. Values are in its unit and at least 0."""
+
+    longest: float
+    """Seconds of the longest lead time that is asked for."""
+    grain: float
+    """What is too little to matter, in the signal's unit, more than 0: a third of what one unit carries."""
+    quantile: float = 0.97
+    """Share of the time in which no more comes than is told."""
+    fall: float = 0.08
+    """Share a minute by which what was measured fades: a sharp fall is often followed by as sharp a rise."""
+    steps: int = 0
+    """Readings that were learned from."""
+    _fan: tuple[int, ...] = field(init=False)
+    _weights: Floats = field(init=False)
+    """Of the trend: shape (2, spans, horizons); row 1 within events."""
+    _certain: list[Floats] = field(init=False)
+    _mean: Floats = field(init=False)
+    """By phase: shape (cells + 1, horizons)."""
+    _square: Floats = field(init=False)
+    _events: Floats = field(init=False)
+    """How many events each phase was seen in; of no event: steps."""
+    _loud: Floats = field(init=False)
+    _counts: Floats = field(init=False)
+    """Histograms of scaled errors: shape (horizons, bins)."""
+    _z: Floats = field(init=False)
+    _shape: float = 0.0
+    """What the announced shape has done to the logarithm so far: levels are told without it."""
+    _faded: float = -math.inf
+    """The largest level of late, faded."""
+    _log: list[float] = field(default_factory=list)
+    _place: int | None = None
+    _late: int = 0
+    _told: deque[_Told] = field(default_factory=deque)
+    _last: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        above = bisect_left(FAN, self.longest / STEP)
+        self._fan = FAN[: above + 1]
+        spans, fan = len(SPANS), len(self._fan)
+        self._weights = np.zeros((2, spans, fan))
+        self._certain = [CERTAIN * np.eye(spans), CERTAIN * np.eye(spans)]
+        self._mean = np.zeros((CELLS + 1, fan))
+        self._square = np.full((CELLS + 1, fan), PRIOR**2)
+        self._events = np.zeros(CELLS + 1)
+        self._loud = np.ones(fan)
+        normal = np.exp(-(_PLACES**2) / 2.0)
+        self._counts = np.tile(PRIOR_COUNT * normal / normal.sum(), (fan, 1))
+        self._requantile()
+
+    # ---- what is asked
+
+    def take(
+        self, at: float, value: float, *, starts: Iterable[float] = (), late: float = 0.0, moved: float = 0.0
+    ) -> None:
+        """Learn from a reading: ``value`` was told at ``at``, and is ``late`` seconds old in its middle.
+
+        ``starts`` are the T-0 of events that bring this signal, from 4 h ago to 2 h ahead; others do no harm. ``moved``
+        is by how much the logarithm was announced to move since the last reading: that is the shape's, and no growth
+        to learn. A second reading within one step is not taken.
+        """
+        place = math.floor(at / STEP)
+        self._shape += moved
+        level = math.log(max(value, 0.0) + self.grain) - self._shape
+        if self._place is not None and place <= self._place:
+            if self._place - place > BRIDGED:  # the clock was set back
+                self.after_a_gap()
+            else:
+                return
+        missing = 0 if self._place is None else place - self._place - 1
+        if missing > BRIDGED:
+            self.after_a_gap()
+            missing = 0
+        self._late = min(LATEST, round(late / STEP))
+        self._place = place
+        known = self._log[-1] if self._log else level
+        begins = sorted(starts)
+        for more in range(1, missing + 2):
+            self._step(known + (level - known) * more / (missing + 1), (place - missing - 1 + more) * STEP, begins)
+
+    def ahead(self) -> tuple[tuple[float, float], ...]:
+        """(seconds, value) by horizon: no more than that comes within so many seconds, at the quantile; empty before
+        the first reading.
+        """
+        return self._last
+
+    @property
+    def reaches(self) -> float:
+        """The longest horizon, in seconds."""
+        return self._fan[-1] * STEP
+
+    def changed(self, longest: float, quantile: float) -> Growth:
+        """The same for other horizons, or another quantile: what was learned of the horizons that stay is kept."""
+        other = Growth(longest, self.grain, quantile, self.fall, self.steps)
+        same = min(len(self._fan), len(other._fan))
+        for mine, its in zip(self._by_horizon(), other._by_horizon(), strict=True):
+            its[..., :same] = mine[..., :same]
+            its[..., same:] = mine[..., -1:]  # the nearest one that is known
+        other._counts[:same], other._counts[same:] = self._counts[:same], self._counts[-1:]
+        other._events[:] = self._events
+        other._certain = [one.copy() for one in self._certain]
+        other._requantile()
+        return other
+
+    def after_a_gap(self) -> None:
+        """Forget what is only true of an unbroken hour."""
+        self._log.clear()
+        self._told.clear()
+        self._place, self._last = None, ()
+
+    # ---- one step
+
+    def _step(self, level: float, at: float, starts: Sequence[float]) -> None:
+        opened = bisect_left(starts, at + 1e-9)
+        if self._log and opened and at - starts[opened - 1] <= OPENING and abs(level - self._log[-1]) > STEEP:
+            self._log.clear()
+            self._told.clear()
+            self._faded = -math.inf
+        self._log.append(level)
+        if len(self._log) > 4 * SPANS[-1]:
+            del self._log[: 2 * SPANS[-1]]
+        if len(self._told) >= self._fan[-1] + self._late:
+            self._learn(self._told.popleft())
+        trend, cells = self._trend(), _cells(at, starts)
+        mean = trend @ self._weights[1 if cells else 0] + self._brought(cells)
+        spread = self._usual(cells)
+        self._told.append(_Told(level, trend, cells, mean, spread))
+        self._faded = max(level, self._faded - self.fall * STEP / 60.0) if len(self._log) > 1 else level
+        told = np.maximum(level + mean + spread * self._scale() * self._z, self._faded)
+        most = np.exp(told + self._shape) - self.grain
+        self._last = tuple(
+            (steps * STEP, max(0.0, value)) for steps, value in zip(self._fan, most.tolist(), strict=True)
+        )
+
+    def _trend(self) -> Floats:
+        log, first = self._log, self._log[0]
+        now, known = log[-1], len(log)
+        return np.array([now - (log[-1 - span] if span < known else first) for span in SPANS])
+
+    def _brought(self, cells: tuple[tuple[int, int], ...]) -> Floats:
+        """Logarithm of what events at these phases bring."""
+        if not cells:
+            return np.asarray(self._mean[OUTSIDE])
+        brought = sum(count * np.expm1(self._by_phase(cell)) for cell, count in cells)
+        return np.asarray(np.log(np.maximum(1.0 + brought, 0.3)))
+
+    def _by_phase(self, cell: int) -> Floats:
+        """Mean of a phase and its neighbours, shrunk to nothing while few events were seen."""
+        near = slice(max(0, cell - 1), min(CELLS, cell + 2))
+        seen = self._events[near]
+        return np.asarray(seen @ self._mean[near] / (seen.sum() + SHRINK))
+
+    def _usual(self, cells: tuple[tuple[int, int], ...]) -> Floats:
+        """Root mean square error at these phases."""
+        if not cells:
+            return np.asarray(np.sqrt(self._square[OUTSIDE]) + 1e-3)
+        seen = self._events[:CELLS]
+        prior = np.maximum(4.0 * self._square[OUTSIDE], FIRST**2)
+        pooled = (seen @ self._square[:CELLS] + SHRINK * prior) / (seen.sum() + SHRINK)
+        most = np.zeros(len(self._fan))
+        for cell, count in cells:
+            near = slice(max(0, cell - 1), min(CELLS, cell + 2))
+            weight = self._events[near]
+            own = (weight @ self._square[near] + SHRINK * pooled) / (weight.sum() + SHRINK)
+            most = np.maximum(most, count * own)
+        return np.asarray(np.sqrt(most) + 1e-3)
+
+    def _scale(self) -> Floats:
+        return np.asarray(np.sqrt(CALM**2 + (1.0 - CALM**2) * self._loud))
+
+    # ---- learning
+
+    def _learn(self, told: _Told) -> None:
+        """What came is known for all horizons."""
+        self.steps += 1
+        due = self._fan[-1] + self._late
+        came = np.array([self._log[-1 - (due - steps - self._late)] for steps in self._fan]) - told.level
+        off = came - told.mean
+        size = np.minimum(np.abs(off) / told.spread, LOUDEST) ** 2
+        scaled = off / (told.spread * self._scale())
+        bins = np.clip(((scaled - LOWEST) / BIN).astype(np.int64), 0, BINS - 1)
+        self._counts *= 1.0 - 1.0 / MEMORY
+        self._counts[np.arange(len(bins)), bins] += 1.0
+        self._loud += 2.0 / (VOLATILE + 1) * (size - self._loud)
+        self._learn_trend(told, came - self._brought(told.cells))
+        group = 1 if told.cells else 0
+        self._learn_phase(told.cells, came - told.trend @ self._weights[group], np.clip(off, -WIDEST, WIDEST) ** 2)
+        if self.steps % 20 == 0:
+            self._requantile()
+
+    def _learn_trend(self, told: _Told, rest: Floats) -> None:
+        """Recursive least squares with forgetting."""
+        group = 1 if told.cells else 0
+        certain, keep = self._certain[group], 1.0 - 1.0 / MEMORY
+        along = certain @ told.trend
+        gain = along / (keep + told.trend @ along)
+        off = np.clip(rest - told.trend @ self._weights[group], -WIDEST, WIDEST)
+        self._weights[group] += gain[:, None] * off
+        certain = (certain - gain[:, None] * along) / keep
+        trace = float(np.trace(certain))
+        self._certain[group] = certain * min(1.0, 10.0 / trace)  # calm hours teach nothing, and must not let it drift
+
+    def _learn_phase(self, cells: tuple[tuple[int, int], ...], rest: Floats, square: Floats) -> None:
+        if not cells:
+            self._events[OUTSIDE] += 1.0
+            self._mean[OUTSIDE] += np.clip(rest - self._mean[OUTSIDE], -0.1, 0.1) / 2_000.0
+            if self._events[OUTSIDE] > 50:
+                weight = max(1.0 / self._events[OUTSIDE], 1.0 / 8_000.0)
+                self._square[OUTSIDE] += weight * (square - self._square[OUTSIDE])
+            return
+        brought = {cell: count * np.expm1(self._by_phase(cell)) for cell, count in cells}
+        total, rose = sum(brought.values()), np.expm1(np.clip(rest, -1.0, 1.0))
+        most = max(count for _, count in cells)
+        for cell, count in cells:
+            mine = np.log(np.maximum(1.0 + (rose - (total - brought[cell])) / count, 0.3))
+            self._events[cell] = min(self._events[cell] + STEP / CELL, 40.0)
+            weight = STEP / CELL / self._events[cell]
+            self._mean[cell] += weight * (mine - self._mean[cell])
+            self._square[cell] += weight * (square / most - self._square[cell])
+
+    def _requantile(self) -> None:
+        sums = np.cumsum(self._counts, axis=1)
+        wanted = self.quantile * (sums[:, -1] + 1.0)
+        at = [min(int(np.searchsorted(one, most)), BINS - 1) for one, most in zip(sums, wanted, strict=True)]
+        self._z = np.asarray(_PLACES[at] + BIN / 2.0, dtype=np.float64)
+
+    # ---- what is kept
+
+    def packed(self) -> str:
+        """All but the last hour, as text of some kilobytes."""
+        parts = [np.array([FORMAT, len(self._fan), min(self.steps, MOST_STEPS)]), *self._state()]
+        raw = np.concatenate([one.ravel() for one in parts]).astype(np.float32).tobytes()
+        return base64.b85encode(zlib.compress(raw, 9)).decode()
+
+    @classmethod
+    def unpacked(cls, text: str, grain: float, quantile: float, fall: float) -> Growth:
+        """What ``packed`` gave. ValueError when it is of another layout, or none at all."""
+        try:
+            raw = np.frombuffer(_inflated(base64.b85decode(text)), dtype=np.float32).astype(np.float64)
+        except (ValueError, zlib.error) as error:
+            raise ValueError(f"what was learned cannot be read: {error}") from error
+        if len(raw) < 3 or raw[0] != FORMAT or not np.isfinite(raw).all() or not 1 <= raw[1] <= len(FAN):
+            raise ValueError("what was learned is of another layout")
+        made = cls(FAN[int(raw[1]) - 1] * STEP, grain, quantile, fall, int(raw[2]))
+        state, begin = made._state(), 3
+        if len(raw) != begin + sum(one.size for one in state):
+            raise ValueError("what was learned is of another layout")
+        for one in state:
+            one[...] = raw[begin : begin + one.size].reshape(one.shape)
+            begin += one.size
+        made._requantile()
+        return made
+
+    def _by_horizon(self) -> list[Floats]:
+        return [self._weights, self._mean, self._square, self._loud]
+
+    def _state(self) -> list[Floats]:
+        return [
+            self._weights, *self._certain, self._mean, self._square, self._events, self._loud, self._counts,
+        ]  # fmt: skip
+
+
+def _inflated(packed: bytes) -> bytes:
+    """ValueError where more comes out than can have been put in."""
+    stream = zlib.decompressobj()
+    raw = stream.decompress(packed, MOST_PACKED)
+    if stream.unconsumed_tail or not stream.eof:
+        raise ValueError("it is too long, or cut off")
+    return raw
+
+
+def within(ahead: Sequence[tuple[float, float]], seconds: float) -> float | None:
+    """The most that comes within so many seconds, by ``Growth.ahead``: between two horizons a straight line. None where
+    nothing was told.
+    """
+    most: float | None = None
+    before = 0.0, ahead[0][1] if ahead else 0.0
+    for horizon, value in ahead:
+        if horizon >= seconds - SAME:
+            share = min(1.0, max(0.0, (seconds - before[0]) / (horizon - before[0])))
+            there = before[1] + share * (value - before[1])
+            return there if most is None else max(most, there)
+        most = value if most is None else max(most, value)
+        before = horizon, value
+    return most
+
+
+def _cells(at: float, starts: Sequence[float]) -> tuple[tuple[int, int], ...]:
+    """(phase, how many events are at it) of the events that are near."""
+    begin, end = bisect_left(starts, at - AFTER + 1e-9), bisect_left(starts, at + BEFORE + 1e-9)
+    if begin == end:
+        return ()
+    found = Counter(min(int((at - start + BEFORE) // CELL), CELLS - 1) for start in starts[begin:end])
+    return tuple(sorted(found.items()))

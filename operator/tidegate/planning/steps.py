@@ -1,0 +1,60 @@
+"""How much of the step that is announced for a T-0 comes: learned event by event.
+
+Of each step that was announced and seen, the share of it that came is kept: 0 when nothing happened, 2 when an
+announcement was half of what came. The next step is expected at a quantile of what those shares say (Student's t: few
+events tell little), so that a first event has a wide margin and a host who claims double is discounted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+EXPECTED, ERROR, EVENTS = 1.0, 0.1, 3.0
+"""What counts before anything was seen: announcements are right, give or take 10 %, as if three events had said so.
+With the quantile 0.95 that makes 1.27. Judgment. What was seen outweighs it soon: after n events it counts as
+3 / (1 + n) of one."""
+REMEMBERED = 50.0
+"""Events that count at most: older ones are forgotten."""
+LEAST, MOST = -1.0, 4.0
+"""Shares beyond these count as these."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(slots=True)
+class Steps:
+    """Of one signal of one policy."""
+
+    events: float = 0.0
+    mean: float = EXPECTED
+    square: float = 0.0
+    """Mean square of the differences from the mean."""
+
+    def came(self, share: float) -> None:
+        """An announced step was seen."""
+        share = min(max(share, LEAST), MOST)
+        self.events = min(self.events + 1.0, REMEMBERED)
+        if self.events == 1.0:
+            self.mean, self.square = share, 0.0
+            return
+        weight, off = 1.0 / self.events, share - self.mean
+        self.mean += weight * off
+        self.square = (1.0 - weight) * (self.square + weight * off * off)
+
+    def quantile(self, q: float) -> float:
+        """The share of the next announced step that is prepared for."""
+        prior = EVENTS / (1.0 + self.events)
+        total = prior + self.events
+        mean = (prior * EXPECTED + self.events * self.mean) / total
+        square = prior * (ERROR**2 + (EXPECTED - mean) ** 2) + self.events * (self.square + (self.mean - mean) ** 2)
+        return max(0.0, mean + _student(q, max(total, 1.0)) * sqrt(square / total * (1.0 + 1.0 / total)))
+
+
+def _student(q: float, freedom: float) -> float:
+    """Quantile of Student's t, by its expansion around the normal one (Abramowitz and Stegun, 26.7.5)."""
+    z = _NORMAL.inv_cdf(q)
+    first = (z**3 + z) / 4.0
+    second = (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / 96.0
+    return z + first / freedom + second / freedom**2

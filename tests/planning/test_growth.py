@@ -1,0 +1,208 @@
+"""How a signal grows is learned from it alone: trends, what events bring, how large errors are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.planning.growth import STEP, Growth, within
+
+DAY = 86_400.0
+LEAD = 180.0
+
+
+def day(at: float) -> float:
+    """A quiet daily wave."""
+    return 100.0 + 50.0 * math.sin(2.0 * math.pi * at / DAY)
+
+
+def fed(growth: Growth, values: list[float], *, since: float = 0.0, starts: tuple[float, ...] = ()) -> list[float]:
+    """What was told after each value to come within the lead time."""
+    told = []
+    for number, value in enumerate(values):
+        growth.take(since + number * STEP, value, starts=starts)
+        told.append(within(growth.ahead(), LEAD) or math.nan)
+    return told
+
+
+def covered(values: list[float], told: list[float], *, lead: float = LEAD) -> float:
+    """Share of the second half in which no more came than was told for just then."""
+    steps, half = round(lead / STEP), len(values) // 2
+    return sum(values[i + steps] <= told[i] + 1e-9 for i in range(half, len(values) - steps)) / (half - steps)
+
+
+def noisy(random: np.random.Generator, steps: int, size: float) -> list[float]:
+    level, found = 0.0, []
+    for step in range(steps):
+        level = 0.99 * level + size * float(random.standard_normal())
+        found.append(day(step * STEP) * math.exp(level))
+    return found
+
+
+@pytest.mark.parametrize("size", [0.002, 0.02])
+@pytest.mark.parametrize("quantile", [0.8, 0.95])
+def test_no_more_comes_than_is_told_in_as_much_of_the_time_as_is_asked_for(size: float, quantile: float) -> None:
+    values = noisy(np.random.default_rng(7), 8_000, size)
+    told = fed(Growth(LEAD, 0.3, quantile), values)
+    assert quantile - 0.1 <= covered(values, told) <= quantile + 0.07
+
+
+def test_a_calm_signal_is_told_close_above_what_comes() -> None:
+    """A fan that reaches as far as the lead time, after two days: no margin but what the wave does."""
+    values = [day(step * STEP) for step in range(11_520)]
+    told = fed(Growth(LEAD, 0.3), values)
+    above = [told[i] / values[i + 12] for i in range(5_760, 11_500)]
+    assert min(above) >= 0.99
+    assert max(above) <= 1.03
+
+
+def test_before_anything_was_seen_a_wide_margin_is_told() -> None:
+    growth = Growth(LEAD, 0.3)
+    growth.take(0.0, 100.0)
+    assert (within(growth.ahead(), LEAD) or 0.0) >= 115.0
+
+
+def bump(at: float, starts: tuple[float, ...], height: float = 1.0) -> float:
+    """A tenth more each minute for ten minutes from T-0 on, then back within an hour."""
+    more = 0.0
+    for start in starts:
+        since = at - start
+        more += height * min(1.0, since / 600.0) if 0.0 <= since < 600.0 else 0.0
+        more += height * max(0.0, 1.0 - (since - 600.0) / 3_600.0) if since >= 600.0 else 0.0
+    return 1.0 + more
+
+
+def test_what_events_bring_is_prepared_for_before_their_start_once_some_were_seen() -> None:
+    starts = tuple(DAY * day + 43_200.0 for day in range(6))
+    values = [100.0 * bump(step * STEP, starts) for step in range(round(6 * DAY / STEP))]
+    told = fed(Growth(LEAD, 0.3), values, starts=starts)
+    before = [told[round(start / STEP) - 4] for start in starts]
+    assert before[0] <= 101.0
+    assert before[5] >= 107.0
+    assert before == sorted(before)
+    night = round((starts[5] - 30_000.0) / STEP)
+    assert told[night] <= 1.05 * values[night]
+
+
+def test_two_events_that_begin_together_bring_twice_as_much() -> None:
+    starts = tuple(DAY * day + 43_200.0 for day in range(6))
+    double = (*starts, starts[-1])
+    told: dict[bool, float] = {}
+    for twice in (False, True):
+        growth = Growth(LEAD, 0.3)
+        values = [100.0 * bump(step * STEP, starts[:5]) for step in range(round(starts[5] / STEP))]
+        told[twice] = fed(growth, values, starts=double if twice else starts)[-1]
+    assert told[True] - 100.0 >= 1.6 * (told[False] - 100.0)
+
+
+def test_a_sharp_fall_is_followed_slowly() -> None:
+    growth = Growth(LEAD, 0.3, fall=0.08)
+    fed(growth, [100.0] * 2_000)
+    told = fed(growth, [20.0] * 41, since=2_000 * STEP)
+    assert told[4] >= 100.0 * math.exp(-0.08 * 5 * STEP / 60.0) - 1.0
+    assert told[40] == pytest.approx(100.0 * math.exp(-0.08 * 41 * STEP / 60.0), rel=0.02)
+
+
+def test_a_fall_that_was_announced_is_followed_at_once() -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [100.0] * 2_000)
+    growth.take(2_000 * STEP, 20.0, moved=math.log(20.0 / 100.0))
+    assert (within(growth.ahead(), LEAD) or 0.0) <= 22.0
+
+
+def test_no_trend_goes_on_from_an_announced_opening() -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [2.0] * 1_000)
+    growth.take(1_000 * STEP, 200.0, moved=math.log(100.0), starts=(1_000 * STEP - 60.0,))
+    fed(growth, [200.0] * 3, since=1_001 * STEP)
+    assert (within(growth.ahead(), LEAD) or 0.0) <= 260.0
+
+
+def test_an_opening_that_was_not_announced_in_height_teaches_no_trend_either() -> None:
+    growth = Growth(LEAD, 0.3)
+    start = 1_000 * STEP
+    fed(growth, [2.0] * 1_000, starts=(start,))
+    fed(growth, [50.0, 100.0, 200.0, 200.0, 200.0], since=start, starts=(start,))
+    assert (within(growth.ahead(), LEAD) or 0.0) <= 260.0
+
+
+def test_what_is_kept_tells_the_same_as_what_it_was_kept_of() -> None:
+    growth = Growth(LEAD, 0.3, 0.95)
+    fed(growth, noisy(np.random.default_rng(3), 4_000, 0.01))
+    again = Growth.unpacked(growth.packed(), 0.3, 0.95, 0.08)
+    assert len(growth.packed()) <= 12_000
+    later = [day(step * STEP) for step in range(4_400, 4_800)]
+    for one in (growth, again):
+        one.after_a_gap()
+    first, second = (fed(one, later, since=4_400 * STEP) for one in (growth, again))
+    assert first == pytest.approx(second, rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", "c-rk-"])
+def test_what_cannot_be_read_is_refused_in_words(text: str) -> None:
+    with pytest.raises(ValueError, match="what was learned"):
+        Growth.unpacked(text, 0.3, 0.95, 0.08)
+
+
+def test_a_record_that_grows_without_end_is_refused() -> None:
+    import base64
+    import zlib
+
+    bomb = base64.b85encode(zlib.compress(b"\0" * 10_000_000)).decode()
+    with pytest.raises(ValueError, match="what was learned cannot be read"):
+        Growth.unpacked(bomb, 0.3, 0.95, 0.08)
+
+
+def test_other_horizons_keep_what_was_learned_of_those_that_stay() -> None:
+    growth = Growth(LEAD, 0.3)
+    values = [day(step * STEP) for step in range(6_000)]
+    fed(growth, values)
+    wider = growth.changed(600.0, growth.quantile)
+    for one in (growth, wider):
+        one.after_a_gap()
+    first, second = (fed(one, values[:600], since=6_000 * STEP) for one in (growth, wider))
+    assert first[-1] == pytest.approx(second[-1], rel=0.01)
+    assert wider.reaches >= 600.0
+
+
+def test_a_gap_is_no_growth() -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [100.0] * 2_000)
+    told = fed(growth, [500.0], since=2_400 * STEP)
+    assert 500.0 <= told[0] <= 600.0
+
+
+def test_a_clock_that_is_set_back_is_a_gap() -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [100.0] * 100)
+    growth.take(10.0, 100.0)
+    assert growth.ahead()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 1e12), st.floats(0.0, 4_000.0), st.floats(0.0, 2_000.0)), min_size=1, max_size=60
+    ),
+    st.sampled_from([30.0, 180.0, 1_800.0]),
+)
+def test_whatever_is_read_what_is_told_is_a_quantity(readings: list[tuple[float, float, float]], lead: float) -> None:
+    growth, now = Growth(lead, 0.3), 0.0
+    for value, after, late in readings:
+        now += after
+        growth.take(now, value, starts=(100.0, 1_000.0), late=late)
+        for _, told in growth.ahead():
+            assert math.isfinite(told)
+            assert told >= 0.0
+
+
+def test_between_two_horizons_lies_a_straight_line_and_the_largest_on_the_way_counts() -> None:
+    ahead = ((30.0, 10.0), (60.0, 30.0), (90.0, 20.0))
+    assert within(ahead, 45.0) == 20.0
+    assert within(ahead, 90.0) == 30.0
+    assert within(ahead, 1_000.0) == 30.0
+    assert within((), 45.0) is None

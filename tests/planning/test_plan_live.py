@@ -1,0 +1,181 @@
+"""A policy that follows demand: what may come within the lead time, announced steps on top, corrected by what came."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from worlds import CORE, T0, event, policy, signal, target, world
+
+from tidegate.planning.decision import Action, TargetPlan
+from tidegate.planning.model import (
+    Announcement,
+    Freshness,
+    LeadTimeGuess,
+    Live,
+    LoanState,
+    Mode,
+    Observed,
+    PlanSettings,
+    Reading,
+)
+from tidegate.planning.plan import make_plan
+from tidegate.planning.reasons import Reason
+
+KEY = (CORE, "order")
+LIVE = Live()
+PROMPT = PlanSettings(creation_rate=1e6, fail_over=0.0, reaction=0.0)
+"""Units become ready within the target's 30 s."""
+
+
+def reading(value: float, now: float, *, grown: float = 1.0, step: float | None = None, age: float = 30.0) -> Reading:
+    """A mean of a minute that ended half a minute ago."""
+    return Reading(
+        Freshness.FRESH,
+        value,
+        now - age,
+        stamp=now - age,
+        span=60.0,
+        confirmed=value,
+        ahead=((30.0, value * grown), (60.0, value * grown * 2.0)),
+        step=step,
+    )
+
+
+def plan_of(
+    shown: Reading | None,
+    now: float,
+    *events: Announcement,
+    level: int = 10,
+    live: Live | None = LIVE,
+    settings: PlanSettings = PROMPT,
+    loan: bool = True,
+    **given: object,
+) -> TargetPlan:
+    core = policy(target(), hold=0.0, rate=1.0, signals=(signal(),), live=live, **given)
+    lent = LoanState(2, level, now - 500.0, now - 600.0) if loan else None
+    there = Observed(level=level, ready=level, desired=level, loan=lent)
+    readings = {} if shown is None else {(CORE, "orders"): shown}
+    given_world = world(*events, policies=(core,), observed={KEY: there}, readings=readings)
+    return make_plan(replace(given_world, settings=settings), now).targets[KEY]
+
+
+# ---- without events
+
+
+def test_the_floor_is_what_may_come_within_the_lead_time_with_no_event_near() -> None:
+    plan = plan_of(reading(1_000.0, T0, grown=1.35), T0)
+    assert (plan.level, plan.reason, plan.action) == (14, Reason.LIVE_DEMAND, Action.RAISE)
+    assert plan.message == "orders needs 10 units, and up to 14 within the lead time"
+
+
+def test_a_policy_that_does_not_ask_for_it_follows_nothing_without_an_event() -> None:
+    plan = plan_of(reading(1_000.0, T0, grown=1.35), T0, live=None, loan=False)
+    assert plan.action is Action.NOTHING
+
+
+def test_a_policy_that_observes_says_what_it_would_follow() -> None:
+    plan = plan_of(reading(1_000.0, T0, grown=1.35), T0, loan=False, mode=Mode.OBSERVE)
+    assert (plan.action, plan.reason) == (Action.NOTHING, Reason.OBSERVE_ONLY)
+    assert "would be set to 14" in plan.message
+
+
+def test_a_longer_lead_time_prepares_for_more() -> None:
+    plan = plan_of(reading(1_000.0, T0, grown=1.2), T0, settings=replace(PROMPT, reaction=30.0))
+    assert plan.level == 24
+
+
+def test_what_does_not_fit_on_the_machines_that_are_up_is_prepared_for_as_long_as_machines_take() -> None:
+    core = policy(target(lead=LeadTimeGuess(30.0, 30.0)), hold=0.0, rate=1.0, signals=(signal(),), live=LIVE)
+    for spare, level in ((20, 12), (1, 24), (None, 24)):
+        there = Observed(10, 10, 10, loan=LoanState(2, 10, T0 - 500.0, T0 - 600.0), spare_units=spare)
+        shown = world(policies=(core,), observed={KEY: there}, readings={(CORE, "orders"): reading(1e3, T0, grown=1.2)})
+        assert make_plan(replace(shown, settings=PROMPT), T0).targets[KEY].level == level
+
+
+def test_it_comes_down_by_the_release_of_the_policy_as_a_share_of_the_level() -> None:
+    plan = plan_of(reading(100.0, T0), T0, level=40)
+    assert (plan.level, plan.reason) == (20, Reason.RELEASE_STEP)
+
+
+def test_it_never_goes_below_the_owners_level() -> None:
+    plan = plan_of(reading(100.0, T0), T0, level=3)
+    assert (plan.action, plan.level) == (Action.RETURN, 2)
+
+
+def test_one_sample_that_nobody_confirmed_raises_to_twice_what_was_confirmed() -> None:
+    shown = replace(reading(100_000.0, T0), confirmed=1_000.0)
+    assert plan_of(shown, T0).level == 20
+
+
+def test_blind_it_keeps_its_level_until_the_patience_is_over_and_then_gives_it_back() -> None:
+    blind = Reading(Freshness.UNREACHABLE, 1_000.0, T0 - 600.0, "no answer", blind_since=T0 - 500.0)
+    assert (plan_of(blind, T0).level, plan_of(blind, T0).reason) == (10, Reason.BLIND)
+    over = replace(blind, blind_since=T0 - 1_800.0)
+    assert (plan_of(over, T0).level, plan_of(over, T0).reason) == (5, Reason.BLIND_TOO_LONG)
+
+
+# ---- with events
+
+
+def opening(level: float = 20_000.0, **given: object) -> Announcement:
+    return event(level=level, profile="flash-sale", **given)
+
+
+def test_before_a_first_start_the_announced_step_comes_on_top_with_a_margin() -> None:
+    plan = plan_of(reading(300.0, T0 - 15.0), T0 - 15.0, opening(20_000.0))
+    assert plan.level == 3 + round(1.27 * 200)
+
+
+def test_an_announced_step_is_prepared_for_as_far_as_steps_have_come() -> None:
+    plan = plan_of(reading(300.0, T0 - 15.0, step=0.5), T0 - 15.0, opening(20_000.0))
+    assert plan.level == 3 + 100
+
+
+def test_until_a_reading_lies_wholly_after_the_start_the_announced_step_stands() -> None:
+    now = T0 + 75.0
+    plan = plan_of(reading(15_000.0, now), now, opening(), level=250)
+    assert plan.level is not None
+    assert plan.level >= 200
+    nothing_yet = plan_of(reading(300.0, T0 + 30.0), T0 + 30.0, opening(), level=257)
+    assert nothing_yet.level == 257
+
+
+def test_from_the_first_reading_wholly_after_the_start_the_plan_is_what_came() -> None:
+    now = T0 + 90.0
+    less = plan_of(reading(12_000.0, now), now, opening(), level=250)
+    assert (less.level, less.reason) == (125, Reason.RELEASE_STEP)
+    low = plan_of(reading(12_000.0, now), now, opening(), level=124)
+    assert low.level == 120
+    more = plan_of(reading(26_000.0, now), now, opening(), level=200)
+    assert more.level == 260
+
+
+def test_a_signal_that_is_blind_leaves_the_plan_as_it_was_announced() -> None:
+    now = T0 + 90.0
+    blind = Reading(Freshness.EMPTY, 12_000.0, now - 300.0, "no series", blind_since=now - 100.0)
+    assert plan_of(blind, now, opening(), level=200).level == 200
+
+
+def test_one_sample_alone_corrects_nothing() -> None:
+    now = T0 + 90.0
+    alone = replace(reading(12_000.0, now), confirmed=None)
+    assert plan_of(alone, now, opening(), level=200).level == 200
+
+
+def test_after_the_start_the_shape_says_by_how_much_what_came_will_grow_or_fall() -> None:
+    """A flash sale falls from the whole to a half between a tenth and three tenths of its hour."""
+    now = T0 + 900.0
+    falling = plan_of(reading(8_000.0, now, grown=0.9), now, opening(), level=82)
+    assert falling.level is not None
+    assert 70 <= falling.level <= 79
+    rising = event(level=20_000.0, profile="match", duration=6_300.0)
+    now = T0 + 5_900.0
+    assert (plan_of(reading(8_000.0, now), now, rising, level=60).level or 0) > 80
+
+
+def test_a_second_event_comes_on_top_of_what_the_first_one_turned_out_to_be() -> None:
+    now = T0 + 3_000.0
+    first, second = opening(20_000.0, duration=7_200.0), event("second", 5_000.0, start=T0 + 3_015.0)
+    plan = plan_of(reading(2_000.0, now, step=1.0), now, first, second, level=20)
+    assert plan.level is not None
+    assert 68 <= plan.level <= 72
