@@ -117,14 +117,23 @@ class Askers:
 
     def who(self, book: Book, policy: Key, since: float, until: float) -> tuple[str, ...]:
         """As ``who``."""
+        asked = self._asked(book, policy)
+        low, high = book.index(since) + book.first, book.index(until) + book.first + 1
+        inside = np.flatnonzero((asked.first < high) & (asked.end > low))
+        return tuple(dict.fromkeys([asked.names[at] for at in inside]))
+
+    def since(self, book: Book, policy: Key, at: float) -> float:
+        """When the first of the demands began that a policy's events have at an instant; the instant without one."""
+        asked, cell = self._asked(book, policy), book.index(at) + book.first
+        begun = asked.first[(asked.first <= cell) & (asked.end > cell)]
+        return float(begun.min()) * book.cell if len(begun) else at
+
+    def _asked(self, book: Book, policy: Key) -> _Asked:
         revision = book.revision.get(policy, 0)
         known = self._of.get(policy)
         if known is None or known[0] != revision:
             known = self._of[policy] = (revision, _asked(book, policy))
-        asked = known[1]
-        low, high = book.index(since) + book.first, book.index(until) + book.first + 1
-        inside = np.flatnonzero((asked.first < high) & (asked.end > low))
-        return tuple(dict.fromkeys([asked.names[at] for at in inside]))
+        return known[1]
 
 
 class _Asked(NamedTuple):
