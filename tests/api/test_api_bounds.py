@@ -1,4 +1,4 @@
-"""Events and policies with every number at a bound that the API lets in: refused in words, or planned like any other."""
+"""Events and policies whose every number is at a bound of the API: refused in words, or planned like any other."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from test_planner_slices import Hours, in_slices
-from worlds import NS, T0
+from worlds import NS
 
 from tidegate.planning.decision import Plan
 from tidegate.planning.model import Policy, Ref, TargetSpec
@@ -17,7 +17,7 @@ from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSee
 from tidegate.planning.shift.handover import Do
 from tidegate.planning.shift.model import Drain, Lane, MemberKind, Pool
 from tidegate.planning.shift.plan import timetable
-from tidegate.planning.world import PoolWorld, World
+from tidegate.planning.world import PoolWorld
 
 POOL, UNIT = "p", Resources(1000, 1024)
 JOBS = tuple(Ref("batch/v1", "Job", "warehouse", f"job-{n}") for n in range(4))
