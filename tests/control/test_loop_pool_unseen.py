@@ -1,4 +1,4 @@
-"""A pool that cannot be looked at, at the start or for a while: what may rise on its machines, through the whole loop."""
+"""A pool that cannot be looked at, at the start or for a while: what may rise on it, through the whole loop."""
 
 from __future__ import annotations
 
