@@ -111,7 +111,8 @@ def test_what_is_told_is_the_same_however_long_ago_the_sums_were_made(seed: int,
 @pytest.mark.parametrize("after", [600.0, 9000.0, 9015.0, 40_000.0, DAY + 9000.0])
 def test_what_has_been_on_for_a_day_is_told_to_be_on_since_it_began(after: float) -> None:
     """Also where that is longer ago than the sums reach: an instant that moves with the clock is a status that does."""
-    w = world(event("other", 10.0, T0 - 30_000.0, 600.0), event(duration=2 * DAY))
+    others = event("over", 10.0, T0 - 30_000.0, 600.0), event("hats", start=T0 - DAY, duration=4 * DAY)
+    w = world(others[0], replace(others[1], expected=(("hats", 5.0),)), event(duration=2 * DAY))
     assert make_plan(w, T0 + after).targets[KEY].peak_at == T0
 
 

@@ -303,7 +303,7 @@ class Making:
         plan = decide(self.world.settings, situation, now=self.now)
         begin = (self.book.first + self.known.start) * self.book.cell
         if plan.peak_at == begin:  # it is on for longer than is known
-            plan = replace(plan, peak_at=self.askers.since(self.book, policy.key, begin))
+            plan = replace(plan, peak_at=self.askers.since(self.book, policy.key, dict(target.capacity), begin))
         return plan
 
     def _unknown(self, policy: Key, observed: Observed) -> str:
