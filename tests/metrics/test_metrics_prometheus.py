@@ -47,8 +47,8 @@ async def test_however_many_queries_hang_each_reading_ends_by_its_deadline(stub:
     stub.hang = 30.0
     source = PrometheusSource(stub.url, timeout=0.4, deadline=0.6)
     began = time.monotonic()
-    readings = await asyncio.gather(*(ask(source, f"sum(q{n})") for n in range(10 * PARALLEL)))
-    assert time.monotonic() - began < 2.5, "ten rounds of threads take four seconds"
+    readings = await asyncio.gather(*(ask(source, f"sum(q{n})") for n in range(25 * PARALLEL)))
+    assert time.monotonic() - began < 6.0, "25 rounds of threads take ten seconds"
     assert {one.freshness for one in readings} == {Freshness.UNREACHABLE}
     assert "no answer from Prometheus in 0.6 s" in {one.note for one in readings}
     await source.close()
