@@ -42,6 +42,18 @@ async def test_a_prometheus_that_hangs_costs_its_deadline_and_no_more(stub: Stub
     await source.close()
 
 
+async def test_however_many_queries_hang_each_reading_ends_by_its_deadline(stub: Stub) -> None:
+    """Also those that wait for a thread: nobody knows yet which queries hang."""
+    stub.hang = 30.0
+    source = PrometheusSource(stub.url, timeout=0.4, deadline=0.6)
+    began = time.monotonic()
+    readings = await asyncio.gather(*(ask(source, f"sum(q{n})") for n in range(25 * PARALLEL)))
+    assert time.monotonic() - began < 6.0, "25 rounds of threads take ten seconds"
+    assert {one.freshness for one in readings} == {Freshness.UNREACHABLE}
+    assert "no answer from Prometheus in 0.6 s" in {one.note for one in readings}
+    await source.close()
+
+
 async def test_answers_that_drip_free_their_threads_and_hold_up_no_healthy_query(stub: Stub) -> None:
     source = PrometheusSource(stub.url, timeout=0.4, deadline=1.5)
     drips = [f"drip_{n}" for n in range(PARALLEL)]

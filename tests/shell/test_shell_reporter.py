@@ -75,15 +75,18 @@ class Noon:
         raise AssertionError("nobody waits here")
 
 
-def told(*verdicts: Verdict, every: float = 0.0) -> Wall:
-    """What hangs on the wall after beats with these verdicts, so many seconds apart."""
+def told(*verdicts: Verdict, every: float = 0.0, beside: int = 0) -> Wall:
+    """What hangs on the wall after beats with these verdicts, so many seconds apart; ``beside``: other events that have
+    one.
+    """
+    others = {Key("shop", f"other-{number}"): READY for number in range(beside)}
     store, wall, clock = WatchedStore(lambda: T0 - 600.0), Wall(), Noon()
     store.put_policy(scaling_policy())
     store.put_event(live_event())
     reporter = Reporter(store, wall, wall, clock)
     for number, verdict in enumerate(verdicts):
         now = T0 - 600.0 + every * number
-        plan = Plan(now, {}, {SHOW: verdict}, (), None)
+        plan = Plan(now, {}, {**others, SHOW: verdict}, (), None)
         world = World({}, store.announcements())
         reporter.report(Beat(now, world, plan, (), (), True, 0, None))
     return wall
@@ -141,6 +144,15 @@ def test_a_pod_more_that_is_ready_rewrites_no_verdict_but_now_and_then() -> None
     done = Verdict(Outcome.READY, Reason.READY, "order: 40 of 40 ready", T0, whole=True)
     texts = told(*starting, done, every=2.0).texts
     assert [text.split()[2] for text in texts] == ["0", "30", "40"]
+
+
+def test_of_a_thousand_events_that_wait_for_the_same_pods_five_are_told_anew_a_second() -> None:
+    starting = [
+        Verdict(Outcome.READY, Reason.ON_PLAN, f"order: {n} of 400 ready, the rest is expected in time", T0)
+        for n in range(250)
+    ]
+    texts = told(*starting, every=2.0, beside=999).texts
+    assert [text.split()[2] for text in texts] == ["0", "100", "200"]
 
 
 def test_worse_numbers_of_the_same_trouble_are_told_within_a_minute() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,8 +18,8 @@ from tidegate.ports import Json, Manager, PoolSight
 from tidegate.targets.client import KubeClient, Params
 from tidegate.targets.errors import ForbiddenError
 from tidegate.targets.jobs import member_of
-from tidegate.targets.podindex import PodIndex
-from tidegate.targets.pools import KubePools
+from tidegate.targets.podindex import AT_ONCE, PodIndex
+from tidegate.targets.pools import PAGE, KubePools
 from tidegate.targets.registry import KubeTargets
 
 NOW = 1_794_240_000.0
@@ -201,6 +202,54 @@ async def test_a_machine_is_there_cordoned_or_lost(spec: Json, ready: str, there
     made = KubePools(Nodes(), None, now=lambda: NOW)  # type: ignore[arg-type]
     found, lost = await made._nodes(pool_of())
     assert ("n1" in found, "n1" in lost) == there
+
+
+@pytest.mark.parametrize("nodes", [NODES, {"elsewhere": Resources(1, 1)}], ids=["on one node", "in one namespace"])
+async def test_while_ten_thousand_pods_are_counted_others_get_their_turn(nodes: dict[str, Resources]) -> None:
+    """Also where one namespace, or one machine that stands for many, has them all; and some may go meanwhile."""
+    index, turns = PodIndex(), 0
+    for number in range(5 * AT_ONCE):
+        index.put(pod(f"p{number}", of_loader(), node="n1"))
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            index.drop(f"p{turns}")
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    seen = (await index.occupancy(nodes, Resources(1, 1), {"default"}))[LOADER]
+    task.cancel()
+    assert turns >= 5
+    assert seen.pods + seen.elsewhere > 4.9 * AT_ONCE
+
+
+async def test_while_thousands_of_jobs_are_read_others_get_their_turn() -> None:
+    member = MemberRef("nightly", "batch/v1", "Job", "default", labels=(("work", "nightly"),))
+    pool, turns = Pool("p", (Lane("data", members=(member,)),), given=Resources(1, 1)), 0
+    template = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]}}
+
+    class Many:
+        async def items(self, path: str, params: object = None) -> list[Json]:
+            spec = {"parallelism": 1, "suspend": False, "template": template}
+            names = (f"j{n}" for n in range(8 * PAGE))
+            return [{"metadata": {"name": n, "namespace": "default", "uid": n}, "spec": spec} for n in names]
+
+        async def pages(self, path: str, size: int, params: object = None) -> AsyncIterator[Json]:
+            yield {"items": []}
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    seen = await KubePools(Many(), None, now=lambda: NOW).see(pool)  # type: ignore[arg-type]
+    task.cancel()
+    assert len(seen.seen.members) == 8 * PAGE
+    assert turns >= 8
 
 
 async def test_a_pod_that_moved_or_went_is_counted_where_it_is_now() -> None:

@@ -15,7 +15,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from statistics import NormalDist
 
@@ -72,6 +72,9 @@ class Entry:
     announcement: Announcement
     parts: tuple[Contribution, ...]
     signals: frozenset[str]
+    """Of the parts that reach into the book."""
+    every: frozenset[str]
+    """All signals that the occurrences which reach into the book have any of, there or not."""
     shifts: frozenset[int]
     """Numbers of the shifts that an occurrence, from an hour before T-0 to its end, touches."""
 
@@ -239,17 +242,17 @@ class Book:
         last = (self.first + self.size) * self.cell
         begin = self.first * self.cell
         parts: list[Contribution] = []
+        every: set[str] = set()
         for occurrence in event.occurrences:
             before, after = reach(event.moments, event.derived, occurrence.duration)
             if occurrence.start - before < last and occurrence.start + after > begin:
-                parts.extend(
-                    c
-                    for c in contributions(event, occurrence, cell=self.cell)
-                    if c.first < self.first + self.size and c.end > self.first
-                )
+                made = contributions(event, occurrence, cell=self.cell)
+                every.update(c.signal for c in made)
+                parts.extend(c for c in made if c.first < self.first + self.size and c.end > self.first)
         if not parts and event.occurrences:  # whether it can be summed does not depend on how far the book reaches
             contributions(event, event.occurrences[0], cell=self.cell)
-        return Entry(event, tuple(parts), frozenset([part.signal for part in parts]), _shifts(event))
+        signals = _shared(frozenset([part.signal for part in parts]))
+        return Entry(event, tuple(parts), signals, _shared(frozenset(every)), _shifts(event))
 
     def _put_in(self, key: Key, entry: Entry) -> Failure | None:
         policy = self._moved(entry.announcement)
@@ -339,6 +342,12 @@ def book_of(announcements: Mapping[Key, Announcement], *, cell: float, since: fl
     for _ in book.sync(announcements, None):
         pass
     return book
+
+
+@lru_cache(maxsize=1024)
+def _shared(signals: frozenset[str]) -> frozenset[str]:
+    """The same set for all events of the same signals: there are tens of thousands of these."""
+    return signals
 
 
 def _exact_square(value: float) -> float:

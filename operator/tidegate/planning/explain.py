@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -117,34 +118,48 @@ class Askers:
 
     def who(self, book: Book, policy: Key, since: float, until: float) -> tuple[str, ...]:
         """As ``who``."""
+        asked = self._asked(book, policy)
+        low, high = book.index(since) + book.first, book.index(until) + book.first + 1
+        inside = np.flatnonzero((asked.first < high) & (asked.end > low))
+        return tuple(dict.fromkeys([asked.names[at] for at in inside]))
+
+    def since(self, book: Book, policy: Key, signals: Collection[str], at: float) -> float:
+        """When the first of the demands for signals began that a policy's events have at an instant; the instant
+        itself without one.
+        """
+        asked, cell = self._asked(book, policy), book.index(at) + book.first
+        inside = np.flatnonzero((asked.first <= cell) & (asked.end > cell))
+        begun = [int(asked.first[row]) for row in inside if asked.signals[row] in signals]
+        return min(begun) * book.cell if begun else at
+
+    def _asked(self, book: Book, policy: Key) -> _Asked:
         revision = book.revision.get(policy, 0)
         known = self._of.get(policy)
         if known is None or known[0] != revision:
             known = self._of[policy] = (revision, _asked(book, policy))
-        asked = known[1]
-        low, high = book.index(since) + book.first, book.index(until) + book.first + 1
-        inside = np.flatnonzero((asked.first < high) & (asked.end > low))
-        return tuple(dict.fromkeys([asked.names[at] for at in inside]))
+        return known[1]
 
 
 class _Asked(NamedTuple):
     """The demands of a policy's events, the largest first."""
 
     names: list[str]
+    signals: list[str]
     first: NDArray[np.int64]
     end: NDArray[np.int64]
 
 
 def _asked(book: Book, policy: Key) -> _Asked:
     rows = [
-        (-part.scale * part.most, entry.announcement.key.name, part.first, part.end)
+        (-part.scale * part.most, entry.announcement.key.name, part.first, part.end, part.signal)
         for entry in map(book.entries.__getitem__, book.by_policy.get(policy, ()))
         for part in entry.parts
         if part.scale * part.most > 0.0
     ]
     rows.sort()
     return _Asked(
-        [f"LiveEvent/{name}" for _, name, _, _ in rows],
-        np.array([first for _, _, first, _ in rows], dtype=np.int64),
-        np.array([end for _, _, _, end in rows], dtype=np.int64),
+        [f"LiveEvent/{name}" for _, name, *_ in rows],
+        [signal for *_, signal in rows],
+        np.array([first for _, _, first, _, _ in rows], dtype=np.int64),
+        np.array([end for _, _, _, end, _ in rows], dtype=np.int64),
     )

@@ -47,6 +47,11 @@ class Lag:
     state: object = None
     """Which state of the queues this is, whatever the instant: equal ones have equal work and equal rates."""
 
+    def within(self, columns: slice) -> Lag:
+        """The same of some columns alone."""
+        parts = self.total[columns], self.writing[columns], self.latest[columns]
+        return Lag(*parts, self.longest, self.state)
+
 
 @dataclass(frozen=True, slots=True)
 class Lead:

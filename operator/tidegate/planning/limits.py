@@ -14,17 +14,19 @@ from tidegate.planning.model import OURS, Limit, Occurrence, Policy, Ref
 from tidegate.planning.reasons import Reason
 
 
-def over_a_limit(book: Book, policy: Policy, entry: Entry, occurrence: Occurrence, now: float) -> Verdict | None:
+def over_a_limit(
+    book: Book, policy: Policy, entry: Entry, occurrence: Occurrence, span: tuple[float, float]
+) -> Verdict | None:
     """The verdict on an occurrence of ``entry`` when it meets a limit of its policy; None when it does not.
 
-    The need is that of all events of the policy together, at the policy's quantile, from now on for as long as this
-    occurrence has any of the signal: what follows its end by a lag, or comes at its very end, counts. Of several limits
-    the one that is exceeded furthest is named, then the first by name.
+    The need is that of all events of the policy together, at the policy's quantile, for as long within ``span`` (from
+    now to the horizon) as this occurrence has any of the signal: what follows its end by a lag, or comes at its very
+    end, counts. Of several limits the one that is exceeded furthest is named, then the first by name.
     """
     found = [
         (need / limit.most, limit, need)
         for limit in policy.limits
-        if (need := _demand(book, policy, limit.signal, entry, occurrence, now)) > limit.most
+        if (need := _demand(book, policy, limit.signal, entry, occurrence, span)) > limit.most
     ]
     if not found:
         return None
@@ -45,12 +47,15 @@ def _sentence(limit: Limit, need: float) -> str:
     return f"{limit.name}: {need:.6g} {limit.signal} needed, {limit.most:.6g} is the most that is carried{says}"
 
 
-def _demand(book: Book, policy: Policy, signal: str, entry: Entry, occurrence: Occurrence, now: float) -> float:
+def _demand(
+    book: Book, policy: Policy, signal: str, entry: Entry, occurrence: Occurrence, span: tuple[float, float]
+) -> float:
     """The largest demand for a signal while the occurrence has any of it, what is there without any event included."""
     origin = math.floor(occurrence.start / book.cell)
     parts = [part for part in entry.parts if part.signal == signal and part.origin == origin]
+    now, until = span
     low = max(min((part.first for part in parts), default=0) - book.first, book.index(now), 0)
-    high = min(max((part.end for part in parts), default=0) - book.first, book.size)
+    high = min(max((part.end for part in parts), default=0) - book.first, book.index(until) + 1, book.size)
     row = book.row(policy.key, signal) if low < high else None
     if row is None:
         return 0.0

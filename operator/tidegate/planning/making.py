@@ -35,6 +35,10 @@ from tidegate.planning.targets import Say, Situation, boosted, decide, not_ours,
 from tidegate.planning.timeline import Row, Timeline, stage_shift, timeline
 from tidegate.planning.world import World
 
+PAST = 3600.0
+"""Seconds that a plan looks back beside holds and settle times: measured demand keeps a level for an hour after the end
+of what was announced (``guardrails.OVERRUN_MAX``).
+"""
 VERDICTS = 20
 """Events whose verdict costs about as much as deciding one target."""
 COMPARED = 10
@@ -58,7 +62,13 @@ class Making:
     """Seconds for which a decision may stand; 0: everything is decided anew."""
     only: frozenset[str] | None = None
     """What changed elsewhere than in these namespaces waits for another plan; None: nothing does."""
+    known: slice = field(init=False)
+    """The columns of the book that a plan of this instant knows: how much further the book reaches, which depends on
+    when it was made, changes nothing.
+    """
     pools: PoolOutcome = field(default_factory=lambda: PoolOutcome({}, {}, {}))
+    _queues: Lag = field(init=False)
+    """``lag`` of the columns that are known."""
     _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
     """By the policy that they name."""
     _left_out: dict[Key, str] = field(default_factory=dict)
@@ -68,6 +78,9 @@ class Making:
     _steps: list[tuple[int, Step]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        begin = self.book.index(self.now - self.roster.reach - PAST)
+        self.known = slice(max(begin, 0), self.book.index(self.now + self.world.settings.horizon) + 1)
+        self._queues = self.lag.within(self.known)
         for override in self.world.overrides:
             named = Key(override.key.namespace, override.policy)
             self._overrides[named] = (*self._overrides.get(named, ()), override)
@@ -106,11 +119,15 @@ class Making:
         found: dict[Ref, tuple[str, ...]] = {}
         for one in view.step.hand_overs:
             if one.state is State.NOTICE and one.mark is not None:
-                since, until = max(one.mark.free_by, self.now), max(one.mark.until, self.now)
+                since, until = max(one.mark.free_by, self.now), self._within(max(one.mark.until, self.now))
                 policies = dict.fromkeys(owners[need] for need in one.mark.needs if need in owners)
                 names = (name for key in policies for name in self.askers.who(self.book, key, since, until))
                 found[one.ref] = tuple(dict.fromkeys(names))
         return found
+
+    def _within(self, until: float) -> float:
+        """An instant, or where the horizon ends."""
+        return min(until, self.now + self.world.settings.horizon)
 
     def _ask_pool(self, name: str, asking: list[PoolTarget]) -> PoolOutcome:
         """Plan one pool by itself; while it cannot be planned, its targets may have no more than they have."""
@@ -160,28 +177,29 @@ class Making:
         curve, settings = self.curves[key], self.world.settings
         if curve.units is None:
             return None
+        units = curve.units[self.known]
         observed = self.world.observed.get(key, Observed())
         rest = observed.loan.original if observed.loan else (observed.level or 0)
         spare = observed.spare_units
         return timeline(
             policy=policy,
-            units=curve.units,
-            first=self.book.first,
+            units=units,
+            first=self.book.first + self.known.start,
             cell=self.book.cell,
-            lag=self.lag,
+            lag=self._queues,
             start=start,
             fixed=settings.reserve,
             # What is up and free together does not change while units start on it; the owner's level is the safe guess.
             machine_above=rest if spare is None else (observed.ready or 0) + spare,
             shift=curve.shift,
-            row=self._row(target, curve.units, start) if observed.ordered else None,
+            row=self._row(target, units, start) if observed.ordered else None,
             rest=rest,
         )
 
     def _row(self, target: TargetSpec, units: Units, start: Start) -> Row:
         """The row in which a target's units start."""
         levels = np.where(units > 0, np.clip(units, target.minimum, target.maximum), 0)
-        return Row(self.lag, levels, start.seconds, max(self.book.index(self.now), 0))
+        return Row(self._queues, levels, start.seconds, max(self.book.index(self.now) - self.known.start, 0))
 
     def _start(self, policy: Policy, target: TargetSpec) -> Start:
         samples = self.world.measured.get((policy.key, target.name), ())
@@ -261,7 +279,7 @@ class Making:
             return plan, None
         names: tuple[str, ...] = ()
         if plan.action is Action.RAISE:
-            names = self.askers.who(self.book, policy.key, self.now, plan.until or self.now)
+            names = self.askers.who(self.book, policy.key, self.now, self._within(plan.until or self.now))
         step = step_of(plan, names)
         return plan, (STAGES.index(target.stage), step) if step is not None else None
 
@@ -287,7 +305,11 @@ class Making:
             self._unknown(policy.key, observed),
             self.book.starts(policy.key, self.now - AFTER, self.now + BEFORE) if policy.live is not None else (),
         )
-        return decide(self.world.settings, situation, now=self.now)
+        plan = decide(self.world.settings, situation, now=self.now)
+        begin = (self.book.first + self.known.start) * self.book.cell
+        if plan.peak_at == begin:  # it is on for longer than is known
+            plan = replace(plan, peak_at=self.askers.since(self.book, policy.key, dict(target.capacity), begin))
+        return plan
 
     def _unknown(self, policy: Key, observed: Observed) -> str:
         """Why more may be needed than is known; of what cannot be understood for as long as the loan was to last.
@@ -326,7 +348,8 @@ class Making:
         curve = self.curves.get((policy.key, target.name))
         if curve is None or curve.units is None:
             return 0, math.inf
-        low, high = (min(max(self.book.index(at), 0), self.book.size - 1) for at in (since, until))
+        last = self.known.stop - 1
+        low, high = (min(max(self.book.index(at), self.known.start), last) for at in (since, until))
         units = curve.units[low : max(high, low + 1)]
         most = int(units.max())
         bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0

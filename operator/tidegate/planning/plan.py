@@ -18,7 +18,7 @@ from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Plan
 from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, attempt
-from tidegate.planning.making import Making, frozen
+from tidegate.planning.making import PAST, Making, frozen
 from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.queue import bounds_of
 from tidegate.planning.roster import Roster, roster_of
@@ -26,10 +26,12 @@ from tidegate.planning.standing import Decisions
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import World
 
-BACK = 7200.0
-"""Seconds of the past that the book keeps: holds and ends of events are looked up there."""
+BACK = 2 * PAST
+"""Seconds of the past that the book keeps: more than a plan looks back, for a clock that is set back."""
 SLACK = 7200.0
-"""Seconds that the book reaches beyond the horizon, so that it is rebuilt every two hours and not at every beat."""
+"""Seconds that the book reaches beyond the horizon, so that it is rebuilt every two hours and not at every beat. No
+plan looks that far.
+"""
 WHOLE = 1_000_000
 """Targets that ``plan`` decides at a time."""
 
@@ -224,7 +226,7 @@ def _some(announcements: Mapping[Key, Announcement], keys: Iterable[Key]) -> Map
 
 def _reaches(book: Book, now: float, *, back: float, ahead: float) -> bool:
     """Whether a book holds all that a plan of an instant looks up."""
-    return book.index(now - back - BACK / 2) >= 0 and book.index(now + ahead) < book.size
+    return book.index(now - back - PAST) >= 0 and book.index(now + ahead) < book.size
 
 
 def _book(settings: PlanSettings, now: float, reach: float) -> Book:

@@ -77,39 +77,40 @@ def of_policy(
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
     alike: dict[tuple[frozenset[str], Occurrence | None], Verdict] = {}
     carriers: dict[frozenset[str], list[TargetSpec]] = {}
-    near, now = near_of(book, policy.key, now), now // PACE * PACE
+    near, horizon = near_of(book, policy.key, now), now + world.settings.horizon
+    now = now // PACE * PACE
     carried = frozenset(signal for target in policy.targets for signal, _ in target.capacity)
     for key in near:
         entry = book.entries[key]
         occurrence = current_occurrence(entry.announcement.occurrences, now)
         if occurrence is None or occurrence.start - WATCH > now:
             continue
-        verdict = alike.get((entry.signals, occurrence))
+        verdict = alike.get((entry.every, occurrence))
         if verdict is None:
-            carrying = carriers.get(entry.signals)
+            carrying = carriers.get(entry.every)
             if carrying is None:
-                carrying = [t for t in policy.targets if any(signal in entry.signals for signal, _ in t.capacity)]
-                carriers[entry.signals] = carrying
-            verdict = alike.get((entry.signals, None))
+                carrying = [t for t in policy.targets if any(signal in entry.every for signal, _ in t.capacity)]
+                carriers[entry.every] = carrying
+            verdict = alike.get((entry.every, None))
             if verdict is None:
-                verdict = _verdict(world, plans, policy, entry.signals, carrying, occurrence, now, needed)
+                verdict = _verdict(world, plans, policy, entry.every, carrying, occurrence, now, needed)
                 mine = [plans[policy.key, t.name] for t in carrying]
                 if not any(one.refusals or one.withheld for one in mine):  # these are for one time alone
-                    alike[entry.signals, None] = verdict
+                    alike[entry.every, None] = verdict
             whole = verdict.reason is Reason.READY and _is_whole(world, policy, carrying, occurrence, now, needed)
             verdict = replace(verdict, starts_at=occurrence.start, whole=whole)
-            alike[entry.signals, occurrence] = verdict
-        verdict = _within_limits(verdict, book, policy, entry, occurrence, now)
-        yield key, _with_what_nobody_prepares(verdict, entry.signals - carried, entry.announcement, policy)
+            alike[entry.every, occurrence] = verdict
+        verdict = _within_limits(verdict, book, policy, entry, occurrence, (now, horizon))
+        yield key, _with_what_nobody_prepares(verdict, entry.every - carried, entry.announcement, policy)
 
 
 def _within_limits(
-    verdict: Verdict, book: Book, policy: Policy, entry: Entry, occurrence: Occurrence, now: float
+    verdict: Verdict, book: Book, policy: Policy, entry: Entry, occurrence: Occurrence, span: tuple[float, float]
 ) -> Verdict:
     """The same, unless nothing blocks the targets and a bound behind them is too low. Each event has its own span."""
     if verdict.outcome is Outcome.BLOCKED or not policy.limits:
         return verdict
-    return over_a_limit(book, policy, entry, occurrence, now) or verdict
+    return over_a_limit(book, policy, entry, occurrence, span) or verdict
 
 
 def _is_whole(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
@@ -108,19 +108,20 @@ class PodIndex:
         for name in list(self._on) if nodes is None else nodes:
             here = self._on.get(name, {}) if name else {}
             has = room if nodes is None else nodes.get(name, NOTHING)
-            for pod in here.values():
-                _stands(sums[pod.holder], pod, has)
-            counted = await _breathe(counted + len(here))
+            for part in _parts(here):
+                for pod in part:
+                    _stands(sums[pod.holder], pod, has)
+                counted = await _breathe(counted + len(part))
         for namespace in namespaces:
-            mine = self._of.get(namespace, {})
-            for pod in mine.values():
-                one = sums[pod.holder]
-                one.largest = one.largest.most(pod.takes.least(most))
-                if not pod.node or pod.node in lost:
-                    one.waiting += 1
-                elif nodes is not None and pod.node not in nodes:
-                    one.elsewhere += 1
-            counted = await _breathe(counted + len(mine))
+            for part in _parts(self._of.get(namespace, {})):
+                for pod in part:
+                    one = sums[pod.holder]
+                    one.largest = one.largest.most(pod.takes.least(most))
+                    if not pod.node or pod.node in lost:
+                        one.waiting += 1
+                    elif nodes is not None and pod.node not in nodes:
+                        one.elsewhere += 1
+                counted = await _breathe(counted + len(part))
         return {holder: one.told() for holder, one in sums.items()}
 
 
@@ -149,6 +150,12 @@ def holder_of(metadata: Json) -> Holder:
                 return Holder(namespace, "Deployment", name.removesuffix(f"-{label}"))
             return Holder(namespace, kind, name)
     return Holder(namespace, "Pod", text(metadata.get("name")))
+
+
+def _parts(pods: Mapping[str, PodSeen]) -> Iterator[list[PodSeen]]:
+    """Pods as they are now, so many at a time as are counted in one go: they may change in between."""
+    every = list(pods.values())
+    return (every[first : first + AT_ONCE] for first in range(0, len(every), AT_ONCE))
 
 
 async def _breathe(counted: int) -> int:
