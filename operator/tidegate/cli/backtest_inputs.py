@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,35 +48,70 @@ def physics_of(
     )
 
 
-def source_of(
-    demand: Path | None,
-    builtin: str,
-    prometheus: str | None,
-    query: str | None,
-    since: str | None,
-    until: str | None,
-    step: float,
-) -> Source:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a Prometheus, as the options say."""
+
+    url: str | None
+    query: str | None
+    since: str | None
+    until: str | None
+    credentials: Path | None
+    seconds: float
+
+
+def source_of(demand: Path | None, builtin: str, asked: Asked, step: float) -> Source:
     """Demand from a file, from a Prometheus, or as it comes with the program."""
     from tidegate.backtest.builtin import BUILTIN
-    from tidegate.backtest.history import fetch
     from tidegate.backtest.series import InputError, read_series
     from tidegate.backtest.sources import Source
 
-    if demand is not None and prometheus is not None:
+    if demand is not None and asked.url is not None:
         raise InputError("--demand and --prometheus: give one of them")
+    if asked.url is not None:
+        return _measured(asked, asked.url, step)
+    given = {
+        "--query": asked.query,
+        "--from": asked.since,
+        "--to": asked.until,
+        "--prometheus-credentials": asked.credentials,
+    }
+    for name in (name for name, value in given.items() if value is not None):
+        raise InputError(f"{name} is of no use without --prometheus; give both")
     if demand is not None:
         return Source(demand.name.removesuffix(".gz").removesuffix(".csv"), read_series(demand))
-    if prometheus is not None:
-        if not query:
-            raise InputError("--prometheus needs --query, PromQL that gives one series")
-        end = optional_instant(until) or time.time()
-        start = optional_instant(since) or end - 7 * 86_400.0
-        series = fetch(prometheus, query, start=start, end=end, step=max(step, 15.0), progress=pages)
-        return Source(query, series)
     if builtin not in BUILTIN:
         raise InputError(f"--builtin: there is no {builtin!r}; there are {', '.join(BUILTIN)}")
     return BUILTIN[builtin]()
+
+
+def _measured(asked: Asked, url: str, step: float) -> Source:
+    """Demand as a Prometheus has it."""
+    from tidegate.backtest.ranges import LEAST_STEP, Prometheus, fetch
+    from tidegate.backtest.series import InputError
+    from tidegate.backtest.sources import Source
+    from tidegate.metrics.credentials import Credentials, CredentialsError
+
+    if not asked.query:
+        raise InputError("--prometheus needs --query, PromQL that gives one series")
+    end = optional_instant(asked.until, "--to") or time.time()
+    start = optional_instant(asked.since, "--from") or end - 7 * 86_400.0
+    credentials = None if asked.credentials is None else Credentials(asked.credentials)
+    try:
+        if credentials is not None:
+            credentials.check()
+    except CredentialsError as error:
+        raise InputError(f"--prometheus-credentials: {error}") from error
+    server = Prometheus(url, credentials, asked.seconds)
+    with Steps("page {done} of {of} from Prometheus") as steps:
+        series = fetch(server, asked.query, start=start, end=end, step=max(step, LEAST_STEP), progress=steps)
+    notes = () if not COUNTER.search(asked.query) else (COUNTER_NOTE.format(query=asked.query),)
+    return Source(asked.query, series, notes=notes)
+
+
+COUNTER = re.compile(r"^[^\[]*_total\b[^\[]*$")
+"""A query for a counter itself: no range of it is taken."""
+COUNTER_NOTE = "{query} asks for a counter itself, which only grows: demand is its rate, as in sum(rate(…_total[1m]))."
 
 
 def events_of(files: list[Path], source: Source) -> list[Happening]:
@@ -144,11 +180,11 @@ def entries_of(policies: str | None, sweep: bool, given: Policy | None) -> list[
     return entries(names, sweep=sweep, variants=variants)
 
 
-def optional_instant(text: str | None) -> float | None:
+def optional_instant(text: str | None, option: str) -> float | None:
     """An instant of an option."""
     from tidegate.backtest.series import instant
 
-    return None if text is None else instant(text, "an option")
+    return None if text is None else instant(text, option)
 
 
 def perturbation_of(name: str) -> str:
@@ -161,7 +197,36 @@ def perturbation_of(name: str) -> str:
     return name
 
 
-def pages(done: int, of: int) -> None:
-    """Say how many pages of a range are there, to a terminal."""
-    if sys.stderr.isatty():
-        typer.echo(f"\rpage {done} of {of}", nl=done == of, err=True)
+class Steps:
+    """How far something that takes long has come, on standard error: in place on a terminal, else a line now and then.
+
+    Nothing is said of what is done before it is worth saying.
+    """
+
+    SILENT, EVERY = 2.0, 10.0
+    """Seconds before the first line, and between two lines where there is no terminal."""
+
+    def __init__(self, words: str) -> None:
+        """``words`` with ``{done}`` and ``{of}`` in them."""
+        self._words, self._begun, self._in_place = words, time.monotonic(), False
+        self._next = self._begun + self.SILENT
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._in_place:
+            typer.echo("", err=True)
+
+    def __call__(self, done: int, of: int) -> None:
+        """So many are done."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        words = self._words.format(done=done, of=of)
+        if sys.stderr.isatty():
+            self._in_place, self._next = True, now + 0.1
+            typer.echo(f"\r{words}\x1b[K", nl=False, err=True)
+        else:
+            self._next = now + self.EVERY
+            typer.echo(words, err=True)
