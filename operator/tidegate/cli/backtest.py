@@ -101,7 +101,10 @@ def backtest(
     ] = 60.0,
     events: Annotated[
         list[Path] | None,
-        typer.Option(help="announced events: CSV, or LiveEvents as YAML; may be given again", rich_help_panel=DEMAND),
+        typer.Option(
+            help="announced events: CSV, a calendar (.ics), or LiveEvents as YAML; may be given again",
+            rich_help_panel=DEMAND,
+        ),
     ] = None,
     judge_from: Annotated[
         str | None,

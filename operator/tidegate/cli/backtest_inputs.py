@@ -103,7 +103,7 @@ def _measured(asked: Asked, url: str, step: float) -> Source:
     except CredentialsError as error:
         raise InputError(f"--prometheus-credentials: {error}") from error
     server = Prometheus(url, credentials, asked.seconds)
-    with Steps("page {done} of {of} from Prometheus") as steps:
+    with Steps("page {done} of {of} from Prometheus", logged=True) as steps:
         series = fetch(server, asked.query, start=start, end=end, step=max(step, LEAST_STEP), progress=steps)
     notes = () if not COUNTER.search(asked.query) else (COUNTER_NOTE.format(query=asked.query),)
     return Source(asked.query, series, notes=notes)
@@ -115,8 +115,9 @@ COUNTER_NOTE = "{query} asks for a counter itself, which only grows: demand is i
 
 
 def events_of(files: list[Path], source: Source) -> list[Happening]:
-    """Announced events of CSV files and of LiveEvents, in order."""
-    from tidegate.backtest.happenings import of_announcements, read_happenings
+    """Announced events of CSV files, of calendars and of LiveEvents, in order."""
+    from tidegate.backtest.calendars import announced_in
+    from tidegate.backtest.happenings import of_announcements
     from tidegate.backtest.series import InputError
 
     found: list[Happening] = []
@@ -142,7 +143,7 @@ def events_of(files: list[Path], source: Source) -> list[Happening]:
                 )
             found += of_announcements(announced, signals.pop() if signals else "")
         else:
-            found += read_happenings(file)
+            found += announced_in(file, source.series)
     return sorted(found, key=lambda one: one.start)
 
 
@@ -204,29 +205,26 @@ class Steps:
     """
 
     SILENT, EVERY = 2.0, 10.0
-    """Seconds before the first line, and between two lines where there is no terminal."""
+    """Seconds before the first line on a terminal, and between two lines where there is none."""
 
-    def __init__(self, words: str) -> None:
-        """``words`` with ``{done}`` and ``{of}`` in them."""
-        self._words, self._begun, self._in_place = words, time.monotonic(), False
-        self._next = self._begun + self.SILENT
+    def __init__(self, words: str, *, logged: bool = False) -> None:
+        """``words`` with ``{done}`` and ``{of}`` in them; ``logged``: also where there is no terminal."""
+        self._words, self._terminal, self._begun = words, sys.stderr.isatty(), False
+        self._mute = not (logged or self._terminal)
+        self._next = time.monotonic() + (self.SILENT if self._terminal else self.EVERY)
 
     def __enter__(self) -> Steps:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._in_place:
+        if self._begun and self._terminal:
             typer.echo("", err=True)
 
     def __call__(self, done: int, of: int) -> None:
         """So many are done."""
         now = time.monotonic()
-        if now < self._next:
+        if self._mute or now < self._next:
             return
-        words = self._words.format(done=done, of=of)
-        if sys.stderr.isatty():
-            self._in_place, self._next = True, now + 0.1
-            typer.echo(f"\r{words}\x1b[K", nl=False, err=True)
-        else:
-            self._next = now + self.EVERY
-            typer.echo(words, err=True)
+        self._begun, words = True, self._words.format(done=done, of=of)
+        self._next = now + (0.1 if self._terminal else self.EVERY)
+        typer.echo(f"\r{words}\x1b[K" if self._terminal else words, nl=not self._terminal, err=True)
