@@ -13,7 +13,8 @@ import yaml
 
 from tidegate.api.walltime import to_rfc3339
 from tidegate.backtest.announcing import background_of, with_expectations
-from tidegate.backtest.calendars import SUFFIX, announced_in
+from tidegate.backtest.calendars import SUFFIX as CALENDAR
+from tidegate.backtest.calendars import announced_in
 from tidegate.backtest.case import Case, Physics
 from tidegate.backtest.happenings import WITHOUT_END, Happening, perturbed
 from tidegate.backtest.series import Grid, InputError, Series, instant, on_grid, read_series, shift_of, text_of
@@ -118,8 +119,19 @@ def _notes(source: Source, shift: float, capacity: float, question: Question) ->
 # ---- a folder of traces
 
 
-def read_suite(folder: Path) -> tuple[Source, ...]:
-    """All traces of a folder: every CSV file that has a time and a ``value`` column, with its events.
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which part of a folder's traces is meant: every ``of``-th from the ``index``-th on, which counts from 0."""
+
+    index: int = 0
+    of: int = 1
+
+
+def read_suite(folder: Path, *, only: Sequence[str] = (), shard: Shard = Shard()) -> tuple[Source, ...]:
+    """The traces of a folder: every CSV file that has a time and a ``value`` column, with its events.
+
+    ``only``: parts of names, of which one must be in a trace's. Shards are of what is left then, by name: each trace is
+    in one of them, and of the others no more counts than their first line. A shard may be empty.
 
     Events of a trace come from the file that its YAML names (``events_file``), from a list in that YAML, or from a file
     (CSV or a calendar) whose name has ``events`` in it and otherwise only words of the trace's name.
@@ -127,15 +139,18 @@ def read_suite(folder: Path) -> tuple[Source, ...]:
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give one with traces as CSV files")
     files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
-    tables = [path for path in (*files, *sorted(folder.glob(f"*{SUFFIX}"))) if "events" in _words(path)]
+    tables = [path for path in (*files, *sorted(folder.glob(f"*{CALENDAR}"))) if "events" in _words(path)]
+    traces = [path for path in files if path not in tables and _is_series(path)]
+    if not traces:
+        raise InputError(f"{folder}: holds no trace; give CSV files with the columns timestamp and value")
+    chosen = [path for path in traces if not only or any(part in _stem(path) for part in only)]
+    if not chosen:
+        names = ", ".join(_stem(path) for path in traces)
+        raise InputError(f"{folder}: no trace has {' or '.join(only)} in its name; there are {names}")
     found = []
-    for path in files:
-        if path in tables or not _is_series(path):
-            continue
+    for path in chosen[shard.index :: shard.of]:
         series = read_series(path)
         found.append(Source(_stem(path), series, events_of(path, series, tables)))
-    if not found:
-        raise InputError(f"{folder}: holds no trace; give CSV files with the columns timestamp and value")
     return tuple(found)
 
 
@@ -181,7 +196,7 @@ def _is_series(path: Path) -> bool:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(SUFFIX)
+    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(CALENDAR)
 
 
 def _words(path: Path) -> list[str]:

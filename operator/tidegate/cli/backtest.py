@@ -20,6 +20,7 @@ from tidegate.cli.backtest_inputs import (
     perturbation_of,
     physics_of,
     policy_of,
+    shard_of,
     source_of,
 )
 from tidegate.cli.output import Output
@@ -231,6 +232,9 @@ def suite(
         str,
         typer.Option(help="none, low20, high20, slips, phantoms, boasters, with commas", rich_help_panel=CONTEST),
     ] = "none",
+    shard: Annotated[
+        str, typer.Option(help="which part of the traces: INDEX/OF, from 0/OF on", rich_help_panel=DEMAND)
+    ] = "0/1",
     units_at_peak: UnitsAtPeak = 200,
     step: Step = 15.0,
     lag_spread: Spread = 0.0,
@@ -250,9 +254,8 @@ def suite(
 
     physics = physics_of(180.0, lag_spread, 0.0, 0.0, 0, 0.0, min_billing, metric_age, metric_gaps, seed)
     try:
-        sources = read_suite(traces)
-        if only is not None:
-            sources = tuple(one for one in sources if any(part in one.name for part in only.split(",")))
+        named = () if only is None else tuple(only.split(","))
+        sources = read_suite(traces, only=named, shard=shard_of(shard))
         question = Question(step=step, units_at_peak=units_at_peak, begin=optional_instant(judge_from, "--judge-from"))
         with Steps(PLAYS) as steps:
             rows = played(

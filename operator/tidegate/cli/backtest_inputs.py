@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tidegate.backtest.case import Physics
     from tidegate.backtest.field import Entry
     from tidegate.backtest.happenings import Happening
-    from tidegate.backtest.sources import Source
+    from tidegate.backtest.sources import Shard, Source
     from tidegate.planning.model import Policy
 
 
@@ -186,6 +186,17 @@ def optional_instant(text: str | None, option: str) -> float | None:
     from tidegate.backtest.series import instant
 
     return None if text is None else instant(text, option)
+
+
+def shard_of(text: str) -> Shard:
+    """Which part of the traces: ``2/8`` is the third of eight."""
+    from tidegate.backtest.series import InputError
+    from tidegate.backtest.sources import Shard
+
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
+    if found is None or int(found[1]) >= int(found[2]):
+        raise InputError(f"--shard: {text!r} is no part; give INDEX/OF, as 0/8 to 7/8 for eight parts")
+    return Shard(int(found[1]), int(found[2]))
 
 
 def perturbation_of(name: str) -> str:
