@@ -261,10 +261,13 @@ def test_what_is_missing_or_no_number_is_a_gap_and_nothing_else() -> None:
 # ---- what is asked
 
 
-@pytest.mark.parametrize("url", ["prometheus:9090", "ftp://prometheus", "http://", "http://prometheus/?query=up"])
+@pytest.mark.parametrize(
+    "url", ["prometheus:9090", "ftp://prometheus", "http://", "http://prometheus/?query=up", "me:s3cret@prometheus"]
+)
 def test_an_address_that_is_none_is_told_with_one_that_is(url: str) -> None:
-    with pytest.raises(InputError, match=r"is no URL of a server; give one like http://prometheus:9090"):
+    with pytest.raises(InputError, match=r"is no URL of a server; give one like http://prometheus:9090") as told:
         Prometheus(url)
+    assert "s3cret" not in str(told.value)
 
 
 @pytest.mark.parametrize("seconds", [-60.0, 0.0, 10.0])

@@ -64,7 +64,8 @@ class Prometheus:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise InputError(f"--prometheus: {self.url!r} is no URL of a server; give one like http://prometheus:9090")
+            told = "what was given" if "@" in self.url else repr(self.url)  # a password is no part of an error
+            raise InputError(f"--prometheus: {told} is no URL of a server; give one like http://prometheus:9090")
         address = self.url.rstrip("/")
         self._session = BoundedSession(seconds=self.seconds, most_bytes=MOST_BYTES, credentials=self.credentials)
         self._api = PrometheusConnect(url=address, session=self._session, timeout=math.ceil(self.seconds))
