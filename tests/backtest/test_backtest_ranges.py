@@ -276,6 +276,11 @@ def test_a_range_without_two_steps_is_told(seconds: float) -> None:
         fetch(Prometheus("http://127.0.0.1:1"), "up", start=START, end=START + seconds)
 
 
+def test_a_range_from_the_year_1970_is_not_taken_for_the_last_week() -> None:
+    done = CliRunner().invoke(app, ["backtest", "--prometheus", "http://127.0.0.1:1", "--query", "up", "--from", "0"])
+    assert (done.exit_code, "give a later --from" in done.output) == (2, True), done.output
+
+
 def test_a_range_without_end_is_refused_before_anything_is_asked() -> None:
     with pytest.raises(InputError, match=f"more than {MOST_POINTS}; give a later --from"):
         fetch(Prometheus("http://127.0.0.1:1"), "up", start=0.0, end=START)

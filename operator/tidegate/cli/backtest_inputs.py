@@ -94,8 +94,9 @@ def _measured(asked: Asked, url: str, step: float) -> Source:
 
     if not asked.query:
         raise InputError("--prometheus needs --query, PromQL that gives one series")
-    end = optional_instant(asked.until, "--to") or time.time()
-    start = optional_instant(asked.since, "--from") or end - 7 * 86_400.0
+    until, since = optional_instant(asked.until, "--to"), optional_instant(asked.since, "--from")
+    end = time.time() if until is None else until
+    start = end - 7 * 86_400.0 if since is None else since
     credentials = None if asked.credentials is None else Credentials(asked.credentials)
     try:
         if credentials is not None:
