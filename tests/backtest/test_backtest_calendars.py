@@ -163,6 +163,19 @@ def test_a_series_is_bounded_by_the_demand_and_one_that_began_before_it_counts_o
     assert starts(found) == ["2026-03-01 23:00", "2026-03-02 23:00", "2026-03-03 23:00"]
 
 
+def test_what_lasts_for_days_and_began_before_the_demand_is_on_when_it_begins(tmp_path: Path) -> None:
+    rule = "DTSTART:20260101T000000Z\nDURATION:P5D\nRRULE:FREQ=WEEKLY"
+    found = read(tmp_path, rule, span=(instant("2026-03-02T12:00"), instant("2026-03-03")))
+    assert starts(found) == ["2026-02-26 00:00"]
+
+
+def test_a_time_that_the_clocks_skip_is_an_hour_later_by_the_clock(tmp_path: Path) -> None:
+    """2:30 in Berlin, in the night in which 2:00 is 3:00; the demand begins at 3:10."""
+    rule = "DTSTART;TZID=Europe/Berlin:20260301T023000\nDURATION:PT10M\nRRULE:FREQ=DAILY"
+    found = read(tmp_path, rule, span=(instant("2026-03-29T01:10"), instant("2026-03-29T12:00")))
+    assert starts(found) == ["2026-03-29 01:30"]
+
+
 @pytest.mark.parametrize("end", ["COUNT=3", "UNTIL=20260316T080000Z", "UNTIL=20260316"])
 def test_a_series_ends_by_count_or_until(tmp_path: Path, end: str) -> None:
     found = read(tmp_path, f"DTSTART:20260302T080000Z\nRRULE:FREQ=WEEKLY;{end}")
