@@ -66,6 +66,24 @@ def test_a_cron_trigger_may_add_while_the_metric_is_missing() -> None:
     assert wants(keda_cron(noon(), 0.0), range(240, 280), wanted=2, metric=None)[-1] >= 81
 
 
+def test_a_timetable_that_is_met_while_the_metric_is_missing_is_remembered() -> None:
+    """As the controller does: with one of two metrics missing, what wants no fewer is decided, and remembered."""
+    timetable = np.array([40.0] * 20 + [1.0] * 40)
+    asked = case(np.full(60, 1.0))
+    contestant = Reactive(asked, "x", target_percent=80.0, metric=timetable)
+    found = [40]
+    for step in range(60):
+        metric = None if step < 20 else 1.0
+        found.append(contestant.want(Moment(step, ANCHOR + 15.0 * step, metric, found[-1], found[-1])))
+    down = next(step for step, count in enumerate(found[1:]) if count < 40)
+    assert down == 19 + 300 // 15
+
+
+def test_a_timetable_that_wants_fewer_while_the_metric_is_missing_decides_nothing() -> None:
+    contestant = Reactive(case(np.full(60, 1.0)), "x", target_percent=80.0, metric=np.full(60, 1.0))
+    assert wants(contestant, range(40), wanted=40, metric=None) == [40] * 40
+
+
 def test_the_adapter_of_the_scaling_schedule_writes_past_the_dead_band() -> None:
     assert wants(zalando(noon(), 0.0), range(240, 260), wanted=81, metric=1.0)[-1] == 89
 

@@ -72,6 +72,8 @@ def test_a_trace_without_a_date_begins_at_the_anchor(tmp_path: Path) -> None:
         ("timestamp,value\n2019-01-06T15:00:00Z,x\n2019-01-06T15:01:00Z,1\n", "line 2: value: 'x' is no number"),
         ("timestamp,value\n2019-01-06T15:00:00Z,-1\n2019-01-06T15:01:00Z,1\n", "line 2: value: -1 is no demand"),
         ("timestamp,value\nnoon,1\n2019-01-06T15:01:00Z,1\n", "line 2: timestamp: 'noon' is no instant"),
+        ("timestamp,value\nnan,1\n10,1\n", "line 2: timestamp: 'nan' is no time of these days"),
+        ("timestamp,value\n1772409600000,1\n1772409660000,1\n", "give epoch seconds, not milliseconds"),
         ("timestamp,value\n20,1\n10,1\n", "row 2 is not later than the row before"),
         ("timestamp,value\n10,1\n", "has 1 rows; give at least two"),
         ("timestamp,value\n10,\n20,\n", "no row has a value"),

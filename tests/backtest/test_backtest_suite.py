@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import Physics
 from tidegate.backtest.field import entries
 from tidegate.backtest.operator import resting
 from tidegate.backtest.series import ANCHOR, InputError, instant
-from tidegate.backtest.sources import Question, case_of, read_suite
+from tidegate.backtest.sources import Question, Shard, case_of, read_suite
 from tidegate.backtest.suite import outcome_of, suite
+from tidegate.cli.main import app
+
+JOB = Path(__file__).parents[2] / "examples/fleet/backtest-job.yaml"
 
 ROWS = "\n".join(f"2020-05-04T{h:02}:{m:02}:00Z,{100 if h < 2 else 900}" for h in range(5) for m in range(60))
 DEMAND = f"timestamp,value\n{ROWS}\n"
@@ -59,6 +66,58 @@ def test_a_folder_without_a_trace_is_told(tmp_path: Path) -> None:
         read_suite(folder(tmp_path, table_csv="x,y\n1,2\n"))
     with pytest.raises(InputError, match="is no folder"):
         read_suite(tmp_path / "none")
+
+
+def rows_of(traces: Path, *given: str) -> list[dict[str, object]]:
+    """What the command prints."""
+    quick = ["--policies", "always-on,human", "--perturbations", "none,low20", "--step", "60"]
+    done = CliRunner().invoke(app, ["backtest", "suite", "--traces", str(traces), *quick, *given])
+    assert done.exit_code == 0, done.output
+    rows: list[dict[str, object]] = json.loads(done.stdout)
+    return rows
+
+
+def test_shards_have_each_row_once_whatever_their_number(tmp_path: Path) -> None:
+    traces = folder(tmp_path, shop_1min_csv=DEMAND, shop_events_csv=EVENTS, quiet_1min_csv=DEMAND, late_1min_csv=DEMAND)
+    whole = rows_of(traces)
+    assert {row["trace"] for row in whole} == {"shop_1min", "quiet_1min", "late_1min"}
+    for of in (2, 3, 4):
+        parts = [rows_of(traces, "--shard", f"{index}/{of}") for index in range(of)]
+        assert sorted(json.dumps(row) for part in parts for row in part) == sorted(map(json.dumps, whole))
+        assert sum(1 for part in parts if part) == min(of, 3)
+
+
+def test_a_shard_is_not_held_up_by_a_trace_of_another(tmp_path: Path) -> None:
+    traces = folder(tmp_path, a_csv=DEMAND, b_csv="timestamp,value\nnoon,1\n")
+    assert {row["trace"] for row in rows_of(traces, "--shard", "0/2")} == {"a"}
+    assert {row["trace"] for row in rows_of(traces, "--only", "a")} == {"a"}
+    with pytest.raises(InputError, match=r"b\.csv: line 2"):
+        read_suite(traces, shard=Shard(1, 2))
+
+
+@pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "1/0", "one/two", "1/2/3", ""])
+def test_a_part_that_is_none_is_told_with_those_there_are(tmp_path: Path, text: str) -> None:
+    given = ["backtest", "suite", "--traces", str(folder(tmp_path, a_csv=DEMAND)), f"--shard={text}"]
+    done = CliRunner().invoke(app, given)
+    assert (done.exit_code, "give INDEX/OF, as 0/8 to 7/8" in done.output) == (2, True), done.output
+
+
+def test_a_name_that_no_trace_has_is_told_with_those_that_they_have(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no trace has x or y in its name; there are a, b"):
+        read_suite(folder(tmp_path, a_csv=DEMAND, b_csv=DEMAND), only=["x", "y"])
+
+
+def test_the_manifest_for_a_fleet_says_one_number_of_parts_and_knows_bad_input_by_its_exit_code(tmp_path: Path) -> None:
+    job = yaml.safe_load(JOB.read_text())["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    (shard,) = [one for one in container["args"] if one.startswith("--shard=")]
+    assert shard == f"--shard=$(JOB_COMPLETION_INDEX)/{job['completions']}"
+    assert job["parallelism"] == job["completions"]
+    assert container["image"] == f"tidegate:{version('tidegate')}"
+    told = CliRunner().invoke(app, [*container["command"][1:], f"--traces={tmp_path / 'none'}"])
+    assert job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [told.exit_code] == [2]
+    known = CliRunner().invoke(app, [*container["command"][1:], "--help"]).output
+    assert all(one.partition("=")[0] in known for one in container["args"])
 
 
 def test_a_row_has_all_its_fields_and_what_nobody_announces_is_played_once(tmp_path: Path) -> None:

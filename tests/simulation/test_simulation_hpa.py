@@ -158,6 +158,12 @@ def test_what_is_no_number_changes_nothing(value: float | None) -> None:
     assert (decision.replicas, decision.reason) == (10, HpaReason.METRIC_MISSING)
 
 
+@pytest.mark.parametrize(("value", "want"), [(62.4, 78), (62.400000000000006, 78), (62.401, 79)])
+def test_what_sums_of_floats_are_wrong_by_is_no_unit_more(value: float, want: int) -> None:
+    """The controller divides whole thousandths: 62400 by 800."""
+    assert shared(0.8).decide(now=0, current=60, ready=60, value=value).replicas == want
+
+
 def test_a_target_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         HpaMetric(HpaMetricKind.VALUE, 0.0)

@@ -26,6 +26,7 @@ from tidegate.simulation.hpa import (
     HpaMetric,
     HpaMetricKind,
     HpaRule,
+    whole,
 )
 
 QUICK_DOWN = replace(DEFAULT, down=Direction(window=60.0, policies=DEFAULT.down.policies))
@@ -42,15 +43,19 @@ BENEATH_PERCENT = 80.0
 class _Rule(HpaRule):
     """An HPA with a second metric, AverageValue 1: the number of units that a timetable wants.
 
-    The larger of both counts, each with its own tolerance. While the first metric is missing the second may only add.
+    The larger of both counts, each with its own tolerance. While the first metric is missing the second decides, unless
+    it wants fewer: then nothing is decided, nor remembered. Source: ``computeReplicasForMetrics`` in ``horizontal.go``.
     """
 
     scheduled = 0.0
 
     def _desired(self, current: int, ready: int, value: float) -> int:
-        own = super()._desired(current, ready, value)
+        return max(super()._desired(current, ready, value), self.timetabled(current))
+
+    def timetabled(self, current: int) -> int:
+        """What the second metric wants by itself."""
         tolerated = current > 0 and self._tolerated(self.scheduled / current)
-        return max(own, current if tolerated else math.ceil(self.scheduled - 1e-9))
+        return current if tolerated else whole(self.scheduled)
 
 
 class Reactive:
@@ -97,7 +102,7 @@ class Reactive:
             if moment.step % self._poll == 0:
                 wanted = float(self._metric[moment.step])
                 self._rule.scheduled = 0.0 if math.isnan(wanted) else wanted
-            if value is None and self._rule.scheduled > moment.wanted:
+            if value is None and self._rule.timetabled(moment.wanted) >= moment.wanted:
                 value = 0.0
         decision = self._rule.decide(now=moment.now, current=moment.wanted, ready=moment.ready, value=value)
         scheduled = math.ceil(self._rule.scheduled - 1e-9)

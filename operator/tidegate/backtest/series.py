@@ -25,6 +25,8 @@ WEEK = 7 * 86_400.0
 ANCHOR = 1_767_571_200.0
 """2026-01-05T00:00:00Z, a Monday. Traces are shifted by whole weeks to begin in this week, or from this instant on
 where the source names no date: weekday and time of day stay as they were."""
+LATEST = 1e11
+"""No epoch seconds are later: the year 5138. In milliseconds that is 1973."""
 LONG_GAP = 1.5
 """A step between two rows longer than this many intervals is a gap."""
 
@@ -86,9 +88,13 @@ def text_of(path: Path) -> str:
 def instant(text: str, where: str) -> float:
     """An RFC 3339 instant (without an offset: UTC), or epoch seconds, as epoch seconds."""
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        if abs(seconds) < LATEST:
+            return seconds
+        raise InputError(f"{where}: {text!r} is no time of these days; give epoch seconds, not milliseconds")
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from tidegate.api.walltime import to_rfc3339
 from tidegate.backtest.announcing import background_of, with_expectations
+from tidegate.backtest.calendars import SUFFIX as CALENDAR
+from tidegate.backtest.calendars import announced_in
 from tidegate.backtest.case import Case, Physics
-from tidegate.backtest.happenings import WITHOUT_END, Happening, perturbed, read_happenings
+from tidegate.backtest.happenings import WITHOUT_END, Happening, perturbed
 from tidegate.backtest.series import Grid, InputError, Series, instant, on_grid, read_series, shift_of, text_of
 
 SUFFIXES = (".csv", ".csv.gz")
@@ -100,7 +103,13 @@ def _notes(source: Source, shift: float, capacity: float, question: Question) ->
     missing = int(np.isnan(source.series.values).sum())
     if missing:
         yield f"{missing} values are missing; nothing is scored there, and no metric is shown."
-    if any(one.expected is None for one in source.happenings):
+    first, end = float(source.series.times[0]), source.series.end
+    if source.happenings and not any(one.end > first and one.start < end for one in source.happenings):
+        yield (
+            f"None of the {len(source.happenings)} announced events lies in the time of the demand"
+            f" ({to_rfc3339(first)} to {to_rfc3339(end)}): are their days and zones right?"
+        )
+    elif any(one.expected is None for one in source.happenings):
         yield (
             "Announcements are right unless said otherwise: each is the largest demand within its event, less the"
             " background, taken from the trace itself. Every contestant is told the same."
@@ -110,39 +119,54 @@ def _notes(source: Source, shift: float, capacity: float, question: Question) ->
 # ---- a folder of traces
 
 
-def read_suite(folder: Path) -> tuple[Source, ...]:
-    """All traces of a folder: every CSV file that has a time and a ``value`` column, with its events.
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which part of a folder's traces is meant: every ``of``-th from the ``index``-th on, which counts from 0."""
+
+    index: int = 0
+    of: int = 1
+
+
+def read_suite(folder: Path, *, only: Sequence[str] = (), shard: Shard = Shard()) -> tuple[Source, ...]:
+    """The traces of a folder: every CSV file that has a time and a ``value`` column, with its events.
+
+    ``only``: parts of names, of which one must be in a trace's. Shards are of what is left then, by name: each trace is
+    in one of them, and of the others no more counts than their first line. A shard may be empty.
 
     Events of a trace come from the file that its YAML names (``events_file``), from a list in that YAML, or from a file
-    whose name has ``events`` in it and otherwise only words of the trace's name.
+    (CSV or a calendar) whose name has ``events`` in it and otherwise only words of the trace's name.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give one with traces as CSV files")
     files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
-    tables = [path for path in files if "events" in _words(path)]
-    found = []
-    for path in files:
-        if path in tables or not _is_series(path):
-            continue
-        found.append(Source(_stem(path), read_series(path), events_of(path, tables)))
-    if not found:
+    tables = [path for path in (*files, *sorted(folder.glob(f"*{CALENDAR}"))) if "events" in _words(path)]
+    traces = [path for path in files if path not in tables and _is_series(path)]
+    if not traces:
         raise InputError(f"{folder}: holds no trace; give CSV files with the columns timestamp and value")
+    chosen = [path for path in traces if not only or any(part in _stem(path) for part in only)]
+    if not chosen:
+        names = ", ".join(_stem(path) for path in traces)
+        raise InputError(f"{folder}: no trace has {' or '.join(only)} in its name; there are {names}")
+    found = []
+    for path in chosen[shard.index :: shard.of]:
+        series = read_series(path)
+        found.append(Source(_stem(path), series, events_of(path, series, tables)))
     return tuple(found)
 
 
-def events_of(path: Path, tables: Sequence[Path]) -> tuple[Happening, ...]:
+def events_of(path: Path, series: Series, tables: Sequence[Path]) -> tuple[Happening, ...]:
     """The events that belong to a trace."""
     told = _told(path.with_name(_stem(path) + ".yaml"))
     named = told.get("events_file")
     if isinstance(named, str) and (path.parent / named).is_file():
-        return read_happenings(path.parent / named)
+        return announced_in(path.parent / named, series)
     listed = told.get("events")
     if isinstance(listed, list):
         return tuple(_listed(listed, path))
     words = set(_words(path))
     for table in tables:
         if set(_words(table)) - {"events"} <= words:
-            return read_happenings(table)
+            return announced_in(table, series)
     return ()
 
 
@@ -172,7 +196,7 @@ def _is_series(path: Path) -> bool:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".csv")
+    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(CALENDAR)
 
 
 def _words(path: Path) -> list[str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.backtest_inputs import (
+    Asked,
+    Steps,
     background_of,
     entries_of,
     events_of,
@@ -18,6 +20,7 @@ from tidegate.cli.backtest_inputs import (
     perturbation_of,
     physics_of,
     policy_of,
+    shard_of,
     source_of,
 )
 from tidegate.cli.output import Output
@@ -31,6 +34,8 @@ DEMAND = "Demand"
 CLUSTER = "Cluster"
 CONTEST = "Contest"
 RESULT = "Result"
+
+PLAYS = "{done} of {of} plays"
 
 Capacity = Annotated[
     float | None,
@@ -85,9 +90,22 @@ def backtest(
     until: Annotated[
         str | None, typer.Option("--to", help="end of the range, RFC 3339; default: now", rich_help_panel=DEMAND)
     ] = None,
+    prometheus_credentials: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder with token, tenant and ca.crt, or some of them, as the operator reads them",
+            rich_help_panel=DEMAND,
+        ),
+    ] = None,
+    prometheus_seconds: Annotated[
+        float, typer.Option(min=1, help="seconds that one page of the range may take", rich_help_panel=DEMAND)
+    ] = 60.0,
     events: Annotated[
         list[Path] | None,
-        typer.Option(help="announced events: CSV, or LiveEvents as YAML; may be given again", rich_help_panel=DEMAND),
+        typer.Option(
+            help="announced events: CSV, a calendar (.ics), or LiveEvents as YAML; may be given again",
+            rich_help_panel=DEMAND,
+        ),
     ] = None,
     judge_from: Annotated[
         str | None,
@@ -170,7 +188,8 @@ def backtest(
     )
     try:
         given = None if policy is None else policy_of(policy)
-        source = source_of(demand, builtin, prometheus, query, since, until, step)
+        asked = Asked(prometheus, query, since, until, prometheus_credentials, prometheus_seconds)
+        source = source_of(demand, builtin, asked, step)
         source = replace(source, happenings=(*source.happenings, *events_of(events or [], source)))
         question = Question(
             step=step,
@@ -178,11 +197,12 @@ def backtest(
             if given is None or capacity is not None
             else dict(given.targets[0].capacity).popitem()[1],
             units_at_peak=units_at_peak,
-            begin=optional_instant(judge_from),
+            begin=optional_instant(judge_from, "--judge-from"),
             background=background if given is None or background is not None else background_of(given),
             perturbation=perturbation_of(perturbation),
         )
-        found = outcome_of(source, question, physics, entries_of(policies, sweep, given), jobs=jobs, progress=_progress)
+        with Steps(PLAYS) as steps:
+            found = outcome_of(source, question, physics, entries_of(policies, sweep, given), jobs=jobs, progress=steps)
         broken = []
         if max_lost is not None or max_cost is not None:
             broken = breaches(found.scores, frozenset({bounded}), lost=max_lost, cost=max_cost)
@@ -212,6 +232,9 @@ def suite(
         str,
         typer.Option(help="none, low20, high20, slips, phantoms, boasters, with commas", rich_help_panel=CONTEST),
     ] = "none",
+    shard: Annotated[
+        str, typer.Option(help="which part of the traces: INDEX/OF, from 0/OF on", rich_help_panel=DEMAND)
+    ] = "0/1",
     units_at_peak: UnitsAtPeak = 200,
     step: Step = 15.0,
     lag_spread: Spread = 0.0,
@@ -231,20 +254,20 @@ def suite(
 
     physics = physics_of(180.0, lag_spread, 0.0, 0.0, 0, 0.0, min_billing, metric_age, metric_gaps, seed)
     try:
-        sources = read_suite(traces)
-        if only is not None:
-            sources = tuple(one for one in sources if any(part in one.name for part in only.split(",")))
-        question = Question(step=step, units_at_peak=units_at_peak, begin=optional_instant(judge_from))
-        rows = played(
-            sources,
-            question,
-            physics,
-            entries_of(policies, sweep, None),
-            lags=[float(one) for one in lags.split(",")],
-            perturbations=[perturbation_of(one) for one in perturbations.split(",")],
-            jobs=jobs,
-            progress=_progress,
-        )
+        named = () if only is None else tuple(only.split(","))
+        sources = read_suite(traces, only=named, shard=shard_of(shard))
+        question = Question(step=step, units_at_peak=units_at_peak, begin=optional_instant(judge_from, "--judge-from"))
+        with Steps(PLAYS) as steps:
+            rows = played(
+                sources,
+                question,
+                physics,
+                entries_of(policies, sweep, None),
+                lags=[float(one) for one in lags.split(",")],
+                perturbations=[perturbation_of(one) for one in perturbations.split(",")],
+                jobs=jobs,
+                progress=steps,
+            )
     except (InputError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -252,11 +275,6 @@ def suite(
 
 
 # ---- what is shown
-
-
-def _progress(done: int, of: int) -> None:
-    if sys.stderr.isatty():
-        typer.echo(f"\r{done} of {of} plays", nl=done == of, err=True)
 
 
 def _show(found: Outcome, output: Output, report: Path | None) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from tidegate.backtest.case import Physics
     from tidegate.backtest.field import Entry
     from tidegate.backtest.happenings import Happening
-    from tidegate.backtest.sources import Source
+    from tidegate.backtest.sources import Shard, Source
     from tidegate.planning.model import Policy
 
 
@@ -47,40 +48,77 @@ def physics_of(
     )
 
 
-def source_of(
-    demand: Path | None,
-    builtin: str,
-    prometheus: str | None,
-    query: str | None,
-    since: str | None,
-    until: str | None,
-    step: float,
-) -> Source:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a Prometheus, as the options say."""
+
+    url: str | None
+    query: str | None
+    since: str | None
+    until: str | None
+    credentials: Path | None
+    seconds: float
+
+
+def source_of(demand: Path | None, builtin: str, asked: Asked, step: float) -> Source:
     """Demand from a file, from a Prometheus, or as it comes with the program."""
     from tidegate.backtest.builtin import BUILTIN
-    from tidegate.backtest.history import fetch
     from tidegate.backtest.series import InputError, read_series
     from tidegate.backtest.sources import Source
 
-    if demand is not None and prometheus is not None:
+    if demand is not None and asked.url is not None:
         raise InputError("--demand and --prometheus: give one of them")
+    if asked.url is not None:
+        return _measured(asked, asked.url, step)
+    given = {
+        "--query": asked.query,
+        "--from": asked.since,
+        "--to": asked.until,
+        "--prometheus-credentials": asked.credentials,
+    }
+    for name in (name for name, value in given.items() if value is not None):
+        raise InputError(f"{name} is of no use without --prometheus; give both")
     if demand is not None:
         return Source(demand.name.removesuffix(".gz").removesuffix(".csv"), read_series(demand))
-    if prometheus is not None:
-        if not query:
-            raise InputError("--prometheus needs --query, PromQL that gives one series")
-        end = optional_instant(until) or time.time()
-        start = optional_instant(since) or end - 7 * 86_400.0
-        series = fetch(prometheus, query, start=start, end=end, step=max(step, 15.0), progress=pages)
-        return Source(query, series)
     if builtin not in BUILTIN:
         raise InputError(f"--builtin: there is no {builtin!r}; there are {', '.join(BUILTIN)}")
     return BUILTIN[builtin]()
 
 
+def _measured(asked: Asked, url: str, step: float) -> Source:
+    """Demand as a Prometheus has it."""
+    from tidegate.backtest.ranges import LEAST_STEP, Prometheus, fetch
+    from tidegate.backtest.series import InputError
+    from tidegate.backtest.sources import Source
+    from tidegate.metrics.credentials import Credentials, CredentialsError
+
+    if not asked.query:
+        raise InputError("--prometheus needs --query, PromQL that gives one series")
+    until, since = optional_instant(asked.until, "--to"), optional_instant(asked.since, "--from")
+    end = time.time() if until is None else until
+    start = end - 7 * 86_400.0 if since is None else since
+    credentials = None if asked.credentials is None else Credentials(asked.credentials)
+    try:
+        if credentials is not None:
+            credentials.check()
+    except CredentialsError as error:
+        raise InputError(f"--prometheus-credentials: {error}") from error
+    server = Prometheus(url, credentials, asked.seconds)
+    with Steps("page {done} of {of} from Prometheus", logged=True) as steps:
+        series = fetch(server, asked.query, start=start, end=end, step=max(step, LEAST_STEP), progress=steps)
+    notes = () if not COUNTER.search(asked.query) else (COUNTER_NOTE.format(query=asked.query),)
+    return Source(asked.query, series, notes=notes)
+
+
+COUNTER = re.compile(r"^[^\[]*_total\b[^\[]*$")
+"""A query for a counter itself: no range of it is taken."""
+COUNTER_NOTE = "{query} asks for a counter itself, which only grows: demand is its rate, as in sum(rate(…_total[1m]))."
+
+
 def events_of(files: list[Path], source: Source) -> list[Happening]:
-    """Announced events of CSV files and of LiveEvents, in order."""
-    from tidegate.backtest.happenings import of_announcements, read_happenings
+    """Announced events of CSV files, of calendars and of LiveEvents, in order."""
+    from tidegate.backtest.calendars import announced_in
+    from tidegate.backtest.happenings import of_announcements
     from tidegate.backtest.series import InputError
 
     found: list[Happening] = []
@@ -106,7 +144,7 @@ def events_of(files: list[Path], source: Source) -> list[Happening]:
                 )
             found += of_announcements(announced, signals.pop() if signals else "")
         else:
-            found += read_happenings(file)
+            found += announced_in(file, source.series)
     return sorted(found, key=lambda one: one.start)
 
 
@@ -144,11 +182,22 @@ def entries_of(policies: str | None, sweep: bool, given: Policy | None) -> list[
     return entries(names, sweep=sweep, variants=variants)
 
 
-def optional_instant(text: str | None) -> float | None:
+def optional_instant(text: str | None, option: str) -> float | None:
     """An instant of an option."""
     from tidegate.backtest.series import instant
 
-    return None if text is None else instant(text, "an option")
+    return None if text is None else instant(text, option)
+
+
+def shard_of(text: str) -> Shard:
+    """Which part of the traces: ``2/8`` is the third of eight."""
+    from tidegate.backtest.series import InputError
+    from tidegate.backtest.sources import Shard
+
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
+    if found is None or int(found[1]) >= int(found[2]):
+        raise InputError(f"--shard: {text!r} is no part; give INDEX/OF, as 0/8 to 7/8 for eight parts")
+    return Shard(int(found[1]), int(found[2]))
 
 
 def perturbation_of(name: str) -> str:
@@ -161,7 +210,33 @@ def perturbation_of(name: str) -> str:
     return name
 
 
-def pages(done: int, of: int) -> None:
-    """Say how many pages of a range are there, to a terminal."""
-    if sys.stderr.isatty():
-        typer.echo(f"\rpage {done} of {of}", nl=done == of, err=True)
+class Steps:
+    """How far something that takes long has come, on standard error: in place on a terminal, else a line now and then.
+
+    Nothing is said of what is done before it is worth saying.
+    """
+
+    SILENT, EVERY = 2.0, 10.0
+    """Seconds before the first line on a terminal, and between two lines where there is none."""
+
+    def __init__(self, words: str, *, logged: bool = False) -> None:
+        """``words`` with ``{done}`` and ``{of}`` in them; ``logged``: also where there is no terminal."""
+        self._words, self._terminal, self._begun = words, sys.stderr.isatty(), False
+        self._mute = not (logged or self._terminal)
+        self._next = time.monotonic() + (self.SILENT if self._terminal else self.EVERY)
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._begun and self._terminal:
+            typer.echo("", err=True)
+
+    def __call__(self, done: int, of: int) -> None:
+        """So many are done."""
+        now = time.monotonic()
+        if self._mute or now < self._next:
+            return
+        self._begun, words = True, self._words.format(done=done, of=of)
+        self._next = now + (0.1 if self._terminal else self.EVERY)
+        typer.echo(f"\r{words}\x1b[K" if self._terminal else words, nl=not self._terminal, err=True)

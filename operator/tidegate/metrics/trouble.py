@@ -21,27 +21,34 @@ SAID = 150
 
 _STATUS = re.compile(r"HTTP Status Code (\d{3}) \((.*)\)", re.DOTALL)
 
+CHART = "prometheusSecret of the chart's values"
+"""Where the operator's credentials come from."""
+
 _HINTS = {
-    401: "it wants a token, or another one (prometheusSecret of the chart's values)",
-    403: "the token may not ask it, or not for this tenant (prometheusSecret of the chart's values)",
+    401: "it wants a token, or another one ({whose})",
+    403: "the token may not ask it, or not for this tenant ({whose})",
     404: "is a prefix missing in its URL?",
     405: "is its URL that of a Prometheus?",
     429: "it is asked too much",
 }
 
 
-def trouble_in_words(error: Exception, seconds: float, most_bytes: int) -> str:
-    """A sentence without its full stop. ``seconds`` and ``most_bytes`` are the bounds of one answer."""
+def trouble_in_words(error: Exception, seconds: float, most_bytes: int, *, whose: str = CHART) -> str:
+    """A sentence without its full stop. ``seconds`` and ``most_bytes`` are the bounds of one answer, ``whose`` is where
+    credentials come from.
+    """
     if isinstance(error, PrometheusApiClientException):
-        return _refusal(str(error))
+        return _refusal(str(error), whose)
     if isinstance(error, TooLargeError):
         return f"the answer of Prometheus is larger than {most_bytes >> 10} KiB: aggregate the query"
     if isinstance(error, requests.Timeout):
         return f"no whole answer from Prometheus in {seconds:g} s"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS with Prometheus fails: {_certificate(str(error))}"
+        return f"TLS with Prometheus fails: {_certificate(str(error), whose)}"
     if isinstance(error, requests.ConnectionError):
         return f"no connection to Prometheus: {_cause(error)}"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the answer of Prometheus broke off before its end"
     if isinstance(error, requests.TooManyRedirects):
         return "Prometheus answers with one redirect after the other: is its URL right?"
     if isinstance(error, FailedError):
@@ -54,7 +61,7 @@ def trouble_in_words(error: Exception, seconds: float, most_bytes: int) -> str:
     return "what answers is no Prometheus API (its answer is no such JSON): is the URL right?"
 
 
-def _refusal(text: str) -> str:
+def _refusal(text: str, whose: str) -> str:
     found = _STATUS.match(text)
     if found is None:
         return "Prometheus refuses the query"
@@ -63,7 +70,7 @@ def _refusal(text: str) -> str:
         phrase = f"{status} {http.HTTPStatus(status).phrase}"
     except ValueError:
         phrase = str(status)
-    why = _HINTS.get(status) or _said(found[2])
+    why = _HINTS.get(status, "").format(whose=whose) or _said(found[2])
     return f"Prometheus answers {phrase}{f': {why}' if why else ''}"
 
 
@@ -80,14 +87,14 @@ def _said(body: str) -> str:
     return " ".join(str(said).split())[:SAID] if said else ""
 
 
-def _certificate(text: str) -> str:
+def _certificate(text: str, whose: str) -> str:
     if "NO_CERTIFICATE_OR_CRL_FOUND" in text or "no certificate or crl found" in text:
-        return "ca.crt holds no PEM certificate (prometheusSecret of the chart's values)"
+        return f"ca.crt holds no PEM certificate ({whose})"
     if "CERTIFICATE_VERIFY_FAILED" not in text:
         return "it may speak no TLS there, or a version that is not allowed here"
     if "ostname mismatch" in text or "doesn't match" in text or "IP address mismatch" in text:
         return "its certificate is for another name than that in the URL"
-    return "nobody vouches for its certificate (ca.crt in prometheusSecret of the chart's values)"
+    return f"nobody vouches for its certificate (ca.crt in {whose})"
 
 
 def _cause(error: BaseException) -> str:

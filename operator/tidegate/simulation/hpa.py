@@ -123,6 +123,13 @@ class HpaDecision:
     reason: HpaReason
 
 
+def whole(units: float) -> int:
+    """Rounded up to whole units. The controller divides whole thousandths, where 62.4 by 0.8 is 78 and not a bit more:
+    what is above a number by no more than sums of floats are wrong by is that number.
+    """
+    return math.ceil(units - 1e-9 * max(1.0, abs(units)))
+
+
 class HpaRule:
     """One autoscaler with its memory.
 
@@ -175,22 +182,22 @@ class HpaRule:
         if self.metric.kind is HpaMetricKind.VALUE:
             ratio = value / target
             if current == 0:
-                return math.ceil(ratio)
-            return current if self._tolerated(ratio) else math.ceil(ratio * ready)
+                return whole(ratio)
+            return current if self._tolerated(ratio) else whole(ratio * ready)
         if self.metric.kind is HpaMetricKind.AVERAGE_VALUE:
             ratio = value / (target * current) if current else math.inf
-            return current if self._tolerated(ratio) else math.ceil(value / target)
+            return current if self._tolerated(ratio) else whole(value / target)
         mean = float(int(value)) if self.metric.kind is HpaMetricKind.UTILIZATION else value
         return self._desired_per_pod(current, ready, mean / target)
 
     def _desired_per_pod(self, current: int, ready: int, ratio: float) -> int:
         """Resource and Pods metrics: pods that are not ready are taken to use nothing before anything is added."""
         if ready >= current or ratio <= 1:
-            return current if self._tolerated(ratio) else math.ceil(ratio * ready)
+            return current if self._tolerated(ratio) else whole(ratio * ready)
         filled = ratio * ready / current
         if self._tolerated(filled) or filled < 1:
             return current
-        return max(current, math.ceil(filled * current))
+        return max(current, whole(filled * current))
 
     def _tolerated(self, ratio: float) -> bool:
         down = self.behavior.down.tolerance if self.behavior else TOLERANCE
