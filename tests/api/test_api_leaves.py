@@ -151,15 +151,6 @@ LENT: Object = {
 }
 
 LEARNED: Object = {
-    "growth": [
-        {
-            "signal": "orders",
-            "growth": "c-rk",
-            "announcedEvents": 5000,
-            "camePermille": 900,
-            "cameSpreadPermille": 100,
-        }
-    ],
     "format": 1,
     "of": {"kind": "CapacityPool", "name": "hangzhou"},
     "epoch": 3,
@@ -192,6 +183,8 @@ LEARNED: Object = {
     "writesPerSecond": 8,
 }
 
+CAME: Object = {"announcedEvents": 5000, "camePermille": 900, "cameSpreadPermille": 100}
+LEARNED["growth"] = [{"signal": "orders", "growth": "c-rk", **CAME}]
 NOTHING_ENDED = {**LEARNED, "ended": []}
 
 PARSERS: dict[str, Callable[[Object], Any]] = {
