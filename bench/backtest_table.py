@@ -52,7 +52,12 @@ BENCHES = (
     Bench("double-11-high", "Double 11, 2019, announced 20 % too high", "", perturbation="high20"),
     Bench("world-cup", "World Cup 1998, judged half", WORLD_CUP, begin=JUDGED),
     Bench("viewers", "Marathon viewers, AGDQ 2019", "gdq_agdq2019_viewers_1min.csv.gz"),
+    Bench("viewers-2020", "Marathon viewers, AGDQ 2020", "gdq_agdq2020_viewers_1min.csv.gz"),
+    Bench("viewers-sgdq2020", "Marathon viewers, SGDQ 2020", "gdq_sgdq2020_viewers_1min.csv.gz"),
+    Bench("viewers-sgdq2021", "Marathon viewers, SGDQ 2021", "gdq_sgdq2021_viewers_1min.csv.gz"),
+    Bench("viewers-2021", "Marathon viewers, AGDQ 2021 (counted every 6 to 9 min)", "gdq_agdq2021_viewers_1min.csv.gz"),
     Bench("payments", "Marathon payments, AGDQ 2019", "gdq_agdq2019_donations_1min.csv.gz"),
+    Bench("no-events", "Application CPU without events (Crane 0)", "crane_prod_cpu_0_1min.csv.gz"),
     Bench("world-cup-600", "World Cup 1998, judged half, 600 s", WORLD_CUP, 600.0, JUDGED),
     Bench(
         "world-cup-slips", "World Cup 1998, kick-offs as late and early as a stage's", WORLD_CUP, 180.0, JUDGED, "slips"
@@ -70,7 +75,8 @@ def source_of(bench: Bench, traces: Path | None) -> Source:
         raise SystemExit(f"{bench.name} needs --traces")
     path = traces / bench.trace
     tables = sorted(traces.glob("*events*.csv"))
-    return Source(bench.trace.partition(".")[0], read_series(path), events_of(path, tables))
+    series = read_series(path)
+    return Source(bench.trace.partition(".")[0], series, events_of(path, series, tables))
 
 
 def commit() -> str:
@@ -126,10 +132,12 @@ the same announcements. [backtest.md](backtest.md) says what the figures and the
 
 *lost* is demand that met no ready unit. *cost* is what was paid for, over a plan that knows the demand and has the same
 start lag. A cost below 1 says that demand was refused. `tidegate` alone moves a workload without an HPA, whose owner
-keeps it high enough for nearly all of the time without events; outside events nothing moves it.
+keeps it high enough for nearly all of the time without events; outside events nothing moves it but `live`.
 
-The rules of the planner are not fitted to any of these traces. Announcements are right unless said otherwise: the
-largest demand within each event is taken from the trace itself, which no announcement of a match or a show would be.
+`tidegate-live` follows demand at all times (`spec.live`) by what it has learned until then: of the two weeks before the
+judged part where there are some, else of nothing but the trace as it goes. The constants of that rule were looked at on
+these traces; data that nobody has looked at will judge them. Announcements are right unless said otherwise: the largest
+demand within each event is taken from the trace itself, which no announcement of a match or a show would be.
 """
 
 
