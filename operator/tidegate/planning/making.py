@@ -17,6 +17,7 @@ import numpy as np
 from tidegate.planning import verdict
 from tidegate.planning.book import WATCH, Book
 from tidegate.planning.capacity import Units
+from tidegate.planning.causes import Asked
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
@@ -316,20 +317,20 @@ class Making:
             judged.update(some)
             yield
 
-    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> tuple[int, float]:
+    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> Asked:
         """See ``verdict.Needed``."""
         curve = self.curves.get((policy.key, target.name))
         if curve is None or curve.units is None:
-            return 0, math.inf
+            return Asked()
         low, high = (min(max(self.book.index(at), 0), self.book.size - 1) for at in (since, until))
         units = curve.units[low : max(high, low + 1)]
         most = int(units.max())
         bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0
         if bounded <= there:
-            return bounded, math.inf
+            return Asked(bounded, wish=most)
         first = low + int((units > min(there, most - 1)).argmax())
         lead = self._plans[policy.key, target.name].lead.seconds + curve.shift
-        return bounded, (first + self.book.first) * self.book.cell - lead
+        return Asked(bounded, (first + self.book.first) * self.book.cell - lead, most)
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):

@@ -54,19 +54,24 @@ def event_status(
     share: Iterable[tuple[str, int]],
     now: float,
     last: Json | None = None,
+    unprepared: str = "",
 ) -> Json:
     """Of a LiveEvent: armed, its verdict, its next occurrence, how the last one went. One that waits for next Friday is
-    Ready.
+    Ready. ``unprepared``: which of its signals nothing prepares, in words.
     """
     generation = event.generation
     occurrence = event.next_occurrence(now)
     armed = "Armed" if occurrence is not None else "Over"
     message = SENTENCES[Reason.ARMED] if occurrence is not None else "No occurrence is left."
+    if unprepared and occurrence is not None:
+        message = _cut(f"{message} But {unprepared}.")
     status: Json = {
         "observedGeneration": generation,
         "conditions": [
             *accepted_conditions(generation=generation, reason=armed, message=message),
-            _on_time(verdict, generation) if verdict is not None else _not_judged(last, occurrence is None, generation),
+            _on_time(verdict, generation)
+            if verdict is not None
+            else _not_judged(last, occurrence is None, generation, unprepared),
             condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
@@ -151,7 +156,7 @@ def _story(last: Json | None) -> str | None:
     return _cut(f"The occurrence of {last['start']} was {last['outcome']}{ready}: {last['message']}")
 
 
-def _not_judged(last: Json | None, over: bool, generation: int) -> Json:
+def _not_judged(last: Json | None, over: bool, generation: int, unprepared: str) -> Json:
     """While there is no verdict: how it went when it is over, else that one will be given."""
     story = _story(last)
     if over:
@@ -159,6 +164,8 @@ def _not_judged(last: Json | None, over: bool, generation: int) -> Json:
         message = story or "It is over, and nobody saw how it went."
         return condition("OnTime", status, "Over", message, generation=generation)
     message = "A verdict is given from an hour before T-0."
+    if unprepared:
+        message += f" But {unprepared}."
     return condition("OnTime", None, "NotDueYet", _cut(f"{message} {story or ''}".strip()), generation=generation)
 
 
