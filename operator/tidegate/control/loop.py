@@ -422,7 +422,9 @@ class Loop:
 
     def _seen(self, key: TargetKey, look: Look) -> None:
         """A target was looked at: a running measurement may be complete."""
-        done = self.stopwatch.seen(key, ready=look.sight.observed.ready, now=look.at)
+        done = self.stopwatch.seen(
+            key, ready=look.sight.observed.ready, now=look.at, ordered=look.sight.observed.ordered
+        )
         if done is not None:
             log.info("%s/%s: %d units ready %.1f s after the write", key[0], key[1], done.units, done.seconds)
 
