@@ -222,6 +222,11 @@ class FakeStore:
     last_valid_map: dict[Key, tuple[LastValid, ...]] = field(default_factory=dict)
     recalled: list[LastValid] = field(default_factory=list)
 
+    @property
+    def plannable(self) -> bool:
+        """See ``ports.Store``."""
+        return self.synced
+
     def policies(self) -> dict[Key, Policy]:
         return self.policy_map
 

@@ -203,10 +203,16 @@ class Loop:
         """
         unheard = self.store.unheard()
         leads = self.leadership.may_write() and (unheard is None or unheard.raises)
-        return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
+        return (
+            leads
+            and self.store.synced
+            and self.ledger.loaded
+            and self.memory.known(self.clock.now())
+            and not self.store.stopped()
+        )
 
     def _may_load(self) -> bool:
-        return self.writer.idle and self.store.synced and not self.store.stopped()
+        return self.writer.idle and self.store.plannable and not self.store.stopped()
 
     def _may_watch(self) -> bool:
         return self.store.synced and self.store.stopped()
@@ -239,7 +245,7 @@ class Loop:
 
         Where a pool is due for a timetable it is made, decided on once more, and on record before a level is written.
         """
-        if not self.store.synced:
+        if not self.store.plannable:
             return None
         self.focus()
         self.looker.hasten()
@@ -272,7 +278,7 @@ class Loop:
         changed elsewhere than in these namespaces is left to the next decision on everything.
         """
         self.last = None
-        if not self.store.synced:
+        if not self.store.plannable:
             return
         if self.store.stopped():
             self.ledger.unload()  # loans are being returned from outside: read them again afterwards

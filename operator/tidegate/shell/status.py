@@ -16,6 +16,7 @@ from tidegate.planning.decision import Outcome, Plan, TargetPlan, Verdict
 from tidegate.planning.model import Key, Mode, Observed, Policy
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.upcoming import next_change
+from tidegate.planning.withheld import Withheld
 from tidegate.ports import Json
 from tidegate.shell.confine import CONFINED
 from tidegate.shell.store import Invalid
@@ -105,7 +106,8 @@ def policy_status(
     mine = [plan.targets[policy.key, target.name] for target in policy.targets]
     bad = [p for p in mine if p.reason in _TROUBLES]
     blind = [p for p in mine if p.blind]
-    reason, message = _readiness(policy, bad, note)
+    deaf = next((p.withheld for p in mine if p.withheld and p.withheld.reason is Reason.NOT_HEARD), None)
+    reason, message = _readiness(policy, bad, note, deaf)
     upcoming = [told[0] for p in mine if (told := next_change(p)) is not None]
     return {
         "observedGeneration": generation,
@@ -121,9 +123,11 @@ def policy_status(
     }
 
 
-def _readiness(policy: Policy, bad: list[TargetPlan], note: str) -> tuple[str, str]:
+def _readiness(policy: Policy, bad: list[TargetPlan], note: str, deaf: Withheld | None) -> tuple[str, str]:
     if note:
         return "KeepsLastValid", _cut(note)
+    if deaf is not None:
+        return deaf.reason.value, _cut(f"Nothing is written: {deaf.message}.")
     if bad:
         return bad[0].reason.value, _cut("; ".join(f"{p.target}: {p.message}" for p in bad))
     if policy.mode is Mode.OBSERVE:

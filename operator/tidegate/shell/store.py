@@ -103,8 +103,12 @@ class WatchedStore:
     @property
     def synced(self) -> bool:
         """Every first list is complete."""
-        first = self.policies_synced and self.events_synced and self.stop_synced
-        return first and self.pools_synced and self.overrides_synced
+        return self.plannable and self.overrides_synced
+
+    @property
+    def plannable(self) -> bool:
+        """Every first list is complete, but for overrides."""
+        return self.policies_synced and self.events_synced and self.stop_synced and self.pools_synced
 
     def policies(self) -> Mapping[Key, Policy]:
         """A copy: the plan of a beat must not change under it."""
