@@ -202,14 +202,8 @@ class Loop:
         same), our loans and what was learned are known, and no durable stop stands.
         """
         unheard = self.store.unheard()
-        leads = self.leadership.may_write() and (unheard is None or unheard.raises)
-        return (
-            leads
-            and self.store.synced
-            and self.ledger.loaded
-            and self.memory.known(self.clock.now())
-            and not self.store.stopped()
-        )
+        leads = self.leadership.may_write() and self.store.synced and (unheard is None or unheard.raises)
+        return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
 
     def _may_load(self) -> bool:
         return self.writer.idle and self.store.plannable and not self.store.stopped()
@@ -428,9 +422,8 @@ class Loop:
 
     def _seen(self, key: TargetKey, look: Look) -> None:
         """A target was looked at: a running measurement may be complete."""
-        done = self.stopwatch.seen(
-            key, ready=look.sight.observed.ready, now=look.at, ordered=look.sight.observed.ordered
-        )
+        seen = look.sight.observed
+        done = self.stopwatch.seen(key, ready=seen.ready, now=look.at, ordered=seen.ordered)
         if done is not None:
             log.info("%s/%s: %d units ready %.1f s after the write", key[0], key[1], done.units, done.seconds)
 
