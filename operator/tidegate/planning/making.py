@@ -24,7 +24,7 @@ from tidegate.planning.explain import Askers
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
-from tidegate.planning.override import Override, OverrideAction, counted, in_force
+from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.readings import measured
 from tidegate.planning.reasons import Reason
@@ -59,7 +59,7 @@ class Making:
     only: frozenset[str] | None = None
     """What changed elsewhere than in these namespaces waits for another plan; None: nothing does."""
     pools: PoolOutcome = field(default_factory=lambda: PoolOutcome({}, {}, {}))
-    _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
+    _overrides: dict[Key, list[Override]] = field(default_factory=dict)
     """By the policy that they name."""
     _left_out: dict[Key, str] = field(default_factory=dict)
     """Policies of which an event that is near could not be summed."""
@@ -69,8 +69,7 @@ class Making:
 
     def __post_init__(self) -> None:
         for override in self.world.overrides:
-            named = Key(override.key.namespace, override.policy)
-            self._overrides[named] = (*self._overrides.get(named, ()), override)
+            self._overrides.setdefault(Key(override.key.namespace, override.policy), []).append(override)
         for key, one in self.book.left_out.items():
             occurrence = verdict.current_occurrence(one.occurrences, self.now)
             if occurrence is not None and occurrence.start - WATCH <= self.now:
@@ -345,10 +344,8 @@ def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading
     return tuple(world.readings.get((policy.key, s.name)) for s in policy.signals if s.query and s.name in carried)
 
 
-def frozen(world: World, now: float) -> World:
-    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone, and
-    of overrides those are left that count.
-    """
+def frozen(world: World) -> World:
+    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone."""
     return replace(
         world,
         policies=dict(world.policies),
@@ -357,5 +354,4 @@ def frozen(world: World, now: float) -> World:
         readings=dict(world.readings),
         measured=dict(world.measured),
         pools=dict(world.pools),
-        overrides=counted(world.overrides, now),
     )

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from itertools import chain
 
 from tidegate.api.parsed import ParsedEvent
@@ -20,13 +20,13 @@ from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
 from tidegate.planning.foretold import foretold, nobody_prepares, uncarried
 from tidegate.planning.model import Key, PlanSettings, Policy, Ref
-from tidegate.planning.override import counted
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
 from tidegate.shell.kept import KeptStatuses
 from tidegate.shell.pace import Pace
-from tidegate.shell.pool_status import override_status, pool_status
+from tidegate.shell.pool_status import pool_status
+from tidegate.shell.spoken import Spoken
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
 from tidegate.shell.went import Went, looks
@@ -73,7 +73,7 @@ class Reporter:
     _looked_at: dict[Key, float] = field(default_factory=dict)
     """When each event that runs or begins soon was last looked at, as shown."""
     _policies_shown: KeptStatuses = field(default_factory=KeptStatuses)
-    _overrides_shown: KeptStatuses = field(default_factory=KeptStatuses)
+    _overrides: Spoken = field(default_factory=Spoken)
     _bounds: dict[Key, object] = field(default_factory=dict)
     """What is told of a policy's events long before they are near rests on this."""
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,7 +93,12 @@ class Reporter:
         self.say(beat.applied)
         if not beat.leading:
             return
-        for patch in chain(self._policies(beat), self._near_events(beat), self._pools(beat), self._overrides(beat)):
+        for patch in chain(
+            self._policies(beat),
+            self._near_events(beat),
+            self._pools(beat),
+            self._overrides.patches(beat, self.store.invalid),
+        ):
             self.publisher.publish([patch])
             yield
 
@@ -181,34 +186,6 @@ class Reporter:
             )
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "CapacityPool" and key.name not in beat.world.pools:
-                yield StatusPatch(kind, key, invalid_status(bad))
-
-    def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
-        @cache
-        def levels(key: Key) -> dict[str, int | None] | None:
-            """By the name of each target of a policy; None where there is no such policy."""
-            policy, plans = beat.world.policies.get(key), beat.plan.targets
-            if policy is None:
-                return None
-            found = {t.name: plans.get((key, t.name)) for t in policy.targets}
-            return {name: one.level if one is not None else None for name, one in found.items()}
-
-        counting = {one.key for one in counted(beat.world.overrides, beat.now)}
-        for one in beat.world.overrides:
-            bad, counts = self.store.invalid.get(("Override", one.key)), one.key in counting
-            note = f"the latest change is not valid, the override acts as before: {bad.problems}" if bad else ""
-            of = levels(Key(one.key.namespace, one.policy))
-            mine = of if one.target is None or of is None else (of.get(one.target, "none"), *of)
-            kept = self._overrides_shown.of(
-                one.key,
-                (one, one.until <= beat.now, counts, note, mine),
-                partial(override_status, one, beat.world.policies, beat.plan, now=beat.now, counts=counts, note=note),
-            )
-            yield StatusPatch("Override", one.key, kept.status, kept=True)
-        self._overrides_shown.keep({one.key for one in beat.world.overrides})
-        good = {one.key for one in beat.world.overrides}
-        for (kind, key), bad in list(self.store.invalid.items()):
-            if kind == "Override" and key not in good:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
     def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
