@@ -147,6 +147,11 @@ class Store:
     given_pools: dict[str, Pool]
     synced: bool = True
 
+    @property
+    def plannable(self) -> bool:
+        """See ``ports.Store``."""
+        return self.synced
+
     def policies(self) -> dict[Key, Policy]:
         return self.given
 

@@ -313,6 +313,12 @@ class Store(Protocol):
     def synced(self) -> bool:
         """True when every first list is complete. Nothing may be returned or released before."""
 
+    @property
+    def plannable(self) -> bool:
+        """The first lists are complete, but for overrides: plans may be made and shown. While ``synced`` is false,
+        ``unheard`` says what is missing, and nothing is written.
+        """
+
     def policies(self) -> Mapping[Key, Policy]:
         """Policies by key: a snapshot."""
 

@@ -142,6 +142,14 @@ def test_json_holds_problems_and_warnings(tmp_path: Path) -> None:
     assert [w["path"] for w in report["warnings"]] == ["spec.policyRef.name"]
 
 
+def test_an_event_that_needs_more_than_the_policys_max_is_a_warning(tmp_path: Path) -> None:
+    above = run(tmp_path, EVENT.replace("1000", "50000"), POLICY)
+    assert above.exit_code == 0
+    assert "spec.expected: needs 600 units of gateway at its peak, and the max of core is 50; raise" in above.stdout
+    assert "spec.targets[0].max" in above.stdout
+    assert "at its peak" not in run(tmp_path, EVENT, POLICY).stdout
+
+
 def test_a_missing_policy_and_a_signal_that_nobody_carries_are_warnings(tmp_path: Path) -> None:
     alone = run(tmp_path, EVENT)
     uncarried = run(tmp_path, EVENT.replace("concurrent_viewers", "orders_per_second"), POLICY)

@@ -219,6 +219,23 @@ def test_what_nothing_follows_from_is_said_with_the_reason(evening: str, tmp_pat
     assert "Nothing will be done." in out
 
 
+def test_a_need_above_the_policys_max_is_said_by_plan_and_explain(evening: str, tmp_path: Path) -> None:
+    """Whatever the instant, and in the plan where it is cut."""
+    policy, show = yaml.safe_load_all(Path(evening).read_text())
+    show["spec"]["expected"] = {"orders": 9000}
+    path = tmp_path / "huge.yaml"
+    path.write_text(yaml.safe_dump_all([policy, show]))
+    above = "LiveEvent shop/show: spec.expected: needs 90 units of order at its peak, and the max of core is 50"
+    _, out, said = run("plan", str(path), "--at", "2026-11-01T00:00:00Z")
+    assert above in said
+    _, out, said = run("plan", str(path), "--at", "2026-11-09T23:00:00+08:00")
+    assert above in said
+    assert "order needs 90, stays at 50. PolicyMaximum: 90 units needed, cut to the policy's max 50" in out
+    said = run("explain", "core", "order", str(path), "-n", "shop", "--at", "2026-11-09T23:00:00+08:00")[2]
+    assert above in said
+    assert above not in run("plan", evening, "--at", "2026-11-09T23:00:00+08:00")[2]
+
+
 def test_an_event_that_is_over_or_further_ahead_is_said_to_be(evening: str) -> None:
     out = run("plan", evening, "--at", "2026-11-12T00:00:00Z")[1]
     assert "No occurrence between now and 11-13 00:00:00: shop/show." in out

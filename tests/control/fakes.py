@@ -90,10 +90,13 @@ class Thing:
     lowest: int = 2
     evidence: tuple[Evidence, ...] = ()
     rooms: tuple[Room, ...] = ()
+    ordered: bool = False
+    """Units start one after the other, each in ``start_seconds``."""
 
     def write(self, level: int, manager: str, now: float) -> None:
         if level > self.level:
-            self.starting.append((now + self.start_seconds, level - self.level))
+            each = (1, level - self.level) if self.ordered else (level - self.level, 1)
+            self.starting += [(now + self.start_seconds * (n + 1), each[0]) for n in range(each[1])]
         elif level < self.level:
             self.starting.clear()
             self.ready = min(self.ready, level)
@@ -184,7 +187,8 @@ class FakeCluster:
         self.faults.step(lambda: self.loans.pop(loan.key, None) and None)
 
     def _observed(self, thing: Thing) -> Observed:
-        return Observed(level=thing.level, ready=thing.ready, desired=thing.level, maximum=thing.maximum)
+        found = Observed(level=thing.level, ready=thing.ready, desired=thing.level, maximum=thing.maximum)
+        return replace(found, ordered=thing.ordered)
 
     def _held(self, thing: Thing) -> Held:
         return Held(thing.level, Manager(thing.manager, "Apply") if thing.manager else None)
@@ -217,6 +221,11 @@ class FakeStore:
     unheard_since: float = 0.0
     last_valid_map: dict[Key, tuple[LastValid, ...]] = field(default_factory=dict)
     recalled: list[LastValid] = field(default_factory=list)
+
+    @property
+    def plannable(self) -> bool:
+        """See ``ports.Store``."""
+        return self.synced
 
     def policies(self) -> dict[Key, Policy]:
         return self.policy_map

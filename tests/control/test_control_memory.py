@@ -101,7 +101,7 @@ async def test_a_kind_that_is_installed_later_takes_what_this_life_knows_by_then
     site.clock.at += 60.0
     await site.round()
     await site.round()
-    assert site.shelf.objects[CORE].starts == {"order": (Measured(8, 600.0),)}
+    assert site.shelf.objects[CORE].starts == {"order": (Measured(8, 600.0, ordered=False),)}
     assert (site.told(), site.told(SHORT)) == ((600.0,), (50.0,))
 
 

@@ -114,8 +114,17 @@ def test_a_further_step_up_starts_the_measurement_anew() -> None:
     watch.written(KEY, level=10, there=2, now=0.0)
     watch.written(KEY, level=20, there=6, now=10.0)
     assert watch.seen(KEY, ready=12, now=15.0) is None
-    assert watch.seen(KEY, ready=20, now=40.0) == Measured(14, 30.0)
+    assert watch.seen(KEY, ready=20, now=40.0) == Measured(14, 30.0, ordered=False)
     assert watch.seen(KEY, ready=20, now=50.0) is None
+
+
+def test_what_was_measured_of_units_that_started_another_way_is_dropped() -> None:
+    """A StatefulSet was made again with another ``podManagementPolicy``; of older records nobody knows."""
+    watch = Stopwatch()
+    watch.recall({KEY: [Measured(3, 9.0), Measured(4, 40.0, ordered=True)]})
+    watch.written(KEY, level=10, there=2, now=0.0)
+    watch.seen(KEY, ready=10, now=30.0, ordered=False)
+    assert watch.samples()[KEY] == (Measured(3, 9.0), Measured(8, 30.0, ordered=False))
 
 
 def test_a_step_down_ends_it_unmeasured() -> None:

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from worlds import CORE, NS, T0, event, policy, target, world
 
+from tidegate.planning.causes import CAUSES
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.evidence import DIRECT, SYNC, slipped
 from tidegate.planning.model import Evidence, Key, LeadTimeGuess, LoanState, Observed, Ref, Room, Trouble
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
-from tidegate.planning.verdict import CAUSES, settled
+from tidegate.planning.verdict import settled
 
 KEY = (CORE, "order")
 SHOW = Key(NS, "show")
@@ -47,6 +48,7 @@ def test_what_may_block_is_looked_at_in_this_order() -> None:
         "in_trouble",
         "left_to_nobody",
         "under_the_scalers_maximum",
+        "under_the_policys_maximum",
         "under_a_quota",
         "in_the_pool",
         "refused_by_the_server",

@@ -69,6 +69,26 @@ def test_a_start_in_a_row_is_learned_of_one_unit() -> None:
     assert start_time(samples, guess, q=0.9, rate=20.0).seconds == pytest.approx(159.6)
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_was_learned_of_units_that_started_the_other_way_tells_nothing(ordered: bool) -> None:
+    """Eight that started together in 20 s would have told 2.5 s of each: a row of eight takes minutes."""
+    guess, other = LeadTimeGuess(EACH), [Measured(8, 20.0, ordered=not ordered)] * 30
+    start = start_time(other, guess, q=0.9, rate=20.0, ordered=ordered)
+    assert (start.seconds, start.learned) == (EACH, False)
+    mixed = [*other, *[Measured(1, 12.0, ordered=ordered)] * 30]
+    assert start_time(mixed, guess, q=0.9, rate=20.0, ordered=ordered).seconds == pytest.approx(12.0, abs=0.1)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_the_lead_follows_a_stateful_set_that_was_made_again_with_another_policy(ordered: bool) -> None:
+    core = policy(target(lead=LeadTimeGuess(EACH)))
+    samples = {KEY: (Measured(8, 8 * 20.0 if not ordered else 20.0, ordered=not ordered),) * 30}
+    there = Observed(level=2, ready=2, desired=2, ordered=ordered)
+    w = world(event(), policies=(core,), observed={KEY: there}, measured=samples)
+    lead = 8 * EACH if ordered else EACH
+    assert make_plan(w, T0 - 3000.0).targets[KEY].next_at == pytest.approx(T0 - lead, abs=2.0)
+
+
 @pytest.mark.parametrize(("ready", "outcome"), [(2, Outcome.BLOCKED), (10, Outcome.READY)])
 def test_a_scaler_that_cannot_scale_blocks_only_where_units_are_missing(ready: int, outcome: Outcome) -> None:
     words = "HorizontalPodAutoscaler/order cannot scale, FailedUpdateScale: forbidden"

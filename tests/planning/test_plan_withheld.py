@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 from worlds import CORE, NS, T0, derived, event, policy, world
 
+from tidegate.planning.causes import NOBODYS_FAULT
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import OURS, Key, LoanState, Mode, Observed, PlanSettings, Ref
 from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.plan import Planner, make_plan
 from tidegate.planning.reasons import Reason
-from tidegate.planning.verdict import NOBODYS_FAULT
 from tidegate.planning.withheld import Unheard
 from tidegate.planning.world import World
 

@@ -259,6 +259,8 @@ def test_what_would_not_do_what_was_meant_is_a_warning() -> None:
     core = BASES["ScalingPolicy"]
     event = changed(BASES["LiveEvent"], expected={"orders_per_second": 1, "egress_mbps": 5})
     assert 'no target of shop-core carries "egress_mbps"' in warned(Process().knows(core), event)
+    huge = changed(BASES["LiveEvent"], expected={"orders_per_second": 9_000_000})
+    assert "at its peak, and the max of shop-core is" in warned(Process().knows(core), huge)
     override = changed(BASES["Override"], target="order-servic")
     assert "use one of order-service" in warned(Process().knows(core), override)
     past = changed(BASES["Override"], until="2026-11-01T00:00:00Z")

@@ -65,7 +65,29 @@ class Stage:
         self.few = few
 
 
-@pytest.mark.parametrize("plural", ["scalingpolicies", "overrides", "capacitypools"])
+async def test_before_overrides_were_ever_listed_plans_are_shown_and_nothing_is_heard(clock: Clocked) -> None:
+    """However long that takes: a pause that stands is not known."""
+    stage = Stage(Server({"scalingpolicies": [scaling_policy()], "overrides": [override()]}))
+    stage.server.troubles["overrides"] = RefusedError("403")
+    stage.leads_since = clock.monotonic()
+    clock.at += 1.0
+    await stage.few.list_first()
+    assert (stage.store.plannable, stage.store.synced) == (True, False)
+    assert len(stage.store.policies()) == 1
+    for waited in (0.0, 1.0, 10.0, 2 * module.HELD_FOR):
+        clock.at += waited
+        assert (stage.few.heard(), stage.few.may_raise(), stage.few.known) == (False, False, False)
+        deaf = stage.few.deaf()
+        assert deaf is not None
+        assert (deaf.kinds, deaf.said) == ("overrides", "403")
+    assert stage.few.trouble().endswith("nothing is written")
+    stage.server.troubles.clear()
+    await stage.few.list_again()
+    assert (stage.store.synced, stage.few.heard(), stage.few.known) == (True, True, True)
+    assert len(stage.store.overrides()) == 1
+
+
+@pytest.mark.parametrize("plural", ["scalingpolicies", "capacitypools"])
 async def test_a_kind_that_cannot_be_listed_holds_no_other_up_and_nothing_counts_before_it_is(plural: str) -> None:
     stage = Stage()
     stage.server.objects = {"scalingpolicies": [scaling_policy()], "overrides": [override()]}

@@ -18,6 +18,7 @@ import pytest
 from builders_embedded import deployment
 
 from tidegate.api.crd import all_crds
+from tidegate.control import memory
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning import withheld
@@ -256,6 +257,47 @@ async def test_an_event_whose_write_waits_for_what_on_call_says_tells_whoever_li
     refusing = False
     await until(lambda: replicas(stage.cluster) == 10)
     await until(lambda: on_time().get("reason") != "NotHeard")
+    await runtime.stop()
+
+
+async def test_at_the_first_start_statuses_say_that_nothing_is_written_before_overrides_were_listed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes: nobody knows of a pause that stands. Then it is written."""
+    answer, refusing, real = "GET overrides: the API server answered 403: no", True, KubeClient.items
+
+    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+        if refusing and path.endswith("overrides"):
+            raise RefusedError(answer)
+        return await real(self, path, params)
+
+    def said(kind: str, name: str, condition: str) -> Json:
+        status = (stage.cluster.get("tidegate.dev/v1alpha1", kind, name) or {}).get("status", {})
+        return {one["type"]: one for one in status.get("conditions", ())}.get(condition, {})
+
+    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(withheld, "TOLD_AFTER", 0.2)
+    monkeypatch.setattr(kinds, "HELD_FOR", 0.1)
+    monkeypatch.setattr(memory, "PATIENCE", 0.2)
+    for module in (runtimes, kinds):
+        monkeypatch.setattr(module, "UNHEARD", 0.02)
+    stage.cluster.create(deployment(replicas=2))
+    stage.cluster.create(scaling_policy())
+    stage.cluster.create(live_event(time.time() + 20.0))
+    runtime = Runtime(dataclasses.replace(stage.settings, beat_seconds=0.1))
+    await runtime.start()
+    await until(lambda: said("ScalingPolicy", "core", "Ready").get("reason") == "NotHeard")
+    await until(lambda: said("LiveEvent", "show", "OnTime").get("reason") == "NotHeard")
+    assert answer in said("ScalingPolicy", "core", "Ready")["message"]
+    assert said("ScalingPolicy", "core", "Ready")["message"].startswith("Nothing is written: overrides could not be")
+    assert answer in said("LiveEvent", "show", "OnTime")["message"]
+    await asyncio.sleep(0.5)
+    code, text = await stage.ask("/readyz")
+    assert (code, "overrides were not listed" in text, runtime.store.synced) == (503, True, False)
+    assert replicas(stage.cluster) == 2
+    refusing = False
+    await until(lambda: replicas(stage.cluster) == 10)
+    await until(lambda: said("ScalingPolicy", "core", "Ready").get("reason") == "Enforcing")
     await runtime.stop()
 
 

@@ -224,3 +224,91 @@ def test_an_object_that_keeps_its_last_valid_version_says_why_the_new_one_does_n
     assert len(world.policies) == len(world.pools) == len(world.overrides) == len(world.announcements) == 1
     assert (wrong in said[0], wrong in said[1]) == (False, True)
     assert "KeepsLastValid" in said[1] or kind in ("LiveEvent", "CapacityPool")
+
+
+# ---- long before a verdict is due
+
+
+FAR = T0 - 40 * 86_400.0
+
+
+@dataclass
+class Month:
+    """An instant some weeks before the show."""
+
+    at: float = FAR
+
+    def now(self) -> float:
+        return self.at
+
+    async def wait(self, until: float, wake: asyncio.Event) -> None:
+        raise AssertionError("nobody waits here")
+
+
+def accepted(event: Json, *policies: Json) -> tuple[Reporter, WatchedStore, Wall]:
+    """An event that was announced weeks ahead, and a first beat."""
+    store, wall = WatchedStore(lambda: FAR), Wall()
+    for one in policies:
+        store.put_policy(one)
+    store.put_event(event)
+    reporter = Reporter(store, wall, wall, Month())
+    beat(reporter, store)
+    reporter.arrived(SHOW)
+    return reporter, store, wall
+
+
+def beat(reporter: Reporter, store: WatchedStore) -> None:
+    world = World(store.policies(), store.announcements())
+    reporter.report(Beat(FAR, world, make_plan(world, FAR), (), (), True, 0, None))
+
+
+def on_time(status: Json) -> tuple[str, str]:
+    (found,) = (c for c in status["conditions"] if c["type"] == "OnTime")
+    return found["status"], found["reason"]
+
+
+def test_a_max_below_the_event_is_shown_from_acceptance_on() -> None:
+    _, _, wall = accepted(live_event(expected={"orders": 10_000}), scaling_policy())
+    assert (wall.status["outcome"], on_time(wall.status)) == ("Blocked", ("False", "PolicyMaximum"))
+    assert wall.status["verdict"] == (
+        "Blocked: order: 120 units will be needed, but the policy's max is 50 (ScalingPolicy/core)"
+    )
+    assert wall.status["blockedBy"] == "ScalingPolicy/core"
+    assert wall.said == []
+
+
+def test_an_event_that_nobody_carries_is_blocked_from_acceptance_on() -> None:
+    _, _, wall = accepted(live_event(expected={"chats": 9}), scaling_policy())
+    assert (wall.status["outcome"], on_time(wall.status)) == ("Blocked", ("False", "NoTarget"))
+    assert "chats" in wall.status["verdict"]
+
+
+def test_one_signal_of_several_that_nobody_carries_is_named_from_acceptance_on() -> None:
+    _, _, wall = accepted(live_event(expected={"orders": 100, "chats": 9}), scaling_policy())
+    assert (wall.status["outcome"], on_time(wall.status)) == ("Armed", ("Unknown", "NotDueYet"))
+    told = [c["message"] for c in wall.status["conditions"] if c["type"] in ("Ready", "OnTime")]
+    assert all("nothing prepares chats: no target of core carries it" in message for message in told)
+
+
+def test_an_event_that_is_well_is_armed_without_a_word_more() -> None:
+    _, _, wall = accepted(live_event(), scaling_policy())
+    assert (wall.status["outcome"], wall.status["verdict"]) == ("Armed", None)
+
+
+def test_a_max_that_was_raised_takes_the_finding_back_with_the_next_look() -> None:
+    reporter, store, wall = accepted(live_event(expected={"orders": 10_000}), scaling_policy())
+
+    async def raised() -> None:
+        sweep = asyncio.create_task(reporter.sweep_for_ever())
+        await asyncio.sleep(0.05)
+        target = {**scaling_policy()["spec"]["targets"][0], "max": 120}
+        store.put_policy(scaling_policy(2, targets=[target]))
+        beat(reporter, store)
+        for _ in range(40):
+            await asyncio.sleep(0.05)
+            if wall.status["outcome"] == "Armed":
+                break
+        sweep.cancel()
+
+    asyncio.run(raised())
+    assert wall.status["outcome"] == "Armed"

@@ -34,7 +34,11 @@ API, KIND = "tidegate.dev/v1alpha1", "Learned"
 MINE = Learned(
     Key(NS, "core"),
     epoch=3,
-    starts={"api": (Measured(8, 31.5), Measured(20, 44.1))},
+    starts={
+        "api": (Measured(8, 31.5), Measured(20, 44.1)),
+        "queue": (Measured(8, 31.5, ordered=True),),
+        "web": (Measured(8, 31.5, ordered=False),),
+    },
     ended=(Ended(FieldId(Identity("apps", "Deployment", NS, "api"), "u", "/spec/replicas", "scale"), 1.7e9, (20, 9)),),
     last_valid=(LastValid("Override", Key(NS, "hold"), "u", "{}"),),
 )

@@ -8,7 +8,7 @@ Losing it costs precision and never a floor, so that an object that cannot be un
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
@@ -61,6 +61,8 @@ class TargetStarts(Stored):
     """Units that the operator started."""
     milliseconds: list[_Millis] = Field(max_length=MAX_SAMPLES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     """Milliseconds until they were ready."""
+    ordered: bool | None = None
+    """Whether the units started one after the other, as those of a StatefulSet may; not set: as they do now."""
 
 
 class LaneDrains(Stored):
@@ -209,6 +211,7 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
                 "target": target,
                 "units": [s.units for s in samples],
                 "milliseconds": [_millis(s.seconds) for s in samples],
+                **_ordered(samples),
             }
             for target, samples in sorted(one.starts.items())
         ]
@@ -259,7 +262,7 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
         return PortLearned(
             of=of,
             epoch=spec.epoch,
-            starts={one.target: tuple(map(Measured, one.units, _seconds(one.milliseconds))) for one in spec.starts},
+            starts={one.target: tuple(_read_starts(one)) for one in spec.starts},
             drains={one.lane: tuple(_seconds(one.milliseconds)) for one in spec.drains},
             ended=tuple(_read_ended(one) for one in spec.ended),
             last_valid=versions,
@@ -274,6 +277,17 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
         if isinstance(error, InvalidObject):
             raise
         raise InvalidObject([Problem("", f"is no Learned ({error})", "written by the operator alone")]) from error
+
+
+def _ordered(samples: Sequence[Measured]) -> dict[str, bool]:
+    """How units start, as of the latest measurement: no others are kept beside it."""
+    latest = samples[-1].ordered if samples else None
+    return {} if latest is None else {"ordered": latest}
+
+
+def _read_starts(one: TargetStarts) -> Iterator[Measured]:
+    for units, seconds in zip(one.units, _seconds(one.milliseconds), strict=True):
+        yield Measured(units, seconds, ordered=one.ordered)
 
 
 def _read_version(one: LastValidVersion, namespace: str) -> LastValid:

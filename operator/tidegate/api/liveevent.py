@@ -270,7 +270,8 @@ class LiveEventStatus(Stored):
     )
     """What this event alone asks of each target at its peak."""
     outcome: Literal["Armed", "Ready", "Late", "Blocked", "Unknown", "Over", "Invalid"] | None = None
-    """The verdict in one word; Armed from acceptance to an hour before the event."""
+    """The verdict in one word; Armed from acceptance to an hour before the event, or Blocked where that is known by
+    then."""
     verdict: Annotated[str, Field(max_length=512)] | None = None
     """Ready, Late or Blocked, with the reason in a sentence."""
     blocked_by: Annotated[str, Field(max_length=320)] | None = None

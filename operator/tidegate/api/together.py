@@ -12,7 +12,7 @@ from dataclasses import replace
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import Problem
 from tidegate.api.walltime import to_local
-from tidegate.planning.model import Identity, Key, Policy, TargetSpec
+from tidegate.planning.model import Identity, Key, PlanSettings, Policy, TargetSpec
 from tidegate.planning.override import MOST_COUNTED, Override, counted
 from tidegate.planning.shift.model import Pool
 
@@ -61,12 +61,28 @@ def occurrences_at_once(event: ParsedEvent) -> Iterator[Problem]:
 
 def signals_that_nobody_carries(event: ParsedEvent, policy: Policy) -> Iterator[Problem]:
     """Signals of an event that are in no target's capacity, and that no other signal follows."""
-    carried = {signal for target in policy.targets for signal, _ in target.capacity}
-    asked = {s for s, _ in event.base.expected} | {d.signal for d in event.base.derived}
-    sources = {d.source for d in event.base.derived}
-    for signal in sorted((asked | {m.signal for m in event.base.moments}) - carried - sources):
+    # Here, because it brings numpy: whoever only parses starts without it.
+    from tidegate.planning.foretold import uncarried
+
+    for signal in uncarried(event.base, policy):
         wrong = f'no target of {event.policy} carries "{signal}"'
         yield Problem("spec", wrong, "add it to a target's capacity: nothing prepares it")
+
+
+def needs_beyond_max(event: ParsedEvent, policy: Policy, now: float) -> Iterator[Problem]:
+    """Targets of which the event alone needs more than the policy's max, at the next occurrence."""
+    # Here, because they bring numpy: whoever only parses starts without it.
+    from tidegate.planning.explain import own_share
+    from tidegate.planning.foretold import beyond_maximum
+
+    occurrence = event.next_occurrence(now)
+    if occurrence is None:
+        return
+    shares = own_share(replace(event.base, occurrences=(occurrence,)), policy, cell=PlanSettings().cell)
+    for number, target, units in beyond_maximum(shares, policy):
+        wrong = f"needs {units} units of {target.name} at its peak, and the max of {event.policy} is {target.maximum}"
+        right = f"raise spec.targets[{number}].max of the policy, or expect that so much is missing"
+        yield Problem("spec.expected", wrong, right)
 
 
 def shared_workloads(policy: Policy, taken: Mapping[Identity, Key]) -> Iterator[tuple[TargetSpec, Problem]]:

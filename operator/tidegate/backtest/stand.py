@@ -137,6 +137,11 @@ class Announced:
     changed: set[Key] = field(default_factory=set)
     synced: bool = True
 
+    @property
+    def plannable(self) -> bool:
+        """See ``ports.Store``."""
+        return self.synced
+
     def put(self, event: Announcement) -> None:
         """Announce an event, or change it."""
         self.events[event.key] = event

@@ -183,9 +183,9 @@ def _check_names(found: Found, report: Report) -> None:
 
 
 def _check_events(events: list[Any], policies: list[Any], report: Report) -> None:
-    """Events whose policy is not in these files, or whose signals no target of it carries."""
+    """Events whose policy is not in these files, whose signals nobody carries, or that need more than a max."""
     from tidegate.api.problems import Problem
-    from tidegate.api.together import signals_that_nobody_carries
+    from tidegate.api.together import needs_beyond_max, signals_that_nobody_carries
 
     by_key = {policy.key: policy for _, policy in policies}
     for document, event in events:
@@ -193,6 +193,7 @@ def _check_events(events: list[Any], policies: list[Any], report: Report) -> Non
         policy = by_key.get(key)
         if policy is not None:
             _warn(report, document, signals_that_nobody_carries(event, policy))
+            _warn(report, document, needs_beyond_max(event, policy, _now()))
             continue
         wrong = f'no ScalingPolicy "{event.policy}" in namespace {key.namespace} among these files'
         right = "check the name, or pass its file too; on the cluster the event waits until it exists"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ import typer
 from tidegate.api.parse import parse_live_event, parse_override, parse_policy
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import InvalidObject, shown
-from tidegate.api.together import event_that_is_over, override_that_is_over, signals_that_nobody_carries
+from tidegate.api.together import (
+    event_that_is_over,
+    needs_beyond_max,
+    override_that_is_over,
+    signals_that_nobody_carries,
+)
 from tidegate.cli.manifests import Document, UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
@@ -151,8 +157,8 @@ def _other_zone_data(operators: frozenset[str]) -> str | None:
     )
 
 
-def _unheard(world: World, events: Iterable[ParsedEvent], namespace: str | None) -> Iterator[str]:
-    """Events, signals of events, and overrides that nothing follows from, and why."""
+def _unheard(world: World, events: Iterable[ParsedEvent], namespace: str | None, now: float) -> Iterator[str]:
+    """Events, signals of events, and overrides that nothing or less follows from, and why."""
     missing = "there is no ScalingPolicy {} here: nothing follows from it until there is"
     for event in sorted(events, key=lambda one: one.key):
         of = Key(event.key.namespace, event.policy)
@@ -161,7 +167,8 @@ def _unheard(world: World, events: Iterable[ParsedEvent], namespace: str | None)
         if of not in world.policies:
             yield f"LiveEvent {event.key}: {missing.format(of)}"
             continue
-        for problem in signals_that_nobody_carries(event, world.policies[of]):
+        mine = world.policies[of]
+        for problem in chain(signals_that_nobody_carries(event, mine), needs_beyond_max(event, mine, now)):
             yield f"LiveEvent {event.key}: {problem}"
     for override in world.overrides:
         of = Key(override.key.namespace, override.policy)
@@ -234,7 +241,7 @@ def given_of(
             for t in p.targets
         }
     world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
-    notes += _unheard(world, parsed, namespace)
+    notes += _unheard(world, parsed, namespace, now)
     return Given(
         world,
         assumed=assumed,

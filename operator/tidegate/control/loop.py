@@ -78,7 +78,6 @@ class LoopSettings:
     """A target counts as active from this many seconds before its next step."""
     read_ahead: float = 3600.0
     """Signals of a policy are read from this many seconds before its next step: in time to say that they are blind."""
-
     speed: float = 1.0
     """Seconds of the loop's clock that pass in a real one. Requests take real time: where a demonstration hurries,
     knowledge may be older by as much.
@@ -206,11 +205,11 @@ class Loop:
         same), our loans and what was learned are known, and no durable stop stands.
         """
         unheard = self.store.unheard()
-        leads = self.leadership.may_write() and (unheard is None or unheard.raises)
+        leads = self.leadership.may_write() and self.store.synced and (unheard is None or unheard.raises)
         return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
 
     def _may_load(self) -> bool:
-        return self.writer.idle and self.store.synced and not self.store.stopped()
+        return self.writer.idle and self.store.plannable and not self.store.stopped()
 
     def _may_watch(self) -> bool:
         return self.store.synced and self.store.stopped()
@@ -243,7 +242,7 @@ class Loop:
 
         Where a pool is due for a timetable it is made, decided on once more, and on record before a level is written.
         """
-        if not self.store.synced:
+        if not self.store.plannable:
             return None
         self.focus()
         self.looker.hasten()
@@ -276,7 +275,7 @@ class Loop:
         changed elsewhere than in these namespaces is left to the next decision on everything.
         """
         self.last = None
-        if not self.store.synced:
+        if not self.store.plannable:
             return
         if self.store.stopped():
             self.ledger.unload()  # loans are being returned from outside: read them again afterwards
@@ -325,11 +324,11 @@ class Loop:
         now, policies, pools = self.clock.now(), self.store.policies(), self._pools()
         plan, loans, settings = self._plan, self.ledger.loans.values(), self.settings
         near = attention.near(plan, loans, self.store.announcements())
-        active = attention.active(plan, until=now + settings.active_ahead) | attention.following(policies)
+        following = attention.following(policies)
+        active = attention.active(plan, until=now + settings.active_ahead) | following
         self.looker.want(policies, active=active | near, near=near)
         signals: dict[SignalKey, SignalSpec] = {(k, s.name): s for k, p in policies.items() for s in p.signals}
-        read = attention.reading(plan, loans, until=now + settings.read_ahead)
-        read |= {key for key, _ in attention.following(policies)}
+        read = attention.reading(plan, loans, until=now + settings.read_ahead) | {key for key, _ in following}
         self.forecaster.want(policies, self.memory.starts())
         wanted = {key for key in signals if key[0] in read}
         for pool in pools.values():
@@ -428,7 +427,8 @@ class Loop:
 
     def _seen(self, key: TargetKey, look: Look) -> None:
         """A target was looked at: a running measurement may be complete."""
-        done = self.stopwatch.seen(key, ready=look.sight.observed.ready, now=look.at)
+        seen = look.sight.observed
+        done = self.stopwatch.seen(key, ready=seen.ready, now=look.at, ordered=seen.ordered)
         if done is not None:
             log.info("%s/%s: %d units ready %.1f s after the write", key[0], key[1], done.units, done.seconds)
 

@@ -47,14 +47,17 @@ class Stopwatch:
         """Whether a start is being measured of any of these."""
         return any(key in self._running for key in keys)
 
-    def seen(self, key: TargetKey, *, ready: int | None, now: float) -> Measured | None:
-        """So many units are ready now; gives the measurement that this completes."""
+    def seen(self, key: TargetKey, *, ready: int | None, now: float, ordered: bool = False) -> Measured | None:
+        """So many units are ready now; gives the measurement that this completes. ``ordered``: they start one after the
+        other; what was measured while they did otherwise is dropped.
+        """
         running = self._running.get(key)
         if running is None or ready is None or ready < running.level:
             return None
         del self._running[key]
-        done = Measured(running.units, round(max(0.0, now - running.since), 1))
-        self.measured.setdefault(key, deque(maxlen=KEPT)).append(done)
+        done = Measured(running.units, round(max(0.0, now - running.since), 1), ordered=ordered)
+        alike = (one for one in self.measured.get(key, ()) if one.ordered in (None, ordered))
+        self.measured[key] = deque((*alike, done), maxlen=KEPT)
         self._bound(key[0])
         self.version += 1
         return done

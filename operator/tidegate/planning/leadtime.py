@@ -70,10 +70,12 @@ def start_time(
     Split conformal: of n measurements the ceil((n + 1) q)-th smallest covers a share q of what comes. With fewer than
     that needs, the largest measurement or the guess, whichever is longer. The time in the creation queue is taken out
     of each measurement, because it depends on the size of the step and is added again for the step that is planned.
+    What was measured while units started the other way (a StatefulSet was made again with another
+    ``podManagementPolicy``) tells nothing.
     """
     if not samples:
         return Start(guess.seconds, guess.machine_seconds, False, 0)
-    usable = [s for s in samples if not s.machines and math.isfinite(s.seconds)]
+    usable = [s for s in samples if not s.machines and math.isfinite(s.seconds) and s.ordered in (None, ordered)]
     own = sorted(max(0.0, s.seconds / max(s.units, 1) if ordered else s.seconds - s.units / rate) for s in usable)
     rank = math.ceil((len(own) + 1) * q)
     if own and rank <= len(own):

@@ -17,6 +17,7 @@ import numpy as np
 from tidegate.planning import verdict
 from tidegate.planning.book import WATCH, Book
 from tidegate.planning.capacity import Units
+from tidegate.planning.causes import Asked
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
@@ -25,7 +26,7 @@ from tidegate.planning.growth import AFTER, BEFORE
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
-from tidegate.planning.override import Override, OverrideAction, counted, in_force
+from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster
@@ -69,7 +70,7 @@ class Making:
     pools: PoolOutcome = field(default_factory=lambda: PoolOutcome({}, {}, {}))
     _queues: Lag = field(init=False)
     """``lag`` of the columns that are known."""
-    _overrides: dict[Key, tuple[Override, ...]] = field(default_factory=dict)
+    _overrides: dict[Key, list[Override]] = field(default_factory=dict)
     """By the policy that they name."""
     _left_out: dict[Key, str] = field(default_factory=dict)
     """Policies of which an event that is near could not be summed."""
@@ -82,8 +83,7 @@ class Making:
         self.known = slice(max(begin, 0), self.book.index(self.now + self.world.settings.horizon) + 1)
         self._queues = self.lag.within(self.known)
         for override in self.world.overrides:
-            named = Key(override.key.namespace, override.policy)
-            self._overrides[named] = (*self._overrides.get(named, ()), override)
+            self._overrides.setdefault(Key(override.key.namespace, override.policy), []).append(override)
         for key, one in self.book.left_out.items():
             occurrence = verdict.current_occurrence(one.occurrences, self.now)
             if occurrence is not None and occurrence.start - WATCH <= self.now:
@@ -343,21 +343,21 @@ class Making:
             judged.update(some)
             yield
 
-    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> tuple[int, float]:
+    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> Asked:
         """See ``verdict.Needed``."""
         curve = self.curves.get((policy.key, target.name))
         if curve is None or curve.units is None:
-            return 0, math.inf
+            return Asked()
         last = self.known.stop - 1
         low, high = (min(max(self.book.index(at), self.known.start), last) for at in (since, until))
         units = curve.units[low : max(high, low + 1)]
         most = int(units.max())
         bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0
         if bounded <= there:
-            return bounded, math.inf
+            return Asked(bounded, wish=most)
         first = low + int((units > min(there, most - 1)).argmax())
         lead = self._plans[policy.key, target.name].lead.seconds + curve.shift
-        return bounded, (first + self.book.first) * self.book.cell - lead
+        return Asked(bounded, (first + self.book.first) * self.book.cell - lead, most)
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):
@@ -372,10 +372,8 @@ def _readings(world: World, policy: Policy, target: TargetSpec) -> tuple[Reading
     return tuple(world.readings.get((policy.key, s.name)) for s in policy.signals if s.query and s.name in carried)
 
 
-def frozen(world: World, now: float) -> World:
-    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone, and
-    of overrides those are left that count.
-    """
+def frozen(world: World) -> World:
+    """The world as it is now: its mappings may be somebody's live ones. Announcements are read by the sums alone."""
     return replace(
         world,
         policies=dict(world.policies),
@@ -384,5 +382,4 @@ def frozen(world: World, now: float) -> World:
         readings=dict(world.readings),
         measured=dict(world.measured),
         pools=dict(world.pools),
-        overrides=counted(world.overrides, now),
     )

@@ -415,6 +415,8 @@ class Measured:
     units: int
     seconds: float
     machines: bool = False
+    ordered: bool | None = None
+    """Whether the units started one after the other; None: nobody wrote that down."""
 
 
 @dataclass(frozen=True, slots=True)

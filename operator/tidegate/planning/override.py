@@ -88,6 +88,12 @@ def counted(overrides: Iterable[Override], now: float) -> tuple[Override, ...]:
     return tuple(sorted(found, key=lambda o: o.key))
 
 
+def counts_for_another(override: Override, now: float) -> float:
+    """When time alone changes next whether, or as what, an override counts, epoch seconds; infinite: never."""
+    ends = (override.until, override.until + _OVER_FOR_GOOD)
+    return min((at for at in ends if at > now), default=math.inf)
+
+
 def in_force(overrides: Iterable[Override], policy: Key, target: str, now: float) -> tuple[Override, ...]:
     """The overrides that speak about a target now, in a fixed order."""
     return tuple(sorted((o for o in overrides if o.reaches(policy, target, now)), key=lambda o: o.key))

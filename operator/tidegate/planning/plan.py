@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -22,6 +22,7 @@ from tidegate.planning.making import PAST, Making, frozen
 from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.queue import bounds_of
 from tidegate.planning.roster import Roster, roster_of
+from tidegate.planning.speaking import Speaking
 from tidegate.planning.standing import Decisions
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.world import World
@@ -93,6 +94,7 @@ class Planner:
     _askers: Askers = field(default_factory=Askers)
     _decisions: Decisions = field(default_factory=Decisions)
     _begun: Planning | None = None
+    _speaking: Speaking = field(default_factory=Speaking)
 
     def plan(self, world: World, now: float, *, changed: frozenset[Key] | None = None) -> Plan:
         """Work out the plan of an instant, in one go.
@@ -127,9 +129,10 @@ class Planner:
         if self._begun is not None:
             self._begun.supersede()
         self._owed = None if changed is None or self._owed is None else self._owed | changed
-        own, announcements = frozen(world, now), world.announcements
+        own, announcements = frozen(world), world.announcements
         if self._roster is None or not self._roster.of(own.policies):
             self._roster = roster_of(own.policies, self._roster)
+        own = replace(own, overrides=self._speaking.of(world.overrides, self._roster.policies, now))
         curves, owed = self._sums(now)
         self._begun = planning = Planning(rebuilt=curves is self._building)
         waiting = frozenset[Key]()

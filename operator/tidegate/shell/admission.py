@@ -17,6 +17,7 @@ from tidegate.api.problems import InvalidObject, Problem, shown
 from tidegate.api.together import (
     event_that_is_over,
     lanes_that_refuse,
+    needs_beyond_max,
     occurrences_at_once,
     override_beyond,
     override_that_is_over,
@@ -96,6 +97,7 @@ def _live_event(new: Json, old: Json | None, store: WatchedStore) -> Iterator[Pr
     policy = store.policy(key)
     if policy is not None:
         yield from signals_that_nobody_carries(event, policy)
+        yield from needs_beyond_max(event, policy, store.now())
     else:
         yield from _policy_missing(key, store, "the event waits until it exists")
 

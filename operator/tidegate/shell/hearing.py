@@ -42,7 +42,8 @@ class Hearing:
         deaf = self.few.deaf()
         if deaf is None:
             return None
-        return self._told(deaf.kinds, deaf.since, deaf.said, HELD_FOR, raises=self.few.may_raise())
+        held_for = HELD_FOR if self.few.known else math.inf
+        return self._told(deaf.kinds, deaf.since, deaf.said, held_for, raises=self.few.may_raise())
 
     def trouble(self) -> str | None:
         """What on-call may have said and nobody has heard, for a probe."""

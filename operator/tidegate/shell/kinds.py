@@ -145,22 +145,35 @@ class FewKinds:
     async def list_first(self) -> None:
         """List every kind that was not listed yet. A kind that the server does not serve yet has no objects.
 
-        TidegateError, after all were tried, when one could not be listed: to be called again.
+        TidegateError, after all were tried, when one could not be listed without which there is nothing to plan: to be
+        called again. Overrides are asked for again by ``list_for_ever``: until they were listed nothing is written, and
+        statuses say so.
         """
-        failed = await self._list_each([one for one in self._kinds.values() if not one.listed])
-        if failed:
-            raise failed[0]
+        waiting = [one for one in self._kinds.values() if not one.listed]
+        failed = {one.resource: found for one in waiting if (found := await self._list_each([one]))}
+        failed.pop(OVERRIDES, None)
+        for errors in failed.values():
+            raise errors[0]
 
     def heard(self) -> bool:
         """Whether each kind was listed since we began to lead, and since a break of more than seconds; who never led
         needs nothing anew.
         """
         now = time.monotonic()
-        return not any(self._before_lead(one) or now - one.deaf_since > GRACE for one in self._kinds.values())
+        return not any(
+            not one.listed or self._before_lead(one) or now - one.deaf_since > GRACE for one in self._kinds.values()
+        )
 
     def may_raise(self) -> bool:
-        """Whether what was not heard is waited for no longer: levels may rise by what was known last."""
-        return self._deaf_for() > HELD_FOR
+        """Whether what was not heard is waited for no longer: levels may rise by what was known last. Of what was never
+        listed nothing is known: it is waited for.
+        """
+        return self.known and self._deaf_for() > HELD_FOR
+
+    @property
+    def known(self) -> bool:
+        """Each kind was listed once."""
+        return all(one.listed for one in self._kinds.values())
 
     def trouble(self) -> str:
         """What was not heard, since when, and what goes on meanwhile; empty when all was."""

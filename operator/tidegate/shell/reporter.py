@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from itertools import chain
 
+from tidegate.api.parsed import ParsedEvent
 from tidegate.api.walltime import to_rfc3339
 from tidegate.api.zonedata import zone_data
 from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
+from tidegate.planning.causes import NOBODYS_FAULT
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
-from tidegate.planning.model import Key, PlanSettings, Ref
-from tidegate.planning.override import counted
+from tidegate.planning.foretold import foretold, nobody_prepares, uncarried
+from tidegate.planning.model import Key, PlanSettings, Policy, Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.verdict import NOBODYS_FAULT, settled
+from tidegate.planning.verdict import settled
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
 from tidegate.shell.kept import KeptStatuses
 from tidegate.shell.pace import Pace
-from tidegate.shell.pool_status import override_status, pool_status
+from tidegate.shell.pool_status import pool_status
+from tidegate.shell.spoken import Spoken
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
 from tidegate.shell.store import WatchedStore
 from tidegate.shell.went import Went, looks
@@ -69,7 +73,11 @@ class Reporter:
     _looked_at: dict[Key, float] = field(default_factory=dict)
     """When each event that runs or begins soon was last looked at, as shown."""
     _policies_shown: KeptStatuses = field(default_factory=KeptStatuses)
-    _overrides_shown: KeptStatuses = field(default_factory=KeptStatuses)
+    _overrides: Spoken = field(default_factory=Spoken)
+    _bounds: dict[Key, object] = field(default_factory=dict)
+    """What is told of a policy's events long before they are near rests on this."""
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    """Statuses of events are to be looked at before the next sweep is due."""
 
     def report(self, beat: Beat) -> None:
         """Show one beat in one go. Only the leader shows status: two that disagree would write for ever."""
@@ -85,7 +93,12 @@ class Reporter:
         self.say(beat.applied)
         if not beat.leading:
             return
-        for patch in chain(self._policies(beat), self._near_events(beat), self._pools(beat), self._overrides(beat)):
+        for patch in chain(
+            self._policies(beat),
+            self._near_events(beat),
+            self._pools(beat),
+            self._overrides.patches(beat, self.store.invalid),
+        ):
             self.publisher.publish([patch])
             yield
 
@@ -110,8 +123,11 @@ class Reporter:
         """Now and then, bring every event's status up: its occurrence may have passed."""
         while True:
             if self.last is not None and self.last.leading:
+                self._moved.clear()
                 await self._sweep()
-                await asyncio.sleep(SWEEP)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._moved.wait(), SWEEP)
+                await asyncio.sleep(1.0)
             else:
                 await asyncio.sleep(1.0)
 
@@ -141,9 +157,25 @@ class Reporter:
             )
             yield StatusPatch("ScalingPolicy", key, kept.status, urgent=key in borrowers, kept=True)
         self._policies_shown.keep(beat.world.policies.keys())
+        self._far_events(beat)
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:
                 yield StatusPatch(kind, key, invalid_status(bad))
+
+    def _far_events(self, beat: Beat) -> None:
+        """Have those events looked at again whose policy, or an autoscaler's maximum, is another one by now."""
+        observed, known = beat.world.observed, self._bounds
+        self._bounds = {
+            key: (policy, [one.maximum for t in policy.targets if (one := observed.get((key, t.name)))])
+            for key, policy in beat.world.policies.items()
+        }
+        moved = {key for key in known.keys() | self._bounds if known.get(key) != self._bounds.get(key)}
+        if not moved:
+            return
+        for key, event in self.store.events.items():
+            if Key(key.namespace, event.policy) in moved:
+                self._changes_at.pop(key, None)
+        self._moved.set()
 
     def _pools(self, beat: Beat) -> Iterable[StatusPatch]:
         for name, one in beat.world.pools.items():
@@ -154,34 +186,6 @@ class Reporter:
             )
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "CapacityPool" and key.name not in beat.world.pools:
-                yield StatusPatch(kind, key, invalid_status(bad))
-
-    def _overrides(self, beat: Beat) -> Iterable[StatusPatch]:
-        @cache
-        def levels(key: Key) -> dict[str, int | None] | None:
-            """By the name of each target of a policy; None where there is no such policy."""
-            policy, plans = beat.world.policies.get(key), beat.plan.targets
-            if policy is None:
-                return None
-            found = {t.name: plans.get((key, t.name)) for t in policy.targets}
-            return {name: one.level if one is not None else None for name, one in found.items()}
-
-        counting = {one.key for one in counted(beat.world.overrides, beat.now)}
-        for one in beat.world.overrides:
-            bad, counts = self.store.invalid.get(("Override", one.key)), one.key in counting
-            note = f"the latest change is not valid, the override acts as before: {bad.problems}" if bad else ""
-            of = levels(Key(one.key.namespace, one.policy))
-            mine = of if one.target is None or of is None else (of.get(one.target, "none"), *of)
-            kept = self._overrides_shown.of(
-                one.key,
-                (one, one.until <= beat.now, counts, note, mine),
-                partial(override_status, one, beat.world.policies, beat.plan, now=beat.now, counts=counts, note=note),
-            )
-            yield StatusPatch("Override", one.key, kept.status, kept=True)
-        self._overrides_shown.keep({one.key for one in beat.world.overrides})
-        good = {one.key for one in beat.world.overrides}
-        for (kind, key), bad in list(self.store.invalid.items()):
-            if kind == "Override" and key not in good:
                 yield StatusPatch(kind, key, invalid_status(bad))
 
     def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
@@ -255,12 +259,31 @@ class Reporter:
         announced = self.store.announcements().get(key)
         share = own_share(announced, policy, cell=self.cell) if policy and announced else ()
         verdict = self._told.get(key)
-        status = event_status(parsed, verdict, live=key in self._live, share=share, now=now, last=self._went.last(key))
+        names = uncarried(parsed.base, policy) if policy else []
+        status = event_status(
+            parsed,
+            verdict or self._foretold(parsed, policy),
+            live=key in self._live,
+            share=share,
+            now=now,
+            last=self._went.last(key),
+            unprepared=nobody_prepares(names, policy) if policy and names else "",
+        )
         since = self._went.ready_since(key, verdict.starts_at) if verdict is not None else None
         looked = self._looked_at.get(key)
         status["readyTime"] = to_rfc3339(since) if since is not None else None
         status["lookedAt"] = to_rfc3339(looked) if looked is not None else None
         return [StatusPatch("LiveEvent", key, status)]
+
+    def _foretold(self, event: ParsedEvent, policy: Policy | None) -> Verdict | None:
+        """What is known to be wrong with an event that has no verdict yet."""
+        occurrence = event.next_occurrence(self.clock.now())
+        if policy is None or occurrence is None:
+            return None
+        share = own_share(replace(event.base, occurrences=(occurrence,)), policy, cell=self.cell)
+        observed = self.last.world.observed if self.last is not None else {}
+        seen = {t.name: observed[policy.key, t.name] for t in policy.targets if (policy.key, t.name) in observed}
+        return foretold(event.base, policy, share, seen, occurrence.start)
 
     def _say(self, one: Applied) -> None:
         if not one.told and one.error is None:

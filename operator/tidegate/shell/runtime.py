@@ -305,7 +305,7 @@ class Runtime:
         beating = self.heart.check(limit=STUCK)
         self.heart.beat()
         # Before the first lists are complete there is no beat: a server that is slow to list is no reason to die.
-        self._alive["loop"] = lambda: beating() if self.store.synced else None
+        self._alive["loop"] = lambda: beating() if self.store.plannable else None
         self._alive["lease"] = age_check(leader.age_seconds, limit=STUCK)
         self._alive["status"] = age_check(publisher.age_seconds, limit=STUCK)
         self._ready["synced"] = lambda: None if self.store.synced else "the first lists are not complete"

@@ -16,6 +16,7 @@ from tidegate.planning.decision import Outcome, Plan, TargetPlan, Verdict
 from tidegate.planning.model import Key, Mode, Observed, Policy
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.upcoming import next_change
+from tidegate.planning.withheld import Withheld
 from tidegate.ports import Json
 from tidegate.shell.confine import CONFINED
 from tidegate.shell.store import Invalid
@@ -54,19 +55,24 @@ def event_status(
     share: Iterable[tuple[str, int]],
     now: float,
     last: Json | None = None,
+    unprepared: str = "",
 ) -> Json:
     """Of a LiveEvent: armed, its verdict, its next occurrence, how the last one went. One that waits for next Friday is
-    Ready.
+    Ready. ``unprepared``: which of its signals nothing prepares, in words.
     """
     generation = event.generation
     occurrence = event.next_occurrence(now)
     armed = "Armed" if occurrence is not None else "Over"
     message = SENTENCES[Reason.ARMED] if occurrence is not None else "No occurrence is left."
+    if unprepared and occurrence is not None:
+        message = _cut(f"{message} But {unprepared}.")
     status: Json = {
         "observedGeneration": generation,
         "conditions": [
             *accepted_conditions(generation=generation, reason=armed, message=message),
-            _on_time(verdict, generation) if verdict is not None else _not_judged(last, occurrence is None, generation),
+            _on_time(verdict, generation)
+            if verdict is not None
+            else _not_judged(last, occurrence is None, generation, unprepared),
             condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
@@ -100,7 +106,8 @@ def policy_status(
     mine = [plan.targets[policy.key, target.name] for target in policy.targets]
     bad = [p for p in mine if p.reason in _TROUBLES]
     blind = [p for p in mine if p.blind]
-    reason, message = _readiness(policy, bad, note)
+    deaf = next((p.withheld for p in mine if p.withheld and p.withheld.reason is Reason.NOT_HEARD), None)
+    reason, message = _readiness(policy, bad, note, deaf)
     upcoming = [told[0] for p in mine if (told := next_change(p)) is not None]
     return {
         "observedGeneration": generation,
@@ -116,9 +123,11 @@ def policy_status(
     }
 
 
-def _readiness(policy: Policy, bad: list[TargetPlan], note: str) -> tuple[str, str]:
+def _readiness(policy: Policy, bad: list[TargetPlan], note: str, deaf: Withheld | None) -> tuple[str, str]:
     if note:
         return "KeepsLastValid", _cut(note)
+    if deaf is not None:
+        return deaf.reason.value, _cut(f"Nothing is written: {deaf.message}.")
     if bad:
         return bad[0].reason.value, _cut("; ".join(f"{p.target}: {p.message}" for p in bad))
     if policy.mode is Mode.OBSERVE:
@@ -151,7 +160,7 @@ def _story(last: Json | None) -> str | None:
     return _cut(f"The occurrence of {last['start']} was {last['outcome']}{ready}: {last['message']}")
 
 
-def _not_judged(last: Json | None, over: bool, generation: int) -> Json:
+def _not_judged(last: Json | None, over: bool, generation: int, unprepared: str) -> Json:
     """While there is no verdict: how it went when it is over, else that one will be given."""
     story = _story(last)
     if over:
@@ -159,6 +168,8 @@ def _not_judged(last: Json | None, over: bool, generation: int) -> Json:
         message = story or "It is over, and nobody saw how it went."
         return condition("OnTime", status, "Over", message, generation=generation)
     message = "A verdict is given from an hour before T-0."
+    if unprepared:
+        message += f" But {unprepared}."
     return condition("OnTime", None, "NotDueYet", _cut(f"{message} {story or ''}".strip()), generation=generation)
 
 

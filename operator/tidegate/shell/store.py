@@ -22,6 +22,7 @@ from tidegate.planning.shift.model import Pool
 from tidegate.planning.withheld import Unheard
 from tidegate.ports import LastValid
 from tidegate.shell.confine import confined
+from tidegate.shell.inorder import InOrder
 from tidegate.shell.versions import Versions
 
 WINDOW = 86_400.0 * 3
@@ -93,7 +94,7 @@ class WatchedStore:
     _pools: dict[str, Pool] = field(default_factory=dict)
     _pool_objects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """As last valid: deadlines are times of day, and each day has its own."""
-    _overrides: dict[Key, Override] = field(default_factory=dict)
+    _overrides: InOrder = field(default_factory=InOrder)
     _versions: Versions = field(default_factory=Versions)
     _told_at: float = math.nan
     """In which round it was looked what is invalid and counts; NaN when that has changed since."""
@@ -103,8 +104,12 @@ class WatchedStore:
     @property
     def synced(self) -> bool:
         """Every first list is complete."""
-        first = self.policies_synced and self.events_synced and self.stop_synced
-        return first and self.pools_synced and self.overrides_synced
+        return self.plannable and self.overrides_synced
+
+    @property
+    def plannable(self) -> bool:
+        """Every first list is complete, but for overrides."""
+        return self.policies_synced and self.events_synced and self.stop_synced and self.pools_synced
 
     def policies(self) -> Mapping[Key, Policy]:
         """A copy: the plan of a beat must not change under it."""
@@ -189,7 +194,7 @@ class WatchedStore:
     def overrides(self) -> tuple[Override, ...]:
         """All that are valid, in a fixed order."""
         self.expire()
-        return tuple(self._overrides[key] for key in sorted(self._overrides))
+        return self._overrides.in_order
 
     def known(self, kind: str) -> frozenset[Key]:
         """Every object of a kind that is there as far as we know, valid or not; the deleted until their grace ends."""
@@ -319,8 +324,8 @@ class WatchedStore:
             elif kind == "CapacityPool":
                 self._pool_objects.pop(key.name, None)
                 self._pools.pop(key.name, None)
-            else:
-                self._overrides.pop(key, None)
+            elif key in self._overrides:
+                del self._overrides[key]
         if gone:
             self.on_change("")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tidegate.planning.resources import NAMES, Resources, total
 from tidegate.planning.shift.milp import Effort, OutOfWorkError
-from tidegate.planning.shift.timetable import EVERY, Problem, Rule, Timetable, solve
+from tidegate.planning.shift.timetable import EVERY, Counts, Problem, Rule, Timetable, solve
 
 
 class Solver:
@@ -24,12 +24,14 @@ class Solver:
         """Nothing more is solved."""
         return self.effort.spent
 
-    def cheapest(self, problem: Problem, loads: Sequence[Resources]) -> Timetable | None:
-        """The timetable that serves loads and costs least work; None when there is none, or none was found."""
+    def cheapest(self, problem: Problem, loads: Sequence[Resources], kept: Sequence[Counts] = ()) -> Timetable | None:
+        """The timetable that serves loads and costs least work, or the ``kept`` one where it costs next to nothing
+        more; None when there is none, or none was found.
+        """
         if not ever(problem, loads) or self.spent:
             return None
         try:
-            return solve(problem, loads, effort=self.effort)
+            return solve(problem, loads, kept=kept, effort=self.effort)
         except OutOfWorkError:
             return None
 

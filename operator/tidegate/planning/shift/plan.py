@@ -8,9 +8,10 @@ against it, found by leaving the rules out one by one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 from tidegate.planning.model import Ref
 from tidegate.planning.reasons import Reason
@@ -20,6 +21,7 @@ from tidegate.planning.shift.asks import Ask, asks_of
 from tidegate.planning.shift.bounded import Solver, beside, ever
 from tidegate.planning.shift.grid import EDGES_MOST, SPANS_LEAST, SPANS_MOST, amounts, instants
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
+from tidegate.planning.shift.kept import kept_counts
 from tidegate.planning.shift.lendings import lendings_of
 from tidegate.planning.shift.merge import fewer
 from tidegate.planning.shift.model import MEMBERS_MOST, Need, NeedStep, Pool, PoolFacts, amount_at, base_of, floor_of
@@ -51,7 +53,7 @@ def timetable(inputs: TimetableInputs) -> Timetabled:
     now, last = inputs.now, inputs.standing
     plan = plan_pool(
         inputs.pool, inputs.facts, inputs.needs, now,
-        promises=inputs.promises, slack=inputs.slack, grace=inputs.grace,
+        promises=inputs.promises, slack=inputs.slack, grace=inputs.grace, last=last.plan.lendings if last else {},
     )  # fmt: skip
     if last is not None and last.digest == inputs.digest and _loses(plan, last.plan, now):
         plan = present(inputs)
@@ -78,16 +80,18 @@ def plan_pool(
     promises: Iterable[Promise] = (),
     slack: float = 0.0,
     grace: float = 0.0,
+    last: Mapping[Ref, Sequence[Lending]] = MappingProxyType({}),
 ) -> PoolPlan:
     """Decide for all needs of a pool together.
 
     ``promises`` are those of the last plan (``PoolPlan.promises``): who was granted first keeps its place. Needs that
     are over are ignored. The order of needs, members and promises does not matter. ``slack``: seconds that a return may
     take; what is promised back is planned back so much sooner. ``grace``: seconds after a rise of a need for which
-    what is missing is not refused.
+    what is missing is not refused. ``last``: the lendings of the last timetable, which are kept among those that cost
+    nearly the same.
     """
     promised = tuple(promises)
-    planning = _Planning(pool, facts, now, slack, grace)
+    planning = _Planning(pool, facts, now, slack, grace, last)
     allowed = planning.counted(planning.allowed(need for need in needs if need.end > now), promised)
     asks = planning.capped(asks_of(pool, facts, allowed, promised, now))
     lendings = planning.serve(asks) if asks else {}
@@ -113,8 +117,16 @@ class _Cut:
 class _Planning:
     """One planning of one pool."""
 
-    def __init__(self, pool: Pool, facts: PoolFacts, now: float, slack: float, grace: float) -> None:
-        self.pool, self.facts, self.now, self.grace = pool, facts, now, grace
+    def __init__(
+        self,
+        pool: Pool,
+        facts: PoolFacts,
+        now: float,
+        slack: float,
+        grace: float,
+        last: Mapping[Ref, Sequence[Lending]],
+    ) -> None:
+        self.pool, self.facts, self.now, self.grace, self.last = pool, facts, now, grace, last
         self.too_large = facts.too_large
         whole = [] if self.too_large else stocks_of(pool, facts, now, slack=slack)
         self.stocks = fewer(whole)
@@ -182,21 +194,25 @@ class _Planning:
             return {}
         problem, profiles, loads = self._problem(asks, turns=False)
         # First without taking turns: whoever is out stays out for its need, and nothing moves without need.
-        timetable = self.serving.cheapest(problem, loads)
+        timetable = self._cheapest(self.serving, problem, loads)
         if timetable is None:
             problem, profiles, loads = self._problem(asks, turns=True)
-            timetable = self.serving.cheapest(problem, loads)
+            timetable = self._cheapest(self.serving, problem, loads)
         if timetable is not None:
             self.grants = [_grant(ask, ask.steps) for ask in asks]
         else:
             lined = list(zip(asks, profiles, strict=True))
             loads = self._in_line(problem, lined, [NOTHING] * problem.spans)
             # The last program is paid for by what was kept to explain refusals: the work that stops has to be cheap.
-            timetable = self.explaining.cheapest(problem, loads) or self.served
+            timetable = self._cheapest(self.explaining, problem, loads) or self.served
             self.refusals += [self._refusal(problem, cut) for cut in self.cuts if not self._comes_in_time(problem, cut)]
         if timetable is None:  # nothing was found that stops work: what is granted is free anyway
             return {}
         return lendings_of(problem, timetable, [(g.owner, g.steps) for g in self.grants])
+
+    def _cheapest(self, solver: Solver, problem: Problem, loads: Sequence[Resources]) -> Timetable | None:
+        kept = kept_counts(problem.stocks, problem.times, self.last) if self.last else ()
+        return solver.cheapest(problem, loads, kept)
 
     def _problem(
         self, asks: Sequence[Ask], *, turns: bool

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from tidegate.planning.resources import NAMES, Resources
-from tidegate.planning.shift.milp import Effort, Program, Solution
+from tidegate.planning.shift.milp import Effort, OutOfWorkError, Program, Solution
 from tidegate.planning.shift.model import Work
 from tidegate.planning.shift.pieces import EPSILON, Piece, Stock
 from tidegate.planning.shift.search import NODES_MOST, search
@@ -110,14 +110,16 @@ def solve(
     *,
     rules: Rule = EVERY,
     cheapest: bool = True,
+    kept: Sequence[Counts] = (),
     effort: Effort,
 ) -> Timetable | None:
     """The timetable that serves ``loads`` (by span) in full and, of ``soft``, as much as can be.
 
-    Without ``soft`` it is the one that costs least work, or with ``cheapest=False`` the first that is found. None when
-    there is none; ``OutOfWorkError`` when the bounded search ended before it could tell.
+    Without ``soft`` it is the one that costs least work, or with ``cheapest=False`` the first that is found. ``kept``
+    is taken instead while it keeps all rules and costs next to nothing more. None when there is none;
+    ``OutOfWorkError`` when the bounded search ended before it could tell.
     """
-    return _Solving(problem, rules, effort, costly=cheapest and soft is None).solve(loads, soft)
+    return _Solving(problem, rules, effort, costly=cheapest and soft is None).solve(loads, soft, kept)
 
 
 class _Solving:
@@ -132,7 +134,9 @@ class _Solving:
         self.draining: list[list[int]] = []
         """By stock and instant: pieces that still hold their machines after a stop before now."""
 
-    def solve(self, loads: Sequence[Resources], soft: Sequence[Resources] | None) -> Timetable | None:
+    def solve(
+        self, loads: Sequence[Resources], soft: Sequence[Resources] | None, kept: Sequence[Counts] = ()
+    ) -> Timetable | None:
         for stock in self.problem.stocks:
             self._variables(stock)
         for number, stock in enumerate(self.problem.stocks):
@@ -155,7 +159,25 @@ class _Solving:
             nodes=NODES if best else NODES_MOST,
             cheap=best,
         )
-        return self._timetable(found, shares) if found is not None else None
+        if found is None:
+            return None
+        return self._timetable(self._kept(kept, found) if kept and self.costly else found, shares)
+
+    def _kept(self, kept: Sequence[Counts], found: Solution) -> Solution:
+        """The counts that were planned before, unless what was found is cheaper by more than the gap."""
+        if found.cost <= 0.0:
+            return found
+        lower, upper = self.program.bounds
+        columns = [n for block in zip(self.out, self.stops, self.returns, strict=True) for kind in block for n in kind]
+        values = [float(n) for one in kept for kind in (one.out, one.stops, one.returns) for n in kind]
+        if (np.array(values) < lower[columns]).any() or (np.array(values) > upper[columns]).any():
+            return found
+        lower[columns] = upper[columns] = values
+        try:
+            same = self.program.solve(gap=COST_GAP, nodes=NODES, within=(lower, upper))
+        except OutOfWorkError:
+            return found
+        return same if same is not None and same.cost <= found.cost * (1.0 + COST_GAP) else found
 
     # ---- rules
 
