@@ -165,13 +165,13 @@ class Loop:
         drains = Drains()
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
-            self.writer.rate, self.timetabler.recall, on_news=self.news,
+            self.writer.rate, on_timetables=self.timetabler.recall, on_news=self.news,
         )  # fmt: skip
         if self.pools is not None:
             self.pool_looker = PoolLooker(
                 self.pools, ledger, self.clock, idle, drains=drains, speed=speed, on_news=self.news
             )
-            self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events)
+            self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events, self.memory.sizes)
         self._planner = Planner(self.plan_settings)
 
     # ---- what happens
@@ -367,6 +367,7 @@ class Loop:
         worlds = {}
         if self.pool_work is not None:
             drained, places = self.memory.lane_drains(), self.memory.places
+            self.pool_work.learn_sizes(policies, self.memory.pod_sizes())
             worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now, measured=drained, places=places)
         return World(
             policies=policies,
