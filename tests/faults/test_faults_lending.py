@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import fault_run
 import pytest
@@ -27,31 +26,22 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass
-class Machines:
-    """A cluster of which only the pods are looked at."""
-
-    pods: list[dict[str, Any]] = field(default_factory=list)
-
-    def list(self, version: str, kind: str) -> list[dict[str, Any]]:
-        return self.pods
-
-    def run(self, one: Workload, count: int) -> None:
-        metadata = {"namespace": one.namespace, "labels": {"app": one.name}}
-        pod = {"metadata": metadata, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
-        self.pods += [pod] * count
-
-
-@dataclass
 class Stage:
     """A pool in which levels are set by hand."""
 
     web: int = 10
     loader: int = 30
-    machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
         scene = Scene(0, (WEB, LOADER), (), ("a",), pool=True)
-        self.lending = Lending(scene, self.machines, lambda: ((WEB, self.web), (LOADER, self.loader)))  # type: ignore[arg-type]
+        self.lending = Lending(scene, lambda: ((WEB, self.web), (LOADER, self.loader)))
+
+    def run(self, one: Workload, count: int, cpu: str = "1") -> None:
+        """Pods on machines."""
+        spec = {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": cpu}}}]}
+        for number in range(count):
+            metadata = {"namespace": one.namespace, "name": f"{one.name}-{number}", "labels": {"app": one.name}}
+            self.lending.pod("ADDED", {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}})
 
     def excused(self, since: float, now: float) -> bool:
         """Whether web is excused each second from an instant to another; looked at once a second."""
@@ -90,7 +80,7 @@ def test_a_level_may_not_be_short_of_what_lies_free() -> None:
 
 def test_machines_of_pods_that_are_leaving_do_not_lie_free() -> None:
     stage = Stage(loader=26)
-    stage.machines.run(LOADER, 30)
+    stage.run(LOADER, 30)
     assert stage.lending.asked() == MACHINES * CORES
     assert stage.excused(0.0, NOTICE)
 
