@@ -134,16 +134,20 @@ class Judge:
             one.reapplied.append(now)
             one.copied = one.copied or how == "copy"
 
-    def taken_back(self, workload: Workload, value: int, lasting: float) -> None:
+    def taken_back(self, workload: Workload, value: int, lasting: float, *, asleep: bool) -> None:
         """An autoscaler is gone from in front of a workload: where it left the level is its owner's. What is lent
-        of it still was kept from the autoscaler, unless nobody could see that.
+        of it still was kept from the autoscaler, unless nobody could see that, or it stood at 0: there an autoscaler is
+        switched off, and the work has to be given back.
         """
         now = self.now()
         self.lending.taken_back(workload.key, now)
         one = self.field_of(workload)
         lent = next((spec for spec in self._loans() if self._is_of(spec, one)), None)
-        if lent is not None and lasting > REACTION and not self._lending_was_disturbed(now):
+        noticed = lasting > REACTION and not self._lending_was_disturbed(now)
+        if noticed and lent is not None and not asleep:
             self.find("kept-from-its-scaler", str(one), f"lent from {lent['original']} while an autoscaler has it")
+        if noticed and lent is None and asleep and not value:
+            self.find("not-returned", str(one), "left at 0, where the autoscaler that came is switched off")
         one.value, one.intent = value, value if lent is None else int(lent["original"])
         one.foreign_at = one.intent_at = now
 

@@ -88,6 +88,7 @@ class Lenders:
         if one is None:
             return
         judge.lending.taken_over(key, args["value"], judge.now())
+        asleep = one.value == 0 < one.intent
         scaler = hpa_object(one.workload, 1)
         scaler["spec"]["maxReplicas"] = one.workload.high + 2
         cluster.create(scaler, manager="helm")
@@ -95,7 +96,7 @@ class Lenders:
         kind = scaler["apiVersion"], scaler["kind"]
         cluster.delete(*kind, one.workload.name, namespace=one.workload.namespace)
         stored = cluster.get(one.workload.held_by[0], one.workload.kind, one.workload.name, one.workload.namespace)
-        judge.taken_back(one.workload, one.workload.value_in((stored or {})["spec"]), fault.lasting)
+        judge.taken_back(one.workload, one.workload.value_in((stored or {})["spec"]), fault.lasting, asleep=asleep)
 
     async def _crowd(self, fault: Fault) -> None:
         """More work of the lane: it comes, and goes before it is done."""

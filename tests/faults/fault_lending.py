@@ -85,6 +85,8 @@ class Lending:
             return ""
         field = "suspend" if change.item.document()["kind"] == "Job" else "replicas"
         before, after = (one.document()["spec"].get(field) or 0 for one in (change.before, change.item))
+        if field == "replicas" and not before:
+            return ""  # an autoscaler is switched off there: what was lent is given back all the same
         since = f"{now - given:.0f} s after it was given away"
         return f"{field} {before} to {after}, {since}" if before != after else ""
 

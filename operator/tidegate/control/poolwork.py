@@ -230,6 +230,14 @@ class PoolWork:
             return Reason.FIELD_MANAGER_CONFLICT, f"{conflict.note}: {left}"
         return None
 
+    def _sleeps(self, loan: Loan, look: PoolLook) -> bool:
+        """Whether work was lent down to nothing before an autoscaler came in front of it: at 0 that is switched off. It
+        undoes nothing and brings nothing back, so that the work is given back when it was planned to be.
+        """
+        driven = look.driven.get(loan.place.ref.identity)
+        scaled = driven is not None and driven.reason is Reason.OWNED_BY_OTHER_SCALER
+        return scaled and loan.original > 0 and (loan.pending == 0 or loan.pending == loan.original)
+
     def _of_act(
         self, plan: Plan, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float
     ) -> Wish | None:
@@ -294,6 +302,10 @@ class PoolWork:
             if name not in pools:
                 yield loan, None
             elif look is not None and name in plan.pools and not self.looker.is_old(name, now):
+                if self._sleeps(loan, look):
+                    if loan.pending or now >= min(loan.hand_over.until, loan.until):
+                        yield loan, None
+                    continue
                 left = self._left_to(loan, look, now)
                 if left is not None or (look.of(loan) is None and loan.target not in look.sight.unseen):
                     yield loan, left
