@@ -69,10 +69,10 @@ class Workload:
     paths: ScalePaths
     ordered: bool
     """Each unit is made when the one before it is ready."""
-    refused: Evidence | None
-    """The API server refuses its pods, as its controller says."""
     document: Json = field(repr=False, compare=False)
     """The object as read; empty for one that was taken from a watch."""
+    refused: Evidence | None = None
+    """The API server refuses its pods, as its controller says."""
 
     @property
     def selector(self) -> str:
