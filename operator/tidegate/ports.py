@@ -19,8 +19,9 @@ from tidegate.lending import Loan as Loan
 from tidegate.lending import Manager as Manager
 from tidegate.lending import Place as Place
 from tidegate.lending import UnreadableLoan as UnreadableLoan
-from tidegate.planning.model import Announcement, Key, Measured, Observed, Policy, Reading, Ref
+from tidegate.planning.model import Announcement, Evidence, Key, Measured, Observed, Policy, Reading, Ref
 from tidegate.planning.override import Override
+from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.planning.shift.model import Pool
@@ -98,6 +99,8 @@ class Sight:
     """When the watch that this was taken from last gave a sign of life; None: the server was asked for it just now."""
     beneath: Beneath | None = None
     """The workload's own number where an autoscaler stands in front of it, whether ours to write or not."""
+    refused: Evidence | None = None
+    """The API server refuses the workload's pods, as its controller says."""
 
 
 class Targets(Protocol):
@@ -229,6 +232,8 @@ class Learned:
     """Start times by target, oldest first."""
     drains: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Seconds from a stop to machines seen free by lane, oldest first."""
+    sizes: Mapping[str, Resources] = field(default_factory=dict)
+    """By target, what its pods were last admitted with beyond their template; of those with more than that."""
     ended: tuple[Ended, ...] = ()
     last_valid: tuple[LastValid, ...] = ()
     granted: tuple[Promise, ...] = ()

@@ -156,6 +156,7 @@ LEARNED: Object = {
     "epoch": 3,
     "starts": [{"target": "api", "units": [4], "milliseconds": [31_500]}],
     "drains": [{"lane": "data", "milliseconds": [12_000]}],
+    "sizes": [{"target": "api", "cpu": 100, "memory": 64}],
     "ended": [
         {
             "group": "apps",
@@ -342,6 +343,9 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "starts[0].milliseconds[0]", 31_501),
     ("Learned", LEARNED, "drains[0].lane", "trading"),
     ("Learned", LEARNED, "drains[0].milliseconds[0]", 12_001),
+    ("Learned", LEARNED, "sizes[0].target", "web"),
+    ("Learned", LEARNED, "sizes[0].cpu", 101),
+    ("Learned", LEARNED, "sizes[0].memory", 65),
     ("Learned", LEARNED, "ended[0].group", "other"),
     ("Learned", LEARNED, "ended[0].kind", "StatefulSet"),
     ("Learned", LEARNED, "ended[0].namespace", "other"),

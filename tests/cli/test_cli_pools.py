@@ -16,6 +16,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from tidegate.api.crd import all_crds
+from tidegate.api.learned import learned_to_object
 from tidegate.cli.cluster import Reading
 from tidegate.cli.main import app
 from tidegate.control.stop import stop_object
@@ -24,6 +25,8 @@ from tidegate.embedded.routes import application
 from tidegate.embedded.server import write_kubeconfig
 from tidegate.planning.model import Key, LoanState, Observed, TargetKey
 from tidegate.planning.resources import Resources
+from tidegate.ports import Learned
+from tidegate.targets.learned import learned_name
 
 GROUP = "tidegate.dev/v1alpha1"
 BEFORE = ("--at", "2026-12-01T09:00:00Z")
@@ -153,6 +156,20 @@ def test_a_pool_with_room_for_all_takes_nothing_away(site: Callable[..., Site]) 
     told = json.loads(run("plan", *BEFORE, "-o", "json")[1])
     assert levels(told, "shop")[0] == 20
     assert told["notDone"] == []
+
+
+@pytest.mark.parametrize(("extra", "all_fit"), [(0, True), (1000, False)])
+def test_pods_that_are_gone_are_as_large_as_the_operator_last_saw_them(
+    site: Callable[..., Site], extra: int, all_fit: bool
+) -> None:
+    documents = tenant("shop")
+    documents[1]["spec"]["replicas"] = 0
+    there = site(*documents, pool(30, "shop"))
+    of = Key("shop", "core")
+    learned = Learned(of, sizes={"orders": Resources(extra, 0)} if extra else {})
+    there.cluster.create(learned_to_object(learned, Key("shop", learned_name(of))))
+    told = json.loads(run("plan", *BEFORE, "-o", "json")[1])
+    assert (levels(told, "shop")[0] == 20) is all_fit, "twenty of one core fit on thirty, of two cores they do not"
 
 
 def test_explain_names_the_pool_that_limits_a_level(site: Callable[..., Site]) -> None:

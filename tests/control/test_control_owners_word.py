@@ -110,6 +110,21 @@ async def test_lent_work_that_another_controller_drives_by_now_is_left_to_it(sit
     assert "Kueue (queue night)" in wish.said.message
 
 
+async def test_work_that_was_lent_down_to_nothing_is_given_back_on_time_whatever_autoscaler_came(site: Site) -> None:
+    """At 0 an autoscaler is switched off: left to it, the work would never run again."""
+    await site.look()
+    await site.lend(0)
+    look = site.looker.looks["p"]
+    cannot = CannotStop(place().ref, "data", Reason.OWNED_BY_OTHER_SCALER, "HorizontalPodAutoscaler/order scales it")
+    seen = replace(look.sight.seen, members=(), cannot=(cannot,))
+    site.looker.looks["p"] = replace(look, sight=replace(look.sight, seen=seen, places={}))
+    planned = terms().hand_over.until
+    assert list(site.work.wishes(plan(), {"p": POOL}, frozenset(), planned - 1.0)) == []
+    site.looker.looks["p"] = replace(site.looker.looks["p"], at=planned)
+    (wish,) = site.work.wishes(plan(), {"p": POOL}, frozenset(), planned)
+    assert (wish.kind, wish.said.level) == (Kind.RETURN, 10)
+
+
 async def test_lent_work_that_is_no_member_any_more_is_given_back(site: Site) -> None:
     await site.look()
     await site.lend(4)

@@ -13,7 +13,7 @@ from tidegate.control.conflicts import ASSERTIONS, WINDOW
 from tidegate.control.drift import Terms
 from tidegate.control.poollooker import LOOK_AGAIN, OLD
 from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen
-from tidegate.control.timetabler import Timetabler
+from tidegate.control.timetabler import FEW, GIVES_WAY, Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Action, PoolView
@@ -21,7 +21,7 @@ from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
 from tidegate.planning.shift.facts import Holder
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
-from tidegate.planning.shift.model import PoolFacts
+from tidegate.planning.shift.model import Need, NeedStep, PoolFacts
 from tidegate.planning.shift.plan import timetable
 from tidegate.planning.shift.step import step
 from tidegate.ports import Held, Place, UnavailableError
@@ -203,6 +203,39 @@ async def test_timetables_are_as_old_as_the_oldest_that_is_not_good_any_more() -
     assert work.age(T0 + 100.0) == 0.0, "all are good"
     work.want({"p": view(now=T0 + 90.0), "q": view("q", now=T0 + 90.0)})
     assert work.age(T0 + 100.0) == 100.0
+
+
+def needed(name: str, *owners: str, standing: Timetabled | None = None) -> PoolView:
+    """A pool with needs of policies in namespaces of these names."""
+    steps = (NeedStep(T0 + 60.0, T0 + 600.0, UNIT),)
+    one = view(name)
+    needs = tuple(Need(f"{owner}/core/web@1", "trading", owner, steps) for owner in owners)
+    return replace(one, inputs=replace(one.inputs, needs=needs, standing=standing))
+
+
+async def test_whoever_waits_for_a_timetable_hears_of_it_out_of_turn() -> None:
+    told: list[str] = []
+    work = Timetabler(Counting(), HandClock(T0), told.append)
+    work.want({"p": needed("p", "shop", "live")})
+    await pursue(work, T0)
+    assert told == ["", "live", "shop"]
+
+
+async def test_many_who_wait_for_one_timetable_hear_of_it_in_their_turn() -> None:
+    told: list[str] = []
+    work = Timetabler(Counting(), HandClock(T0), told.append)
+    work.want({"p": needed("p", *(f"shop-{number}" for number in range(FEW + 1)))})
+    await pursue(work, T0)
+    assert told == [""]
+
+
+def test_a_pool_with_a_new_need_is_planned_before_those_that_are_planned_anew_and_not_for_ever() -> None:
+    work = Timetabler(Counting(), HandClock(T0))
+    known = timetable(needed("a", "shop").inputs)
+    work.want({"a": needed("a", "shop", standing=known), "b": needed("b", "shop", "live", standing=known)})
+    first, second = sorted(work.due(T0), key=lambda job: job.due_at)
+    assert (first.key, second.key) == ("b", "a")
+    assert second.due_at == first.due_at + GIVES_WAY
 
 
 async def test_a_pool_that_went_while_its_timetable_was_made_has_none() -> None:

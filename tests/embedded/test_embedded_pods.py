@@ -96,6 +96,25 @@ def test_a_limit_without_a_request_is_the_request_too() -> None:
     assert placed(cluster) == {"machine-0000": 1}
 
 
+def test_a_sidecar_of_a_webhook_stands_in_new_pods_alone_and_takes_room() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 2)
+    cluster.create(deployment(replicas=1, cpu="1"))
+    pass_time(cluster, clock, 5.0)
+    cluster.add_sidecar("default", cpu="2", memory="1Gi")
+    cluster.scale("apps/v1", "Deployment", "web", 3)
+    pass_time(cluster, clock, 5.0)
+    cluster.remove_sidecar("default")
+    cluster.scale("apps/v1", "Deployment", "web", 4)
+    pass_time(cluster, clock, 5.0)
+    asked = [[c["resources"]["requests"]["cpu"] for c in pod["spec"]["containers"]] for pod in pods(cluster)]
+    assert sorted(asked) == [["1"], ["1"], ["1", "2"], ["1", "2"]]
+    stored = cluster.get("apps/v1", "Deployment", "web")
+    assert stored is not None
+    assert len(stored["spec"]["template"]["spec"]["containers"]) == 1
+    assert sorted(m.used_cpu for m in cluster.controllers.physics.machines.values()) == [4000, 4000]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet", "Job"])
 def test_a_pod_names_its_controller(kind: str) -> None:
     clock = HandClock()

@@ -10,6 +10,9 @@ from fault_list import HOWS, READS, WRITES, Fault
 from fault_scene import Scene
 from prometheus import BAD
 
+LENDERS = ("wish", "wish", "same", "crowd", "crowd", "cordon", "queue", "hpa", "hpa", "sidecar", "sidecar")
+"""What happens to lent work beside the operator."""
+
 Told = dict[str, Any]
 Draw = Callable[[Random, Scene], "dict[str, Any]"]
 
@@ -213,15 +216,16 @@ def _lender(chance: Random, scene: Scene) -> Told:
         return _foreign(chance, scene)
     show = next(one for one in scene.shows if one.namespace == "shop")
     one = chance.choice([one for one in scene.workloads if one.lender])
-    how = chance.choice(("wish", "wish", "same", "crowd", "crowd", "cordon", "queue"))
-    if how == "queue":
-        one = chance.choice([one for one in scene.workloads if one.kind == "Job"])
+    how = chance.choice(LENDERS)
+    if how in ("queue", "hpa"):
+        kind = "Job" if how == "queue" else "Deployment"
+        one = chance.choice([one for one in scene.workloads if one.lender and one.kind == kind])
     return {
         "kind": "lender",
         "at": max(1.0, show.start + chance.uniform(-150.0, show.seconds + 200.0)),
-        "lasting": chance.uniform(60.0, 400.0) if how in ("crowd", "cordon") else 0.0,
+        "lasting": chance.uniform(60.0, 400.0) if how in ("crowd", "cordon", "hpa", "sidecar") else 0.0,
         "how": how,
-        "namespace": one.namespace,
+        "namespace": chance.choice(("shop", one.namespace)) if how == "sidecar" else one.namespace,
         "name": one.name,
         "value": 0 if one.kind == "Job" else chance.choice((4, 7, 12)),
         "many": chance.randint(1, 4),

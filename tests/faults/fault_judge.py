@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fault_concerns import HOLDERS, concerns
+from fault_field import Field
 from fault_lending import LOOP, Lending
 from fault_list import Fault, Finding, RequestFaults
-from fault_scene import CARRIED, CORES, MACHINES, Scene, Show, Workload
+from fault_scene import CORES, MACHINES, Scene, Show, Workload
 from wire import Ask, Hit
 
 from tidegate.embedded.cluster import EmbeddedCluster
@@ -41,32 +42,6 @@ PATIENCE = 3.0
 """Seconds that a level may be short without any excuse: the judge looks once a second."""
 STARTS_WITHIN = 60.0
 """Seconds from the start of a process to the end of its start-up, when nothing is in its way."""
-
-
-@dataclass
-class Field:
-    """One level, as its owner and we have written it."""
-
-    workload: Workload
-    value: int
-    intent: int
-    intent_at: float = -math.inf
-    intent_before: int = 0
-    read_at: float = -math.inf  # by an operator
-    foreign_at: float = -math.inf
-    reapplied: list[float] = field(default_factory=list)
-    ours: set[int] = field(default_factory=set)
-    """What we have written since it was last returned."""
-    ever: set[int] = field(default_factory=set)
-    """What we have ever written."""
-    copied: bool = False  # somebody brought a level of ours back
-    low_since: float | None = None
-    unwritten_since: float | None = None
-    """Since when it is borrowed and no Loan says so."""
-    spoilt: tuple[float, float] | None = None  # while somebody has made its Loan unreadable
-
-    def __str__(self) -> str:
-        return "/".join(self.workload.key)
 
 
 @dataclass
@@ -109,7 +84,7 @@ class Judge:
     _recent: list[Hit] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.lending = Lending(self.scene, self.cluster, lambda: ((f.workload, f.value) for f in self.fields.values()))
+        self.lending = Lending(self.scene, lambda: ((f.workload, f.value) for f in self.fields.values()))
 
     # ---- what people do
 
@@ -159,6 +134,23 @@ class Judge:
             one.reapplied.append(now)
             one.copied = one.copied or how == "copy"
 
+    def taken_back(self, workload: Workload, value: int, lasting: float, *, asleep: bool) -> None:
+        """An autoscaler is gone from in front of a workload: where it left the level is its owner's. What is lent
+        of it still was kept from the autoscaler, unless nobody could see that, or it stood at 0: there an autoscaler is
+        switched off, and the work has to be given back.
+        """
+        now = self.now()
+        self.lending.taken_back(workload.key, now)
+        one = self.field_of(workload)
+        lent = next((spec for spec in self._loans() if self._is_of(spec, one)), None)
+        noticed = lasting > REACTION and not self._lending_was_disturbed(now)
+        if noticed and lent is not None and not asleep:
+            self.find("kept-from-its-scaler", str(one), f"lent from {lent['original']} while an autoscaler has it")
+        if noticed and lent is None and asleep and not value:
+            self.find("not-returned", str(one), "left at 0, where the autoscaler that came is switched off")
+        one.value, one.intent = value, value if lent is None else int(lent["original"])
+        one.foreign_at = one.intent_at = now
+
     def _edit(self, show: Show) -> None:
         self.edited[show.namespace, show.policy] = self.now()
 
@@ -172,10 +164,12 @@ class Judge:
             if holder != self.holder:
                 self.holder, self.held_since = holder, self.now()
             return
+        if plural == "pods":
+            self.lending.pod(change.type, item.document())
         if plural not in HOLDERS or change.type == "DELETED":
             return
         one = self.fields.get((item.namespace, item.name))
-        said = self.lending.anothers(change, *self.serving(), self.now()) if one is None and plural == "jobs" else ""
+        said = self.lending.anothers(change, *self.serving(), self.now()) if one is None else ""
         if said and not self._lending_was_disturbed(self.now()):
             self.find("wrote-anothers", f"{item.namespace}/{item.name}", said)
         if one is None or one.workload.held_by[2] != plural:
@@ -218,7 +212,7 @@ class Judge:
         now = self.now()
         one.ours.add(value)
         one.ever.add(value)
-        if self.lending.loops(one.workload, now):
+        if self.lending.loops(one.workload, value, now):
             self.find("write-loop", str(one), f"written more than {LOOP} times in ten minutes")
         if self.scene.pool and value > before and one.workload.takes and not late:
             self._room(one, before, value)
@@ -251,6 +245,9 @@ class Judge:
         """We let something in on a pool: what is asked for, and what is still on machines, has to fit."""
         mine, asked = [field for field in self.fields.values() if field.workload.takes], self.lending.asked()
         foreign = any(field.intent_at > -math.inf or field.copied for field in mine)
+        # Work that is larger than it was comes back at its promise all the same, and waits where an autoscaler sees it.
+        foreign = foreign or (self.lending.injected and one.workload.lender)
+        foreign = foreign or self.now() - self.lending.changed_at <= REACTION
         if asked > MACHINES * CORES and not foreign:
             self.find("oversold", str(one), f"{before} to {value}: {asked} cores are asked for of {MACHINES * CORES}")
 
@@ -324,7 +321,7 @@ class Judge:
         if orders <= 0:
             return 0
         units = min(max(math.ceil(orders / capacity), one.workload.low), most)
-        units = min(units, CARRIED) if one.workload.lane else units
+        units = min(units, self.lending.carried) if one.workload.lane else units
         return min(units, 100) if one.workload.hpa else units
 
     def _short_kind(self, kind: str, one: Field) -> str:
@@ -358,7 +355,7 @@ class Judge:
         """Whether what a level is short of has to be lent first; after a wrong clock, what was given back meanwhile."""
         if not one.workload.lane:
             return False
-        asked = [at for key, at in self.edited.items() if key[0] == "shop"]
+        asked = [self.lending.changed_at, *(at for key, at in self.edited.items() if key[0] == "shop")]
         asked += [fault.end for fault in self.faults if fault.kind == "clock" and fault.end <= now]
         return self.lending.excuses(one.workload, max(asked, default=-math.inf), now) or self._lending_was_disturbed(
             now

@@ -1,27 +1,37 @@
 """What a pool's lending excuses, and for how long: known from the scene alone, never from the planner.
 
 Machines that have to be lent first come when the lender's notice, or the minimum run of work that had just started, is
-over and its pods are gone. Until then a level may be short, but not by what is free at once.
+over and its pods are gone. Until then a level may be short, but not by what is free at once. Where a webhook makes pods
+larger than their templates, what cannot be told before a pod was seen excuses too: once for each holder of pods.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from fault_scene import CORES, MACHINES, Scene, Workload, pool_object
+from fault_scene import CARRIED, CORES, MACHINES, SIDECAR, Scene, Workload, pool_object
 from wire import Ask
 
-from tidegate.embedded.cluster import EmbeddedCluster
+from tidegate.embedded.pods import behavior_of
 from tidegate.embedded.store import Change
 
 LOOP = 8
-"""Writes of one Job in ten minutes that are no loop."""
+"""Writes of one field in ten minutes that are no loop: of a Job all, of a level with steps those of one value."""
 KNOWN = 30.0
 """Seconds after which the operator has seen what became of a Job: two beats."""
 SLACK = 15.0
 """Seconds that the operator may take beside what the lender takes, and to use what is free: one beat."""
+LARGE = (1000 + SIDECAR) / 1000
+"""Cores of a pod with a sidecar."""
+GAPS = MACHINES * LARGE
+"""Cores that may lie in gaps too small for such a pod, whoever places pods."""
+
+Key = tuple[str, str]
+Json = dict[str, Any]
 
 
 @dataclass
@@ -29,17 +39,28 @@ class Lending:
     """The pool of a scene, as far as a level may wait for it."""
 
     scene: Scene
-    cluster: EmbeddedCluster
     levels: Callable[[], Iterable[tuple[Workload, int]]]
     """Every workload with the level that is asked for."""
     cordoned: dict[str, float] = field(default_factory=dict)
     """Machines that were cordoned, and until when."""
-    given_up: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Jobs that were given to a queue, and when."""
+    given_up: dict[Key, float] = field(default_factory=dict)
+    """Jobs that were given to a queue, and Deployments that an autoscaler scales, and since when."""
+    demand: dict[Key, float] = field(default_factory=dict)
+    """What the autoscalers of those see."""
+    injected: bool = False
+    """A webhook adds sidecars, or has: pods may be larger than their templates."""
+    carried: int = CARRIED
+    """Units that the pool can carry at this instant."""
+    changed_at: float = -math.inf
+    """When pods larger than those before were last seen, or an autoscaler took work, moved it or left it."""
     _started: list[float] = field(default_factory=list)
     """When work of the lender was started again."""
-    _written: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
-    """When we wrote the level of each Job."""
+    _written: dict[tuple[Key, int], deque[float]] = field(default_factory=dict)
+    """When we wrote the level of each Job, and each value of another."""
+    _pods: dict[Key, dict[str, float]] = field(default_factory=dict)
+    """Pods on machines, by whose they are, then by name, with their cores."""
+    _largest: dict[Key, float] = field(default_factory=dict)
+    """Cores of the largest pod of each holder on a machine."""
     _room_since: float | None = None
     """Since when cores are free that nobody asks for."""
 
@@ -48,24 +69,36 @@ class Lending:
         if one.lender and value > before:
             self._started.append(now)
 
-    def loops(self, one: Workload, now: float) -> bool:
+    def loops(self, one: Workload, value: int, now: float) -> bool:
         """We write a level: whether that is once too often. What has several units moves in several steps."""
-        if one.kind != "Job":
-            return False
-        times = self._written.setdefault(one.key, deque(maxlen=LOOP + 1))
+        which = 0 if one.kind == "Job" else value
+        times = self._written.setdefault((one.key, which), deque(maxlen=LOOP + 1))
         times.append(now)
         return len(times) > LOOP and now - times[0] < 600.0
 
     def anothers(self, change: Change, ask: Ask | None, how: str, now: float) -> str:
-        """What is wrong with a write of a Job that its owner has given to a queue; empty: nothing that was known."""
+        """What is wrong with a write of work that its owner gave to somebody else; empty: nothing that was known."""
         if ask is not None and (ask.slot == "person" or how == "late"):
             return ""
         given = self.given_up.get((change.item.namespace, change.item.name))
         if given is None or change.before is None or ask is None or now - given <= KNOWN:
             return ""
-        before, after = (bool(one.document()["spec"].get("suspend")) for one in (change.before, change.item))
-        since = f"{now - given:.0f} s after it was given to a queue"
-        return f"suspend {before} to {after}, {since}" if before != after else ""
+        field = "suspend" if change.item.document()["kind"] == "Job" else "replicas"
+        before, after = (one.document()["spec"].get(field) or 0 for one in (change.before, change.item))
+        if field == "replicas" and not before:
+            return ""  # an autoscaler is switched off there: what was lent is given back all the same
+        since = f"{now - given:.0f} s after it was given away"
+        return f"{field} {before} to {after}, {since}" if before != after else ""
+
+    def taken_over(self, key: Key, value: int, now: float) -> None:
+        """An autoscaler is put in front of work, and will bring it to a level."""
+        self.given_up[key], self.demand[key] = now, 0.6 * value  # it aims at 60 percent
+        self.changed_at = now
+
+    def taken_back(self, key: Key, now: float) -> None:
+        """The autoscaler is gone."""
+        del self.given_up[key], self.demand[key]
+        self.changed_at = now
 
     def was_short(self, now: float, within: float) -> bool:
         """A machine takes nothing new, or has not for long enough to have brought back what waited for it."""
@@ -73,17 +106,48 @@ class Lending:
 
     def look(self, now: float) -> None:
         """Note whether there is room; called once a second."""
-        room = self.scene.pool and self.asked() < MACHINES * CORES
+        if not self.scene.pool:
+            return
+        self._note_others(now)
+        room = self.asked() + (GAPS if self.injected else 0.0) < MACHINES * CORES
         self._room_since = None if not room else now if self._room_since is None else self._room_since
 
-    def asked(self) -> int:
-        """Cores that are asked for, or still held by pods on machines."""
-        on_machines: dict[tuple[str, str], int] = {}
-        for pod in self.cluster.list("v1", "Pod"):
-            if pod["spec"].get("nodeName") and pod["status"]["phase"] not in ("Succeeded", "Failed"):
-                key = pod["metadata"]["namespace"], pod["metadata"]["labels"]["app"]
-                on_machines[key] = on_machines.get(key, 0) + 1
-        return sum(max(value, on_machines.get(one.key, 0)) for one, value in self.levels() if one.takes)
+    def _note_others(self, now: float) -> None:
+        """Note pods that are larger than those before, and what stands that nobody of ours may stop."""
+        pods = self._on_machines()
+        largest = {key: max(each) for key, each in pods.items()}
+        if any(size > self._largest.get(key, 1.0) for key, size in largest.items()):
+            self.changed_at = now
+        self._largest = largest
+        others = sum(sum(pods.get(key, ())) for key in self.given_up)
+        room = min(CARRIED, MACHINES * CORES - others)
+        carried = math.floor((room - GAPS) / LARGE) if self.injected else math.floor(room)
+        if carried != self.carried and others:
+            self.changed_at = now
+        self.carried = max(0, carried)
+
+    def pod(self, type_: str, pod: Json) -> None:
+        """A pod came, changed or went."""
+        metadata = pod["metadata"]
+        key = metadata["namespace"], metadata["labels"]["app"]
+        ended = type_ == "DELETED" or pod["status"]["phase"] in ("Succeeded", "Failed")
+        if pod["spec"].get("nodeName") and not ended:
+            self._pods.setdefault(key, {})[metadata["name"]] = round(behavior_of(pod).size, 3)
+        else:
+            self._pods.get(key, {}).pop(metadata["name"], None)
+
+    def _on_machines(self) -> dict[Key, list[float]]:
+        """Cores of each pod on a machine, by whose it is."""
+        return {key: [*pods.values()] for key, pods in self._pods.items() if pods}
+
+    def asked(self) -> float:
+        """Cores that are asked for, or still held by pods on machines. A pod that is to come counts as large as the
+        largest of its holder's that is there.
+        """
+        pods = self._on_machines()
+        coming = {one.key: value - len(pods.get(one.key, ())) for one, value in self.levels() if one.takes}
+        to_come = sum(max(0, count) * max(pods.get(key, ()), default=1.0) for key, count in coming.items())
+        return round(sum(map(sum, pods.values())) + to_come, 3)
 
     def excuses(self, one: Workload, since: float, now: float) -> bool:
         """Whether a level may still be short of what could be asked for since an instant: the machines are not due yet,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fault_lenders import Lenders
 from fault_list import Fault
 from fault_scene import (
     API,
@@ -37,7 +38,6 @@ Deed = Callable[[Fault], Awaitable[None]]
 
 CHAIN = 26
 """Derived signals one upon another, each a million million times the one before."""
-QUEUE = "kueue.x-k8s.io/queue-name"
 ODD = "1e999999"
 """An amount of CPU that is a number, and larger than anything."""
 
@@ -72,7 +72,7 @@ class People:
         self._on: dict[str, Deed] = {
             "kill": self._kill, "term": self._term, "clock": self._clock, "expire": self._expire, "cut": self._expire,
             "foreign": self._foreign, "event": self._event, "policy": self._policy, "hostile": self._hostile,
-            "stop": self._stop, "lender": self._lender,
+            "stop": self._stop, "lender": Lenders(stage, self._set).act,
         }  # fmt: skip
 
     def set_up(self) -> None:
@@ -167,63 +167,6 @@ class People:
         api_version, kind, _ = one.held_by
         change = {"spec": {one.pointer.rpartition("/")[2]: value}}
         cluster.patch(api_version, kind, one.name, change, namespace=one.namespace, manager=manager)
-
-    # ---- owners of work that is lent
-
-    async def _lender(self, fault: Fault) -> None:
-        judge, how = self._stage.judge, fault.args["how"]
-        if how in ("crowd", "cordon"):
-            await (self._crowd if how == "crowd" else self._cordon)(fault)
-            return
-        one = judge.fields.get((fault.args["namespace"], fault.args["name"]))
-        if one is None:  # its owner has given it to a queue
-            return
-        if how == "queue":
-            self._to_a_queue(one)
-            return
-        lent = one.value in one.ours and one.value != one.intent
-        value = one.value if fault.args["how"] == "same" and lent else fault.args["value"]
-        if fault.args["how"] == "wish" and (value in one.ever or value in (one.value, one.intent)):
-            return  # nobody could tell it from a copy
-        judge.foreign(one, value, "new")
-        self._set(one.workload, value, "helm")
-
-    async def _cordon(self, fault: Fault) -> None:
-        """A machine takes nothing new for a while; what runs on it stays."""
-        cluster, lending = self._stage.cluster, self._stage.judge.lending
-        names = sorted(node["metadata"]["name"] for node in cluster.list("v1", "Node"))
-        name = names[fault.args["many"] % len(names)]
-        lending.cordoned[name] = float("inf")
-        cluster.patch("v1", "Node", name, {"spec": {"unschedulable": True}})
-        await asyncio.sleep(fault.lasting)
-        lending.cordoned[name] = self._stage.since()
-        cluster.patch("v1", "Node", name, {"spec": {"unschedulable": None}})
-
-    def _to_a_queue(self, one: Any) -> None:
-        """From now on a queue starts and stops this Job: whatever it was lent for, it is nobody's of ours."""
-        judge = self._stage.judge
-        judge.fields.pop(one.workload.key, None)
-        judge.lending.given_up[one.workload.key] = judge.now()
-        label = {"metadata": {"labels": {QUEUE: "reports"}}}
-        self._stage.cluster.patch(
-            "batch/v1", "Job", one.workload.name, label, namespace=one.workload.namespace, manager="helm"
-        )
-
-    async def _crowd(self, fault: Fault) -> None:
-        """More work of the lane: it comes, and goes before it is done."""
-        cluster, judge = self._stage.cluster, self._stage.judge
-        made = []
-        for number in range(fault.args["many"]):
-            name = f"more-{fault.number}-{number}"
-            one = Workload("warehouse", "", name, "Job", False, 1, 1, 1, 1, 2.0, lender=True, stop_seconds=20.0)
-            judge.field_of(one).intent_at = judge.now()  # nobody asked for its machines before
-            judge.lending.moved(one, 0, 1, judge.now())
-            cluster.apply(workload_object(one), manager="helm")
-            made.append(one)
-        await asyncio.sleep(fault.lasting)
-        for one in made:
-            judge.fields.pop(one.key, None)
-            cluster.delete("batch/v1", "Job", one.name, namespace=one.namespace)
 
     # ---- events
 

@@ -131,8 +131,8 @@ class Stage:
         for crd in all_crds():
             self.cluster.create(crd)
         self.people.set_up()
-        self.cluster.step()
         self.cluster.store.listen(self.judge.changed)
+        self.cluster.step()
         self.wire.on_sent = self.judge.sent
         self.wire.on_served = self.judge.served
         for slot in self.scene.slots:
@@ -235,9 +235,9 @@ class Stage:
         return 0.0
 
     def _load(self, namespace: str, name: str, now: float) -> float | None:
-        """What autoscalers see: half of the owner's units are busy."""
+        """What autoscalers see: half of the owner's units are busy; of work that one has taken over, as was drawn."""
         one = self.judge.fields.get((namespace, name))
-        return 0.5 * one.intent if one is not None else None
+        return 0.5 * one.intent if one is not None else self.judge.lending.demand.get((namespace, name))
 
     def _badness(self, query: str) -> str:
         now = self.since()

@@ -26,6 +26,8 @@ MACHINES, CORES = 5, 8
 """Of a pool."""
 CARRIED = MACHINES * CORES * 90 // 100
 """Units of a core that a pool can carry beside what it guarantees to data."""
+SIDECAR = 100
+"""Thousandths of a core that a webhook adds to each new pod: with it on every pod all work still fits on the pool."""
 SIGNAL = "orders_per_second"
 
 

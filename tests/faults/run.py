@@ -2,6 +2,7 @@
 """Fault runs: the real operator on the embedded API in simulated time, through seeded random faults, before a judge.
 
 python tests/faults/run.py --runs 200 --seed 1
+python tests/faults/run.py --runs 50 --seed 1 --drawn hpa,sidecar
 python tests/faults/run.py --only 17 --verbose
 python tests/faults/run.py --only 17 --shrink
 """
@@ -9,18 +10,22 @@ python tests/faults/run.py --only 17 --shrink
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fault_draw import draw_faults
 from fault_list import Fault
 from fault_run import Outcome, run
+from fault_scene import draw_scene
 
 STRIDE = 1_000_000
 """Run n of seed s has the seed s * STRIDE + n: the runs of two seeds are never the same."""
@@ -32,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.only is not None:
         return _one(asked.only, verbose=asked.verbose, shrink=asked.shrink)
     begun = time.monotonic()
-    seeds = [asked.seed * STRIDE + number for number in range(asked.runs)]
+    seeds = list(islice(_seeds(asked.seed, set(filter(None, asked.drawn.split(",")))), asked.runs))
     outcomes = []
     for outcome in _play(seeds, asked.jobs):
         outcomes.append(outcome)
@@ -51,12 +56,23 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=20, help="how many runs")
     parser.add_argument("--seed", type=int, default=1, help="which series of runs")
+    parser.add_argument(
+        "--drawn", default="", help="only runs in which one of these is drawn: kinds of faults, or hows"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes to run in")
     parser.add_argument("--only", type=int, help="one run by its own seed, as the table names it")
     parser.add_argument("--verbose", action="store_true", help="the timeline of --only; of many runs a line each")
     parser.add_argument("--tell", action="store_true", help="of many runs a line for each with a finding")
     parser.add_argument("--shrink", action="store_true", help="leave out every fault that a finding does not need")
     return parser.parse_args(arguments)
+
+
+def _seeds(series: int, drawn: set[str]) -> Iterator[int]:
+    """The runs of a series; with ``drawn`` only those in which a fault of such a kind, or such a how, is drawn."""
+    for seed in itertools.count(series * STRIDE):
+        faults = draw_faults(draw_scene(seed)) if drawn else []
+        if not drawn or any({one.kind, str(one.args.get("how"))} & drawn for one in faults):
+            yield seed
 
 
 def _play(seeds: list[int], jobs: int) -> Iterator[Outcome]:

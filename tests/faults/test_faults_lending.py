@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import fault_run
 import pytest
 from fault_lending import SLACK, Lending
 from fault_list import Fault
 from fault_run import run
-from fault_scene import CORES, MACHINES, Scene, Workload, draw_scene
+from fault_scene import CORES, MACHINES, Scene, Show, Workload, draw_scene
 
+from tidegate.control.poolwork import PoolWork
+from tidegate.planning.resources import Resources
 from tidegate.planning.shift import handover
 from tidegate.planning.shift.model import Lane, Mark, Member
+from tidegate.ports import Json
+from tidegate.targets import podindex
+from tidegate.targets.takes import pod_takes
 
 WEB = Workload("shop", "shop-core", "web", "Deployment", False, 10, 100, 4, 60, 10.0, lane="trading", stop_seconds=5.0)
 LOADER = Workload("warehouse", "", "loader", "Deployment", False, 30, 1, 1, 10, 5.0, lender=True, stop_seconds=15.0)
@@ -27,31 +31,22 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass
-class Machines:
-    """A cluster of which only the pods are looked at."""
-
-    pods: list[dict[str, Any]] = field(default_factory=list)
-
-    def list(self, version: str, kind: str) -> list[dict[str, Any]]:
-        return self.pods
-
-    def run(self, one: Workload, count: int) -> None:
-        metadata = {"namespace": one.namespace, "labels": {"app": one.name}}
-        pod = {"metadata": metadata, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
-        self.pods += [pod] * count
-
-
-@dataclass
 class Stage:
     """A pool in which levels are set by hand."""
 
     web: int = 10
     loader: int = 30
-    machines: Machines = field(default_factory=Machines)
 
     def __post_init__(self) -> None:
         scene = Scene(0, (WEB, LOADER), (), ("a",), pool=True)
-        self.lending = Lending(scene, self.machines, lambda: ((WEB, self.web), (LOADER, self.loader)))  # type: ignore[arg-type]
+        self.lending = Lending(scene, lambda: ((WEB, self.web), (LOADER, self.loader)))
+
+    def run(self, one: Workload, count: int, cpu: str = "1") -> None:
+        """Pods on machines."""
+        spec = {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": cpu}}}]}
+        for number in range(count):
+            metadata = {"namespace": one.namespace, "name": f"{one.name}-{number}", "labels": {"app": one.name}}
+            self.lending.pod("ADDED", {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}})
 
     def excused(self, since: float, now: float) -> bool:
         """Whether web is excused each second from an instant to another; looked at once a second."""
@@ -90,9 +85,50 @@ def test_a_level_may_not_be_short_of_what_lies_free() -> None:
 
 def test_machines_of_pods_that_are_leaving_do_not_lie_free() -> None:
     stage = Stage(loader=26)
-    stage.machines.run(LOADER, 30)
+    stage.run(LOADER, 30)
     assert stage.lending.asked() == MACHINES * CORES
     assert stage.excused(0.0, NOTICE)
+
+
+def test_what_lies_in_gaps_too_small_for_larger_pods_is_not_free() -> None:
+    stage = Stage(loader=26)
+    stage.lending.injected = True
+    assert stage.excused(0.0, NOTICE), "4 cores are free, on five machines"
+    stage = Stage(loader=24)
+    stage.lending.injected = True
+    assert not stage.excused(0.0, NOTICE), "6 cores are more than five gaps of 1.1"
+
+
+def test_pods_count_as_they_were_admitted_and_those_that_come_like_the_largest() -> None:
+    stage = Stage(web=12, loader=0)
+    stage.run(WEB, 10, "1100m")
+    assert stage.lending.asked() == 13.2
+
+
+def test_pods_that_are_larger_than_those_before_may_make_somebody_wait() -> None:
+    stage = Stage()
+    stage.lending.look(10.0)
+    assert stage.lending.changed_at < 0
+    stage.run(WEB, 1, "1100m")
+    stage.lending.look(20.0)
+    stage.lending.look(30.0)
+    assert stage.lending.changed_at == 20.0
+
+
+def test_a_pool_carries_what_work_that_nobody_may_stop_leaves() -> None:
+    stage = Stage()
+    stage.run(LOADER, 12)
+    stage.lending.look(1.0)
+    assert stage.lending.carried == 36
+    stage.lending.taken_over(LOADER.key, 12, 2.0)
+    stage.lending.look(3.0)
+    assert (stage.lending.carried, stage.lending.changed_at) == (28, 3.0)
+
+
+def test_one_value_written_nine_times_in_ten_minutes_is_a_loop_and_steps_are_none() -> None:
+    lending = Stage().lending
+    assert not any(lending.loops(LOADER, 30 - step, 10.0 * step) for step in range(20))
+    assert [lending.loops(LOADER, 5, 200.0 + step) for step in range(9)] == [False] * 8 + [True]
 
 
 def judged(monkeypatch: pytest.MonkeyPatch) -> set[str]:
@@ -118,3 +154,54 @@ def test_the_judge_finds_work_that_is_stopped_a_minute_late(monkeypatch: pytest.
 
     monkeypatch.setattr(handover, "_released", late)
     assert judged(monkeypatch) == {"shop/web: 14, 18 are needed"}
+
+
+# ---- who comes in front of lent work, and what makes it larger
+
+
+def found(monkeypatch: pytest.MonkeyPatch, shows: tuple[Show, ...], fault: Fault) -> set[str]:
+    """The kinds of what is found in the scene with a pool, with these shows and one fault."""
+    scene = draw_scene(WITH_A_POOL)
+    monkeypatch.setattr(fault_run, "draw_scene", lambda seed: replace(scene, shows=(*shows, *scene.shows[1:])))
+    return {finding.kind for finding in run(WITH_A_POOL, [fault]).findings}
+
+
+def show(orders: int, *, name: str = "show-0", start: float = 572.0, seconds: float = 400.0) -> Show:
+    return Show("shop", "shop-core", name, start, seconds, orders)
+
+
+def taken_by_an_autoscaler(monkeypatch: pytest.MonkeyPatch, *, orders: int, seconds: float) -> set[str]:
+    """An autoscaler comes in front of the loader while it is lent."""
+    what = {"how": "hpa", "namespace": "warehouse", "name": "loader", "value": 7}
+    return found(monkeypatch, (show(orders),), Fault(1, "lender", 602.0, seconds, what))
+
+
+def larger_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """New pods of the shop are larger than their template, and in mid-event more of them are needed."""
+    what = {"how": "sidecar", "namespace": "shop"}
+    shows = show(1600, seconds=600.0), show(600, name="more", start=772.0, seconds=300.0)
+    return found(monkeypatch, shows, Fault(1, "lender", 272.0, 900.0, what))
+
+
+def test_lent_work_is_left_to_an_autoscaler_and_pods_count_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert taken_by_an_autoscaler(monkeypatch, orders=1800, seconds=300.0) == set()
+    assert larger_in_the_middle(monkeypatch) == set()
+
+
+def test_the_judge_finds_work_that_is_kept_from_its_autoscaler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PoolWork, "_orphans", lambda *args: iter(()))
+    assert "kept-from-its-scaler" in taken_by_an_autoscaler(monkeypatch, orders=1800, seconds=300.0)
+
+
+def test_the_judge_finds_work_that_is_left_at_nothing_to_an_autoscaler(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert taken_by_an_autoscaler(monkeypatch, orders=2400, seconds=800.0) == set()
+    monkeypatch.setattr(PoolWork, "_sleeps", lambda *args: False)
+    assert taken_by_an_autoscaler(monkeypatch, orders=2400, seconds=800.0) == {"not-returned"}
+
+
+def test_the_judge_finds_pods_that_are_counted_as_their_template_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def templated(spec: Json, status: Json) -> Resources:
+        return pod_takes({**spec, "containers": [one for one in spec["containers"] if one["name"] != "sidecar"]})
+
+    monkeypatch.setattr(podindex, "admitted_takes", templated)
+    assert larger_in_the_middle(monkeypatch) == {"oversold"}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.planning.model import Ref
+from tidegate.planning.model import Evidence, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen, Standing, facts_of, gaps, holder_of
-from tidegate.planning.shift.model import Lane, Mark, MemberKind, Pool, PoolFacts, base_of
+from tidegate.planning.shift.model import CannotStop, Lane, Mark, MemberKind, Pool, PoolFacts, base_of
 from tidegate.planning.shift.pieces import stocks_of
 
 CORE = Resources(1000, 1024)
@@ -34,6 +36,15 @@ def test_pods_are_told_apart_by_who_controls_them() -> None:
     assert facts.use("trading").used == CORE.times(28)
     (member,) = facts.members
     assert (member.used, member.running_since) == (CORE.times(4), 50.0)
+
+
+def test_work_that_others_scale_is_its_lanes_and_its_guarantee_is_met_by_it() -> None:
+    loader = Ref("apps/v1", "Deployment", "warehouse", "loader")
+    driven = CannotStop(loader, "data", Reason.OWNED_BY_OTHER_SCALER, "an autoscaler scales it")
+    there = {holder_of(loader): Occupancy(CORE.times(12), 0.0, 12, CORE)}
+    facts = facts_of(POOL, PoolSeen(CORE.times(40), there, cannot=(driven,)), [], {}, {})
+    assert facts.capacity == CORE.times(40), "nothing of it is a stranger's"
+    assert facts.use("data").standing == CORE.times(12)
 
 
 def test_pods_without_gaps_need_no_reserve() -> None:
@@ -75,12 +86,19 @@ BIGGER = Resources(1100, 1024)
 
 
 def of(
-    there: Occupancy, *, ref: Ref = LOADER, level: int = 5, mark: Mark | None = None, settled: bool = True
+    there: Occupancy,
+    *,
+    ref: Ref = LOADER,
+    level: int = 5,
+    mark: Mark | None = None,
+    settled: bool = True,
+    refused: Evidence | None = None,
 ) -> PoolFacts:
     """The facts of a pool with one member."""
     kind = MemberKind.JOB if ref.kind == "Job" else MemberKind.SCALE
     many = 4 if kind is MemberKind.JOB else 1
     member = MemberSeen(ref, "data", "m", kind, CORE.times(many), level, CORE, many=many, settled=settled)
+    member = replace(member, refused=refused)
     pool = PoolSeen(CORE.times(100), {holder_of(ref): there}, (member,))
     return facts_of(POOL, pool, [], {} if mark is None else {ref: mark}, {})
 
@@ -113,6 +131,18 @@ def test_work_whose_pods_stand_elsewhere_frees_nothing_and_is_named() -> None:
     assert [one.reason for one in facts.cannot] == [Reason.PODS_ELSEWHERE]
     assert facts.capacity - base_of(POOL.lanes[1], facts) == CORE.times(100), "it takes nothing of these machines"
     assert stocks_of(POOL, facts, 0.0) == []
+
+
+def test_scaled_work_whose_pods_are_all_refused_is_named_with_what_its_controller_says() -> None:
+    nothing = Occupancy(Resources(), 0.0, 0)
+    quota = Evidence(Reason.QUOTA_EXCEEDED, Ref("v1", "ResourceQuota", "warehouse", "small"), "spec.hard", "none left")
+    (told,) = of(nothing, refused=quota).cannot
+    assert (told.ref, told.lane, told.reason, told.message) == (LOADER, "data", Reason.QUOTA_EXCEEDED, "none left")
+    assert of(Occupancy(CORE, 0.0, 1, CORE), refused=quota).cannot == (), "one stands here, and may be stopped"
+    assert of(Occupancy(Resources(), 0.0, 0, waiting=1), refused=quota).cannot == ()
+    assert [one.reason for one in of(nothing).cannot] == [Reason.NO_PODS], "why, its controller does not say"
+    assert of(nothing, settled=False).cannot == (), "its pods may come at any moment"
+    assert of(nothing, level=0, refused=quota).cannot == (), "it asks for none"
 
 
 def test_a_job_without_pods_frees_nothing_once_they_had_time_to_come() -> None:

@@ -39,6 +39,7 @@ MINE = Learned(
         "queue": (Measured(8, 31.5, ordered=True),),
         "web": (Measured(8, 31.5, ordered=False),),
     },
+    sizes={"api": Resources(100, 64)},
     ended=(Ended(FieldId(Identity("apps", "Deployment", NS, "api"), "u", "/spec/replicas", "scale"), 1.7e9, (20, 9)),),
     last_valid=(LastValid("Override", Key(NS, "hold"), "u", "{}"),),
 )
@@ -187,6 +188,7 @@ async def test_the_largest_object_stays_below_64_kib_and_is_taken(client: KubeCl
         Key(NS, "c" * 63),
         epoch=2**30,
         starts={f"t{number:02d}".ljust(40, "x"): samples for number in range(64)},
+        sizes={f"t{number:02d}".ljust(63, "x"): Resources(10**9, 2**33) for number in range(64)},
         ended=tuple(
             Ended(replace_name(at, number), 1.7e9, tuple(range(900_000, 900_016))) for number in range(MOST_ENDED)
         ),

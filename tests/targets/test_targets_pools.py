@@ -330,3 +330,45 @@ async def test_scaled_work_that_lends_nothing_is_named_with_its_reason(
     (scaled,) = (await seen(client)).seen.cannot
     assert scaled.reason is Reason.OWNED_BY_OTHER_SCALER
     assert "HorizontalPodAutoscaler" in scaled.message
+
+
+REFUSED = {
+    'pods "loader-1" is forbidden: exceeded quota: small, requested: requests.cpu=2, used: requests.cpu=0, limited: '
+    "requests.cpu=1": (Reason.QUOTA_EXCEEDED, "ResourceQuota/small has no requests.cpu left for another pod"),
+    'admission webhook "images.example.com" denied the request: no digest': (Reason.PODS_REFUSED, "no digest"),
+}
+
+
+@pytest.mark.parametrize("says", REFUSED)
+async def test_scaled_work_whose_pods_are_refused_tells_what_its_controller_says(
+    client: Guarded, cluster: EmbeddedCluster, says: str
+) -> None:
+    cluster.apply(loader(), manager="helm")
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": says}
+    status = {"status": {"conditions": [failure]}}
+    cluster.patch("apps/v1", "Deployment", "loader", status, namespace="default", subresource="status")
+    (member,) = (await seen(client)).seen.members
+    assert member.refused is not None
+    reason, words = REFUSED[says]
+    assert member.refused.reason is reason
+    assert words in member.refused.message
+
+
+async def test_scaled_work_without_pods_is_settled_after_a_minute_in_which_none_came(
+    client: Guarded, cluster: EmbeddedCluster
+) -> None:
+    cluster.apply(loader(), manager="helm")
+    now = [NOW]
+    pools = KubePools(client, KubeTargets(client), now=lambda: now[0])
+
+    async def settled() -> bool:
+        (member,) = (await pools.see(pool_of())).seen.members
+        return member.settled
+
+    assert not await settled()
+    now[0] += 61.0
+    assert await settled()
+    cluster.scale("apps/v1", "Deployment", "loader", 0)
+    assert not await settled(), "it asks for none"
+    cluster.scale("apps/v1", "Deployment", "loader", 3)
+    assert not await settled(), "its time counts anew"

@@ -74,6 +74,17 @@ class LaneDrains(Stored):
     """Milliseconds from the stop."""
 
 
+class TargetSize(Stored):
+    """What pods of one target of a pool were last admitted with beyond what their template requests."""
+
+    target: Annotated[str, Field(max_length=63)]
+    """Name of the target in the policy."""
+    cpu: Annotated[int, Field(ge=0, le=10**15)]
+    """Millicores."""
+    memory: Annotated[int, Field(ge=0, le=10**15)]
+    """MiB."""
+
+
 class EndedLoan(Stored):
     """Levels that were lent under a loan that ended lately: if one comes back it is nobody's new intent."""
 
@@ -143,7 +154,7 @@ class SignalGrowth(Stored):
 
 
 class LearnedSpec(Stored):
-    """What was learned; at most 64 KiB of a policy and 112 KiB of a pool, of each list the latest."""
+    """What was learned; at most 96 KiB of a policy and 112 KiB of a pool, of each list the latest."""
 
     format: Annotated[int, Field(ge=1, le=1_000)] = FORMAT
     """Version of this layout; one of another version counts as empty."""
@@ -157,6 +168,8 @@ class LearnedSpec(Stored):
     """Start times by target."""
     drains: list[LaneDrains] = Field(default=[], max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     """Drain times by lane."""
+    sizes: list[TargetSize] = Field(default=[], max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    """Of a policy: what pods take beyond their template, by target; it counts while a target has no pods."""
     ended: list[EndedLoan] = Field(
         default=[], max_length=MAX_ENDED, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
@@ -190,9 +203,9 @@ class Learned:
     SPEC: ClassVar[type[Any]] = LearnedSpec
     STATUS: ClassVar[type[Stored] | None] = None
     DESCRIPTION: ClassVar[str] = (
-        "Learned is what the operator has found out about one policy or pool: start times, drains, places in line,"
-        " timetables, levels of loans that ended lately, last valid versions. Written by the operator alone;"
-        " deleting it costs precision, never a floor."
+        "Learned is what the operator has found out about one policy or pool: start times, drains, sizes of pods,"
+        " places in line, timetables, levels of loans that ended lately, last valid versions. Written by the operator"
+        " alone; deleting it costs precision, never a floor."
     )
     COLUMNS: ClassVar[list[dict[str, Any]]] = [
         {"name": "Kind", "type": "string", "jsonPath": ".spec.of.kind"},
@@ -218,6 +231,10 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
     if one.drains:
         spec["drains"] = [
             {"lane": lane, "milliseconds": [*map(_millis, took)]} for lane, took in sorted(one.drains.items())
+        ]
+    if one.sizes:
+        spec["sizes"] = [
+            {"target": target, "cpu": extra.cpu, "memory": extra.memory} for target, extra in sorted(one.sizes.items())
         ]
     if one.ended:
         spec["ended"] = [_ended(ended) for ended in one.ended]
@@ -264,6 +281,7 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
             epoch=spec.epoch,
             starts={one.target: tuple(_read_starts(one)) for one in spec.starts},
             drains={one.lane: tuple(_seconds(one.milliseconds)) for one in spec.drains},
+            sizes={one.target: Resources(one.cpu, one.memory) for one in spec.sizes},
             ended=tuple(_read_ended(one) for one in spec.ended),
             last_valid=versions,
             granted=tuple(map(_read_share, spec.granted)),

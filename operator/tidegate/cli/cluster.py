@@ -20,8 +20,10 @@ from tidegate.control.drains import drained
 from tidegate.control.drift import state_of
 from tidegate.control.poollooker import PoolLook
 from tidegate.control.poolwork import mark_of
+from tidegate.control.sizes import as_admitted, on_pool
 from tidegate.control.stop import NAME, stop_path
 from tidegate.planning.model import Key, Policy, TargetKey
+from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.world import PoolWorld, World
 from tidegate.ports import Learned, Loan, NotFoundError, PoolSight, RefusedError, TidegateError
 from tidegate.targets.client import KubeClient
@@ -98,7 +100,10 @@ class Reading:
         book = KubeLearnedBook(
             self.client, self._namespaces(), home="", to_object=learned_to_object, from_object=learned_from_object
         )
-        follows = "start times and drains are the guesses of policies and pools, not what the operator has measured"
+        follows = (
+            "start times, drains and sizes of pods are the guesses of policies and pools, not what the operator has"
+            " measured"
+        )
         return await self._or_none(book.list, "Learned", follows)
 
     def _namespaces(self) -> list[str] | None:
@@ -161,7 +166,8 @@ class Reading:
                 unread[name] = str(error)
                 continue
             self._measured_work(pools[name])
-            worlds[name] = pool_world(pools[name], sight, loans, learned.get(Key("", name)), self.now)
+            sized = replace(sight, seen=_sized(sight.seen, name, world, learned))
+            worlds[name] = pool_world(pools[name], sized, loans, learned.get(Key("", name)), self.now)
         return self._roomy(replace(world, pools=worlds), unread), problems
 
     def _measured_work(self, pool: Pool) -> None:
@@ -182,6 +188,16 @@ class Reading:
             for key, policy in world.policies.items()
         }
         return replace(world, policies=policies)
+
+
+def _sized(seen: PoolSeen, pool: str, world: World, learned: Mapping[Key, Learned]) -> PoolSeen:
+    """A pool on which targets that have no pods are as large as the operator last saw their pods."""
+    told = []
+    for key, ref in on_pool(world.policies, pool):
+        extra = learned[key[0]].sizes.get(key[1]) if key[0] in learned else None
+        if extra is not None and key in world.observed:
+            told.append((ref, world.observed[key].unit, extra))
+    return as_admitted(seen, told)
 
 
 def pool_world(pool: Pool, sight: PoolSight, loans: Iterable[Loan], learned: Learned | None, now: float) -> PoolWorld:

@@ -77,7 +77,7 @@ class LoopSettings:
     active_ahead: float = 120.0
     """A target counts as active from this many seconds before its next step."""
     read_ahead: float = 3600.0
-    """Signals of a policy are read from this many seconds before its next step: in time to say that they are blind."""
+    """The signals of a policy are read from so many seconds before its next step: in time to say what is blind."""
     speed: float = 1.0
     """Seconds of the loop's clock that pass in a real one. Requests take real time: where a demonstration hurries,
     knowledge may be older by as much.
@@ -167,13 +167,13 @@ class Loop:
         drains = Drains()
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
-            self.writer.rate, self.forecaster, self.timetabler.recall, on_news=self.news,
+            self.writer.rate, self.forecaster, on_timetables=self.timetabler.recall, on_news=self.news,
         )  # fmt: skip
         if self.pools is not None:
             self.pool_looker = PoolLooker(
                 self.pools, ledger, self.clock, idle, drains=drains, speed=speed, on_news=self.news
             )
-            self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events)
+            self.pool_work = PoolWork(self.pool_looker, self.looker, self._settling, self.events, self.memory.sizes)
         self._planner = Planner(self.plan_settings)
         self.forecaster.book = self._planner.told
 
@@ -323,8 +323,7 @@ class Loop:
         """Tell the readers what there is to look at, and what of it matters now."""
         now, policies, pools = self.clock.now(), self.store.policies(), self._pools()
         plan, loans, settings = self._plan, self.ledger.loans.values(), self.settings
-        near = attention.near(plan, loans, self.store.announcements())
-        following = attention.following(policies)
+        near, following = attention.near(plan, loans, self.store.announcements()), attention.following(policies)
         active = attention.active(plan, until=now + settings.active_ahead) | following
         self.looker.want(policies, active=active | near, near=near)
         signals: dict[SignalKey, SignalSpec] = {(k, s.name): s for k, p in policies.items() for s in p.signals}
@@ -372,6 +371,7 @@ class Loop:
         worlds = {}
         if self.pool_work is not None:
             drained, places = self.memory.lane_drains(), self.memory.places
+            self.pool_work.learn_sizes(policies, self.memory.pod_sizes())
             worlds = self.pool_work.worlds(pools, policies, readings, self._plan, now, measured=drained, places=places)
         return World(
             policies=policies,

@@ -1,9 +1,9 @@
 """What was learned is on record before it counts: the next leader plans with what this one planned with. A round.
 
-Start times, drains, the levels of loans that ended lately and the last valid versions of what is invalid now are
-gathered from where they arise, written to one bounded object for each policy or pool, and taken from there. What is
-not on record yet counts for nothing; where nothing can be recorded (the kind is not served, we may not write it) what
-this life knows counts by itself.
+Start times, drains, sizes of pods, the levels of loans that ended lately and the last valid versions of what is invalid
+now are gathered from where they arise, written to one bounded object for each policy or pool, and taken from there.
+What is not on record yet counts for nothing; where nothing can be recorded (the kind is not served, we may not write
+it) what this life knows counts by itself.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from tidegate.control.drains import Drains
 from tidegate.control.forecaster import Forecaster
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
+from tidegate.control.sizes import Sizes
 from tidegate.control.stopwatch import Stopwatch
 from tidegate.control.writerate import FASTEST, WriteRate
 from tidegate.planning.decision import PoolView
 from tidegate.planning.instants import on_record
 from tidegate.planning.model import Key, Measured, TargetKey
+from tidegate.planning.resources import Resources
 from tidegate.planning.shift.inputs import Timetabled
 from tidegate.planning.shift.outcome import Promise
 from tidegate.planning.shift.packed import pack, unpack
@@ -71,7 +73,7 @@ BESIDE = 400
 """Characters that one of them takes beside its document, at the most."""
 LAST_VALID_BYTES = 20_000
 """Characters of last valid versions kept in one object, the nearest first. With 1,600 start times and 24 loans an
-object stays below 64 KiB."""
+object stays below 96 KiB."""
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class Memory:
     leadership: Leadership
     rate: WriteRate
     forecaster: Forecaster = field(default_factory=Forecaster)
+    sizes: Sizes = field(default_factory=Sizes)
     on_timetables: Callable[[Mapping[str, Timetabled]], None] = lambda former: None
     """Told by which timetables the last leader planned."""
     on_news: Callable[[], None] = lambda: None
@@ -121,6 +124,7 @@ class Memory:
     """Whose object may not be written: what this life knows of them counts by itself."""
     _samples: dict[TargetKey, tuple[Measured, ...]] = field(default_factory=dict)
     _drained: dict[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
+    _extra: dict[TargetKey, Resources] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -149,6 +153,10 @@ class Memory:
     def lane_drains(self) -> Mapping[tuple[str, str], tuple[float, ...]]:
         """Drains by (pool, lane)."""
         return self.drains.samples() if self._alone else self._drained
+
+    def pod_sizes(self) -> Mapping[TargetKey, Resources]:
+        """What pods of targets take beyond their template."""
+        return self.sizes.samples() if self._alone else self._extra
 
     def places(self, pool: str, plan: PoolView | None) -> tuple[Promise, ...]:
         """Who was let in on a pool: by the last leader, once its record was read, and else by our last plan, as its
@@ -248,6 +256,7 @@ class Memory:
         what this life knows will be on it.
         """
         epoch, own, drained = self.leadership.epoch, self.stopwatch.samples(), self.drains.samples()
+        sized = self.sizes.samples()
         found = {one.of: one for one in await book.list()}
         kept = self._without and self._epoch == epoch
         self._gathered_at, self._compared = -math.inf, None  # what was gathered before is nobody's record
@@ -256,6 +265,7 @@ class Memory:
         self._take_up()
         self.stopwatch.recall({**own, **self._samples} if kept else self._samples)
         self.drains.recall({**drained, **self._drained} if kept else self._drained)
+        self.sizes.recall({**sized, **self._extra} if kept else self._extra)
         if not kept or OPERATOR in found:
             self.rate.recall(_rate(found.get(OPERATOR)))
         self._granted_before = {of.name: one.granted for of, one in found.items() if not of.namespace and one.granted}
@@ -287,7 +297,7 @@ class Memory:
 
     def _take_up(self) -> None:
         """What counts follows from what is on record."""
-        self._samples, self._drained = {}, {}
+        self._samples, self._drained, self._extra = {}, {}, {}
         for of in self.recorded.keys() | self._own:
             self._take_in(of)
 
@@ -297,6 +307,8 @@ class Memory:
         if of.namespace:
             self._samples = {key: kept for key, kept in self._samples.items() if key[0] != of}
             self._samples |= {(of, target): samples for target, samples in (one.starts if one else {}).items()}
+            self._extra = {key: kept for key, kept in self._extra.items() if key[0] != of}
+            self._extra |= {(of, target): extra for target, extra in (one.sizes if one else {}).items()}
         else:
             self._drained = {key: kept for key, kept in self._drained.items() if key[0] != of.name}
             self._drained |= {(of.name, lane): took for lane, took in (one.drains if one else {}).items()}
@@ -315,7 +327,7 @@ class Memory:
         last_valid, ended = self.store.last_valid(), self.ledger.former.by_borrower()
         policies, pools = self.store.policies(), self.store.pools()
         minute = self.clock.now() // LOOKED_AROUND
-        learned = self.stopwatch.version, self.drains.version, self.forecaster.version
+        learned = self.stopwatch.version, self.drains.version, self.sizes.version, self.forecaster.version
         versions = (*learned, self.ledger.former.version, self._grants)
         rate = self.rate.per_second()
         counts = (*versions, rate, len(policies), len(pools), minute)
@@ -336,6 +348,9 @@ class Memory:
         for (policy, signal), grown in sorted(self.forecaster.samples().items()):
             if len(growth[policy]) < MOST_GROWTH and len(grown.packed) <= GROWTH_BYTES:
                 growth[policy][signal] = grown
+        sizes: dict[Key, dict[str, Resources]] = defaultdict(dict)
+        for (policy, target), extra in self.sizes.samples().items():
+            sizes[policy][target] = extra
         granted = {Key("", pool): one for pool, one in self._granted.items() if one}
         timetables = {Key("", pool): packed for pool, (_, packed) in self._timetables.items() if packed}
         operator = {OPERATOR} if rate < FASTEST else set()  # nothing is learned where the guess is right
@@ -345,6 +360,7 @@ class Memory:
                 key,
                 starts=starts.get(key, {}),
                 drains=drains.get(key, {}),
+                sizes=sizes.get(key, {}),
                 ended=tuple(replace(one, levels=one.levels[-MOST_LEVELS:]) for one in ended.get(key, ())[-MOST_ENDED:]),
                 last_valid=tuple(_fitting(last_valid.get(key, ()))),
                 granted=granted.get(key, ()),
@@ -353,7 +369,7 @@ class Memory:
                 growth=growth.get(key, {}),
             )
             for key in sorted(
-                {*starts, *drains, *growth, *ended, *last_valid, *granted, *timetables, *operator} & known
+                {*starts, *drains, *sizes, *growth, *ended, *last_valid, *granted, *timetables, *operator} & known
             )
         }
         self._gathered_of = last_valid, counts

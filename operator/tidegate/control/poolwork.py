@@ -16,10 +16,11 @@ from tidegate.control.looker import Looker
 from tidegate.control.poollooker import PoolLook, PoolLooker
 from tidegate.control.reader import SignalKey
 from tidegate.control.settling import Settling
+from tidegate.control.sizes import Sizes, as_admitted, on_pool
 from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.planning.decision import Action, Plan, PoolView
 from tidegate.planning.instants import rfc3339
-from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetSpec
+from tidegate.planning.model import Freshness, Key, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.pools import unit_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
@@ -53,6 +54,9 @@ class PoolWork:
     targets: Looker
     settling: Settling
     events: EventSink
+    sizes: Sizes = field(default_factory=Sizes)
+    _sizes: Mapping[TargetKey, Resources] = field(default_factory=dict)
+    """What pods of targets take beyond their template, as it is on record."""
     _told: set[tuple[Ref, int]] = field(default_factory=set)
     """Work and level of the notices that this life has told, or is about to."""
     _telling: set[tuple[Ref, int]] = field(default_factory=set)
@@ -69,6 +73,16 @@ class PoolWork:
                 at = look.of(loan)
                 if at is not None and self.looker.is_current(look, loan):
                     self.settling.take_in(loan.place, at[1], now=now)
+
+    def learn_sizes(self, policies: Mapping[Key, Policy], recorded: Mapping[TargetKey, Resources]) -> None:
+        """Note how large pods of targets were admitted; what is on record of it counts for those that have none."""
+        self._sizes = recorded
+        for name, look in self.looker.looks.items():
+            for key, ref in on_pool(policies, name):
+                sight = self.targets.sights.get(key)
+                if sight is not None:
+                    self.sizes.admitted(key, sight.sight.observed.unit, look.sight.seen.of(ref).largest)
+        self.sizes.forget({(policy.key, one.name) for policy in policies.values() for one in policy.targets})
 
     def worlds(
         self,
@@ -124,14 +138,21 @@ class PoolWork:
 
     def _as_seen(self, pool: Pool, look: PoolLook, policies: Mapping[Key, Policy], now: float) -> PoolSeen:
         """What was seen, less what may have changed since: nothing counts as gone that was not seen gone."""
-        seen = look.sight.seen
+        seen = self._sized(pool.name, look, policies)
         loans = self._by_member(pool.name, look)
         members = tuple(self._member(one, loans.get(one.ref), look, now) for one in seen.members)
         occupancy = dict(seen.occupancy)
-        for holder, amount, pods in self._may_be_there(pool, look, policies, members, loans):
+        for holder, amount, pods in self._may_be_there(pool, look, seen, policies, members, loans):
             there = occupancy.get(holder, NO_PODS)
             occupancy[holder] = replace(there, used=there.used.most(amount), pods=_most(there.pods, pods))
         return replace(seen, members=members, occupancy=occupancy)
+
+    def _sized(self, pool: str, look: PoolLook, policies: Mapping[Key, Policy]) -> PoolSeen:
+        """The sight of a pool, with targets that have no pods as large as their pods last were."""
+        known = [(key, ref) for key, ref in on_pool(policies, pool) if key in self._sizes] if self._sizes else []
+        sights = ((ref, self.targets.sights.get(key), self._sizes[key]) for key, ref in known)
+        told = ((ref, sight.sight.observed.unit, extra) for ref, sight, extra in sights if sight is not None)
+        return as_admitted(look.sight.seen, told)
 
     def _member(self, one: MemberSeen, loan: Loan | None, look: PoolLook, now: float) -> MemberSeen:
         if loan is None:
@@ -147,6 +168,7 @@ class PoolWork:
         self,
         pool: Pool,
         look: PoolLook,
+        seen: PoolSeen,
         policies: Mapping[Key, Policy],
         members: Iterable[MemberSeen],
         loans: Mapping[Ref, Loan],
@@ -166,15 +188,15 @@ class PoolWork:
             if policy.pool != pool.name:
                 continue
             for target in policy.targets:
-                peak, unit = self._peak(policy, target, look)
+                peak, unit = self._peak(policy, target, look, seen)
                 if peak and unit is not None and target.lane is not None:
                     yield holder_of(target.ref), unit.times(peak), peak
 
-    def _peak(self, policy: Policy, target: TargetSpec, look: PoolLook) -> tuple[int, Resources | None]:
+    def _peak(self, policy: Policy, target: TargetSpec, look: PoolLook, seen: PoolSeen) -> tuple[int, Resources | None]:
         sight = self.targets.sights.get((policy.key, target.name))
         if sight is None or sight.sight.place is None:
             return 0, None
-        unit = unit_of(target.unit, sight.sight.observed.unit, look.sight.seen.of(target.ref))
+        unit = unit_of(target.unit, sight.sight.observed.unit, seen.of(target.ref))
         return self.settling.ledger.peak(sight.sight.place, asked=look.pods_asked), unit
 
     # ---- what is to be written
@@ -207,6 +229,14 @@ class PoolWork:
         if conflict is not None and loan.pending == loan.original:
             return Reason.FIELD_MANAGER_CONFLICT, f"{conflict.note}: {left}"
         return None
+
+    def _sleeps(self, loan: Loan, look: PoolLook) -> bool:
+        """Whether work was lent down to nothing before an autoscaler came in front of it: at 0 that is switched off. It
+        undoes nothing and brings nothing back, so that the work is given back when it was planned to be.
+        """
+        driven = look.driven.get(loan.place.ref.identity)
+        scaled = driven is not None and driven.reason is Reason.OWNED_BY_OTHER_SCALER
+        return scaled and loan.original > 0 and (loan.pending == 0 or loan.pending == loan.original)
 
     def _of_act(
         self, plan: Plan, pool: str, act: Act, place: Place, look: PoolLook | None, held: Held, now: float
@@ -272,6 +302,10 @@ class PoolWork:
             if name not in pools:
                 yield loan, None
             elif look is not None and name in plan.pools and not self.looker.is_old(name, now):
+                if self._sleeps(loan, look):
+                    if loan.pending or now >= min(loan.hand_over.until, loan.until):
+                        yield loan, None
+                    continue
                 left = self._left_to(loan, look, now)
                 if left is not None or (look.of(loan) is None and loan.target not in look.sight.unseen):
                     yield loan, left

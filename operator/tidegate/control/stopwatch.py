@@ -11,7 +11,7 @@ from tidegate.planning.model import Key, Measured, TargetKey
 KEPT = 100
 """Measurements kept of a target: enough for a quantile of 0.99."""
 KEPT_TOGETHER = 1600
-"""Measurements kept of all targets of a policy: what was learned of it stays below 64 KiB."""
+"""Measurements kept of all targets of a policy: what was learned of it stays below 96 KiB."""
 
 
 @dataclass(slots=True)

@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 
 from tidegate.control.rounds import Backoff, Job
 from tidegate.planning.decision import PoolView
-from tidegate.planning.shift.inputs import Timetabled
+from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
 from tidegate.ports import Clock, Solver
 
 log = logging.getLogger("tidegate.timetables")
+
+GIVES_WAY = 60.0
+"""Seconds for which a pool whose timetable knows all its needs lets pools go first that have a new one: a need that is
+in no timetable gets no more than what is free. Judgment: longer than all of them take, and no pool waits for ever."""
+FEW = 4
+"""Namespaces that wait for one timetable and are told of it out of turn; of more, all hear of it in their turn."""
 
 
 @dataclass(slots=True)
@@ -23,7 +29,8 @@ class Timetabler:
 
     solver: Solver
     clock: Clock
-    on_news: Callable[[], None] = lambda: None
+    on_news: Callable[[str], None] = lambda namespace: None
+    """Told of each new timetable: for everybody (an empty name), and for each of a few namespaces that wait for it."""
     timetables: dict[str, Timetabled] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     """Why a pool's last timetable could not be made."""
@@ -57,7 +64,7 @@ class Timetabler:
     def due(self, now: float) -> Sequence[Job]:
         """See ``rounds.Round``."""
         names = (name for name in self._views if self._backoff.until(name, now) <= now)
-        return [Job(name, name, self._views[name].inputs.now, self._backoff.suspects(name)) for name in names]
+        return [Job(name, name, _due_at(self._views[name].inputs), self._backoff.suspects(name)) for name in names]
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
@@ -80,9 +87,20 @@ class Timetabler:
         self.notes.pop(name, None)
         if name in self._pools:
             self.timetables[name] = made
-            self.on_news()
+            self._tell({need.namespace for need in view.inputs.needs})
+
+    def _tell(self, waiting: Collection[str]) -> None:
+        self.on_news("")
+        for namespace in sorted(waiting) if len(waiting) <= FEW else ():
+            self.on_news(namespace)
 
     def age(self, now: float) -> float:
         """Seconds since the oldest timetable that is not good any more was made; 0 when all are good."""
         old = (self.timetables[name].made_for for name in self._views if name in self.timetables)
         return max((max(0.0, now - at) for at in old), default=0.0)
+
+
+def _due_at(inputs: TimetableInputs) -> float:
+    """When a pool is due for a timetable: from its decision on, earlier where a need is in none yet."""
+    known = {need.key for need in inputs.standing.asked} if inputs.standing is not None else frozenset()
+    return inputs.now - (0.0 if all(need.key in known for need in inputs.needs) else GIVES_WAY)

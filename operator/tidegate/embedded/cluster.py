@@ -18,6 +18,7 @@ from tidegate.embedded.lifecycle import Lifecycle
 from tidegate.embedded.lists import Filter, Lists
 from tidegate.embedded.machines import node_status
 from tidegate.embedded.merge import json_patch, merge_patch
+from tidegate.embedded.podphysics import PodPhysics, Sidecar
 from tidegate.embedded.resources import Registry, Resource
 from tidegate.embedded.scale import scale_of, with_replicas
 from tidegate.embedded.store import Store
@@ -226,6 +227,22 @@ class EmbeddedCluster:
         before = (self.get("v1", "Node", name) or {}).get("status") or {}
         status = node_status(before.get("allocatable") or {}, self.clock.now(), ready=ready, before=before)
         return self.patch("v1", "Node", name, {"status": status}, subresource="status")
+
+    def add_sidecar(self, namespace: str, *, cpu: str = "100m", memory: str = "64Mi") -> None:
+        """From now on an admission webhook adds a container with these requests to each pod that is created in a
+        namespace. Pods have to be shown (``NodePool.show_pods``), else nobody could see it.
+        """
+        self._pods_shown().sidecars[namespace] = Sidecar(cpu, memory)
+
+    def remove_sidecar(self, namespace: str) -> None:
+        """The webhook is gone: pods that exist stay as they were admitted."""
+        self._pods_shown().sidecars.pop(namespace, None)
+
+    def _pods_shown(self) -> PodPhysics:
+        physics = self.controllers.physics
+        if not isinstance(physics, PodPhysics):
+            raise bad_request("pods are counts here: a sidecar needs NodePool(show_pods=True)")
+        return physics
 
     def job_work(self, name: str, *, namespace: str = "default") -> JobWork | None:
         """Pod-seconds that a Job's pods have done and lost until the last step; None when there is no such Job."""

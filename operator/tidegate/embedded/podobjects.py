@@ -9,6 +9,7 @@ it). Controllers:
   ReplicaSet object itself does not exist here. Without the hash, its name is the Deployment's;
 * a StatefulSet's, ReplicaSet's or Job's pods belong to it. A StatefulSet's pod takes the lowest number that is free: it
   does not wait for a stopping one of its own number;
+* what a webhook adds to pods of a namespace (``PodPhysics.sidecars``) stands in the pod alone, as in a real cluster;
 * a Job's pods stay as ``Succeeded`` until the Job is deleted.
 
 Deleting a Pod object kills the pod at once, whatever its stop time. Other changes of clients are kept and mean nothing.
@@ -24,7 +25,7 @@ import orjson
 
 from tidegate.embedded.errors import ApiError, Json
 from tidegate.embedded.jobs import JOBS
-from tidegate.embedded.podphysics import Need, Pod, PodPhysics
+from tidegate.embedded.podphysics import Need, Pod, PodPhysics, Sidecar
 from tidegate.embedded.resources import Registry
 from tidegate.embedded.store import DELETED, Change, Key, Store
 from tidegate.embedded.timestamps import rfc3339
@@ -199,17 +200,20 @@ def _new_pod(pod: Pod, owner: _Owner) -> Json:
                 }
             ],
         },
-        "spec": _spec(owner.template.get("spec") or {}),
+        "spec": _spec(owner.template.get("spec") or {}, pod.sidecar),
     }
 
 
-def _spec(template: Json) -> Json:
-    """As the API server defaults it: a limit without a request is the request too."""
+def _spec(template: Json, sidecar: Sidecar | None) -> Json:
+    """As the API server defaults it: a limit without a request is the request too; and what a webhook adds."""
     spec: Json = orjson.loads(orjson.dumps(template))
     for container in spec.get("containers") or ():
         resources = container.get("resources") or {}
         if resources.get("limits"):
             container["resources"] = {**resources, "requests": {**resources["limits"], **resources.get("requests", {})}}
+    if sidecar is not None:
+        requests = {"cpu": sidecar.cpu, "memory": sidecar.memory}
+        spec["containers"] = [*spec.get("containers", ()), {"name": "sidecar", "resources": {"requests": requests}}]
     return spec
 
 

@@ -84,6 +84,20 @@ class Need:
         return cls(math.ceil(pods.size * 1000 - 1e-6), math.ceil(pods.memory - 1e-6), pods.node_selector)
 
 
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A container that an admission webhook adds to each new pod of a namespace."""
+
+    cpu: str
+    """Requested, as a Kubernetes quantity."""
+    memory: str
+
+    def on(self, need: Need) -> Need:
+        """What a pod asks for with it."""
+        cpu, memory = quantity(self.cpu) or 0.0, quantity(self.memory) or 0.0
+        return Need(need.cpu + math.ceil(cpu * 1000 - 1e-6), need.memory + math.ceil(memory - 1e-6), need.selector)
+
+
 @dataclass(slots=True, eq=False)
 class Pod(Cohort):
     """One pod. Instants are epoch seconds."""
@@ -93,6 +107,8 @@ class Pod(Cohort):
     number: int = 0
     """Counts all pods of the cluster."""
     need: Need = field(default_factory=lambda: Need(0, 0, ()))
+    """The sidecar included."""
+    sidecar: Sidecar | None = None
     created_at: float = 0.0
     scheduled_at: float | None = None
     machine: Machine | None = None
@@ -121,6 +137,8 @@ class PodPhysics(MachinePhysics):
         """Pods that changed; whoever shows them takes them out."""
         self.on_lost: Callable[[str, int, float], None] | None = None
         """Called before a ready pod is lost with its machine or killed: workload, place among its ready pods, now."""
+        self.sidecars: dict[str, Sidecar] = {}
+        """By namespace, what a webhook adds to pods that are created from now on."""
         self._needs: dict[str, Need] = {}
         self._numbers = 0
         for _ in range(pool.count):
@@ -195,10 +213,18 @@ class PodPhysics(MachinePhysics):
     # ---- how it differs from counting
 
     def _place(self, key: str, workload: Workload, count: int) -> None:
+        sidecar, need = self.sidecars.get(key.split("/")[1]), self._needs[key]
         for _ in range(count):
             self._numbers += 1
             pod = Pod(
-                1, workload.size, math.inf, key=key, number=self._numbers, need=self._needs[key], created_at=self._now
+                1,
+                workload.size,
+                math.inf,
+                key=key,
+                number=self._numbers,
+                need=need if sidecar is None else sidecar.on(need),
+                sidecar=sidecar,
+                created_at=self._now,
             )
             self.waiting.append(pod)
             self.touched[pod] = None

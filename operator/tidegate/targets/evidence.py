@@ -19,7 +19,7 @@ from tidegate.ports import Json, NotFoundError, TidegateError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.errors import ForbiddenError
 from tidegate.targets.pods import evidence_of
-from tidegate.targets.quotas import refusal, rooms
+from tidegate.targets.quotas import rooms
 from tidegate.targets.read import child, maps, text
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import Workload
@@ -77,12 +77,11 @@ class Witness:
         if workload.selector and (short or quotas):
             pods = await self._pods(workload, most=PODS if short else 1) or []
         evidence = list(evidence_of(pods)) if short else []
-        conditions = maps(child(document, "status").get("conditions"))
         pod = max(pods, key=lambda p: text(child(p, "metadata").get("creationTimestamp")), default=None)
         if pod is None:  # a pod tells more than the template: defaults and sidecars are in it
             pod = child(document, "spec", "template")
         room = rooms(quotas or [], pod, workload.units)
-        refused = refusal(conditions, workload.ref)
+        refused = workload.refused
         if refused is not None and not _outdated(refused, quotas, room):
             evidence.append(refused)
         return Seen(tuple(evidence), room)

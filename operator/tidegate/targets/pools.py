@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tidegate.planning.model import UNKNOWN, Ref, Trouble
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import Resources, total
-from tidegate.planning.shift.facts import MemberSeen, PoolSeen
+from tidegate.planning.shift.facts import NO_PODS, Holder, MemberSeen, Occupancy, PoolSeen, holder_of
 from tidegate.planning.shift.model import CannotStop, Lane, MemberKind, MemberRef, Pool
 from tidegate.ports import Held, Json, NotFoundError, Place, PoolSight, RefusedError, TidegateError
 from tidegate.targets import jobs
@@ -63,6 +63,8 @@ class KubePools:
         self._client, self._targets, self._now, self._watched = client, targets, now, watched
         self._last: dict[tuple[str, str, str], list[_Found]] = {}
         """What was last seen of a member, by pool, lane and member."""
+        self._podless: dict[str, dict[Ref, float]] = {}
+        """By pool, scaled work that has no pods, and since when."""
 
     async def see(self, pool: Pool) -> PoolSight:
         """See ``ports.Pools``. A member that cannot be looked at is there as it was last seen, with ``seen=False``."""
@@ -75,13 +77,16 @@ class KubePools:
         unseen: set[str] = set()
         cannot: dict[Ref, CannotStop] = {}
         named = [one for lane in pool.lanes for one in await self._members(pool, lane, unseen, cannot)]
+        occupancy = await pods.occupancy(nodes, room, _namespaces(pool), lost)
         # A Job that bears the labels of two members is the first one's: it is on its machine only once.
         found = list({one.seen.ref: one for one in reversed(named)}.values())[::-1]
+        podless = self._note_podless(pool, [one.seen for one in found], occupancy)
+        members = (replace(one.seen, settled=True) if one.seen.ref in podless else one.seen for one in found)
         return PoolSight(
             PoolSeen(
                 room,
-                await pods.occupancy(nodes, room, _namespaces(pool), lost),
-                tuple(one.seen for one in found),
+                occupancy,
+                tuple(members),
                 tuple((nodes or {}).values()),
                 tuple(cannot[ref] for ref in sorted(cannot)),
             ),
@@ -142,6 +147,17 @@ class KubePools:
             every += found
         return every
 
+    def _note_podless(
+        self, pool: Pool, members: Iterable[MemberSeen], occupancy: Mapping[Holder, Occupancy]
+    ) -> frozenset[Ref]:
+        """Scaled work that has had no pods for longer than its controller needs to make them."""
+        now, before = self._now(), self._podless.get(pool.name, {})
+        scaled = [one.ref for one in members if one.kind is MemberKind.SCALE and one.level]
+        there = ((ref, occupancy.get(holder_of(ref), NO_PODS)) for ref in scaled)
+        without = [ref for ref, pods in there if not (pods.pods or pods.waiting or pods.elsewhere)]
+        since = self._podless[pool.name] = {ref: min(before.get(ref, now), now) for ref in without}
+        return frozenset(ref for ref, at in since.items() if now - at > jobs.SETTLED)
+
     def _forget_others(self, pool: Pool) -> None:
         """Forget members that the pool names no more."""
         named = {(pool.name, lane.name, member.name) for lane in pool.lanes for member in lane.members}
@@ -190,7 +206,15 @@ class KubePools:
             return [CannotStop(ref, lane.name, Reason.NOT_SCALABLE, observed.note or SENTENCES[Reason.NOT_SCALABLE])]
         if observed.unit is None:
             return [CannotStop(place.ref, lane.name, Reason.NO_REQUESTS, SENTENCES[Reason.NO_REQUESTS])]
-        seen = MemberSeen(place.ref, lane.name, member.name, MemberKind.SCALE, observed.unit, observed.level)
+        seen = MemberSeen(
+            place.ref,
+            lane.name,
+            member.name,
+            MemberKind.SCALE,
+            observed.unit,
+            observed.level,
+            refused=sight.refused,
+        )
         return [_Found(seen, place, sight.held)]
 
 

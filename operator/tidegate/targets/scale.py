@@ -10,13 +10,14 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 
-from tidegate.planning.model import Ref
+from tidegate.planning.model import Evidence, Ref
 from tidegate.planning.resources import Resources
 from tidegate.ports import Json, Manager, NotFoundError, UnavailableError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import LIFETIME, Resource
 from tidegate.targets.errors import ForbiddenError, NotServedError
 from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, owner, value_at
+from tidegate.targets.quotas import refusal
 from tidegate.targets.read import child, count, mapping, maps, text, texts, version_of, whole
 from tidegate.targets.rules import Rule, ScaleKind, ScaleVerbs, Where
 from tidegate.targets.takes import template_takes
@@ -70,6 +71,8 @@ class Workload:
     """Each unit is made when the one before it is ready."""
     document: Json = field(repr=False, compare=False)
     """The object as read; empty for one that was taken from a watch."""
+    refused: Evidence | None = None
+    """The API server refuses its pods, as its controller says."""
 
     @property
     def selector(self) -> str:
@@ -163,6 +166,7 @@ def workload_of(document: Json, ref: Ref, paths: ScalePaths) -> Workload:
         version=version_of(document),
         paths=paths,
         ordered=ref.kind == "StatefulSet" and child(document, "spec").get("podManagementPolicy") != "Parallel",
+        refused=refusal(maps(child(document, "status").get("conditions")), ref),
         document=document,
     )
 

@@ -69,7 +69,8 @@ def _through_scale(workload: Workload) -> Sight:
         return trouble(Trouble.NOT_SCALABLE, f"{workload.ref} has no number where its kind keeps its replicas; set one")
     level, takes = workload.level, workload.takes
     observed = Observed(level=level, ready=workload.ready, desired=level, unit=takes, ordered=workload.ordered)
-    return Sight(observed, place_of(workload), Held(workload.level, workload.manager, workload.version))
+    held = Held(workload.level, workload.manager, workload.version)
+    return Sight(observed, place_of(workload), held, refused=workload.refused)
 
 
 def _unable(hpa: Hpa) -> tuple[Evidence, ...]:

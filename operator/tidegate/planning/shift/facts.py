@@ -1,7 +1,8 @@
 """From what was seen of a pool to what its planning is told: who uses what, on which side.
 
 The adapter counts pods by who controls them; here they are told apart: members of a lane, a lane's own namespaces, and
-others, whose use is taken off the capacity.
+others, whose use is taken off the capacity. Work that a member names and that may not be stopped is its lane's: the
+lane's guarantee is met by it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tidegate.planning.model import Ref
+from tidegate.planning.model import Evidence, Ref
 from tidegate.planning.reasons import SENTENCES, Reason
 from tidegate.planning.resources import NAMES, NOTHING, Resources, total
 from tidegate.planning.shift.model import (
@@ -82,11 +83,13 @@ class MemberSeen:
     many: int = 1
     """Pods of a unit."""
     settled: bool = False
-    """It was started long enough ago that its controller has made the pods that it can make."""
+    """Its controller has had time to make the pods that it can make."""
     created_at: float = 0.0
     """When a Job was made; 0 for other work."""
     maker: str = ""
     """The CronJob that made a Job; empty where none did."""
+    refused: Evidence | None = None
+    """The API server refuses pods of it, as its controller says."""
 
     @property
     def each(self) -> Resources:
@@ -150,10 +153,11 @@ def facts_of(
     of_members = {holder_of(m.ref) for m in members}
     of_targets = {t.holder for t in mine}
     sides = _sides(pool)
+    kept = {holder_of(one.ref): one.lane for one in seen.cannot}
     other: dict[str | None, list[Resources]] = defaultdict(list)
     for holder, occupancy in seen.occupancy.items():
         if holder not in of_members and holder not in of_targets:
-            other[sides.get(holder.namespace)].append(occupancy.used)
+            other[kept.get(holder, sides.get(holder.namespace))].append(occupancy.used)
     lanes = {lane.name: _use(lane, seen, mine, total(other[lane.name])) for lane in pool.lanes}
     pods = [one.each + member.extra for one, member in zip(known, members, strict=True)]
     facts = PoolFacts(
@@ -198,6 +202,8 @@ def _idle(one: MemberSeen, there: Occupancy, marks: Mapping[Ref, Mark]) -> Canno
         return None
     if there.elsewhere:
         return CannotStop(one.ref, one.lane, Reason.PODS_ELSEWHERE, SENTENCES[Reason.PODS_ELSEWHERE])
+    if one.refused is not None:
+        return CannotStop(one.ref, one.lane, one.refused.reason, one.refused.message)
     if one.settled:
         return CannotStop(one.ref, one.lane, Reason.NO_PODS, SENTENCES[Reason.NO_PODS])
     return None

@@ -107,15 +107,27 @@ def _coarse(levels: Sequence[Level], coarse: float, leaving: float) -> list[Leve
 
 
 def _stepped_down(written: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Levels that fall by no more than a share of the highest of their stretch per cell."""
-    made = written.tolist()
-    highest = 0
-    for cell in range(1, len(made)):
-        if made[cell] == made[cell - 1] == 0:  # nearly all of a day: nothing is written there, and nothing falls
-            continue
-        highest = max(highest, made[cell], made[cell - 1]) if made[cell - 1] > 0 else made[cell]
-        made[cell] = max(made[cell], made[cell - 1] - max(1, math.floor(share * highest)))
-    return np.array(made, dtype=np.int64)
+    """Levels that fall by no more than a share of the highest of their stretch per cell. Nearly all of a day nothing is
+    written, and nothing falls: those cells are not looked at.
+    """
+    made = written.copy()
+    last = 0
+    for start in np.flatnonzero(written).tolist():
+        if start >= last:
+            last = _step_down(made, start, share)
+    return made
+
+
+def _step_down(made: NDArray[np.int64], start: int, share: float) -> int:
+    """Step one stretch down, in place, from its first cell; the cell behind its last."""
+    before = highest = int(made[start])
+    for cell, level in enumerate(made[start + 1 :].tolist(), start + 1):
+        highest = max(highest, level)
+        stepped = max(level, before - max(1, math.floor(share * highest)))
+        if stepped <= 0:
+            return cell
+        made[cell] = before = stepped
+    return len(made)
 
 
 def _runs(values: NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
