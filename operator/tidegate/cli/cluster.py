@@ -63,7 +63,12 @@ class Reading:
         )
         world, problems = await self._with_pools(world, loans, {one.of: one for one in learned})
         return replace(
-            given, world=world, assumed=False, problems=given.problems + problems, notes=given.notes + self.notes
+            given,
+            world=world,
+            learned={one.of: one for one in learned},
+            assumed=False,
+            problems=given.problems + problems,
+            notes=given.notes + self.notes,
         )
 
     async def _documents(self) -> list[dict[str, Any]]:

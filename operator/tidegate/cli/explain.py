@@ -6,11 +6,15 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.output import FileOption, Output, given_files
+
+if TYPE_CHECKING:
+    from tidegate.cli.world import Given
+    from tidegate.planning.model import Policy, TargetSpec
 
 
 def explain(
@@ -22,9 +26,15 @@ def explain(
     filename: FileOption = None,
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="of the policy")] = None,
     at: Annotated[str | None, typer.Option(help="explain this instant, RFC 3339; default: now")] = None,
+    learned: Annotated[
+        bool, typer.Option("--learned", help="say what the operator has learned of the target instead")
+    ] = False,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
 ) -> None:
     """Say who asked for how much at an instant, which lead time applies, and what limited the level.
+
+    With --learned: how long its units take to start, how its signals grow within that time, and how much of what was
+    announced has come. It is asked of the cluster: in files nothing is learned.
 
     Exit codes: 0 explained; 1 there is no such target, or an object of the files was left out; 2 a file or the cluster
     cannot be read.
@@ -51,6 +61,9 @@ def explain(
         typer.echo(f"target {target} of policy {policy} {what}; there are: {known or 'none'}", err=True)
         raise typer.Exit(1)
     chosen, spec = found[0]
+    if learned:
+        _tell_learned(given, chosen, spec, output)
+        return
     planner = Planner(given.world.settings)
     world, plan = plan_whole(planner, given.world, now)
     decided = plan.targets[chosen.key, spec.name]
@@ -98,6 +111,21 @@ def explain(
         _print(told)
     if given.lacking:
         raise typer.Exit(1)
+
+
+def _tell_learned(given: Given, policy: Policy, target: TargetSpec, output: Output) -> None:
+    from tidegate.cli.learned import lines, told
+
+    if given.assumed:
+        typer.echo("--learned is asked of the cluster: leave the files out", err=True)
+        raise typer.Exit(2)
+    known = told(policy, target, given.learned.get(policy.key))
+    if output is Output.JSON:
+        print(json.dumps({"policy": str(policy.key), "target": target.name, **known}))
+        return
+    print(f"{policy.key} {target.name}: what was learned")
+    for line in lines(known):
+        print(line)
 
 
 def _now() -> float:

@@ -26,9 +26,13 @@ from tidegate.cli.manifests import Document, UnreadableError, read_documents
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.world import World
-from tidegate.ports import TidegateError
+from tidegate.ports import Learned, TidegateError
 
 WINDOW = 86_400.0 * 3
+FOLLOWS = (
+    "ScalingPolicy {}: its floors follow what is measured (spec.live), which is not asked for here: what is shown is"
+    " what is announced, as it was announced"
+)
 PLANNED = ("LiveEvent", "Override", "ScalingPolicy")
 """Kinds that a plan is made from."""
 
@@ -46,6 +50,8 @@ class Given:
     """What was not read, and what follows from that."""
     events: tuple[ParsedEvent, ...] = ()
     """The events with all their dates; ``world`` holds the occurrences of some days alone."""
+    learned: Mapping[Key, Learned] = field(default_factory=dict)
+    """What the operator has learned, by policy or pool; of a cluster alone."""
     zone_data: frozenset[str] = frozenset()
     """Time zone databases that the operator names in the policies' status."""
 
@@ -242,6 +248,8 @@ def given_of(
         }
     world = World(policies, events, observed, settings=PlanSettings(), overrides=tuple(overrides))
     notes += _unheard(world, parsed, namespace, now)
+    mine = [key for key, one in sorted(policies.items()) if one.live is not None and namespace in (None, key.namespace)]
+    notes += [FOLLOWS.format(key) for key in mine]
     return Given(
         world,
         assumed=assumed,

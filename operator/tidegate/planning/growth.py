@@ -202,6 +202,22 @@ class Growth:
         other._requantile()
         return other
 
+    def outlook(self, seconds: float, *, phases: int = 5) -> tuple[float, list[tuple[int, float, float]]]:
+        """(most growth within so many seconds without an event, the phases in which it is largest): each phase as
+        (minutes after T-0, events seen, most growth). At the quantile, for errors as large as they have been of late,
+        and without the trend of the hour.
+        """
+        at = min(bisect_left(self._fan, seconds / STEP), len(self._fan) - 1)
+        margin = (self._scale() * self._z)[at]
+
+        def most(cells: tuple[tuple[int, int], ...]) -> float:
+            return math.expm1(float(self._brought(cells)[at] + self._usual(cells)[at] * margin))
+
+        seen = [cell for cell in range(CELLS) if self._events[cell] >= 0.5]
+        grown = sorted(((most(((cell, 1),)), cell) for cell in seen), reverse=True)[:phases]
+        told = [(round((cell * CELL - BEFORE) / 60.0), float(self._events[cell]), share) for share, cell in grown]
+        return most(()), sorted(told)
+
     def after_a_gap(self) -> None:
         """Forget what is only true of an unbroken hour."""
         self._log.clear()
