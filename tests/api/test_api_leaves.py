@@ -341,6 +341,7 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "starts[0].target", "web"),
     ("Learned", LEARNED, "starts[0].units[0]", 5),
     ("Learned", LEARNED, "starts[0].milliseconds[0]", 31_501),
+    ("Learned", LEARNED, "starts[0].ordered", True),
     ("Learned", LEARNED, "drains[0].lane", "trading"),
     ("Learned", LEARNED, "drains[0].milliseconds[0]", 12_001),
     ("Learned", LEARNED, "sizes[0].target", "web"),

@@ -130,6 +130,19 @@ def test_an_opening_that_was_not_announced_in_height_teaches_no_trend_either() -
     assert (within(growth.ahead(), LEAD) or 0.0) <= 260.0
 
 
+def test_a_moment_that_is_measured_later_than_it_was_announced_leaves_nothing_behind() -> None:
+    """A link at 1,000 steps brings twenty times as much for two minutes; the gauge shows it a minute later."""
+    growth = Growth(LEAD, 0.3)
+    shape, shown = [1.0] * 1_000 + [20.0] * 8 + [1.0] * 80, [1.0] * 1_004 + [20.0] * 8 + [1.0] * 76
+    told = []
+    for number in range(1, len(shown)):
+        moved = math.log(shape[number] / shape[number - 1])
+        growth.take(number * STEP, 18.0 * shown[number], moved=moved)
+        told.append(within(growth.ahead(), LEAD) or math.nan)
+    assert max(told) <= 20.0 * 18.0 * 20.0 * 1.3
+    assert max(told[1_020:]) <= 18.0 * 1.3
+
+
 def test_what_is_kept_tells_the_same_as_what_it_was_kept_of() -> None:
     growth = Growth(LEAD, 0.3, 0.95)
     fed(growth, noisy(np.random.default_rng(3), 4_000, 0.01))

@@ -14,6 +14,7 @@ from tidegate.planning.model import (
     Live,
     LoanState,
     Mode,
+    Moment,
     Observed,
     PlanSettings,
     Reading,
@@ -148,6 +149,46 @@ def test_from_the_first_reading_wholly_after_the_start_the_plan_is_what_came() -
     assert low.level == 120
     more = plan_of(reading(26_000.0, now), now, opening(), level=200)
     assert more.level == 260
+
+
+def test_a_gauge_that_hides_its_age_is_not_taken_to_have_seen_what_the_start_brought() -> None:
+    """It says that it is of now, and holds the mean of a minute that ended half a minute ago."""
+    now = T0 + 15.0
+    hiding = replace(reading(300.0, now), since=now, stamp=now, span=0.0)
+    plan = plan_of(hiding, now, opening(), level=250)
+    assert (plan.level or 0) >= 200
+
+
+def test_a_moment_inside_an_event_is_seen_no_sooner_than_a_start() -> None:
+    """Nothing of the link is to be seen yet, half a minute after it."""
+    now = T0 + 1_830.0
+    link = Moment("link", "orders", 1_800.0, 120.0, factor=20.0)
+    show = event(level=2_000.0, moments=(link,))
+    plan = plan_of(reading(2_000.0, now), now, show, level=400)
+    assert (plan.level or 0) >= 350
+
+
+def test_a_plan_that_hardly_asks_for_anything_is_not_stretched_to_what_is_measured() -> None:
+    """Two units are announced and sixty measured; that the shape doubles says nothing of the other fifty-eight."""
+    now = T0 + 5_900.0
+    small = event(level=300.0, profile="match", duration=6_300.0)
+    plan = plan_of(reading(6_000.0, now), now, small, level=60)
+    assert (plan.level or 0) <= 62
+
+
+def test_what_is_needed_hours_later_keeps_no_level_now() -> None:
+    """The loan of a floor that follows demand is expected to last until the sale at midnight."""
+    now = T0 - 5_400.0
+    first, second = event("first", 40_000.0, start=now - 600.0, duration=630.0), opening(120_000.0)
+    core = policy(target(), hold=0.0, rate=1.0, signals=(signal(),), live=LIVE)
+    lent = LoanState(2, 40, now - 300.0, now - 900.0, until=T0 + 3_600.0)
+    there = Observed(level=40, ready=40, desired=40, loan=lent)
+    shown = world(
+        first, second, policies=(core,), observed={KEY: there}, readings={(CORE, "orders"): reading(2_000.0, now)}
+    )
+    plan = make_plan(replace(shown, settings=PROMPT), now).targets[KEY]
+    assert plan.level is not None
+    assert plan.level <= 40
 
 
 def test_a_signal_that_is_blind_leaves_the_plan_as_it_was_announced() -> None:

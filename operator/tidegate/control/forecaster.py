@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.planning.book import Book
+from tidegate.planning.following import SETTLED
 from tidegate.planning.growth import AFTER, BEFORE, FAN, STEP, Growth
 from tidegate.planning.model import Freshness, Key, Measured, Policy, Reading, TargetKey, TargetSpec
 from tidegate.planning.readings import UNCONFIRMED_FACTOR
@@ -44,6 +45,8 @@ class _Window:
     begin: float
     end: float
     value: float
+    settled: float
+    """What a T-0 brought by then was surely seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ class Forecaster:
             value = min(value, UNCONFIRMED_FACTOR * max(reading.confirmed, said) + growth.grain)
         late = max(0.0, now - reading.since) + reading.span / 2.0
         starts = book.starts(key[0], now - AFTER, now + BEFORE, key[1]) if book is not None else ()
-        seen = _Window(reading.since - reading.span, reading.since, value)
+        begin = reading.since - reading.span
+        seen = _Window(begin, reading.since, value, min(begin, now - SETTLED))
         growth.take(now, value, starts=starts, late=late, moved=self._moved(book, key, seen, growth.grain))
         self._compare(book, key, seen, starts, growth.grain)
         self._keep(key, growth, now)
@@ -130,8 +134,8 @@ class Forecaster:
     def _compare(self, book: Book | None, key: SignalKey, seen: _Window, starts: Sequence[float], grain: float) -> None:
         """Hold the first reading that lies wholly after a T-0 against the last one before it."""
         readings = self._before.setdefault(key, deque(maxlen=REMEMBERED))
-        opened = [start for start in starts if start <= seen.begin]
-        if opened and readings and readings[-1].begin < opened[-1]:
+        opened = [start for start in starts if start <= seen.settled]
+        if opened and readings and readings[-1].settled < opened[-1]:
             before = next((one for one in reversed(readings) if one.end <= opened[-1]), None)
             if before is not None:
                 said = _announced(book, key, seen.begin, seen.end) - _announced(book, key, before.begin, before.end)

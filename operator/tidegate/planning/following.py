@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tidegate.planning.leadtime import Start
 from tidegate.planning.model import Observed, PlanSettings, Policy, Reading, TargetSpec
 from tidegate.planning.readings import UNCONFIRMED_FACTOR, Measure, measured
 from tidegate.planning.steps import Steps
 from tidegate.planning.timeline import Timeline
+
+STEP = 1.5
+"""From one cell to the next an announced need that grows by more makes a step. Judgment."""
+SETTLED, AGE = 90.0, 30.0
+"""A reading counts as of that many seconds ago to that many seconds ago at the latest, whatever it says of its own age:
+a gauge may hold the mean of a minute that ended half a minute ago, and say neither. No reading is taken to have seen
+what came later.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +38,8 @@ class Correction:
     share: float
     """Share of an announced rise that is prepared for, by how much of announced steps has come so far."""
     opening: bool
-    """A T-0 lies between that time and the end of the lead time: what it brings comes on top of what is measured. Where
-    there is none, the shape says by how much that grows."""
+    """A T-0, or an announced step, lies between that time and the end of the lead time: what it brings comes on top of
+    what is measured. Where there is none, the shape says by how much that grows."""
 
     def of(self, units: int) -> int:
         """Units for a planned need that is due by now."""
@@ -37,7 +47,9 @@ class Correction:
             return units
         more = units - self.planned
         if more > 0.0:
-            each = 1.0 if self.opening or self.planned <= 0.0 else self.measured / self.planned
+            each = 1.0
+            if not self.opening and self.planned > 0.0:
+                each = min(self.measured / self.planned, UNCONFIRMED_FACTOR)
             return _up(self.measured + self.share * each * more)
         return _up(self.measured * units / self.planned)
 
@@ -48,25 +60,33 @@ def correction(
     readings: Sequence[Reading | None],
     starts: Sequence[float],
     *,
+    now: float,
     until: float,
     q: float,
 ) -> Correction | None:
     """None where the plan stands as it was announced: a signal is blind, was read once only, or is not measured.
 
-    ``starts`` are the T-0 that are near, ``until`` is when what is written now will be ready, ``q`` the policy's
-    quantile.
+    ``starts`` are the T-0 that are near, ``until`` is when the needs end that are read, ``q`` the policy's quantile.
     """
     known = [one for one in readings if one is not None]
     if measure.blind or not measure.demands or len(measure.demands) < len(readings) or len(known) < len(readings):
         return None
     if any(one.confirmed is None for one in known):
         return None
-    begin, end = min(one.since - one.span for one in known), max(one.since for one in known)
+    begin = min(now - SETTLED, *(one.since - one.span for one in known))
+    end = min(now - AGE, *(one.since for one in known))
     low, high = line.column(begin), line.column(max(begin, end - 1e-3))
     planned = float(line.units[low : high + 1].mean())
     believed = (min(one.now, max(one.sure, UNCONFIRMED_FACTOR * planned)) for one in measure.demands)
     share = max(Steps().quantile(q) if one.step is None else one.step for one in known)
-    return Correction(max(believed), planned, share, any(begin < start <= until for start in starts))
+    opening = any(begin < start <= until for start in starts) or _steps_up(line, low, line.column(until))
+    return Correction(max(believed), planned, share, opening)
+
+
+def _steps_up(line: Timeline, low: int, high: int) -> bool:
+    """Whether the announced need makes a step up between two columns: a moment, which is seen no sooner than a T-0."""
+    units = line.units[low : high + 1]
+    return bool((units[1:] > STEP * np.maximum(units[:-1], 1)).any())
 
 
 def following(

@@ -72,8 +72,8 @@ BRIDGED = 4
 LATEST = 40
 """Steps that a reading may be late, at most."""
 OPENING, STEEP = 180.0, 0.15
-"""A step of the logarithm that is larger than this, so many seconds after a T-0, is the opening itself: the
-announcement says when it comes, and no trend goes on from there. Judgment."""
+"""A step of the logarithm that is larger than this, so many seconds after a T-0 or an announced step, is that itself:
+the announcement says when it comes, and no trend goes on from there. Judgment."""
 FORMAT = 1
 MOST_STEPS = 2**24
 """More are not counted: a float32 knows no larger odd number."""
@@ -126,6 +126,8 @@ class Growth:
     _z: Floats = field(init=False)
     _shape: float = 0.0
     """What the announced shape has done to the logarithm so far: levels are told without it."""
+    _moved_at: float = -math.inf
+    """When the announced shape last made a step."""
     _faded: float = -math.inf
     """The largest level of late, faded."""
     _log: list[float] = field(default_factory=list)
@@ -161,6 +163,8 @@ class Growth:
         """
         place = math.floor(at / STEP)
         self._shape += moved
+        if abs(moved) > STEEP:
+            self._moved_at = at
         level = math.log(max(value, 0.0) + self.grain) - self._shape
         if self._place is not None and place <= self._place:
             if self._place - place > BRIDGED:  # the clock was set back
@@ -228,7 +232,8 @@ class Growth:
 
     def _step(self, level: float, at: float, starts: Sequence[float]) -> None:
         opened = bisect_left(starts, at + 1e-9)
-        if self._log and opened and at - starts[opened - 1] <= OPENING and abs(level - self._log[-1]) > STEEP:
+        since = max(starts[opened - 1] if opened else -math.inf, self._moved_at)
+        if self._log and at - since <= OPENING and abs(level - self._log[-1]) > STEEP:
             self._log.clear()
             self._told.clear()
             self._faded = -math.inf

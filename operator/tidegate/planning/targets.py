@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
 from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
-from tidegate.planning.following import Correction, correction, following, live_lead
-from tidegate.planning.guardrails import KEEPING, Facts, judge, step_down, waits
+from tidegate.planning.following import correction, following, live_lead
+from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, step_down, waits
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
     Key,
@@ -102,10 +103,10 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     wanted_line = line if acting or observed.loan is None else None
     announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
     due, soon = _due(wanted_line, target, observed, now), soon_due(wanted_line, observed, target, now)
-    seen = _correction(situation, wanted_line, measure, until=now + lead)
-    if seen is not None:
-        due, soon = seen.of(due), seen.of(soon)
-        announced = seen.of(announced) if announced is not None else None
+    ahead = Ahead(due, soon, announced)
+    if policy.live is not None and wanted_line is not None:
+        ahead = _followed(ahead, situation, wanted_line, measure, now=now, lead=lead)
+    due, soon, announced = ahead.due, ahead.soon, ahead.announced
     if say.limit is not None and say.limit.cut is not None:
         soon = min(soon, say.limit.cut)
     facts = Facts(
@@ -148,12 +149,32 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     return _plan(facts, action, level, trail, reason, message, _Outlook(line, whole, rise), say)
 
 
-def _correction(situation: Situation, line: Timeline | None, measure: Measure, *, until: float) -> Correction | None:
-    """What measured demand makes of the plan, where the policy asks for that."""
-    policy = situation.policy
-    if policy.live is None or line is None:
-        return None
-    return correction(line, measure, situation.readings, situation.starts, until=until, q=policy.quantile)
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Needs as they are announced, or as far as announcements are believed. See ``Facts``."""
+
+    due: int
+    soon: int
+    announced: int | None
+
+
+def _followed(
+    ahead: Ahead, situation: Situation, line: Timeline, measure: Measure, *, now: float, lead: float
+) -> Ahead:
+    """What measured demand makes of the plan of a policy that follows it.
+
+    Its loan may last for months: what is needed again at its end is not soon.
+    """
+    read = partial(
+        correction, line, measure, situation.readings, situation.starts, now=now, q=situation.policy.quantile
+    )
+    again = line.longest_lead + RELEASE_INTERVAL
+    soon = bounded(situation.target, line.due_at(now, ahead=again)) if situation.observed.loan is not None else 0
+    seen, seen_soon = read(until=now + lead), read(until=now + lead + again)
+    if seen is None or seen_soon is None:
+        return Ahead(ahead.due, soon, ahead.announced)
+    announced = seen.of(ahead.announced) if ahead.announced is not None else None
+    return Ahead(seen.of(ahead.due), bounded(situation.target, seen_soon.of(soon)), announced)
 
 
 def _still(observed: Observed, level: int) -> str:
