@@ -14,7 +14,7 @@ from statistics import NormalDist
 EXPECTED, ERROR, EVENTS = 1.0, 0.1, 3.0
 """What counts before anything was seen: announcements are right, give or take 10 %, as if three events had said so.
 With the quantile 0.95 that makes 1.27. Judgment. What was seen outweighs it soon: after n events it counts as
-3 / (1 + n) of one."""
+3 / (1 + n)^2 of one."""
 REMEMBERED = 50.0
 """Events that count at most: older ones are forgotten."""
 LEAST, MOST = -1.0, 4.0
@@ -44,12 +44,20 @@ class Steps:
         self.square = (1.0 - weight) * (self.square + weight * off * off)
 
     def quantile(self, q: float) -> float:
-        """The share of the next announced step that is prepared for."""
-        prior = EVENTS / (1.0 + self.events)
+        """The share of the next announced step that is prepared for: no more than for a first event, or as much more
+        as more has come, however little few events tell.
+        """
+        most = _quantile(q, EVENTS, EXPECTED, ERROR**2)
+        prior = EVENTS / (1.0 + self.events) ** 2
         total = prior + self.events
         mean = (prior * EXPECTED + self.events * self.mean) / total
         square = prior * (ERROR**2 + (EXPECTED - mean) ** 2) + self.events * (self.square + (self.mean - mean) ** 2)
-        return max(0.0, mean + _student(q, max(total, 1.0)) * sqrt(square / total * (1.0 + 1.0 / total)))
+        return min(max(0.0, _quantile(q, total, mean, square / total)), most * max(1.0, self.mean))
+
+
+def _quantile(q: float, events: float, mean: float, square: float) -> float:
+    """Of the next one, after so many with this mean and mean square difference."""
+    return mean + _student(q, max(events, 1.0)) * sqrt(square * (1.0 + 1.0 / events))
 
 
 def _student(q: float, freedom: float) -> float:
