@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from worlds import CORE, T0, event, policy, signal, target, world
 
-from tidegate.planning.decision import Action, TargetPlan
+from tidegate.planning.decision import Action, Outcome, TargetPlan
 from tidegate.planning.model import (
     Announcement,
     Freshness,
@@ -189,6 +189,22 @@ def test_what_is_needed_hours_later_keeps_no_level_now() -> None:
     plan = make_plan(replace(shown, settings=PROMPT), now).targets[KEY]
     assert plan.level is not None
     assert plan.level <= 40
+
+
+def test_what_is_prepared_for_beyond_what_came_makes_no_event_late() -> None:
+    now = T0 + 600.0
+    core = policy(target(), hold=0.0, rate=1.0, signals=(signal(),), live=LIVE)
+    there = Observed(level=144, ready=121, desired=144, loan=LoanState(2, 200, now - 5.0, T0 - 600.0, until=T0 + 9e3))
+    shown = world(
+        opening(),
+        policies=(core,),
+        observed={KEY: there},
+        readings={(CORE, "orders"): reading(12_000.0, now, grown=1.2)},
+    )
+    plan = make_plan(replace(shown, settings=PROMPT), now)
+    assert plan.targets[KEY].level == 144
+    assert plan.targets[KEY].ready_at is None
+    assert next(iter(plan.verdicts.values())).outcome is Outcome.READY
 
 
 def test_a_signal_that_is_blind_leaves_the_plan_as_it_was_announced() -> None:

@@ -375,6 +375,8 @@ def _expected(
     """
     line, ready, loan = outlook.line, facts.observed.ready, facts.observed.loan
     machines = facts.target.lead.machine_seconds
+    if facts.policy.live is not None and wanted is not None:
+        wanted = min(wanted, facts.due)  # what measured demand may still grow by is nobody's need yet
     if line is None or level is None or wanted is None or ready is None or ready >= wanted:
         return None, None
     held_back, level = wanted > level, wanted
