@@ -196,7 +196,7 @@ def test_what_is_prepared_for_beyond_what_came_makes_no_event_late() -> None:
     core = policy(target(), hold=0.0, rate=1.0, signals=(signal(),), live=LIVE)
     there = Observed(level=144, ready=121, desired=144, loan=LoanState(2, 200, now - 5.0, T0 - 600.0, until=T0 + 9e3))
     shown = world(
-        opening(),
+        event(level=14_000.0),
         policies=(core,),
         observed={KEY: there},
         readings={(CORE, "orders"): reading(12_000.0, now, grown=1.2)},
