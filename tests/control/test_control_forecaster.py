@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.control.forecaster import KEPT_EVERY, Forecaster
+from tidegate.control.forecaster import KEPT_EVERY, MOST_FOLLOWED, Forecaster
 from tidegate.planning.book import Book, book_of
 from tidegate.planning.growth import within
 from tidegate.planning.model import (
@@ -173,6 +173,19 @@ def test_a_record_that_cannot_be_understood_is_learned_anew() -> None:
     made.recall({SIGNAL: Grown("nonsense")})
     made.want({POLICY: policy()}, {})
     assert fed(made, [100.0] * 5).ahead
+
+
+def test_no_namespace_has_more_signals_followed_than_its_share() -> None:
+    made = forecaster()
+    names = [f"s{number}" for number in range(20)]
+    one = policy()
+    target = replace(one.targets[0], capacity=tuple((name, 100.0) for name in names))
+    wide = replace(one, targets=(target,), signals=tuple(SignalSpec(name, name) for name in names))
+    crowd = {Key("crowd", f"p{number}"): replace(wide, key=Key("crowd", f"p{number}")) for number in range(10)}
+    made.want({POLICY: one, **crowd}, {})
+    assert sum(key[0].namespace == "crowd" for key in made.known) == MOST_FOLLOWED
+    assert SIGNAL in made.known
+    assert made.beyond == {"crowd": 200}
 
 
 def test_of_a_policy_that_is_gone_nothing_is_remembered() -> None:

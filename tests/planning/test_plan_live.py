@@ -10,6 +10,7 @@ from tidegate.planning.decision import Action, Outcome, TargetPlan
 from tidegate.planning.model import (
     Announcement,
     Freshness,
+    Key,
     LeadTimeGuess,
     Live,
     LoanState,
@@ -19,6 +20,7 @@ from tidegate.planning.model import (
     PlanSettings,
     Reading,
 )
+from tidegate.planning.override import Override, OverrideAction
 from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 
@@ -50,13 +52,14 @@ def plan_of(
     live: Live | None = LIVE,
     settings: PlanSettings = PROMPT,
     loan: bool = True,
+    overrides: tuple[Override, ...] = (),
     **given: object,
 ) -> TargetPlan:
     core = policy(target(), hold=0.0, rate=1.0, signals=(signal(),), live=live, **given)
     lent = LoanState(2, level, now - 500.0, now - 600.0) if loan else None
     there = Observed(level=level, ready=level, desired=level, loan=lent)
     readings = {} if shown is None else {(CORE, "orders"): shown}
-    given_world = world(*events, policies=(core,), observed={KEY: there}, readings=readings)
+    given_world = world(*events, policies=(core,), observed={KEY: there}, readings=readings, overrides=overrides)
     return make_plan(replace(given_world, settings=settings), now).targets[KEY]
 
 
@@ -113,6 +116,27 @@ def test_blind_it_keeps_its_level_until_the_patience_is_over_and_then_gives_it_b
     assert (plan_of(blind, T0).level, plan_of(blind, T0).reason) == (10, Reason.BLIND)
     over = replace(blind, blind_since=T0 - 1_800.0)
     assert (plan_of(over, T0).level, plan_of(over, T0).reason) == (5, Reason.BLIND_TOO_LONG)
+
+
+def boost(percent: int, now: float) -> Override:
+    return Override(
+        Key("shop", "more"), "core", None, OverrideAction.BOOST, now + 3_600.0, "ada", "it is big", percent, now - 60.0
+    )
+
+
+def test_a_boost_adds_to_what_is_measured_with_no_event_near() -> None:
+    plan = plan_of(reading(1_000.0, T0, grown=1.2), T0, overrides=(boost(50, T0),))
+    assert (plan.level, plan.reason) == (18, Reason.OVERRIDE_BOOST)
+    assert "12 units x 150 % = 18" in plan.message
+
+
+def test_a_boost_adds_to_what_came_of_an_event() -> None:
+    now = T0 + 600.0
+    plain = plan_of(reading(12_000.0, now, grown=0.5), now, event(level=20_000.0), level=119)
+    more = plan_of(
+        reading(12_000.0, now, grown=0.5), now, event(level=20_000.0), level=119, overrides=(boost(50, now),)
+    )
+    assert (plain.level, more.level) == (120, 180)
 
 
 # ---- with events

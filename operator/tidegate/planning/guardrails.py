@@ -115,6 +115,9 @@ def live(facts: Facts, level: int) -> Judgement | None:
         return None
     held = facts.current if facts.observed.loan is not None else 0
     most, found = max(((one.allowed(level, held), one) for one in facts.measure.demands), key=lambda pair: pair[0])
+    if facts.policy.live is not None and (more := overrides.boosted(most, facts.overrides, now=facts.now)) is not None:
+        message = f"{found.signal} needs {found.now} units, and up to {most} within the lead time. {more.message}"
+        return Judgement(Reason.OVERRIDE_BOOST, more.level, message) if more.level > level else None
     if most <= level:
         return None
     message = f"measured demand of {found.signal} needs {found.units} units, the plan {level}"

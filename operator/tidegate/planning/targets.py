@@ -105,7 +105,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     due, soon = _due(wanted_line, target, observed, now), soon_due(wanted_line, observed, target, now)
     ahead = Ahead(due, soon, announced)
     if policy.live is not None and wanted_line is not None:
-        ahead = _followed(ahead, situation, wanted_line, measure, now=now, lead=lead)
+        ahead = _followed(ahead, situation, plain or wanted_line, measure, now=now, lead=lead)
     due, soon, announced = ahead.due, ahead.soon, ahead.announced
     if say.limit is not None and say.limit.cut is not None:
         soon = min(soon, say.limit.cut)
@@ -173,8 +173,11 @@ def _followed(
     seen, seen_soon = read(until=now + lead), read(until=now + lead + again)
     if seen is None or seen_soon is None:
         return Ahead(ahead.due, soon, ahead.announced)
-    announced = seen.of(ahead.announced) if ahead.announced is not None else None
-    return Ahead(seen.of(ahead.due), bounded(situation.target, seen_soon.of(soon)), announced)
+    soon = bounded(situation.target, seen_soon.of(soon))
+    if not ahead.announced:
+        return Ahead(seen.of(ahead.due), soon, ahead.announced)
+    announced = seen.of(ahead.announced)  # what a boost adds is a share of what came
+    return Ahead(-(-announced * ahead.due // ahead.announced), soon, announced)
 
 
 def _still(observed: Observed, level: int) -> str:
