@@ -182,6 +182,14 @@ def test_other_horizons_keep_what_was_learned_of_those_that_stay() -> None:
     assert wider.reaches >= 600.0
 
 
+def test_what_begins_after_hours_of_nothing_is_told_at_four_times_at_most() -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [0.0, 1.0] * 1_000)
+    told = fed(growth, [100.0] * 60, since=2_000 * STEP)
+    assert max(told) <= 4.0 * 100.3
+    assert told[-1] <= 200.0
+
+
 def test_a_gap_is_no_growth() -> None:
     growth = Growth(LEAD, 0.3)
     fed(growth, [100.0] * 2_000)
