@@ -175,6 +175,22 @@ def test_a_record_that_cannot_be_understood_is_learned_anew() -> None:
     assert fed(made, [100.0] * 5).ahead
 
 
+def test_a_query_in_another_unit_is_another_signal() -> None:
+    made = forecaster()
+    fed(made, [6_000.0] * ENOUGH)
+    edited = replace(policy(), signals=(SignalSpec("orders", "sum(rate(orders[1m]))"),))
+    made.want({POLICY: edited}, {})
+    assert ahead(fed(made, [100.0], since=ENOUGH * BEAT)) <= 130.0
+    assert made.samples() == {}
+
+
+def test_another_capacity_changes_what_is_too_little_to_matter() -> None:
+    made = forecaster()
+    target = replace(policy().targets[0], capacity=(("orders", 1_000.0),))
+    made.want({POLICY: replace(policy(), targets=(target,))}, {})
+    assert made.known[SIGNAL].grain == pytest.approx(300.0)
+
+
 def test_no_namespace_has_more_signals_followed_than_its_share() -> None:
     made = forecaster()
     names = [f"s{number}" for number in range(20)]

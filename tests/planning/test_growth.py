@@ -107,6 +107,40 @@ def test_a_sharp_fall_is_followed_slowly() -> None:
     assert told[40] == pytest.approx(100.0 * math.exp(-0.08 * 41 * STEP / 60.0), rel=0.02)
 
 
+@pytest.mark.parametrize("trouble", ["a gap", "a longer lead time", "a start just before"])
+def test_an_outage_is_followed_slowly_whatever_else_happens(trouble: str) -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [10_000.0] * 1_440)
+    skipped, starts = 0, ()
+    if trouble == "a gap":
+        skipped = 6
+    elif trouble == "a longer lead time":
+        growth = growth.changed(600.0, 0.97)
+    else:
+        starts = (1_440 * STEP - 100.0,)
+    told = fed(growth, [500.0] * 4, since=(1_440 + skipped) * STEP, starts=starts)
+    assert told[-1] >= 8_500.0
+
+
+def test_many_events_at_once_do_not_multiply_what_was_seen_of_one() -> None:
+    starts = tuple(DAY * day + 43_200.0 for day in range(3))
+    told = {}
+    for count in (1, 200):
+        growth = Growth(LEAD, 0.3)
+        values = [100.0 * bump(step * STEP, starts[:2]) for step in range(round(starts[2] / STEP))]
+        told[count] = fed(growth, values, starts=(*starts, *[starts[2]] * (count - 1)))[-1]
+    assert told[200] <= 1.5 * told[1]
+
+
+@pytest.mark.parametrize("steps", [40, 2])
+def test_readings_that_come_late_for_once_are_not_learned_from_later_than_they_were(steps: int) -> None:
+    growth = Growth(30.0, 0.3)
+    for number in range(2_000):
+        late = steps * STEP if number % 120 < 2 else 60.0
+        growth.take(number * STEP, 100.0 + number % 7, late=late)
+    assert len(growth._told) <= growth._fan[-1] + 4 + 1
+
+
 def test_a_fall_that_was_announced_is_followed_at_once() -> None:
     growth = Growth(LEAD, 0.3)
     fed(growth, [100.0] * 2_000)

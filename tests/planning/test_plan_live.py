@@ -83,6 +83,11 @@ def test_a_policy_that_observes_says_what_it_would_follow() -> None:
     assert "would be set to 14" in plan.message
 
 
+def test_a_policy_that_is_set_back_to_observe_gives_back_what_it_has_lent() -> None:
+    plan = plan_of(reading(3_000.0, T0, grown=1.35), T0, level=10, mode=Mode.OBSERVE)
+    assert (plan.action, plan.level) == (Action.LOWER, 5)
+
+
 def test_a_longer_lead_time_prepares_for_more() -> None:
     plan = plan_of(reading(1_000.0, T0, grown=1.2), T0, settings=replace(PROMPT, reaction=30.0))
     assert plan.level == 24

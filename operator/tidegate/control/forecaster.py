@@ -29,6 +29,8 @@ GRAIN = 0.3
 TOLD, STEPPED = 3.0, 0.1
 """An announced step is compared with what came when it is larger than so many grains (a unit), and than this share of
 what was measured before. Judgment."""
+LOOKED_UP = 60.0
+"""Seconds for which the T-0 that are near stay as they were looked up."""
 MOST_FOLLOWED = 128
 """Signals of one namespace of which growth is learned: one takes up to 0.3 MB, and 0.2 ms of each reading. Judgment."""
 KEPT_EVERY = 3_600.0
@@ -60,6 +62,7 @@ class Wanted:
     grain: float
     quantile: float
     fall: float
+    query: str
 
 
 @dataclass(slots=True)
@@ -76,6 +79,9 @@ class Forecaster:
     _before: dict[SignalKey, deque[_Window]] = field(default_factory=dict)
     """The last readings."""
     _quantiles: dict[Key, float] = field(default_factory=dict)
+    _queries: dict[SignalKey, str] = field(default_factory=dict)
+    _near: dict[SignalKey, tuple[object, float, tuple[float, ...]]] = field(default_factory=dict)
+    """T-0 that are near: (of which book and revision, looked up when, they)."""
     version: int = 0
     """Rises with each change of what is to be kept."""
     _kept: dict[SignalKey, Grown] = field(default_factory=dict)
@@ -94,9 +100,13 @@ class Forecaster:
         for namespace in beyond.keys() - self.beyond.keys():
             log.warning("%s follows %d signals; of %d growth is learned", namespace, beyond[namespace], MOST_FOLLOWED)
         self.beyond = beyond
-        for gone in self.known.keys() - asked.keys():
+        edited = {key for key, one in asked.items() if self._queries.get(key, one.query) != one.query}
+        for key in edited:
+            self._kept.pop(key, None)  # it is another signal under the same name
+        self._queries = {key: one.query for key, one in asked.items()}
+        for gone in (self.known.keys() - asked.keys()) | (edited & self.known.keys()):
             del self.known[gone]
-            for of in (self.steps, self._before, self._kept_at):
+            for of in (self.steps, self._before, self._kept_at, self._near):
                 of.pop(gone, None)
         self._quantiles = {key: policy.quantile for key, policy in policies.items()}
         for key, wanted in asked.items():
@@ -105,7 +115,7 @@ class Forecaster:
                 growth = self.known[key] = self._recall(key, wanted)
             if growth.reaches < wanted.longest or growth.quantile != wanted.quantile:
                 growth = self.known[key] = growth.changed(max(growth.reaches, wanted.longest), wanted.quantile)
-            growth.fall = wanted.fall
+            growth.fall, growth.grain = wanted.fall, wanted.grain
 
     def take(self, key: SignalKey, reading: Reading, now: float) -> Reading:
         """Learn from a reading, and say what may come after it; a bad one says nothing."""
@@ -120,7 +130,7 @@ class Forecaster:
             said = _announced(book, key, reading.since - reading.span, reading.since)
             value = min(value, UNCONFIRMED_FACTOR * max(reading.confirmed, said) + growth.grain)
         late = max(0.0, now - reading.since) + reading.span / 2.0
-        starts = book.starts(key[0], now - AFTER, now + BEFORE, key[1]) if book is not None else ()
+        starts = self._starts(book, key, now)
         begin = reading.since - reading.span
         seen = _Window(begin, reading.since, value, min(begin, now - SETTLED))
         growth.take(now, value, starts=starts, late=late, moved=self._moved(book, key, seen, growth.grain))
@@ -128,6 +138,17 @@ class Forecaster:
         self._keep(key, growth, now)
         step = self.steps.setdefault(key, Steps()).quantile(self._quantiles.get(key[0], 0.95))
         return replace(reading, ahead=growth.ahead(), step=step)
+
+    def _starts(self, book: Book | None, key: SignalKey, now: float) -> tuple[float, ...]:
+        """T-0 that are near, looked up once a minute: there may be ten thousand."""
+        if book is None:
+            return ()
+        of = id(book), book.revision.get(key[0], 0)
+        known = self._near.get(key)
+        if known is None or known[0] != of or not 0.0 <= now - known[1] < LOOKED_UP:
+            found = book.starts(key[0], now - AFTER, now + BEFORE + LOOKED_UP, key[1])
+            known = self._near[key] = of, now, found
+        return known[2]
 
     def _moved(self, book: Book | None, key: SignalKey, seen: _Window, grain: float) -> float:
         """By how much the logarithm was announced to move since the last reading, as far as announcements hold."""
@@ -212,7 +233,7 @@ def _asked(policy: Policy, measured: Mapping[TargetKey, Sequence[Measured]]) -> 
             continue
         longest = max(_longest(policy, one, measured.get((policy.key, one.name), ())) for one in carrying)
         grain = GRAIN * min(dict(one.capacity)[spec.name] for one in carrying)
-        found.append((spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute)))
+        found.append((spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute, spec.query)))
     return found
 
 

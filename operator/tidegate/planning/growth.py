@@ -41,6 +41,8 @@ SPANS = (4, 8, 20, 40, 80, 240)
 BEFORE, AFTER, CELL = 7_200.0, 14_400.0, 300.0
 """Phases of an event that are told apart: cells of 5 min from 2 h before T-0 to 4 h after."""
 CELLS = int((BEFORE + AFTER) / CELL)
+TOGETHER = 3
+"""Events at one phase count as no more: how much each brings is not known, and most of many are small. Judgment."""
 OUTSIDE = CELLS
 """The cell of no event."""
 PRIOR = 0.08
@@ -131,6 +133,10 @@ class Growth:
     """What the announced shape has done to the logarithm so far: levels are told without it."""
     _moved_at: float = -math.inf
     """When the announced shape last made a step."""
+    _fell: bool = False
+    """It was one down."""
+    _value: float = math.inf
+    """Logarithm of the last value, as it was measured."""
     _faded: float = -math.inf
     """The largest level of late, faded."""
     _log: list[float] = field(default_factory=list)
@@ -167,7 +173,7 @@ class Growth:
         place = math.floor(at / STEP)
         self._shape += moved
         if abs(moved) > STEEP:
-            self._moved_at = at
+            self._moved_at, self._fell = at, moved < 0.0
         level = math.log(max(value, 0.0) + self.grain) - self._shape
         if self._place is not None and place <= self._place:
             if self._place - place > BRIDGED:  # the clock was set back
@@ -177,6 +183,7 @@ class Growth:
         missing = 0 if self._place is None else place - self._place - 1
         if missing > BRIDGED:
             self.after_a_gap()
+            self._faded -= self.fall * missing * STEP / 60.0
             missing = 0
         self._late = min(LATEST, round(late / STEP))
         self._place = place
@@ -206,6 +213,8 @@ class Growth:
         other._counts[:same], other._counts[same:] = self._counts[:same], self._counts[-1:]
         other._events[:] = self._events
         other._certain = [one.copy() for one in self._certain]
+        other._shape, other._moved_at, other._fell = self._shape, self._moved_at, self._fell
+        other._faded, other._value = self._faded, self._value
         other._requantile()
         return other
 
@@ -226,7 +235,7 @@ class Growth:
         return most(()), sorted(told)
 
     def after_a_gap(self) -> None:
-        """Forget what is only true of an unbroken hour."""
+        """Forget what is only true of an unbroken hour; what was measured before goes on fading."""
         self._log.clear()
         self._told.clear()
         self._place, self._last = None, ()
@@ -236,20 +245,26 @@ class Growth:
     def _step(self, level: float, at: float, starts: Sequence[float]) -> None:
         opened = bisect_left(starts, at + 1e-9)
         since = max(starts[opened - 1] if opened else -math.inf, self._moved_at)
+        value = level + self._shape
         if self._log and at - since <= OPENING and abs(level - self._log[-1]) > STEEP:
             self._log.clear()
             self._told.clear()
-            self._faded = -math.inf
+            if self._fell or value > self._value - STEEP:  # a fall that nobody announced fades
+                self._faded = -math.inf
+        self._value = value
         self._log.append(level)
         if len(self._log) > 4 * SPANS[-1]:
             del self._log[: 2 * SPANS[-1]]
-        if len(self._told) >= self._fan[-1] + self._late:
+        due = self._fan[-1] + self._late
+        while len(self._told) > due:  # readings were later than they are now
+            self._told.popleft()
+        if len(self._told) == due:
             self._learn(self._told.popleft())
         trend, cells = self._trend(), _cells(at, starts)
         mean = trend @ self._weights[1 if cells else 0] + self._brought(cells)
         spread = self._usual(cells)
         self._told.append(_Told(level, trend, cells, mean, spread))
-        self._faded = max(level, self._faded - self.fall * STEP / 60.0) if len(self._log) > 1 else level
+        self._faded = max(level, self._faded - self.fall * STEP / 60.0)
         grown = np.minimum(mean + spread * self._scale() * self._z, STEEPEST)
         told = np.maximum(level + grown, self._faded)
         most = np.exp(told + self._shape) - self.grain
@@ -416,4 +431,4 @@ def _cells(at: float, starts: Sequence[float]) -> tuple[tuple[int, int], ...]:
     if begin == end:
         return ()
     found = Counter(min(int((at - start + BEFORE) // CELL), CELLS - 1) for start in starts[begin:end])
-    return tuple(sorted(found.items()))
+    return tuple(sorted((cell, min(count, TOGETHER)) for cell, count in found.items()))

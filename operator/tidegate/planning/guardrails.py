@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tidegate.planning import override as overrides
 from tidegate.planning.decision import Judgement, PoolLimit
 from tidegate.planning.instants import elapsed
-from tidegate.planning.model import LoanState, Observed, PlanSettings, Policy, Release, TargetSpec
+from tidegate.planning.model import LoanState, Mode, Observed, PlanSettings, Policy, Release, TargetSpec
 from tidegate.planning.override import Override
 from tidegate.planning.readings import Measure
 from tidegate.planning.reasons import Reason
@@ -75,6 +75,13 @@ class Facts:
         return self.measure.blind_since
 
     @property
+    def follows(self) -> bool:
+        """Whether measured demand alone holds a level: the policy asks for it, and does not only observe what it has
+        lent.
+        """
+        return self.policy.live is not None and (self.policy.mode is Mode.ENFORCE or self.observed.loan is None)
+
+    @property
     def rest(self) -> int:
         """The owner's level: where the target returns to."""
         return self.observed.loan.original if self.observed.loan else self.current
@@ -111,7 +118,7 @@ def live(facts: Facts, level: int) -> Judgement | None:
     """Measured demand adds at once, while an event is on or the policy follows it at all times; it never lowers. What
     one reading alone says adds up to a factor of the plan, until a second sample confirms it.
     """
-    if (facts.due <= 0 and facts.policy.live is None) or not facts.measure.demands:
+    if (facts.due <= 0 and not facts.follows) or not facts.measure.demands:
         return None
     held = facts.current if facts.observed.loan is not None else 0
     most, found = max(((one.allowed(level, held), one) for one in facts.measure.demands), key=lambda pair: pair[0])
@@ -256,7 +263,7 @@ def blind(facts: Facts, level: int) -> Judgement | None:
     if facts.blind_since is None or level >= facts.current or facts.observed.loan is None:
         return None
     age, why = elapsed(facts.now, facts.blind_since, wait=facts.policy.blind_max), facts.measure.blindness
-    if facts.due <= 0 and facts.policy.live is None:
+    if facts.due <= 0 and not facts.follows:
         message = f"blind, but no event needs the loan any more: down to {level} by the plan alone"
         return Judgement(Reason.LOAN_ENDED, level, message)
     if age >= facts.policy.blind_max:

@@ -21,11 +21,11 @@ from tidegate.planning.causes import Asked
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
-from tidegate.planning.following import following, live_lead
+from tidegate.planning.following import correction, following, live_lead
 from tidegate.planning.growth import AFTER, BEFORE
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
-from tidegate.planning.model import STAGES, Key, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
+from tidegate.planning.model import STAGES, Key, Mode, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
@@ -151,16 +151,30 @@ class Making:
                 yield PoolTarget(key, policy, target, observed, line, 0 if isinstance(asked, Failure) else asked)
 
     def _measured(self, policy: Policy, target: TargetSpec, observed: Observed, line: Timeline | None) -> int:
-        """Units that measured demand asks for, while an event is on."""
+        """Units that measured demand asks for, while an event is on; of a policy that follows it, at all times, and
+        what it makes of what is announced.
+        """
         due = line.due_at(self.now) if line is not None else 0
-        if (due <= 0 and policy.live is None) or not policy.signals:
+        follows = policy.live is not None and (policy.mode is Mode.ENFORCE or observed.loan is None)
+        if (due <= 0 and not follows) or not policy.signals:
             return 0
         start, readings = self._start(policy, target), _readings(self.world, policy, target)
         lead = live_lead(start, self.world.settings, stage_shift(policy, target))
         machines = start.machine_seconds
-        asked = following(policy, target, observed, readings, lead, machine_seconds=machines, now=self.now)
+        measure = following(policy, target, observed, readings, lead, machine_seconds=machines, now=self.now)
         held = observed.level or 0 if observed.loan is not None else 0
-        return max((one.allowed(due, held) for one in asked.demands), default=0)
+        asked = max((one.allowed(due, held) for one in measure.demands), default=0)
+        if line is None or not follows:
+            return asked
+        starts, until = self._starts_near(policy), self.now + lead
+        seen = correction(line, measure, readings, starts, now=self.now, until=until, q=policy.quantile)
+        return asked if seen is None else max(asked, seen.of(due))
+
+    def _starts_near(self, policy: Policy) -> tuple[float, ...]:
+        """T-0 of the policy's events that are near, if it follows demand."""
+        if policy.live is None:
+            return ()
+        return self.book.starts(policy.key, self.now - AFTER, self.now + BEFORE)
 
     def boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
         """``timeline`` with what overrides add."""
@@ -303,7 +317,7 @@ class Making:
             self._timeline(policy, target, start),
             say,
             self._unknown(policy.key, observed),
-            self.book.starts(policy.key, self.now - AFTER, self.now + BEFORE) if policy.live is not None else (),
+            self._starts_near(policy),
         )
         plan = decide(self.world.settings, situation, now=self.now)
         begin = (self.book.first + self.known.start) * self.book.cell
