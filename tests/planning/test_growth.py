@@ -119,7 +119,7 @@ def test_an_outage_is_followed_slowly_whatever_else_happens(trouble: str) -> Non
     else:
         starts = (1_440 * STEP - 100.0,)
     told = fed(growth, [500.0] * 4, since=(1_440 + skipped) * STEP, starts=starts)
-    assert told[-1] >= 8_500.0
+    assert told[-1] >= 8_000.0
 
 
 def test_many_events_at_once_do_not_multiply_what_was_seen_of_one() -> None:

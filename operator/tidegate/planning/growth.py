@@ -139,6 +139,7 @@ class Growth:
     """Logarithm of the last value, as it was measured."""
     _faded: float = -math.inf
     """The largest level of late, faded."""
+    _faded_at: float = 0.0
     _log: list[float] = field(default_factory=list)
     _place: int | None = None
     _late: int = 0
@@ -183,7 +184,6 @@ class Growth:
         missing = 0 if self._place is None else place - self._place - 1
         if missing > BRIDGED:
             self.after_a_gap()
-            self._faded -= self.fall * missing * STEP / 60.0
             missing = 0
         self._late = min(LATEST, round(late / STEP))
         self._place = place
@@ -214,7 +214,7 @@ class Growth:
         other._events[:] = self._events
         other._certain = [one.copy() for one in self._certain]
         other._shape, other._moved_at, other._fell = self._shape, self._moved_at, self._fell
-        other._faded, other._value = self._faded, self._value
+        other._faded, other._faded_at, other._value = self._faded, self._faded_at, self._value
         other._requantile()
         return other
 
@@ -264,7 +264,8 @@ class Growth:
         mean = trend @ self._weights[1 if cells else 0] + self._brought(cells)
         spread = self._usual(cells)
         self._told.append(_Told(level, trend, cells, mean, spread))
-        self._faded = max(level, self._faded - self.fall * STEP / 60.0)
+        self._faded = max(level, self._faded - self.fall * max(0.0, at - self._faded_at) / 60.0)
+        self._faded_at = at
         grown = np.minimum(mean + spread * self._scale() * self._z, STEEPEST)
         told = np.maximum(level + grown, self._faded)
         most = np.exp(told + self._shape) - self.grain
