@@ -138,6 +138,7 @@ def test_at_each_sync_the_model_asks_for_what_the_real_controller_asks_for(scene
     scene.claim(not told, f"{name}: {told}", name)
 
 
+@pytest.mark.long  # it holds two clocks together by the second: a loaded machine would fail it
 @of(play.driven)
 @pytest.mark.parametrize("name", KINDS)
 def test_what_the_backtest_plays_is_never_more_than_one_sync_away(scene: Scene, name: str) -> None:
