@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from audited import lines_of
 from harness import ROOT, Cluster, Json, eventually
 
 CHART = ROOT / "charts" / "tidegate"
@@ -188,12 +189,11 @@ def drop(release: Release) -> None:
 
 def asked(log: Path, user: str) -> Iterator[Json]:
     """Finished requests of a user."""
-    with log.open(encoding="utf-8") as lines:
-        for line in lines:
-            if user in line and '"ResponseComplete"' in line:
-                entry = json.loads(line)
-                if entry["user"]["username"] == user:
-                    yield entry
+    for line in lines_of(log):
+        if user in line and '"ResponseComplete"' in line:
+            entry = json.loads(line)
+            if entry["user"]["username"] == user:
+                yield entry
 
 
 def used(log: Path, user: str) -> Counter[Request]:

@@ -11,9 +11,9 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from audited import lines_of
 from lending_scenes import LOADERS, SCENES
 from lending_site import FLOOR, LendingScene, LendingSite
 from shift_plane import AUDIT, on_the_shifts_plane, opened
@@ -73,7 +73,7 @@ def test_the_audit_log_tells_of_few_writes_to_any_object(site: LendingSite) -> N
     mine = f"system:serviceaccount:{site.home}:operator"
     data = {one.data for one in site.scenes.values()}
     ours, others = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for line in Path(AUDIT).read_text().splitlines():
+    for line in lines_of(AUDIT):
         entry = json.loads(line)
         about = entry.get("objectRef") or {}
         work = about.get("namespace") in data and about.get("resource") in ("jobs", "deployments")

@@ -8,10 +8,10 @@ import json
 import re
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pace as play
 import pytest
+from audited import lines_of
 from causes import named
 from harness import Json
 from scene import Scene
@@ -54,7 +54,7 @@ def audited(scene: Scene) -> tuple[list[float], Counter[str]]:
     users = {f"system:serviceaccount:{scene.ns}:tidegate-{operator.name}" for operator in scene.operators}
     refused: list[float] = []
     found: Counter[str] = Counter()
-    for line in Path(AUDIT_LOG).read_text().splitlines() if AUDIT_LOG else ():
+    for line in lines_of(AUDIT_LOG) if AUDIT_LOG else ():
         if scene.ns not in line:
             continue
         entry = json.loads(line)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import scenarios as play
+from audited import lines_of
 from scene import Scene
 from shop import APPLIER, owners_of
 from stage import AUDIT_LOG, needs_stock, of, on_a_cluster
@@ -78,21 +79,20 @@ def _audited(log: Path, scene: Scene) -> Counter[str]:
     users = {f"system:serviceaccount:{scene.ns}:tidegate-{operator.name}" for operator in scene.operators}
     found: Counter[str] = Counter()
     renewed = 0
-    with log.open() as lines:
-        for line in lines:
-            if scene.ns not in line:
-                continue
-            entry = json.loads(line)
-            at = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
-            inside = scene.notes["from"] <= at <= scene.notes["to"] and entry["stage"] == "ResponseComplete"
-            if not inside or entry["user"]["username"] not in users:
-                continue
-            if entry["verb"] in ("get", "list", "watch"):
-                continue
-            resource = entry["objectRef"]["resource"]
-            if resource == "leases":
-                renewed += 1
-            else:
-                found[f"{entry['verb']} {resource}"] += 1
+    for line in lines_of(log):
+        if scene.ns not in line:
+            continue
+        entry = json.loads(line)
+        at = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
+        inside = scene.notes["from"] <= at <= scene.notes["to"] and entry["stage"] == "ResponseComplete"
+        if not inside or entry["user"]["username"] not in users:
+            continue
+        if entry["verb"] in ("get", "list", "watch"):
+            continue
+        resource = entry["objectRef"]["resource"]
+        if resource == "leases":
+            renewed += 1
+        else:
+            found[f"{entry['verb']} {resource}"] += 1
     assert renewed > 10, "the audit log shows the Lease being renewed, so it shows writes"
     return found

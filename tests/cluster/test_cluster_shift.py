@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import shift_scene as play
+from audited import lines_of
 from shift_plane import AUDIT, on_the_shifts_plane, opened
 from shift_scene import PoolScene, Sample
 
@@ -110,7 +110,7 @@ def test_the_operator_asked_for_nothing_that_it_may_not_do(scene: PoolScene) -> 
     if not AUDIT:
         pytest.skip("needs the audit log of that control plane, named by TIDEGATE_TEST_SHIFT_AUDIT_LOG")
     account = f"system:serviceaccount:{scene.home}:operator"
-    lines = [json.loads(line) for line in Path(AUDIT).read_text().splitlines() if account in line]
+    lines = [json.loads(line) for line in lines_of(AUDIT) if account in line]
     mine = [one for one in lines if one["user"]["username"] == account]
     assert len(mine) > 100
     refused = {(o["verb"], o["requestURI"]) for o in mine if (o.get("responseStatus") or {}).get("code") == 403}

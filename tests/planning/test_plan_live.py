@@ -189,8 +189,8 @@ def test_a_gauge_that_hides_its_age_is_not_taken_to_have_seen_what_the_start_bro
 
 
 def test_a_moment_inside_an_event_is_seen_no_sooner_than_a_start() -> None:
-    """Nothing of the link is to be seen yet, half a minute after it."""
-    now = T0 + 1_830.0
+    """Nothing of the link is to be seen yet, three quarters of a minute after it."""
+    now = T0 + 1_845.0
     link = Moment("link", "orders", 1_800.0, 120.0, factor=20.0)
     show = event(level=2_000.0, moments=(link,))
     plan = plan_of(reading(2_000.0, now), now, show, level=400)
