@@ -242,6 +242,18 @@ def test_a_signal_that_is_blind_leaves_the_plan_as_it_was_announced() -> None:
     assert plan_of(blind, now, opening(), level=200).level == 200
 
 
+def test_what_is_needed_for_a_signal_that_nobody_measures_is_not_cut_by_one_that_is() -> None:
+    """Orders turn out small; nobody measures the chat, which needs the units."""
+    now = T0 + 600.0
+    both = event(expected=(("chat", 20_000.0), ("orders", 2_000.0)))
+    core = policy(
+        target(capacity=(("chat", 100.0), ("orders", 100.0))), hold=0.0, rate=1.0, signals=(signal(),), live=LIVE
+    )
+    there = Observed(200, 200, 200, loan=LoanState(2, 200, now - 500.0, now - 600.0))
+    shown = world(both, policies=(core,), observed={KEY: there}, readings={(CORE, "orders"): reading(2_000.0, now)})
+    assert make_plan(replace(shown, settings=PROMPT), now).targets[KEY].level == 200
+
+
 def test_one_sample_alone_corrects_nothing() -> None:
     now = T0 + 90.0
     alone = replace(reading(12_000.0, now), confirmed=None)

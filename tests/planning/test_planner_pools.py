@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_planner_slices import Hours, in_slices
+from test_planner_slices import Hours, remembering_changes_nothing
 from worlds import NS
 
 from tidegate.planning.decision import Plan
 from tidegate.planning.model import Policy, Ref, TargetSpec
-from tidegate.planning.plan import Planner, make_plan
+from tidegate.planning.plan import make_plan
 from tidegate.planning.pools import with_timetables
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import Holder, MemberSeen, Occupancy, PoolSeen
@@ -61,17 +61,7 @@ class PooledHours(Hours):
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_planner_that_remembers_plans_a_pool_as_one_that_remembers_nothing(seed: int) -> None:
-    """Whatever changed in between, in one go and in slices, with and without being told what changed."""
-    hours = PooledHours(seed)
-    whole, sliced = Planner(hours.world.settings), Planner(hours.world.settings)
-    for step in range(30):
-        hours.edit()
-        want = make_plan(hours.world, hours.now)
-        told = hours.changed if step % 5 else None
-        assert whole.plan(hours.world, hours.now, changed=told) == want, step
-        assert in_slices(sliced, hours.world, hours.now, told, hours.dice.choice((1, 2, 50))) == want, step
-        hours.changed = frozenset()
-        hours.obey(want)
+    remembering_changes_nothing(PooledHours(seed), steps=30)
 
 
 def test_these_hours_are_about_what_they_say() -> None:

@@ -216,10 +216,13 @@ class Hours:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_planner_that_remembers_plans_as_one_that_remembers_nothing(seed: int) -> None:
+    remembering_changes_nothing(Hours(seed), steps=40)
+
+
+def remembering_changes_nothing(hours: Hours, *, steps: int) -> None:
     """Whatever changed in between, in one go and in slices of any size, with and without being told what changed."""
-    hours = Hours(seed)
     whole, sliced = Planner(hours.world.settings), Planner(hours.world.settings)
-    for step in range(40):
+    for step in range(steps):
         hours.edit()
         want = make_plan(hours.world, hours.now)
         told = hours.changed if step % 5 else None

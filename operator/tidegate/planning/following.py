@@ -55,6 +55,7 @@ class Correction:
 
 
 def correction(
+    target: TargetSpec,
     line: Timeline,
     measure: Measure,
     readings: Sequence[Reading | None],
@@ -64,12 +65,13 @@ def correction(
     until: float,
     q: float,
 ) -> Correction | None:
-    """None where the plan stands as it was announced: a signal is blind, was read once only, or is not measured.
+    """None where the plan stands as it was announced: a signal is blind, was read once only, or is not measured. What
+    the target carries of one that nobody measures is known from nowhere else.
 
     ``starts`` are the T-0 that are near, ``until`` is when the needs end that are read, ``q`` the policy's quantile.
     """
     known = [one for one in readings if one is not None]
-    if measure.blind or not measure.demands or len(measure.demands) < len(readings) or len(known) < len(readings):
+    if measure.blind or len(measure.demands) < len(target.capacity) or len(known) < len(target.capacity):
         return None
     if any(one.confirmed is None for one in known):
         return None

@@ -74,6 +74,7 @@ class Making:
     """By the policy that they name."""
     _left_out: dict[Key, str] = field(default_factory=dict)
     """Policies of which an event that is near could not be summed."""
+    _starts_of: dict[Key, tuple[float, ...]] = field(default_factory=dict)
     _plans: dict[TargetKey, TargetPlan] = field(default_factory=dict)
     _verdicts: dict[Key, Verdict] = field(default_factory=dict)
     _steps: list[tuple[int, Step]] = field(default_factory=list)
@@ -167,14 +168,16 @@ class Making:
         if line is None or not follows:
             return asked
         starts, until = self._starts_near(policy), self.now + lead
-        seen = correction(line, measure, readings, starts, now=self.now, until=until, q=policy.quantile)
+        seen = correction(target, line, measure, readings, starts, now=self.now, until=until, q=policy.quantile)
         return asked if seen is None else max(asked, seen.of(due))
 
     def _starts_near(self, policy: Policy) -> tuple[float, ...]:
         """T-0 of the policy's events that are near, if it follows demand."""
         if policy.live is None:
             return ()
-        return self.book.starts(policy.key, self.now - AFTER, self.now + BEFORE)
+        if policy.key not in self._starts_of:  # for all targets of the policy: thousands of events may be near
+            self._starts_of[policy.key] = self.book.starts(policy.key, self.now - AFTER, self.now + BEFORE)
+        return self._starts_of[policy.key]
 
     def boosted(self, policy: Policy, target: TargetSpec) -> Timeline | None:
         """``timeline`` with what overrides add."""

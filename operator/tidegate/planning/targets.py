@@ -166,7 +166,14 @@ def _followed(
     Its loan may last for months: what is needed again at its end is not soon.
     """
     read = partial(
-        correction, line, measure, situation.readings, situation.starts, now=now, q=situation.policy.quantile
+        correction,
+        situation.target,
+        line,
+        measure,
+        situation.readings,
+        situation.starts,
+        now=now,
+        q=situation.policy.quantile,
     )
     again = line.longest_lead + RELEASE_INTERVAL
     soon = bounded(situation.target, line.due_at(now, ahead=again)) if situation.observed.loan is not None else 0
