@@ -254,6 +254,16 @@ def test_what_is_needed_for_a_signal_that_nobody_measures_is_not_cut_by_one_that
     assert make_plan(replace(shown, settings=PROMPT), now).targets[KEY].level == 200
 
 
+def test_who_leads_anew_just_before_a_start_keeps_the_margin_that_was_prepared() -> None:
+    """It has not read anything yet, then once: only then two samples can agree."""
+    now = T0 - 15.0
+    for shown in (None, replace(reading(300.0, now), confirmed=None)):
+        plan = plan_of(shown, now, opening(), level=257)
+        assert plan.level == 257
+        assert plan.next_at is None or plan.next_at > now, "nothing is due in the past: the loop would not rest"
+    assert plan_of(reading(300.0, now), now, opening(), level=257).level == 257
+
+
 def test_one_sample_alone_corrects_nothing() -> None:
     now = T0 + 90.0
     alone = replace(reading(12_000.0, now), confirmed=None)

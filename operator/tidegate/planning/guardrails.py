@@ -194,6 +194,9 @@ def release(facts: Facts, level: int) -> Judgement | None:
     loan = facts.observed.loan
     if loan is None or level >= facts.current:
         return None
+    if facts.follows and any(one.alone for one in facts.measure.demands):
+        message = "measured once since the start: nothing falls before a second sample agrees"
+        return Judgement(Reason.LIVE_DEMAND, facts.current, message)
     kept = min(facts.soon, facts.current) > level
     if kept:
         level = min(facts.soon, facts.current)

@@ -46,6 +46,8 @@ class Demand:
     """For what is measured, as it is."""
     sure: int = 0
     """For what at least two samples agree on, as it is."""
+    alone: bool = False
+    """Nobody remembers two samples that agree: this life is as young as that."""
 
     def allowed(self, plan: int, held: int) -> int:
         """Units it may ask for beside a plan; a level ``held`` that stands there already may stay."""
@@ -118,7 +120,8 @@ def measured(
             confirmed = reading.confirmed if _is_quantity(reading.confirmed) else 0.0
             most = reading.value if lead is None else _grown(reading.value, reading.ahead, lead)
             sure = most if confirmed >= reading.value else most * confirmed / reading.value
-            demands.append(Demand(spec.name, units(most), units(sure), units(reading.value), units(confirmed)))
+            alone = reading.confirmed is None
+            demands.append(Demand(spec.name, units(most), units(sure), units(reading.value), units(confirmed), alone))
         if outcome is not Freshness.FRESH:
             blind.append(
                 _blindness(spec, reading, NOT_READ_YET if outcome is None else outcome.value, note, since, units)
