@@ -12,10 +12,14 @@ from test_backtest_operator import driven
 
 from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import Case, Physics
-from tidegate.backtest.contest import score
+from tidegate.backtest.contest import Moment, score
+from tidegate.backtest.operator import Operator
 from tidegate.backtest.sources import Question, case_of
 from tidegate.backtest.variants import LIVE, LIVE_ALONE
+from tidegate.control.conflicts import Conflicts
+from tidegate.control.forecaster import Forecaster
 from tidegate.control.memory import Memory
+from tidegate.control.stopwatch import Stopwatch
 
 DAY = 5_760
 
@@ -72,6 +76,28 @@ def test_an_opening_that_is_announced_half_too_low_is_made_up_for_in_minutes() -
     )
     track, _ = driven(asked, LIVE_ALONE, 0.0)
     assert track.ready[520] >= 40
+
+
+@pytest.mark.parametrize("died", [470, 481, 486])
+def test_a_new_life_around_a_start_has_no_level_lower_than_the_last_one_would(died: int) -> None:
+    """It knows the Loan, and nothing that was learned; the start is at step 480."""
+    asked = case(peak(600, 7_200.0, 1_800.0, 4.0, 40.0), [show(7_200.0, 1_800.0, 36.0)], background=4.0)
+    before, after = _levels(asked, died=None), _levels(asked, died=died)
+    assert all(new >= old for old, new in zip(before[died:520], after[died:520], strict=True))
+
+
+def _levels(asked: Case, *, died: int | None) -> list[int]:
+    one, found = Operator(asked, LIVE_ALONE, 0.0), []
+    try:
+        for step, metric in enumerate(asked.seen.tolist()):
+            if step == died:
+                one._loop = replace(one._loop, forecaster=Forecaster(), stopwatch=Stopwatch(), conflicts=Conflicts())
+                one._store.changed = set(one._store.events)
+            level = one._workload.level
+            found.append(one.want(Moment(step, asked.grid.first + step * STEP, float(metric), level, level)))
+    finally:
+        one.close()
+    return found
 
 
 def test_in_a_gap_of_the_metric_the_level_stays() -> None:
