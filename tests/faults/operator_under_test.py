@@ -40,7 +40,8 @@ START_AGAIN = 5.0
 """Seconds after which kopf tries a start-up handler again (``backoff`` in ``shell.app``)."""
 
 JOBS = ("loans ", "memory ", "looks ", "signals ", "pools ", "timetables ", "writes ", "status ")
-SHORT_LIVED = ("Task-", "epochs on record", "watch ", *JOBS)
+# Python 3.13.0 names a task that has no name "None".
+SHORT_LIVED = ("Task-", "None", "epochs on record", "watch ", *JOBS)
 """Beginnings of names of tasks that may end by themselves, jobs of the gates among them; every other task lives until
 the stop. What its group would start anew has died all the same.
 """
