@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from tidegate.planning.book import Book
 from tidegate.planning.following import SETTLED
-from tidegate.planning.growth import AFTER, BEFORE, FAN, STEP, Growth
+from tidegate.planning.growth import FAN, STEP, Growth
 from tidegate.planning.model import Freshness, Key, Measured, Policy, Reading, TargetKey, TargetSpec
+from tidegate.planning.phases import AFTER, BEFORE
 from tidegate.planning.readings import UNCONFIRMED_FACTOR
 from tidegate.planning.steps import Steps
 from tidegate.planning.timeline import stage_shift
@@ -82,6 +83,8 @@ class Forecaster:
     _queries: dict[SignalKey, str] = field(default_factory=dict)
     _near: dict[SignalKey, tuple[object, float, tuple[float, ...]]] = field(default_factory=dict)
     """T-0 that are near: (of which book and revision, looked up when, they)."""
+    _wanted: dict[Key, tuple[Policy, list[Sequence[Measured]], list[tuple[str, Wanted]]]] = field(default_factory=dict)
+    """What was asked for last, and of what."""
     version: int = 0
     """Rises with each change of what is to be kept."""
     _kept: dict[SignalKey, Grown] = field(default_factory=dict)
@@ -92,7 +95,7 @@ class Forecaster:
         asked: dict[SignalKey, Wanted] = {}
         of_tenant: Counter[str] = Counter()
         for name in sorted(name for name, policy in policies.items() if policy.live is not None):
-            for signal, wanted in _asked(policies[name], measured):
+            for signal, wanted in self._asked(policies[name], measured):
                 of_tenant[name.namespace] += 1
                 if of_tenant[name.namespace] <= MOST_FOLLOWED:
                     asked[name, signal] = wanted
@@ -109,6 +112,8 @@ class Forecaster:
             for of in (self.steps, self._before, self._kept_at, self._near):
                 of.pop(gone, None)
         self._quantiles = {key: policy.quantile for key, policy in policies.items()}
+        for name in self._wanted.keys() - {key for key, _ in asked}:
+            del self._wanted[name]
         for key, wanted in asked.items():
             growth = self.known.get(key)
             if growth is None:
@@ -116,6 +121,14 @@ class Forecaster:
             if growth.reaches < wanted.longest or growth.quantile != wanted.quantile:
                 growth = self.known[key] = growth.changed(max(growth.reaches, wanted.longest), wanted.quantile)
             growth.fall, growth.grain = wanted.fall, wanted.grain
+
+    def _asked(self, policy: Policy, measured: Mapping[TargetKey, Sequence[Measured]]) -> list[tuple[str, Wanted]]:
+        """``_asked``, looked up while neither the policy nor a start time is another one."""
+        of = policy, [measured.get((policy.key, one.name), ()) for one in policy.targets]
+        known = self._wanted.get(policy.key)
+        if known is None or known[0] is not policy or known[1] != of[1]:
+            known = self._wanted[policy.key] = *of, _asked(*of)
+        return known[2]
 
     def take(self, key: SignalKey, reading: Reading, now: float) -> Reading:
         """Learn from a reading, and say what may come after it; a bad one says nothing."""
@@ -221,17 +234,17 @@ def _announced(book: Book | None, key: SignalKey, since: float, until: float) ->
     return book.announced(*key, since, until) if book is not None else 0.0
 
 
-def _asked(policy: Policy, measured: Mapping[TargetKey, Sequence[Measured]]) -> list[tuple[str, Wanted]]:
-    """What each measured signal of a policy is asked for."""
+def _asked(policy: Policy, measured: Sequence[Sequence[Measured]]) -> list[tuple[str, Wanted]]:
+    """What each measured signal of a policy is asked for; ``measured`` by target."""
     live = policy.live
     if live is None:
         return []
-    found = []
+    found, starts = [], {one.name: took for one, took in zip(policy.targets, measured, strict=True)}
     for spec in policy.signals:
         carrying = [one for one in policy.targets if spec.name in dict(one.capacity)]
         if not spec.query or not carrying:
             continue
-        longest = max(_longest(policy, one, measured.get((policy.key, one.name), ())) for one in carrying)
+        longest = max(_longest(policy, one, starts[one.name]) for one in carrying)
         grain = GRAIN * min(dict(one.capacity)[spec.name] for one in carrying)
         found.append((spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute, spec.query)))
     return found

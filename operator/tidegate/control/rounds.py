@@ -98,7 +98,7 @@ async def limited(jobs: Iterable[Awaitable[T]], *, at_once: int = AT_ONCE) -> li
     What is not an ``Exception`` (a cancellation, the end of the process) ends the jobs that are under way, and is
     raised once they have ended: none goes on unseen.
     """
-    gate = asyncio.Semaphore(at_once)
+    gate, waiting = asyncio.Semaphore(at_once), list(jobs)
 
     async def one(job: Awaitable[T]) -> T | Exception:
         async with gate:
@@ -107,7 +107,9 @@ async def limited(jobs: Iterable[Awaitable[T]], *, at_once: int = AT_ONCE) -> li
             except Exception as error:  # noqa: BLE001 - the one place that keeps jobs apart: the caller gets the error
                 return error
 
-    tasks = [asyncio.ensure_future(one(job)) for job in jobs]
+    if len(waiting) <= 1:  # no task is needed to keep one apart: a turn of a small cluster has a handful of rounds
+        return [await one(job) for job in waiting]
+    tasks = [asyncio.ensure_future(one(job)) for job in waiting]
     try:
         return list(await asyncio.gather(*tasks))
     except BaseException:

@@ -23,12 +23,14 @@ import base64
 import math
 import zlib
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tidegate.planning.phases import BEFORE, CELL, CELLS, COUNTS, NEAR, NONE, OUTSIDE, Cells, cells_at
 
 Floats = NDArray[np.float64]
 
@@ -38,13 +40,6 @@ FAN = (2, 4, 6, 8, 12, 16, 20, 28, 40, 60, 80, 120)
 """Horizons in steps, half a minute to half an hour: the largest value on the way counts, not the last one."""
 SPANS = (4, 8, 20, 40, 80, 240)
 """Steps over which growth until now is looked at: 1, 2, 5, 10, 20, 60 minutes."""
-BEFORE, AFTER, CELL = 7_200.0, 14_400.0, 300.0
-"""Phases of an event that are told apart: cells of 5 min from 2 h before T-0 to 4 h after."""
-CELLS = int((BEFORE + AFTER) / CELL)
-TOGETHER = 3
-"""Events at one phase count as no more: how much each brings is not known, and most of many are small. Judgment."""
-OUTSIDE = CELLS
-"""The cell of no event."""
 PRIOR = 0.08
 """Root mean square of the log growth within a horizon before anything was seen. Judgment: wide, so that a new signal
 costs some units and loses nothing."""
@@ -97,7 +92,7 @@ class _Told:
 
     level: float
     trend: Floats
-    cells: tuple[tuple[int, int], ...]
+    cells: Cells
     mean: Floats
     spread: Floats
 
@@ -226,13 +221,13 @@ class Growth:
         at = min(bisect_left(self._fan, seconds / STEP), len(self._fan) - 1)
         margin = (self._scale() * self._z)[at]
 
-        def most(cells: tuple[tuple[int, int], ...]) -> float:
+        def most(cells: Cells) -> float:
             return math.expm1(float(self._brought(cells)[at] + self._usual(cells)[at] * margin))
 
         seen = [cell for cell in range(CELLS) if self._events[cell] >= 0.5]
-        grown = sorted(((most(((cell, 1),)), cell) for cell in seen), reverse=True)[:phases]
+        grown = sorted(((most(Cells([cell], [1])), cell) for cell in seen), reverse=True)[:phases]
         told = [(round((cell * CELL - BEFORE) / 60.0), float(self._events[cell]), share) for share, cell in grown]
-        return most(()), sorted(told)
+        return most(NONE), sorted(told)
 
     def after_a_gap(self) -> None:
         """Forget what is only true of an unbroken hour; what was measured before goes on fading."""
@@ -260,7 +255,7 @@ class Growth:
             self._told.popleft()
         if len(self._told) == due:
             self._learn(self._told.popleft())
-        trend, cells = self._trend(), _cells(at, starts)
+        trend, cells = self._trend(), cells_at(at, starts)
         mean = trend @ self._weights[1 if cells else 0] + self._brought(cells)
         spread = self._usual(cells)
         self._told.append(_Told(level, trend, cells, mean, spread))
@@ -278,33 +273,34 @@ class Growth:
         now, known = log[-1], len(log)
         return np.array([now - (log[-1 - span] if span < known else first) for span in SPANS])
 
-    def _brought(self, cells: tuple[tuple[int, int], ...]) -> Floats:
+    def _brought(self, cells: Cells) -> Floats:
         """Logarithm of what events at these phases bring."""
         if not cells:
             return np.asarray(self._mean[OUTSIDE])
-        brought = sum(count * np.expm1(self._by_phase(cell)) for cell, count in cells)
-        return np.asarray(np.log(np.maximum(1.0 + brought, 0.3)))
+        return np.asarray(np.log(np.maximum(1.0 + self._each(cells).sum(axis=0), 0.3)))
 
-    def _by_phase(self, cell: int) -> Floats:
-        """Mean of a phase and its neighbours, shrunk to nothing while few events were seen."""
-        near = slice(max(0, cell - 1), min(CELLS, cell + 2))
-        seen = self._events[near]
-        return np.asarray(seen @ self._mean[near] / (seen.sum() + SHRINK))
+    def _each(self, cells: Cells) -> Floats:
+        """What the events of each phase bring, as a share of the level: shape (phases, horizons). The mean of a phase
+        and its neighbours is shrunk to nothing while few events were seen.
+        """
+        places, counts = cells.places, cells.counts
+        near = NEAR[places]
+        seen = self._events[near] * COUNTS[places]
+        mean = (seen[:, None, :] @ self._mean[near])[:, 0, :] / (seen.sum(axis=1) + SHRINK)[:, None]
+        return np.asarray(counts * np.expm1(mean))
 
-    def _usual(self, cells: tuple[tuple[int, int], ...]) -> Floats:
+    def _usual(self, cells: Cells) -> Floats:
         """Root mean square error at these phases."""
         if not cells:
             return np.asarray(np.sqrt(self._square[OUTSIDE]) + 1e-3)
         seen = self._events[:CELLS]
         prior = np.maximum(4.0 * self._square[OUTSIDE], FIRST**2)
         pooled = (seen @ self._square[:CELLS] + SHRINK * prior) / (seen.sum() + SHRINK)
-        most = np.zeros(len(self._fan))
-        for cell, count in cells:
-            near = slice(max(0, cell - 1), min(CELLS, cell + 2))
-            weight = self._events[near]
-            own = (weight @ self._square[near] + SHRINK * pooled) / (weight.sum() + SHRINK)
-            most = np.maximum(most, count * own)
-        return np.asarray(np.sqrt(most) + 1e-3)
+        near = NEAR[cells.places]
+        weight = self._events[near] * COUNTS[cells.places]
+        own = (weight[:, None, :] @ self._square[near])[:, 0, :] + SHRINK * pooled
+        own *= cells.counts / (weight.sum(axis=1) + SHRINK)[:, None]
+        return np.asarray(np.sqrt(own.max(axis=0)) + 1e-3)
 
     def _scale(self) -> Floats:
         return np.asarray(np.sqrt(CALM**2 + (1.0 - CALM**2) * self._loud))
@@ -341,7 +337,7 @@ class Growth:
         trace = float(np.trace(certain))
         self._certain[group] = certain * min(1.0, 10.0 / trace)  # calm hours teach nothing, and must not let it drift
 
-    def _learn_phase(self, cells: tuple[tuple[int, int], ...], rest: Floats, square: Floats) -> None:
+    def _learn_phase(self, cells: Cells, rest: Floats, square: Floats) -> None:
         if not cells:
             self._events[OUTSIDE] += 1.0
             self._mean[OUTSIDE] += np.clip(rest - self._mean[OUTSIDE], -0.1, 0.1) / 2_000.0
@@ -349,15 +345,13 @@ class Growth:
                 weight = max(1.0 / self._events[OUTSIDE], 1.0 / 8_000.0)
                 self._square[OUTSIDE] += weight * (square - self._square[OUTSIDE])
             return
-        brought = {cell: count * np.expm1(self._by_phase(cell)) for cell, count in cells}
-        total, rose = sum(brought.values()), np.expm1(np.clip(rest, -1.0, 1.0))
-        most = max(count for _, count in cells)
-        for cell, count in cells:
-            mine = np.log(np.maximum(1.0 + (rose - (total - brought[cell])) / count, 0.3))
-            self._events[cell] = min(self._events[cell] + STEP / CELL, 40.0)
-            weight = STEP / CELL / self._events[cell]
-            self._mean[cell] += weight * (mine - self._mean[cell])
-            self._square[cell] += weight * (square / most - self._square[cell])
+        places, counts, brought = cells.places, cells.counts, self._each(cells)
+        rest_of = brought.sum(axis=0) - brought
+        mine = np.log(np.maximum(1.0 + (np.expm1(np.clip(rest, -1.0, 1.0)) - rest_of) / counts, 0.3))
+        self._events[places] = np.minimum(self._events[places] + STEP / CELL, 40.0)
+        weight = (STEP / CELL / self._events[places])[:, None]
+        self._mean[places] += weight * (mine - self._mean[places])
+        self._square[places] += weight * (square / counts.max() - self._square[places])
 
     def _requantile(self) -> None:
         sums = np.cumsum(self._counts, axis=1)
@@ -424,12 +418,3 @@ def within(ahead: Sequence[tuple[float, float]], seconds: float) -> float | None
         most = value if most is None else max(most, value)
         before = horizon, value
     return most
-
-
-def _cells(at: float, starts: Sequence[float]) -> tuple[tuple[int, int], ...]:
-    """(phase, how many events are at it) of the events that are near."""
-    begin, end = bisect_left(starts, at - AFTER + 1e-9), bisect_left(starts, at + BEFORE + 1e-9)
-    if begin == end:
-        return ()
-    found = Counter(min(int((at - start + BEFORE) // CELL), CELLS - 1) for start in starts[begin:end])
-    return tuple(sorted((cell, min(count, TOGETHER)) for cell, count in found.items()))

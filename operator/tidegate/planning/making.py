@@ -22,11 +22,11 @@ from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
 from tidegate.planning.following import correction, following, live_lead
-from tidegate.planning.growth import AFTER, BEFORE
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Mode, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
 from tidegate.planning.override import Override, OverrideAction, in_force
+from tidegate.planning.phases import AFTER, BEFORE
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
 from tidegate.planning.reasons import Reason
 from tidegate.planning.roster import Roster
