@@ -35,6 +35,7 @@ FIELDS = {
     "lost_in_event_windows_percent",
     "underprovisioned_seconds",
     "perturbation",
+    "learned_from",
 }
 
 

@@ -94,6 +94,8 @@ class Score:
     """Seconds in which there was more demand than ready units carry."""
     writes: int
     events: tuple[EventScore, ...] = ()
+    learned_from: tuple[str, ...] = ()
+    """Traces that the contestant had learned from before the play."""
 
 
 def play(case: Case, contestant: Contestant) -> Track:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.backtest import rivals
 from tidegate.backtest.case import Case
 from tidegate.backtest.contest import Contestant, Score, Track, play, score
+from tidegate.backtest.lessons import Lesson
 from tidegate.backtest.operator import Operator
 from tidegate.backtest.variants import VARIANTS, Variant
 
@@ -42,6 +43,11 @@ class Entry:
         """Whether announcements matter to it."""
         return self.policy not in UNANNOUNCED
 
+    @property
+    def learns(self) -> bool:
+        """Whether what was before the play makes a difference to it that outlives a restart."""
+        return self.variant is not None and self.variant.follows
+
 
 def entries(names: Iterable[str] | None = None, *, sweep: bool, variants: Iterable[Variant] = VARIANTS) -> list[Entry]:
     """Contestants to play; ``names`` None: all. With ``sweep`` every setting, else what each is advised to have."""
@@ -62,20 +68,21 @@ def entries(names: Iterable[str] | None = None, *, sweep: bool, variants: Iterab
     return found
 
 
-def made(case: Case, entry: Entry) -> Contestant:
-    """The contestant of an entry."""
+def made(case: Case, entry: Entry, lesson: Lesson | None = None) -> Contestant:
+    """The contestant of an entry, with what it has learned from earlier editions."""
     if entry.variant is not None:
-        return Operator(case, entry.variant, entry.setting)
+        return Operator(case, entry.variant, entry.setting, lesson=lesson)
     make, _ = RIVALS[entry.policy]
     return make(case, entry.setting)
 
 
-def played(case: Case, entry: Entry) -> tuple[Score, Track]:
+def played(case: Case, entry: Entry, lesson: Lesson | None = None) -> tuple[Score, Track]:
     """Play an entry and score it."""
-    contestant = made(case, entry)
+    contestant = made(case, entry, lesson)
     try:
         track = play(case, contestant)
     finally:
         if isinstance(contestant, Operator):
             contestant.close()
-    return score(case, track), track
+    learned_from = contestant.learned_from if isinstance(contestant, Operator) else ()
+    return replace(score(case, track), learned_from=learned_from), track

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from tidegate.backtest.announcing import AFTER_END, POLICY, live_event
 from tidegate.backtest.case import Case
 from tidegate.backtest.contest import Moment
+from tidegate.backtest.lessons import Lesson, history_of, readings_of
 from tidegate.backtest.rivals import Reactive, opening
 from tidegate.backtest.stand import (
     NAMESPACE,
@@ -32,18 +33,7 @@ from tidegate.backtest.stand import (
 )
 from tidegate.backtest.variants import Variant
 from tidegate.control.loop import Beat, Loop, LoopSettings
-from tidegate.planning.book import book_of
-from tidegate.planning.model import (
-    Freshness,
-    Key,
-    LeadTimeGuess,
-    PlanSettings,
-    Policy,
-    Reading,
-    Ref,
-    SignalSpec,
-    TargetSpec,
-)
+from tidegate.planning.model import Key, LeadTimeGuess, PlanSettings, Policy, Ref, SignalSpec, TargetSpec
 
 HORIZON = 21_600.0
 """Seconds that the loop plans ahead here, instead of a day: levels look one lead time ahead, and six hours of cells are
@@ -60,7 +50,9 @@ RESTING_SHARE = 0.99
 class Operator:
     """The loop with everything behind its ports."""
 
-    def __init__(self, case: Case, variant: Variant, headroom: float, *, skip_quiet: bool = True) -> None:
+    def __init__(
+        self, case: Case, variant: Variant, headroom: float, *, lesson: Lesson | None = None, skip_quiet: bool = True
+    ) -> None:
         self.headroom: float | None = headroom
         self.name = variant.name if variant.beneath is None else f"{variant.name}+hpa-{variant.beneath:g}"
         self._case, self._skip_quiet = case, skip_quiet
@@ -68,7 +60,7 @@ class Operator:
         if variant.beneath is not None:
             self._reactive = Reactive(case, self.name, target_percent=variant.beneath, behavior=variant.behavior)
         self._clock = SetClock(case.grid.first)
-        self._follows = (variant.live if variant.policy is None else variant.policy.live) is not None
+        self._follows = variant.follows
         level = case.physics.minimum if self._reactive is not None or self._follows else resting(case)
         maximum = case.physics.maximum if self._reactive is not None else None
         self._workload = Workload(self._clock, level, maximum)
@@ -97,8 +89,10 @@ class Operator:
         self._beat: Beat | None = None
         self._turned_at = -math.inf
         self.turns = 0
+        self.learned_from: tuple[str, ...] = ()
+        """Traces that it has learned from before the play; the case's own name: from what was before."""
         if self._follows:
-            self._study()
+            self._study(lesson)
             self._arrive()
 
     def opening(self) -> int:
@@ -130,29 +124,20 @@ class Operator:
         grid = self._case.grid
         return {grid.index(at): level for at, level in self._workload.writes}
 
-    def _study(self) -> None:
-        """Learn from what was before the play, as an operator does that finds it in Prometheus: demand, and what was
-        announced then.
+    def _study(self, lesson: Lesson | None) -> None:
+        """Learn from what was before the play, as an operator does that keeps a record and finds the last days in
+        Prometheus: demand, and what was announced then.
         """
-        case, grid = self._case, self._case.grid
+        case, forecaster, key = self._case, self._loop.forecaster, (self._store.policy.key, QUERY)
+        if lesson is not None:
+            forecaster.recall({key: lesson.grown})
+            self.learned_from += lesson.editions
         last = case.played - ARRIVAL
-        first = max(0, last - round(STUDIED / grid.step))
-        if last <= first:
-            return
-        took_place = [live_event(one, number, case.capacity) for number, one in enumerate(case.happenings)]
-        since, until = (grid.first + step * grid.step for step in (first, last))
-        book = book_of({one.key: one for one in took_place}, cell=60.0, since=since, until=until)
+        first = max(0, last - round(STUDIED / case.grid.step))
         self._loop.focus()
-        self._loop.forecaster.study((self._store.policy.key, QUERY), self._past(first, last), book)
-
-    def _past(self, first: int, last: int) -> Iterator[tuple[float, Reading]]:
-        """What was read between two steps."""
-        grid, physics = self._case.grid, self._case.physics
-        for step, metric in enumerate(self._case.seen[first:last].tolist(), start=first):
-            if math.isfinite(metric):
-                now, value = grid.first + step * grid.step, metric * self._case.capacity
-                end = now - physics.metric_age
-                yield now, Reading(Freshness.FRESH, value, end, stamp=end, span=physics.metric_window, confirmed=value)
+        if first < last:
+            forecaster.study(key, readings_of(case, first, last), history_of(case, first, last))
+            self.learned_from += (case.name,)
 
     def _arrive(self) -> None:
         """Who follows demand has been there before the trace begins: its level is that of the first demand."""

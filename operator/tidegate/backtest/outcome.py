@@ -129,7 +129,20 @@ def row_of(case: Case, one: Score) -> dict[str, Any]:
         "lost_in_event_windows_percent": one.lost_in_windows_percent,
         "underprovisioned_seconds": one.underprovisioned_seconds,
         "perturbation": case.perturbation,
+        "learned_from": list(one.learned_from),
     }
+
+
+def learned(scores: Iterable[Score]) -> list[str]:
+    """A sentence for those who had learned from something before the play."""
+    told: dict[tuple[str, ...], list[str]] = {}
+    for one in scores:
+        told.setdefault(one.learned_from, []).append(one.policy)
+    return [
+        f"{' and '.join(dict.fromkeys(names))} had learned from: {', '.join(traces)}."
+        for traces, names in told.items()
+        if traces
+    ]
 
 
 def breaches(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from tidegate.backtest.contest import Score, Track
-from tidegate.backtest.outcome import EXPLAINED, HEAD, Outcome, rows
+from tidegate.backtest.outcome import EXPLAINED, HEAD, Outcome, learned, rows
 from tidegate.backtest.picture import STYLE, frontier, supply
 from tidegate.demo.page import made, page, table
 
@@ -26,7 +26,7 @@ def report(outcome: Outcome) -> str:
         f"<style>{STYLE}</style><h1>Backtest: {escape(case.name)}</h1>",
         f'<p class="lead">{escape(_lead(outcome))}</p>',
         table(HEAD, rows(outcome.scores)),
-        f"<p>{escape(EXPLAINED)}</p>",
+        *(f"<p>{escape(line)}</p>" for line in (*learned(outcome.scores), EXPLAINED)),
         "<h2>Loss and cost</h2>",
         "<p>Losses are on a logarithmic scale. Where a point has a ring, nobody is better in both.</p>",
         frontier(outcome.scores),

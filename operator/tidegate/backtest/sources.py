@@ -16,6 +16,7 @@ from tidegate.backtest.announcing import background_of, with_expectations
 from tidegate.backtest.calendars import SUFFIX as CALENDAR
 from tidegate.backtest.calendars import announced_in
 from tidegate.backtest.case import Case, Physics
+from tidegate.backtest.editions import earlier, kind_of
 from tidegate.backtest.happenings import WITHOUT_END, Happening, perturbed
 from tidegate.backtest.series import Grid, InputError, Series, instant, on_grid, read_series, shift_of, text_of
 
@@ -30,6 +31,8 @@ class Source:
     series: Series
     happenings: tuple[Happening, ...] = ()
     notes: tuple[str, ...] = ()
+    earlier: tuple[Source, ...] = ()
+    """Editions of it that were over before, in order of time: who learns has learned from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,31 +130,66 @@ class Shard:
     of: int = 1
 
 
-def read_suite(folder: Path, *, only: Sequence[str] = (), shard: Shard = Shard()) -> tuple[Source, ...]:
+def read_suite(
+    folder: Path,
+    *,
+    only: Sequence[str] = (),
+    shard: Shard = Shard(),
+    editions: bool = False,
+    history: Sequence[Path] = (),
+) -> tuple[Source, ...]:
     """The traces of a folder: every CSV file that has a time and a ``value`` column, with its events.
 
     ``only``: parts of names, of which one must be in a trace's. Shards are of what is left then, by name: each trace is
     in one of them, and of the others no more counts than their first line. A shard may be empty.
 
+    With ``editions`` each trace knows its earlier editions, whichever of them are chosen; they are looked for in the
+    folder, and in those of ``history``.
+
     Events of a trace come from the file that its YAML names (``events_file``), from a list in that YAML, or from a file
     (CSV or a calendar) whose name has ``events`` in it and otherwise only words of the trace's name.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; give one with traces as CSV files")
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
-    tables = [path for path in (*files, *sorted(folder.glob(f"*{CALENDAR}"))) if "events" in _words(path)]
-    traces = [path for path in files if path not in tables and _is_series(path)]
+    traces = _traces_of(folder)
     if not traces:
         raise InputError(f"{folder}: holds no trace; give CSV files with the columns timestamp and value")
     chosen = [path for path in traces if not only or any(part in _stem(path) for part in only)]
     if not chosen:
         names = ", ".join(_stem(path) for path in traces)
         raise InputError(f"{folder}: no trace has {' or '.join(only)} in its name; there are {names}")
+    others = [*traces, *(path for place in history for path in _traces_of(place))] if editions else []
+    known: dict[Path, Source] = {}
+
+    def read(path: Path) -> Source:
+        if path not in known:
+            known[path] = read_trace(path)
+        return known[path]
+
     found = []
     for path in chosen[shard.index :: shard.of]:
-        series = read_series(path)
-        found.append(Source(_stem(path), series, events_of(path, series, tables)))
+        kind = kind_of(_stem(path))
+        alike = [read(one) for one in others if kind is not None and one != path and kind_of(_stem(one)) == kind]
+        found.append(replace(read(path), earlier=earlier(read(path), alike)))
     return tuple(found)
+
+
+def read_trace(path: Path) -> Source:
+    """A trace with the events that lie beside it."""
+    series = read_series(path)
+    return Source(_stem(path), series, events_of(path, series, _tables_of(path.parent)))
+
+
+def _tables_of(folder: Path) -> list[Path]:
+    """Files of events, CSV before calendars."""
+    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    return [path for path in (*files, *sorted(folder.glob(f"*{CALENDAR}"))) if "events" in _words(path)]
+
+
+def _traces_of(folder: Path) -> list[Path]:
+    """Files of demand, by name."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; give one with traces as CSV files")
+    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    return [path for path in files if "events" not in _words(path) and _is_series(path)]
 
 
 def events_of(path: Path, series: Series, tables: Sequence[Path]) -> tuple[Happening, ...]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 from tidegate.backtest.case import Case, Physics
 from tidegate.backtest.contest import Score, Track
 from tidegate.backtest.field import Entry, played
+from tidegate.backtest.lessons import Lesson, lesson_of, reach_of
+from tidegate.backtest.operator import policy_of
 from tidegate.backtest.outcome import Outcome, row_of
 from tidegate.backtest.sources import Question, Source, case_of
+from tidegate.planning.model import Policy
 
+Work = TypeVar("Work")
+Done = TypeVar("Done")
 Progress = Callable[[int, int], None]
 """(plays that are done, all of them)."""
 
@@ -28,6 +33,23 @@ class Task:
     question: Question
     physics: Physics
     entry: Entry
+    lesson: Lesson | None = None
+    """What was learned from earlier editions."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is learned before plays, by all that learn alike."""
+
+    earlier: tuple[Source, ...]
+    question: Question
+    physics: Physics
+    policy: Policy
+    capacity: float
+
+    def lesson(self) -> Lesson | None:
+        """See ``lesson_of``."""
+        return lesson_of(self.earlier, self.question, self.physics, self.policy, self.capacity)
 
 
 def outcome_of(
@@ -85,20 +107,54 @@ def suite(
 
 
 def _plays(tasks: Sequence[Task], jobs: int, progress: Progress) -> Iterator[tuple[int, tuple[Score, Track]]]:
-    if jobs <= 1 or len(tasks) <= 1:
-        for number, task in enumerate(tasks, start=1):
-            yield task.place, _play(task)
-            progress(number, len(tasks))
+    taught = _taught(tasks, jobs)
+    for number, (place, found) in enumerate(_all(_play, taught, jobs), start=1):
+        yield taught[place].place, found
+        progress(number, len(taught))
+
+
+def _taught(tasks: Sequence[Task], jobs: int) -> list[Task]:
+    """The same tasks, each with what is learned from the earlier editions of its trace.
+
+    What several learn alike is studied once: how announcements are wrong, headroom and quantile make no difference to
+    it. Who learns nothing has no part in it.
+    """
+    studies: dict[Hashable, Study] = {}
+    keys: dict[int, Hashable] = {}
+    cases: dict[Hashable, Case] = {}
+    for task in tasks:
+        if not task.source.earlier or task.entry.variant is None or not task.entry.learns:
+            continue
+        question = replace(task.question, perturbation="none")
+        where = id(task.source), question, task.physics
+        if where not in cases:
+            cases[where] = case_of(task.source, question, task.physics)
+        policy = policy_of(cases[where], task.entry.variant, task.entry.setting)
+        keys[task.place] = key = where, reach_of(policy)
+        studies.setdefault(key, Study(task.source.earlier, question, task.physics, policy, cases[where].capacity))
+    found = dict(_all(Study.lesson, list(studies.values()), jobs))
+    lessons = {key: found[number] for number, key in enumerate(studies)}
+    bare = {id(task.source): replace(task.source, earlier=()) for task in tasks}
+    return [
+        replace(task, source=bare[id(task.source)], lesson=lessons[keys[task.place]] if task.place in keys else None)
+        for task in tasks
+    ]
+
+
+def _all(work: Callable[[Work], Done], items: Sequence[Work], jobs: int) -> Iterator[tuple[int, Done]]:
+    """(number of the item, what came of it), as they are done."""
+    if jobs <= 1 or len(items) <= 1:
+        for number, item in enumerate(items):
+            yield number, work(item)
         return
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(_play, task): task.place for task in tasks}
-        for number, done in enumerate(as_completed(waiting), start=1):
+    with ProcessPoolExecutor(min(jobs, len(items)), mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(work, item): number for number, item in enumerate(items)}
+        for done in as_completed(waiting):
             yield waiting[done], done.result()
-            progress(number, len(tasks))
 
 
 def _play(task: Task) -> tuple[Score, Track]:
-    return played(case_of(task.source, task.question, task.physics), task.entry)
+    return played(case_of(task.source, task.question, task.physics), task.entry, task.lesson)
 
 
 def text_of_rows(rows: Sequence[dict[str, Any]]) -> str:

@@ -34,6 +34,11 @@ class Variant:
     policy: Policy | None = None
     """A policy that somebody gave: its release, quantile and limits count instead of those above."""
 
+    @property
+    def follows(self) -> bool:
+        """Whether its floor follows measured demand, by what was learned of it."""
+        return (self.live if self.policy is None else self.policy.live) is not None
+
 
 AS_IT_COMES = Variant("tidegate", "the defaults of a ScalingPolicy", (0.2, 0.0, 0.05, 0.1, 0.3))
 OVER_HPA = Variant("tidegate", "the defaults, over an HPA at 90 %", (0.2, 0.0, 0.05, 0.1, 0.3), beneath=90.0)

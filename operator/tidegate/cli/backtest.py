@@ -14,6 +14,7 @@ from tidegate.cli.backtest_inputs import (
     Asked,
     Steps,
     background_of,
+    earlier_of,
     entries_of,
     events_of,
     optional_instant,
@@ -65,6 +66,10 @@ Seed = Annotated[int, typer.Option(help="of all that is drawn", rich_help_panel=
 Policies = Annotated[
     str | None, typer.Option(help="contestants by name, with commas; default: all", rich_help_panel=CONTEST)
 ]
+NoHistory = Annotated[
+    bool,
+    typer.Option("--no-history", help="nobody has learned from earlier editions of a trace", rich_help_panel=CONTEST),
+]
 Sweep = Annotated[bool, typer.Option("--sweep", help="every setting of each contestant", rich_help_panel=CONTEST)]
 Jobs = Annotated[int, typer.Option(min=1, help="processes", rich_help_panel=CONTEST)]
 
@@ -111,6 +116,13 @@ def backtest(
         str | None,
         typer.Option(
             help="score from this instant on, by the trace's own time; before it is history", rich_help_panel=DEMAND
+        ),
+    ] = None,
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV of an earlier edition, its events beside it: live has learned from it; may be given again",
+            rich_help_panel=DEMAND,
         ),
     ] = None,
     background: Annotated[
@@ -190,7 +202,8 @@ def backtest(
         given = None if policy is None else policy_of(policy)
         asked = Asked(prometheus, query, since, until, prometheus_credentials, prometheus_seconds)
         source = source_of(demand, builtin, asked, step)
-        source = replace(source, happenings=(*source.happenings, *events_of(events or [], source)))
+        happenings = (*source.happenings, *events_of(events or [], source))
+        source = replace(source, happenings=happenings, earlier=earlier_of(history or [], source))
         question = Question(
             step=step,
             capacity=capacity
@@ -232,6 +245,13 @@ def suite(
         str,
         typer.Option(help="none, low20, high20, slips, phantoms, boasters, with commas", rich_help_panel=CONTEST),
     ] = "none",
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="one more folder to look for earlier editions in; may be given again", rich_help_panel=DEMAND
+        ),
+    ] = None,
+    no_history: NoHistory = False,
     shard: Annotated[
         str, typer.Option(help="which part of the traces: INDEX/OF, from 0/OF on", rich_help_panel=DEMAND)
     ] = "0/1",
@@ -255,14 +275,16 @@ def suite(
     physics = physics_of(180.0, lag_spread, 0.0, 0.0, 0, 0.0, min_billing, metric_age, metric_gaps, seed)
     try:
         named = () if only is None else tuple(only.split(","))
-        sources = read_suite(traces, only=named, shard=shard_of(shard))
+        field = entries_of(policies, sweep, None)
+        learns = not no_history and any(one.learns for one in field)
+        sources = read_suite(traces, only=named, shard=shard_of(shard), editions=learns, history=history or ())
         question = Question(step=step, units_at_peak=units_at_peak, begin=optional_instant(judge_from, "--judge-from"))
         with Steps(PLAYS) as steps:
             rows = played(
                 sources,
                 question,
                 physics,
-                entries_of(policies, sweep, None),
+                field,
                 lags=[float(one) for one in lags.split(",")],
                 perturbations=[perturbation_of(one) for one in perturbations.split(",")],
                 jobs=jobs,
@@ -278,7 +300,7 @@ def suite(
 
 
 def _show(found: Outcome, output: Output, report: Path | None) -> None:
-    from tidegate.backtest.outcome import EXPLAINED, figures, lines
+    from tidegate.backtest.outcome import EXPLAINED, figures, learned, lines
 
     if report is not None:
         from tidegate.backtest.report import report as page
@@ -299,6 +321,7 @@ def _show(found: Outcome, output: Output, report: Path | None) -> None:
     for line in lines(found.scores):
         typer.echo(line)
     typer.echo("")
-    typer.echo(EXPLAINED)
+    for line in (*learned(found.scores), EXPLAINED):
+        typer.echo(line)
     if report is not None:
         typer.echo(f"The report is in {report}.")

@@ -148,6 +148,22 @@ def events_of(files: list[Path], source: Source) -> list[Happening]:
     return sorted(found, key=lambda one: one.start)
 
 
+def earlier_of(files: list[Path], judged: Source) -> tuple[Source, ...]:
+    """Earlier editions of a demand, in order of time."""
+    from tidegate.backtest.editions import is_earlier
+    from tidegate.backtest.series import InputError
+    from tidegate.backtest.sources import read_trace
+
+    found = [read_trace(file) for file in files]
+    for file, one in zip(files, found, strict=True):
+        if not is_earlier(one, judged):
+            raise InputError(
+                f"--history: {file} does not end before {judged.name} begins, or has no dates; give what was over by"
+                " then: nobody learns from what is to come"
+            )
+    return tuple(sorted(found, key=lambda one: one.series.end))
+
+
 def policy_of(file: Path) -> Policy:
     """The one ScalingPolicy of a file."""
     from tidegate.api.parse import parse_policy
