@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,18 +12,21 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tidegate.backtest import suite as suites
+from tidegate.backtest.announcing import POLICY
 from tidegate.backtest.case import Physics
 from tidegate.backtest.editions import earlier, kind_of
 from tidegate.backtest.field import entries
-from tidegate.backtest.happenings import Happening
-from tidegate.backtest.lessons import lesson_of
+from tidegate.backtest.happenings import Happening, perturbed
+from tidegate.backtest.lessons import history_of, lesson_of
 from tidegate.backtest.operator import policy_of
 from tidegate.backtest.series import InputError, Series
 from tidegate.backtest.sources import Question, Source, case_of, read_suite
+from tidegate.backtest.stand import NAMESPACE, QUERY
 from tidegate.backtest.suite import outcome_of, suite
 from tidegate.backtest.variants import LIVE_ALONE
 from tidegate.cli.main import app
 from tidegate.planning.growth import Growth
+from tidegate.planning.model import Key
 
 HOUR, MINUTES = 3_600.0, 300
 DAYS = 5.5 * 86_400.0
@@ -52,6 +56,11 @@ def written(folder: Path, *sources: Source) -> Path:
         name = one.name.replace("_viewers", "_events")
         (folder / f"{name}.csv").write_text(f"start,end,type,name,expected\n{events}")
     return folder
+
+
+def announced(fair: Source) -> tuple[Happening, ...]:
+    """Its shows, each announced as a flat level of what it brings within a minute of its start."""
+    return tuple(replace(one, expected=400.0, kind="event") for one in fair.happenings)
 
 
 def long_before(judged: Source) -> Source:
@@ -152,9 +161,35 @@ def test_what_several_contestants_learn_alike_is_studied_once_and_by_nobody_else
     rows = suite([judged], Question(step=60.0), Physics(), field, lags=[310.0], perturbations=["none", "low20"])
     assert len(rows) == 2 * 2
     assert all(row["learned_from"] == ["fair_may2019_viewers"] for row in rows)
-    assert len(asked) == 1
+    assert len(asked) == 2, "alone and over an HPA alike; announcements that were wrong before, too, apart"
     outcome_of(judged, Question(step=60.0), Physics(), entries(["hpa", "tidegate"], sweep=False))
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("perturbation", ["none", "slips", "high20"])
+def test_announcements_of_the_history_are_as_wrong_as_those_of_the_judged_part(perturbation: str) -> None:
+    fair = replace(edition(2020), happenings=announced(edition(2020)))
+    begin = fair.happenings[2].start - 60.0
+    case = case_of(fair, Question(begin=begin, perturbation=perturbation), Physics())
+    wrong = [(one.start, one.factor) for one in perturbed(case.happenings, perturbation, Physics().seed)]
+    assert case.told is not None
+    assert [(one.start, one.factor) for one in case.told] == wrong
+    first, last = case.grid.first, float(case.grid.times[-1])
+    book = history_of(case, 0, len(case.grid.demand))
+    known = book.starts(Key(NAMESPACE, POLICY), first - 86_400.0, last + 86_400.0, QUERY)
+    assert known == tuple(start for start, _ in wrong if first - 7_200.0 <= start < last)
+
+
+def test_who_boasted_in_the_edition_before_is_believed_less() -> None:
+    fairs = [replace(edition(year), happenings=announced(edition(year))) for year in (2018, 2019)]
+    shares = []
+    for perturbation in ("none", "boasters"):
+        asked = Question(perturbation=perturbation)
+        case = case_of(fairs[1], asked, Physics(seed=3))
+        lesson = lesson_of(fairs[:1], asked, Physics(seed=3), policy_of(case, LIVE_ALONE, 0.0), case.capacity)
+        assert lesson is not None
+        shares.append(lesson.grown.mean)
+    assert shares[1] < 0.9 * shares[0]
 
 
 def run(*arguments: object) -> Result:

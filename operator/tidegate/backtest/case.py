@@ -72,6 +72,9 @@ class Case:
     """What takes place, in order, the history's events too."""
     announced: tuple[Happening, ...] = ()
     """What is announced: the same under the perturbation "none". ``expected`` is in units here."""
+    told: tuple[Happening, ...] | None = None
+    """What was announced in the history, as wrong as what is announced now; later events may be among it. None: what
+    happened."""
     perturbation: str = "none"
     begin: float = -math.inf
     """The score counts from here on; what is before is history, known to whoever learns."""

@@ -38,9 +38,9 @@ def lesson_of(
     """What a policy has learned from earlier editions, which are given in order of time; None: there are none.
 
     ``capacity`` is what one unit carries in the edition that is judged: what is too little to matter is a share of it.
-    Announcements of earlier editions are right, or as their events say.
+    Announcements of earlier editions are as wrong as those of the judged one.
     """
-    asked = replace(question, capacity=capacity, begin=None, perturbation="none")
+    asked = replace(question, capacity=capacity, begin=None)
     grown: Grown | None = None
     for edition in editions:
         grown = _studied(case_of(edition, asked, physics), policy, grown)
@@ -75,7 +75,8 @@ def readings_of(case: Case, first: int, last: int) -> Iterator[tuple[float, Read
 
 
 def history_of(case: Case, first: int, last: int) -> Book:
-    """What was announced between two steps, and took place."""
-    took_place = [live_event(one, number, case.capacity) for number, one in enumerate(case.happenings)]
+    """What was announced between two steps: who slips or boasts today did so before."""
+    told = case.happenings if case.told is None else case.told
+    events = [live_event(one, number, case.capacity) for number, one in enumerate(told)]
     since, until = (case.grid.first + step * case.grid.step for step in (first, last))
-    return book_of({one.key: one for one in took_place}, cell=CELL, since=since, until=until)
+    return book_of({one.key: one for one in events}, cell=CELL, since=since, until=until)

@@ -69,7 +69,7 @@ def case_of(source: Source, question: Question, physics: Physics) -> Case:
         else background_of(grid, happens, judged or len(grid.demand))
     )
     expected = with_expectations(grid, happens, background)
-    announced = perturbed(expected, question.perturbation, physics.seed)
+    announced = told = perturbed(expected, question.perturbation, physics.seed)
     if math.isfinite(begin):
         announced = tuple(one for one in announced if one.end > begin)
     return Case(
@@ -78,6 +78,7 @@ def case_of(source: Source, question: Question, physics: Physics) -> Case:
         capacity=capacity,
         happenings=_inside(grid, expected),
         announced=_inside(grid, announced),
+        told=_inside(grid, told),
         perturbation=question.perturbation,
         begin=begin,
         background=background,

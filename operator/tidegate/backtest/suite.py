@@ -116,8 +116,8 @@ def _plays(tasks: Sequence[Task], jobs: int, progress: Progress) -> Iterator[tup
 def _taught(tasks: Sequence[Task], jobs: int) -> list[Task]:
     """The same tasks, each with what is learned from the earlier editions of its trace.
 
-    What several learn alike is studied once: how announcements are wrong, headroom and quantile make no difference to
-    it. Who learns nothing has no part in it.
+    What several learn alike is studied once: headroom and quantile make no difference to it. Who learns nothing has no
+    part in it.
     """
     studies: dict[Hashable, Study] = {}
     keys: dict[int, Hashable] = {}
@@ -125,13 +125,12 @@ def _taught(tasks: Sequence[Task], jobs: int) -> list[Task]:
     for task in tasks:
         if not task.source.earlier or task.entry.variant is None or not task.entry.learns:
             continue
-        question = replace(task.question, perturbation="none")
-        where = id(task.source), question, task.physics
+        where = id(task.source), task.question, task.physics
         if where not in cases:
-            cases[where] = case_of(task.source, question, task.physics)
+            cases[where] = case_of(task.source, task.question, task.physics)
         policy = policy_of(cases[where], task.entry.variant, task.entry.setting)
         keys[task.place] = key = where, reach_of(policy)
-        studies.setdefault(key, Study(task.source.earlier, question, task.physics, policy, cases[where].capacity))
+        studies.setdefault(key, Study(task.source.earlier, task.question, task.physics, policy, cases[where].capacity))
     found = dict(_all(Study.lesson, list(studies.values()), jobs))
     lessons = {key: found[number] for number, key in enumerate(studies)}
     bare = {id(task.source): replace(task.source, earlier=()) for task in tasks}
