@@ -1,7 +1,8 @@
-"""Where Tidegate stands on real demand: plays the traces of docs/benchmarks.md and writes that page.
+"""Where Tidegate stands on real demand: plays the traces of docs/benchmarks.md.
 
-    python bench/backtest_table.py --traces DIR --rows rows.jsonl [--only NAME,NAME] [--tidegate-only | --rivals-only]
-    python bench/backtest_table.py --rows rows.jsonl --write docs/benchmarks.md
+    python bench/backtest_table.py --traces DIR --rows rows.jsonl [--only NAME,NAME] [--policies NAME,NAME]
+    python bench/backtest_table.py --traces DIR --rows rows.jsonl --entries 'tidegate-live 0 None' --quantiles 0.9,0.8
+    python bench/backtest_page.py --rows rows.jsonl --write docs/benchmarks.md
 
 Each play adds one line to the file of rows as soon as it is over; what stands there already is not played again, so
 that a run may be stopped and continued. DIR holds the traces as files; only Double 11 comes with the program.
@@ -14,18 +15,19 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tidegate.backtest.builtin import BUILTIN
-from tidegate.backtest.case import Physics
+from tidegate.backtest.case import WARM_UP, Physics
+from tidegate.backtest.contest import Score
 from tidegate.backtest.field import Entry, entries, played
+from tidegate.backtest.lessons import Lesson, lesson_of, reach_of
+from tidegate.backtest.operator import policy_of
 from tidegate.backtest.outcome import row_of
-from tidegate.backtest.series import instant, read_series
-from tidegate.backtest.sources import Question, Source, case_of, events_of
+from tidegate.backtest.series import instant
+from tidegate.backtest.sources import Question, Source, case_of, read_suite
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +43,8 @@ class Bench:
     lag: float = 180.0
     begin: str = ""
     perturbation: str = "none"
+    cut: bool = False
+    """Nothing before ``begin`` is known: neither demand nor events."""
 
 
 WORLD_CUP = "wc98_1min_group_stage.csv.gz"
@@ -57,8 +61,15 @@ BENCHES = (
     Bench("viewers-sgdq2021", "Marathon viewers, SGDQ 2021", "gdq_sgdq2021_viewers_1min.csv.gz"),
     Bench("viewers-2021", "Marathon viewers, AGDQ 2021 (counted every 6 to 9 min)", "gdq_agdq2021_viewers_1min.csv.gz"),
     Bench("payments", "Marathon payments, AGDQ 2019", "gdq_agdq2019_donations_1min.csv.gz"),
+    Bench("payments-2020", "Marathon payments, AGDQ 2020", "gdq_agdq2020_donations_1min.csv.gz"),
+    Bench("payments-sgdq2020", "Marathon payments, SGDQ 2020", "gdq_sgdq2020_donations_1min.csv.gz"),
+    Bench("payments-2021", "Marathon payments, AGDQ 2021", "gdq_agdq2021_donations_1min.csv.gz"),
+    Bench("payments-sgdq2021", "Marathon payments, SGDQ 2021", "gdq_sgdq2021_donations_1min.csv.gz"),
     Bench("no-events", "Application CPU without events (Crane 0)", "crane_prod_cpu_0_1min.csv.gz"),
     Bench("world-cup-600", "World Cup 1998, judged half, 600 s", WORLD_CUP, 600.0, JUDGED),
+    Bench(
+        "world-cup-first", "World Cup 1998, judged half, by who has seen none before", WORLD_CUP, begin=JUDGED, cut=True
+    ),
     Bench(
         "world-cup-slips", "World Cup 1998, kick-offs as late and early as a stage's", WORLD_CUP, 180.0, JUDGED, "slips"
     ),
@@ -73,10 +84,16 @@ def source_of(bench: Bench, traces: Path | None) -> Source:
         return BUILTIN["double-11-2019"]()
     if traces is None:
         raise SystemExit(f"{bench.name} needs --traces")
-    path = traces / bench.trace
-    tables = sorted(traces.glob("*events*.csv"))
-    series = read_series(path)
-    return Source(bench.trace.partition(".")[0], series, events_of(path, series, tables))
+    (source,) = read_suite(traces, only=[bench.trace.partition(".")[0]], editions=True)
+    return cut(source, instant(bench.begin, "BENCHES") - WARM_UP) if bench.cut else source
+
+
+def cut(source: Source, begin: float) -> Source:
+    """A source as it is from an instant on."""
+    series = source.series
+    later = series.times >= begin
+    kept = replace(series, times=series.times[later], values=series.values[later])
+    return replace(source, series=kept, happenings=tuple(one for one in source.happenings if one.end > begin))
 
 
 def commit() -> str:
@@ -87,30 +104,73 @@ def commit() -> str:
     return told.stdout.strip()
 
 
-def play(bench: Bench, traces: Path | None, field: list[Entry], kept: Path) -> None:
-    """Play the contestants of a heading that are not in the file of rows yet."""
-    done = {(row["bench"], row["entry"]) for row in rows_of(kept)}
-    begin = instant(bench.begin, "BENCHES") if bench.begin else None
-    question = Question(begin=begin, perturbation=bench.perturbation)
-    case = case_of(source_of(bench, traces), question, Physics(lag=bench.lag))
-    for entry in field:
+@dataclass(frozen=True)
+class Played:
+    """A contestant as it is played: with another quantile, or as one that has learned nothing before."""
+
+    entry: Entry
+    quantile: float | None = None
+    new: bool = False
+
+    @property
+    def name(self) -> str:
+        """By which its row is found again."""
+        entry = self.entry
         name = f"{entry.policy} {entry.setting:g} {entry.variant.beneath if entry.variant else ''}".strip()
-        if (bench.name, name) in done or (bench.perturbation != "none" and not entry.announced):
+        return name + (f" q{self.quantile:g}" if self.quantile is not None else "") + " new" * self.new
+
+    @property
+    def moved(self) -> Entry:
+        """The entry, with the quantile."""
+        variant = self.entry.variant
+        if self.quantile is None or variant is None or variant.live is None:
+            return self.entry
+        return replace(self.entry, variant=replace(variant, live=replace(variant.live, quantile=self.quantile)))
+
+
+def play(bench: Bench, traces: Path | None, field: list[Played], kept: Path) -> None:
+    """Play the contestants of a heading that are not in the file of rows yet."""
+    done = {(row["bench"], row["entry"]) for row in rows_of(kept) if "bench" in row}
+    begin = instant(bench.begin, "BENCHES") if bench.begin else None
+    question, physics = Question(begin=begin, perturbation=bench.perturbation), Physics(lag=bench.lag)
+    source = source_of(bench, traces)
+    case = case_of(source, question, physics)
+    lessons: dict[float, Lesson | None] = {}
+    for one in field:
+        entry = one.moved
+        if (bench.name, one.name) in done or (bench.perturbation != "none" and not entry.announced):
             continue
+        lesson = None
+        if entry.variant is not None and entry.learns and source.earlier and not one.new:
+            policy = policy_of(case, entry.variant, entry.setting)
+            reach = reach_of(policy)
+            if reach not in lessons:
+                lessons[reach] = lesson_of(source.earlier, question, physics, policy, case.capacity)
+            lesson = lessons[reach]
         begun = time.process_time()
-        score, _ = played(case, entry)
+        score, _ = played(case, entry, lesson)
         row = {
             **row_of(case, score),
             "bench": bench.name,
-            "entry": name,
+            "entry": one.name,
+            "quantile": one.quantile,
+            "new": one.new,
             "at_first": score.events[0].lost_at_first_percent if len(score.events) == 1 else None,
             "soon": score.events[0].lost_soon_percent if len(score.events) == 1 else None,
             "cpu_seconds": round(time.process_time() - begun, 1),
+            "first_event": _first_event(score),
             "steps": len(case.grid.demand) - case.judged,
             "commit": commit(),
         }
         with kept.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def _first_event(score: Score) -> dict[str, float] | None:
+    if not score.events:
+        return None
+    first = score.events[0]
+    return {"lost_demand_percent": first.lost_percent, "cost_ratio": first.cost_ratio}
 
 
 def rows_of(kept: Path) -> list[dict[str, Any]]:
@@ -120,96 +180,27 @@ def rows_of(kept: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines() if line]
 
 
-# ---- the page
-
-FRONT = """# Where Tidegate stands on real demand
-
-<!-- Written by bench/backtest_table.py: play anew, then let it write this page. -->
-
-Each table is one demand on one simulated cluster: units start in 180 s unless said otherwise, the largest demand takes
-200 units, the metric is the demand itself (a mean of 60 s, 30 s old), and a step takes 15 s. Every contestant is told
-the same announcements. [backtest.md](backtest.md) says what the figures and the contestants are.
-
-*lost* is demand that met no ready unit. *cost* is what was paid for, over a plan that knows the demand and has the same
-start lag. A cost below 1 says that demand was refused. `tidegate` alone moves a workload without an HPA, whose owner
-keeps it high enough for nearly all of the time without events; outside events nothing moves it but `live`.
-
-`tidegate-live` follows demand at all times (`spec.live`) by what it has learned until then: of the two weeks before the
-judged part where there are some, else of nothing but the trace as it goes. The constants of that rule were looked at on
-these traces; data that nobody has looked at will judge them. Announcements are right unless said otherwise: the largest
-demand within each event is taken from the trace itself, which no announcement of a match or a show would be.
-"""
-
-
-def page(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """The page, line by line. Of two rows of one play the later one counts."""
-    rows = list({(row["bench"], row["entry"]): row for row in rows}.values())
-    yield FRONT
-    days = datetime.now(UTC).strftime("%Y-%m-%d")
-    commits = ", ".join(sorted({row["commit"] for row in rows}))
-    yield "```text"
-    yield "python bench/backtest_table.py --traces DIR --rows rows.jsonl"
-    yield "python bench/backtest_table.py --rows rows.jsonl --write docs/benchmarks.md"
-    yield "```"
-    yield ""
-    yield f"Written {days}; played at commit {commits}."
-    for bench in BENCHES:
-        own = sorted((row for row in rows if row["bench"] == bench.name), key=_order)
-        if not own:
-            continue
-        opening = any(row.get("at_first") is not None for row in own)
-        ours = [row for row in own if row["policy"].startswith("tidegate")]
-        spent = sum(row["cpu_seconds"] for row in ours) / len(ours) if ours else 0.0
-        yield ""
-        yield f"## {bench.title}"
-        yield ""
-        yield (
-            "| policy | setting | lost % | lost in events % | cost | short, s |"
-            + opening * " first 96 s % | 10 min % |"
-        )
-        yield "| --- | ---: | ---: | ---: | ---: | ---: |" + opening * " ---: | ---: |"
-        for row in own:
-            yield (
-                f"| {row['policy']} | {row['headroom']:.2f} | {row['lost_demand_percent']:.3f}"
-                f" | {row['lost_in_event_windows_percent']:.3f} | {row['cost_ratio']:.3f}"
-                f" | {row['underprovisioned_seconds']:.0f} |"
-                + opening
-                * f" {_figure(row, 'at_first')} | {_figure(row, 'soon')} |"
-            )
-        if bench.perturbation != "none":
-            yield ""
-            yield "Whoever is told of nothing, an HPA and a forecaster, does as under a right announcement."
-        if not any(row["policy"].startswith("tidegate+") for row in ours):
-            yield ""
-            yield "Tidegate over an HPA was not played here yet."
-        if ours:
-            yield ""
-            yield f"{ours[0]['steps'] * 15 / 86_400:.1f} days; Tidegate's plays took {spent:.0f} s of CPU each."
-
-
-def _order(row: dict[str, Any]) -> tuple[bool, str, float]:
-    return not row["policy"].startswith("tidegate"), row["policy"], -row["headroom"]
-
-
-def _figure(row: dict[str, Any], name: str) -> str:
-    value = row.get(name)
-    return "" if value is None else f"{value:.2f}"
-
-
 def main() -> int:
-    """Play, or write the page."""
+    """Play."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--traces", type=Path)
-    parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, required=True, help="file of rows")
     parser.add_argument("--only", default=",".join(bench.name for bench in BENCHES))
     parser.add_argument("--policies", help="contestants by name, with commas; default: all")
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--entries", help="of those only these, as rows name them: 'tidegate-live 0 None,hpa 70'")
+    parser.add_argument("--quantiles", help="of what follows demand, with commas, beside its own")
+    parser.add_argument("--new", action="store_true", help="as ones that have learned from no earlier edition")
     asked = parser.parse_args()
-    if asked.write is not None:
-        asked.write.write_text("\n".join(page(rows_of(asked.rows))) + "\n", encoding="utf-8")
-        return 0
-    field = entries(asked.policies.split(",") if asked.policies else None, sweep=False)
-    field.sort(key=lambda entry: entry.variant is not None)
+    known = entries(asked.policies.split(",") if asked.policies else None, sweep=False)
+    known.sort(key=lambda entry: entry.variant is not None)
+    named = asked.entries.split(",") if asked.entries else None
+    quantiles = [None, *(float(one) for one in asked.quantiles.split(","))] if asked.quantiles else [None]
+    field = [
+        Played(one, quantile, asked.new)
+        for one in known
+        for quantile in (quantiles if one.learns else [None])
+        if named is None or Played(one).name in named
+    ]
     wanted = asked.only.split(",")
     for bench in sorted((one for one in BENCHES if one.name in wanted), key=lambda one: wanted.index(one.name)):
         play(bench, asked.traces, field, asked.rows)

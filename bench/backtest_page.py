@@ -1,0 +1,246 @@
+"""Writes docs/benchmarks.md from files of rows, as bench/backtest_table.py and bench/forecast_coverage.py leave them.
+
+    python bench/backtest_page.py --rows rows.jsonl [--rows more.jsonl] --write docs/benchmarks.md
+
+Of two rows of one play the later one counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from backtest_table import BENCHES, Bench, rows_of
+
+Row = dict[str, Any]
+
+FRONT = """# Where Tidegate stands on real demand
+
+<!-- Written by bench/backtest_page.py: play anew with bench/backtest_table.py, then let it write this page. -->
+
+Each table is one demand on one simulated cluster: units start in 180 s unless said otherwise, the largest demand takes
+200 units, the metric is the demand itself (a mean of 60 s, 30 s old), and a step takes 15 s. Every contestant is told
+the same announcements. [backtest.md](backtest.md) says what the figures and the contestants are.
+
+*lost* is demand that met no ready unit. *cost* is what was paid for, over a plan that knows the demand and has the same
+start lag. A cost below 1 says that demand was refused. `tidegate` alone moves a workload without an HPA, whose owner
+keeps it high enough for nearly all of the time without events; outside events nothing moves it but `live`.
+
+`tidegate-live` follows demand at all times (`spec.live`) by what it has learned until then: of earlier editions of the
+same series, of the two weeks before the judged part, and of the trace as it goes. Below each table is what it had
+learned from; *new* had learned from nothing. The constants of that rule were looked at on these traces; data that
+nobody has looked at will judge them. Announcements are right unless said otherwise: the largest demand within each
+event is taken from the trace itself, which no announcement of a match or a show would be.
+"""
+
+DOUBLE_11_2020 = """## Double 11, 2020
+
+There is no curve of that night to play. Published are the peak (583,000 orders a second, 26 s after midnight) and sales
+of eleven days together, at half past midnight and at the end; a running total within the night, which the curve of 2019
+goes through, is not. The curve of 2019, made 7 % higher to reach that peak, is the same demand in units: its tables
+above, announced right, 20 % too low and 20 % too high, are what it would come to.
+"""
+
+LIVE = "tidegate-live"
+
+
+def page(rows: Sequence[Row]) -> Iterator[str]:
+    """The page, line by line."""
+    played = list({(row["bench"], row["entry"]): row for row in rows if "bench" in row}.values())
+    covered = list({(row["coverage"], row["kind"]): row for row in rows if "coverage" in row}.values())
+    yield FRONT
+    days = datetime.now(UTC).strftime("%Y-%m-%d")
+    commits = ", ".join(sorted({row["commit"] for row in (*played, *covered)}))
+    yield "```text"
+    yield "python bench/backtest_table.py --traces DIR --rows rows.jsonl"
+    yield "python bench/forecast_coverage.py --traces DIR --rows rows.jsonl"
+    yield "python bench/backtest_page.py --rows rows.jsonl --write docs/benchmarks.md"
+    yield "```"
+    yield ""
+    yield f"Written {days}; played at commit {commits}."
+    for bench in BENCHES:
+        own = sorted((row for row in played if row["bench"] == bench.name), key=_order)
+        if own:
+            yield from table(bench, own)
+        if bench.name == "double-11-high":
+            yield f"\n{DOUBLE_11_2020.rstrip()}"
+    yield from at_equal_cost(played)
+    yield from wrong(played)
+    yield from coverage(covered)
+
+
+def table(bench: Bench, own: Sequence[Row]) -> Iterator[str]:
+    """All who played one demand."""
+    opening = any(row.get("at_first") is not None for row in own)
+    ours = [row for row in own if row["policy"].startswith("tidegate")]
+    yield f"\n## {bench.title}\n"
+    yield (
+        "| policy | setting | lost % | lost in events % | cost | short, s |" + opening * " first 96 s % | 10 min % |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |" + opening * " ---: | ---: |"
+    for row in own:
+        yield (
+            f"| {_name(row)} | {row['headroom']:.2f} | {row['lost_demand_percent']:.3f}"
+            f" | {row['lost_in_event_windows_percent']:.3f} | {row['cost_ratio']:.3f}"
+            f" | {row['underprovisioned_seconds']:.0f} |"
+            + opening
+            * f" {_figure(row, 'at_first')} | {_figure(row, 'soon')} |"
+        )
+    if bench.perturbation != "none":
+        yield "\nWhoever is told of nothing, an HPA and a forecaster, does as under a right announcement."
+    if not any(row["policy"].startswith("tidegate+") for row in ours):
+        yield "\nTidegate over an HPA was not played here yet."
+    if ours:
+        spent = sum(row["cpu_seconds"] for row in ours) / len(ours)
+        learned = sorted(
+            {", ".join(f"`{one}`" for one in row["learned_from"]) for row in ours if row.get("learned_from")}
+        )
+        yield (
+            f"\n{ours[0]['steps'] * 15 / 86_400:.1f} days; Tidegate's plays took {spent:.0f} s of CPU each."
+            + "".join(f" Learned from: {one}." for one in learned)
+        )
+
+
+def _name(row: Row) -> str:
+    quantile = row.get("quantile")
+    return (
+        str(row["policy"])
+        + (f", quantile {quantile:g}" if quantile is not None else "")
+        + ", new" * bool(row.get("new"))
+    )
+
+
+def _order(row: Row) -> tuple[bool, str, bool, float, float]:
+    quantile = row.get("quantile") or 1.0
+    return not row["policy"].startswith("tidegate"), row["policy"], bool(row.get("new")), -quantile, -row["headroom"]
+
+
+def _figure(row: Row, name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else f"{value:.2f}"
+
+
+# ---- what follows from the tables
+
+
+def at_equal_cost(rows: Sequence[Row]) -> Iterator[str]:
+    """Loss on payments at what an HPA at 70 % costs, between two quantiles that were played."""
+    found = []
+    for bench in BENCHES:
+        own = [row for row in rows if row["bench"] == bench.name]
+        rival = next((row for row in own if row["policy"] == "hpa-70"), None)
+        if bench.name.startswith("payments") and rival is not None:
+            for policy in (LIVE, f"{LIVE}+hpa-90"):
+                lost = loss_at([row for row in own if row["policy"] == policy], rival["cost_ratio"])
+                if lost is not None:
+                    found.append((bench.title, policy, rival, lost, 1.0 - lost / rival["lost_demand_percent"]))
+    if not found:
+        return
+    yield "\n## Marathon payments, at what an HPA at 70 % costs\n"
+    yield "Tidegate's loss between the two quantiles that cost next to as much, on a straight line.\n"
+    yield "| edition | policy | cost | HPA 70: lost % | Tidegate: lost % | less lost |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: |"
+    for title, policy, rival, lost, less in found:
+        costs, theirs = rival["cost_ratio"], rival["lost_demand_percent"]
+        edition = title.removeprefix("Marathon payments, ")
+        yield f"| {edition} | {policy} | {costs:.3f} | {theirs:.3f} | {lost:.3f} | {less:.1%} |"
+    for policy in (LIVE, f"{LIVE}+hpa-90"):
+        less = [one[4] for one in found if one[1] == policy]
+        if less:
+            yield f"| mean of {len(less)} | {policy} | | | | {sum(less) / len(less):.1%} |"
+
+
+def loss_at(own: Sequence[Row], cost: float) -> float | None:
+    """Loss at a cost, on a straight line between settings that were played; None beyond them."""
+    pairs = sorted((row["cost_ratio"], row["lost_demand_percent"]) for row in own if not row.get("new"))
+    if not pairs or not pairs[0][0] <= cost <= pairs[-1][0]:
+        return None
+    costs, lost = np.array(pairs).T
+    return float(np.interp(cost, costs, lost))
+
+
+WRONG = (
+    ("world-cup", "announced right"),
+    ("world-cup-first", "the same, and nothing was seen before the judged half"),
+    ("world-cup-slips", "kick-offs slip as a stage's do (50 min in the median)"),
+    ("world-cup-phantoms", "one event in four is cancelled, ten minutes after its start"),
+    ("world-cup-boasters", "one host in five claims double"),
+)
+
+
+def wrong(rows: Sequence[Row]) -> Iterator[str]:
+    """What a first event, a slip, a phantom and a boaster cost, alone on the World Cup's judged half."""
+    of = {
+        row["bench"]: row
+        for row in rows
+        if row["policy"] == LIVE and row.get("quantile") is None and not row.get("new")
+    }
+    right = of.get("world-cup")
+    if right is None or len(of.keys() & {name for name, _ in WRONG}) < 2:
+        return
+    yield "\n## What a first event, a slip, a phantom and a boaster cost\n"
+    yield "`tidegate-live`, alone, on the judged half of the World Cup; of the first event its own window.\n"
+    yield "| announcements | lost % | cost | dearer by | first event: lost % | cost |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for name, says in WRONG:
+        row = of.get(name)
+        if row is not None:
+            dearer, first = row["cost_ratio"] / right["cost_ratio"] - 1.0, row.get("first_event")
+            own = f"{first['lost_demand_percent']:.3f} | {first['cost_ratio']:.3f}" if first else " | "
+            yield f"| {says} | {row['lost_demand_percent']:.3f} | {row['cost_ratio']:.3f} | {dearer:+.1%} | {own} |"
+
+
+COVERAGE = """The share of readings, in percent, that were no larger than what had been told of their time a horizon
+before, on editions of which nothing had been learned; in brackets the same within the windows of events. *Quantile
+alone* is told at 90 % without the fading of what was measured before, *as it comes* at 97 % with it, which covers more
+than it says."""
+
+SHOWN = (30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1_800.0)
+"""Horizons of the table of coverage, in seconds."""
+
+
+def coverage(rows: Sequence[Row]) -> Iterator[str]:
+    """Whether no more came than was told."""
+    if not rows:
+        return
+    yield "\n## Coverage\n"
+    yield COVERAGE
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        own = [row for row in rows if row["kind"] == kind]
+        yield f"\n{kind[0].upper()}{kind[1:]}, {own[0]['quantile']:.0%} is wanted:\n"
+        yield "| signal | " + " | ".join(f"{_span(horizon)}" for horizon in SHOWN) + " |"
+        yield "| --- |" + " ---: |" * len(SHOWN)
+        for row in own:
+            of = {one["horizon_seconds"]: one for one in row["horizons"]}
+            yield f"| {row['title']} | " + " | ".join(_covered(of.get(horizon)) for horizon in SHOWN) + " |"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 60 else f"{seconds / 60:g} min"
+
+
+def _covered(one: Row | None) -> str:
+    if one is None or one["at_the_end"] is None:
+        return ""
+    inside = one["in_event_windows"]
+    return f"{100 * one['at_the_end']:.1f}" + (f" ({100 * inside:.1f})" if inside is not None else "")
+
+
+def main() -> int:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=Path, action="append", required=True, help="a file of rows; may be given again")
+    parser.add_argument("--write", type=Path, required=True)
+    asked = parser.parse_args()
+    rows = [row for file in asked.rows for row in rows_of(file)]
+    asked.write.write_text("\n".join(page(rows)) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

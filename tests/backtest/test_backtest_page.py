@@ -1,0 +1,119 @@
+"""docs/benchmarks.md is written from rows, and what is told of growth is held against what came."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from plays import STEP, case, show
+
+sys.path.append(str(Path(__file__).parents[2] / "bench"))
+
+from backtest_page import loss_at, page
+from backtest_table import Played, cut
+from forecast_coverage import KINDS, shares_of, told_of
+
+from tidegate.backtest.case import Case
+from tidegate.backtest.field import entries
+from tidegate.backtest.operator import policy_of
+from tidegate.backtest.series import ANCHOR, Series
+from tidegate.backtest.sources import Source
+from tidegate.backtest.variants import LIVE_ALONE
+from tidegate.planning.growth import FAN
+
+
+def row(bench: str, policy: str, lost: float, cost: float, **other: Any) -> dict[str, Any]:
+    told = {
+        "bench": bench, "entry": f"{policy} {other}", "policy": policy, "headroom": 0.0, "lost_demand_percent": lost,
+        "lost_in_event_windows_percent": lost, "cost_ratio": cost, "underprovisioned_seconds": 15.0, "cpu_seconds": 1.0,
+        "steps": 5_760, "commit": "abc", "learned_from": [],
+    }  # fmt: skip
+    return told | other
+
+
+def text(*rows: dict[str, Any]) -> str:
+    return "\n".join(page(rows))
+
+
+def test_of_two_rows_of_one_play_the_later_one_counts_and_all_say_what_they_learned_from() -> None:
+    old = row("viewers", "tidegate-live", 0.9, 1.9)
+    new = row("viewers", "tidegate-live", 0.1, 1.1, learned_from=["gdq_agdq2018"], entry=old["entry"])
+    fresh = row("viewers", "tidegate-live", 0.2, 1.2, new=True)
+    told = text(old, fresh, new)
+    assert "| tidegate-live | 0.00 | 0.100 |" in told
+    assert "| tidegate-live, new | 0.00 | 0.200 |" in told
+    assert "0.900" not in told
+    assert "Learned from: `gdq_agdq2018`." in told
+
+
+def test_loss_at_equal_cost_lies_between_two_quantiles_and_nowhere_beyond_them() -> None:
+    played = ((None, 6.0, 1.4), (0.9, 10.0, 1.2))
+    own = [row("payments", "tidegate-live", lost, cost, quantile=q) for q, lost, cost in played]
+    assert loss_at(own, 1.3) == pytest.approx(8.0)
+    assert loss_at(own, 1.1) is None
+    assert loss_at(own, 1.5) is None
+    told = text(*own, row("payments", "hpa-70", 10.0, 1.35))
+    assert "| AGDQ 2019 | tidegate-live | 1.350 | 10.000 | 7.000 | 30.0% |" in told
+    assert "| mean of 1 | tidegate-live | | | | 30.0% |" in told
+
+
+def test_what_a_wrong_announcement_costs_is_told_beside_a_right_one() -> None:
+    first = {"lost_demand_percent": 0.5, "cost_ratio": 1.3}
+    told = text(
+        row("world-cup", "tidegate-live", 0.04, 1.0),
+        row("world-cup-first", "tidegate-live", 0.05, 1.1, first_event=first),
+    )
+    assert "| 0.050 | 1.100 | +10.0% | 0.500 | 1.300 |" in told
+
+
+def test_a_quantile_is_part_of_a_plays_name_and_moves_what_follows_demand_alone() -> None:
+    live, other = entries(["tidegate-live", "tidegate"], sweep=False)[2], entries(["hpa"], sweep=False)[0]
+    assert Played(live, 0.9).name == "tidegate-live 0 None q0.9"
+    assert Played(live, new=True).name == "tidegate-live 0 None new"
+    moved = Played(live, 0.9).moved.variant
+    assert moved is not None
+    assert moved.live is not None
+    assert moved.live.quantile == 0.9
+    assert Played(other, 0.9).moved == other
+
+
+def test_a_trace_that_is_cut_knows_nothing_before() -> None:
+    series = Series(np.arange(4) * 60.0, np.ones(4), 60.0)
+    found = cut(Source("x", series, tuple(show(at, 30.0, 1.0) for at in (-ANCHOR, -ANCHOR + 150.0))), 120.0)
+    assert found.series.times.tolist() == [120.0, 180.0]
+    assert [one.start for one in found.happenings] == [150.0]
+
+
+def noisy(steps: int = 6_000) -> Case:
+    random = np.random.default_rng(5)
+    level = np.cumsum(0.01 * random.standard_normal(steps)) * 0.3
+    return case(50.0 * np.exp(level - level.mean()), [show(40_000.0, 3_600.0, 0.0)])
+
+
+def test_what_was_told_at_ninety_percent_covers_about_as_much_and_with_fading_more() -> None:
+    asked, found = noisy(), {}
+    for kind, live in KINDS.items():
+        told = list(told_of(asked, policy_of(asked, replace(LIVE_ALONE, live=live), 0.0), None))
+        found[kind] = {one["horizon_seconds"]: one for one in shares_of(asked, told)}
+    assert 0.86 <= found["quantile alone"][60.0]["at_the_end"] <= 0.94
+    assert found["as it comes"][60.0]["at_the_end"] > found["quantile alone"][60.0]["at_the_end"]
+    assert all(one["on_the_way"] <= 1.0 for one in found["as it comes"].values())
+
+
+def test_a_share_is_of_the_readings_a_horizon_later_and_of_known_ones_alone() -> None:
+    """Told 100 at all times; what comes is 110 units (of 2) from step 500 on, and unknown from 900 on."""
+    demand = np.full(1_000, 40.0)
+    demand[500:] = 55.0
+    demand[900:] = np.nan
+    asked = case(demand)
+    told = [(step, tuple((steps * STEP, 100.0) for steps in FAN)) for step in range(400, 950)]
+    one = next(found for found in shares_of(asked, told) if found["horizon_seconds"] == 60.0)
+    ends = [asked.seen[step + 4 + 4] for step in range(400, 950)]
+    known = [2.0 * end for end in ends if np.isfinite(end)]
+    assert one["readings"] <= len(known)
+    assert one["at_the_end"] == pytest.approx(np.mean([end <= 100.0 for end in known]), abs=0.01)
+    assert one["in_event_windows"] is None
