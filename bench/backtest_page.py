@@ -43,7 +43,8 @@ DOUBLE_11_2020 = """## Double 11, 2020
 There is no curve of that night to play. Published are the peak (583,000 orders a second, 26 s after midnight) and sales
 of eleven days together, at half past midnight and at the end; a running total within the night, which the curve of 2019
 goes through, is not. The curve of 2019, made 7 % higher to reach that peak, is the same demand in units: its tables
-above, announced right, 20 % too low and 20 % too high, are what it would come to.
+above, announced right, 20 % too low and 20 % too high, are what it would come to. The year before 2019 is played as
+what was published of it, the mean rate between two running totals.
 """
 
 LIVE = "tidegate-live"
@@ -67,7 +68,7 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
         own = sorted((row for row in played if row["bench"] == bench.name), key=_order)
         if own:
             yield from table(bench, own)
-        if bench.name == "double-11-high":
+        if bench.name == "double-11-2018-high":
             yield f"\n{DOUBLE_11_2020.rstrip()}"
     yield from at_equal_cost(played)
     yield from wrong(played)

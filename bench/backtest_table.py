@@ -19,6 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from double11_years import FILE as SALES
+from double11_years import sale_of
+
 from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import WARM_UP, Physics
 from tidegate.backtest.contest import Score
@@ -45,15 +48,29 @@ class Bench:
     perturbation: str = "none"
     cut: bool = False
     """Nothing before ``begin`` is known: neither demand nor events."""
+    sale: int = 0
+    """The year of a Double 11, as stairs."""
 
 
 WORLD_CUP = "wc98_1min_group_stage.csv.gz"
 JUDGED = "1998-06-18T09:00:00Z"
+STAIRS = ", mean rates between milestones"
 
 BENCHES = (
     Bench("double-11", "Double 11, 2019, announced right", ""),
     Bench("double-11-low", "Double 11, 2019, announced 20 % too low", "", perturbation="low20"),
     Bench("double-11-high", "Double 11, 2019, announced 20 % too high", "", perturbation="high20"),
+    Bench("double-11-2018", f"Double 11, 2018{STAIRS}, announced right", SALES, sale=2018),
+    Bench(
+        "double-11-2018-low", f"Double 11, 2018{STAIRS}, announced 20 % too low", SALES, perturbation="low20", sale=2018
+    ),
+    Bench(
+        "double-11-2018-high",
+        f"Double 11, 2018{STAIRS}, announced 20 % too high",
+        SALES,
+        perturbation="high20",
+        sale=2018,
+    ),
     Bench("world-cup", "World Cup 1998, judged half", WORLD_CUP, begin=JUDGED),
     Bench("viewers", "Marathon viewers, AGDQ 2019", "gdq_agdq2019_viewers_1min.csv.gz"),
     Bench("viewers-2020", "Marathon viewers, AGDQ 2020", "gdq_agdq2020_viewers_1min.csv.gz"),
@@ -84,6 +101,8 @@ def source_of(bench: Bench, traces: Path | None) -> Source:
         return BUILTIN["double-11-2019"]()
     if traces is None:
         raise SystemExit(f"{bench.name} needs --traces")
+    if bench.sale:
+        return sale_of(bench.sale, traces)
     (source,) = read_suite(traces, only=[bench.trace.partition(".")[0]], editions=True)
     return cut(source, instant(bench.begin, "BENCHES") - WARM_UP) if bench.cut else source
 
