@@ -224,3 +224,13 @@ def test_an_edition_that_is_given_is_learned_from_and_told(tmp_path: Path) -> No
 def test_a_folder_of_earlier_editions_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder"):
         read_suite(written(tmp_path, edition(2020)), editions=True, history=[tmp_path / "none"])
+
+
+def test_two_processes_learn_what_one_learns() -> None:
+    asked, physics = Question(step=60.0), Physics()
+    case = case_of(edition(2020), asked, physics)
+    policy = policy_of(case, LIVE_ALONE, 0.0)
+    studies = [suites.Study((edition(year),), asked, physics, policy, case.capacity) for year in (2018, 2019)]
+    one, two = (dict(suites._all(suites.Study.lesson, studies, jobs)) for jobs in (1, 2))
+    assert one == two
+    assert one[0] != one[1]
