@@ -1,7 +1,7 @@
 """Where Tidegate stands on real demand: plays the traces of docs/benchmarks.md.
 
     python bench/backtest_table.py --traces DIR --rows rows.jsonl [--only NAME,NAME] [--policies NAME,NAME]
-    python bench/backtest_table.py --traces DIR --rows rows.jsonl --entries 'tidegate-live 0 None' --quantiles 0.9,0.8
+    python bench/backtest_table.py --traces DIR --rows rows.jsonl --entries 'tidegate-live 0 None q0.9' --quantiles 0.9
     python bench/backtest_page.py --rows rows.jsonl --write docs/benchmarks.md
 
 Each play adds one line to the file of rows as soon as it is over; what stands there already is not played again, so
@@ -212,14 +212,10 @@ def main() -> int:
     asked = parser.parse_args()
     known = entries(asked.policies.split(",") if asked.policies else None, sweep=False)
     known.sort(key=lambda entry: entry.variant is not None)
-    named = asked.entries.split(",") if asked.entries else None
+    named = set(asked.entries.split(",")) if asked.entries else None
     quantiles = [None, *(float(one) for one in asked.quantiles.split(","))] if asked.quantiles else [None]
-    field = [
-        Played(one, quantile, asked.new)
-        for one in known
-        for quantile in (quantiles if one.learns else [None])
-        if named is None or Played(one).name in named
-    ]
+    all_ways = [Played(one, quantile, asked.new) for one in known for quantile in (quantiles if one.learns else [None])]
+    field = [one for one in all_ways if named is None or {one.name, Played(one.entry).name} & named]
     wanted = asked.only.split(",")
     for bench in sorted((one for one in BENCHES if one.name in wanted), key=lambda one: wanted.index(one.name)):
         play(bench, asked.traces, field, asked.rows)

@@ -50,15 +50,16 @@ def test_of_two_rows_of_one_play_the_later_one_counts_and_all_say_what_they_lear
     assert "Learned from: `gdq_agdq2018`." in told
 
 
-def test_loss_at_equal_cost_lies_between_two_quantiles_and_nowhere_beyond_them() -> None:
-    played = ((None, 6.0, 1.4), (0.9, 10.0, 1.2))
-    own = [row("payments", "tidegate-live", lost, cost, quantile=q) for q, lost, cost in played]
-    assert loss_at(own, 1.3) == pytest.approx(8.0)
-    assert loss_at(own, 1.1) is None
-    assert loss_at(own, 1.5) is None
-    told = text(*own, row("payments", "hpa-70", 10.0, 1.35))
-    assert "| AGDQ 2019 | tidegate-live | 1.350 | 10.000 | 7.000 | 30.0% |" in told
-    assert "| mean of 1 | tidegate-live | | | | 30.0% |" in told
+def test_loss_at_equal_cost_lies_between_two_targets_and_nowhere_beyond_them() -> None:
+    rivals = [row("payments", f"hpa-{target}", lost, cost) for target, lost, cost in ((70, 6.0, 1.4), (80, 10.0, 1.2))]
+    assert loss_at(rivals, 1.3) == pytest.approx(8.0)
+    assert loss_at(rivals, 1.1) is None
+    assert loss_at(rivals, 1.5) is None
+    played = ((None, 2.0, 1.7), (0.9, 6.0, 1.35), (0.8, 9.0, 1.25))
+    ours = [row("payments", "tidegate-live", lost, cost, quantile=q) for q, lost, cost in played]
+    told = text(*rivals, *ours)
+    assert "| AGDQ 2019 | tidegate-live, quantile 0.9 | 1.350 | 7.000 | 6.000 | 14.3% |" in told
+    assert "| mean of 1 | tidegate-live | | | | 14.3% |" in told
 
 
 def test_what_a_wrong_announcement_costs_is_told_beside_a_right_one() -> None:
