@@ -16,15 +16,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-import requests
 import tenacity
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from tidegate.backtest.series import Curve, InputError, Series
+from tidegate.metrics.asking import TROUBLE, asked, broke_off
 from tidegate.metrics.credentials import Credentials, CredentialsError
-from tidegate.metrics.promql import Answer, answer_of, reading_of
-from tidegate.metrics.transport import BoundedSession, TooLargeError
+from tidegate.metrics.promql import Answer, reading_of
+from tidegate.metrics.transport import BoundedSession
 from tidegate.metrics.trouble import trouble_in_words
 from tidegate.pauses import Pauses
 from tidegate.planning.model import Freshness
@@ -47,9 +47,6 @@ WHOSE = "--prometheus-credentials"
 
 Progress = Callable[[int, int], None]
 """(pages that are there, all of them)."""
-
-_NO_DOCUMENT = (ValueError, KeyError, TypeError, RecursionError)
-_TROUBLE = (requests.RequestException, PrometheusApiClientException, OSError, *_NO_DOCUMENT)
 
 
 @dataclass
@@ -84,7 +81,7 @@ class Prometheus:
             answer = attempts(self._asked, query, begin, last, step)
         except CredentialsError as error:
             raise InputError(f"{WHOSE}: {error}") from error
-        except _TROUBLE as error:
+        except TROUBLE as error:
             raise InputError(trouble_in_words(error, self.seconds, MOST_BYTES, whose=WHOSE)) from error
         if answer.partial:
             raise InputError(
@@ -100,21 +97,15 @@ class Prometheus:
 
     def _asked(self, query: str, begin: float, last: float, step: float) -> Answer:
         bounds = (datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(last, UTC))
-        try:
-            self._api.custom_query_range(query, *bounds, f"{step:g}", params={"timeout": f"{self.seconds:g}s"})
-        except _NO_DOCUMENT:
-            if self._session.response is None:
-                raise
-        response = self._session.response  # the client drops what a document says of its completeness, and of errors
-        return answer_of(None if response is None else response.json())
+        params = {"timeout": f"{self.seconds:g}s"}
+        return asked(self._session, lambda: self._api.custom_query_range(query, *bounds, f"{step:g}", params=params))
 
 
 def _worth_another(error: BaseException) -> bool:
     """What broke off is, and a server that is busy; timeouts are not: a query that is too heavy stays so."""
     if isinstance(error, PrometheusApiClientException):
         return str(error).startswith(BUSY)
-    broken = isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError)
-    return broken and not isinstance(error, requests.Timeout | TooLargeError)
+    return broke_off(error)
 
 
 def fetch(
