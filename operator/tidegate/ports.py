@@ -218,6 +218,10 @@ class Grown:
     mean: float = 1.0
     square: float = 0.0
     """See ``planning.steps.Steps``."""
+    since: float = 0.0
+    """Epoch seconds since when readings taught it; 0: not known."""
+    past: float = 0.0
+    """Seconds before that from which it was learned as well, by what Prometheus still had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +273,25 @@ class MetricsSource(Protocol):
         """One instant query. Never raises for a bad answer: each kind is a Freshness. ``value`` is set for FRESH, STALE
         and PARTIAL only, ``since`` is the sample's own time then, else ``now``; ``stamp`` and ``span`` tell two samples
         apart. A note holds no number that changes while the same thing is wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PastPage:
+    """What a signal was at equal steps."""
+
+    values: tuple[float, ...]
+    """Not a number where it had no value. May be fewer than were asked for."""
+    span: float = 0.0
+    """See ``Reading.span``."""
+
+
+class PastSource(Protocol):
+    """Where it can be read what signals were."""
+
+    async def page(self, query: str, *, begin: float, step: float, count: int) -> PastPage:
+        """The values of an instant query at ``begin``, and at each of ``count`` steps in all. UnavailableError when
+        they did not come whole.
         """
 
 

@@ -184,8 +184,8 @@ LEARNED: Object = {
     "writesPerSecond": 8,
 }
 
-CAME: Object = {"announcedEvents": 5000, "camePermille": 900, "cameSpreadPermille": 100}
-LEARNED["growth"] = [{"signal": "orders", "growth": "c-rk", **CAME}]
+CAME: Object = {"announcedEvents": 5000, "camePermille": 900, "cameSpreadPermille": 100, "pastSeconds": 86_400}
+LEARNED["growth"] = [{"signal": "orders", "growth": "c-rk", "since": "2026-11-10T11:00:00.000Z", **CAME}]
 NOTHING_ENDED = {**LEARNED, "ended": []}
 
 PARSERS: dict[str, Callable[[Object], Any]] = {
@@ -370,6 +370,8 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "growth[0].announcedEvents", 5001),
     ("Learned", LEARNED, "growth[0].camePermille", 901),
     ("Learned", LEARNED, "growth[0].cameSpreadPermille", 101),
+    ("Learned", LEARNED, "growth[0].since", "2026-11-10T11:00:01.000Z"),
+    ("Learned", LEARNED, "growth[0].pastSeconds", 86_401),
     ("Learned", LEARNED, "timetable", "eJx="),
     ("Learned", LEARNED, "writesPerSecond", 16),
 ]
@@ -431,10 +433,7 @@ def test_a_field_that_is_changed_changes_what_is_understood(kind: str, spec: Obj
     assert parsed(kind, copy.deepcopy(spec)) == before, "the same says the same"
     after, refused = understood(kind, changed(spec, field, value))
     assert after != before
-    if kind not in (
-        "Loan",
-        "Learned",
-    ):  # of these some fields follow from others: another value is noticed, and refused there
+    if kind not in ("Loan", "Learned"):  # whose fields follow from one another: another value is refused elsewhere
         assert refused == []
     assert refused in ([], [f"spec.{field}"], ["spec.field"])
 

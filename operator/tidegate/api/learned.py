@@ -151,6 +151,10 @@ class SignalGrowth(Stored):
     """How much of such a step came, in the mean."""
     came_spread_permille: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Standard deviation of that."""
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """Since when readings teach it, UTC with milliseconds; not set: not known."""
+    past_seconds: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    """For how long before that Prometheus still told what it was, and it was learned from."""
 
 
 class LearnedSpec(Stored):
@@ -319,12 +323,17 @@ def _growth(signal: str, grown: Grown) -> dict[str, Any]:
         "announcedEvents": round(1000 * grown.events),
         "camePermille": round(1000 * grown.mean),
         "cameSpreadPermille": round(1000 * math.sqrt(grown.square)),
+        **({"since": to_rfc3339(grown.since, milliseconds=True)} if grown.since > 0.0 else {}),
+        **({"pastSeconds": round(grown.past)} if grown.past > 0.0 else {}),
     }
 
 
 def _read_growth(one: SignalGrowth) -> Grown:
     spread = one.came_spread_permille / 1000
-    return Grown(one.growth, one.announced_events / 1000, one.came_permille / 1000, spread * spread)
+    since = 0.0 if one.since is None else recorded(one.since)
+    return Grown(
+        one.growth, one.announced_events / 1000, one.came_permille / 1000, spread * spread, since, one.past_seconds
+    )
 
 
 def _share(promise: Promise) -> dict[str, Any]:

@@ -28,7 +28,7 @@ TROUBLE = (
 
 
 def asked(session: BoundedSession, ask: Callable[[], Any]) -> Answer:
-    """What was answered to ``ask``, a method of the client over this session. One of ``TROUBLE`` when nothing was.
+    """What was answered to ``ask``, a method of the client that uses ``session``. One of ``TROUBLE`` when nothing was.
 
     FailedError for a document that says that it failed, whatever its status; CutOffError for one without its end.
     """
