@@ -222,6 +222,10 @@ class Grown:
     """Epoch seconds since when readings taught it; 0: not known."""
     past: float = 0.0
     """Seconds before that from which it was learned as well, by what Prometheus still had."""
+    high: float = 0.0
+    """What the signal had fallen from, faded, when it fell sharply and nobody had announced it; 0: it had not."""
+    high_at: float = 0.0
+    """As of then, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,8 @@ class Learned:
     """Of the operator as a whole: levels that can be written a second; None: nothing was learned of it."""
     growth: Mapping[str, Grown] = field(default_factory=dict)
     """Of a policy that follows demand: by signal."""
+    blind: Mapping[str, float] = field(default_factory=dict)
+    """Of a policy: since when signals are blind, epoch seconds."""
 
 
 class LearnedBook(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from learned_leaves import GROWN_OTHERWISE, LEARNED
 
 from tidegate.api.crd import all_crds
 from tidegate.api.learned import learned_from_object
@@ -150,42 +151,6 @@ LENT: Object = {
     },
 }
 
-LEARNED: Object = {
-    "format": 1,
-    "of": {"kind": "CapacityPool", "name": "hangzhou"},
-    "epoch": 3,
-    "starts": [{"target": "api", "units": [4], "milliseconds": [31_500]}],
-    "drains": [{"lane": "data", "milliseconds": [12_000]}],
-    "sizes": [{"target": "api", "cpu": 100, "memory": 64}],
-    "ended": [
-        {
-            "group": "apps",
-            "kind": "Deployment",
-            "namespace": "shop",
-            "name": "api",
-            "uid": "u",
-            "field": "/spec/replicas",
-            "subresource": "scale",
-            "time": "2026-11-10T11:00:00.000Z",
-            "levels": [20],
-        }
-    ],
-    "lastValid": [{"kind": "Override", "name": "hold", "uid": "u", "document": "{}"}],
-    "granted": [
-        {
-            "owner": "shop/core/api",
-            "start": "2026-11-10T11:00:00.000Z",
-            "end": "2026-11-10T12:00:00.000Z",
-            "cpu": 1000,
-            "memory": 1024,
-        }
-    ],
-    "timetable": "eJw=",
-    "writesPerSecond": 8,
-}
-
-CAME: Object = {"announcedEvents": 5000, "camePermille": 900, "cameSpreadPermille": 100, "pastSeconds": 86_400}
-LEARNED["growth"] = [{"signal": "orders", "growth": "c-rk", "since": "2026-11-10T11:00:00.000Z", **CAME}]
 NOTHING_ENDED = {**LEARNED, "ended": []}
 
 PARSERS: dict[str, Callable[[Object], Any]] = {
@@ -365,13 +330,9 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "granted[0].end", "2026-11-10T12:00:01.000Z"),
     ("Learned", LEARNED, "granted[0].cpu", 1001),
     ("Learned", LEARNED, "granted[0].memory", 1025),
-    ("Learned", LEARNED, "growth[0].signal", "viewers"),
-    ("Learned", LEARNED, "growth[0].growth", "c-rl"),
-    ("Learned", LEARNED, "growth[0].announcedEvents", 5001),
-    ("Learned", LEARNED, "growth[0].camePermille", 901),
-    ("Learned", LEARNED, "growth[0].cameSpreadPermille", 101),
-    ("Learned", LEARNED, "growth[0].since", "2026-11-10T11:00:01.000Z"),
-    ("Learned", LEARNED, "growth[0].pastSeconds", 86_401),
+    *(("Learned", LEARNED, f"growth[0].{name}", other) for name, other in GROWN_OTHERWISE.items()),
+    ("Learned", LEARNED, "blind[0].signal", "viewers"),
+    ("Learned", LEARNED, "blind[0].since", "2026-11-10T11:00:01.000Z"),
     ("Learned", LEARNED, "timetable", "eJx="),
     ("Learned", LEARNED, "writesPerSecond", 16),
 ]

@@ -36,6 +36,9 @@ MOST_FOLLOWED = 128
 KEPT_EVERY = 3_600.0
 """Seconds between two records of what was learned of a signal: a week is learned from, and an hour makes no difference.
 """
+FALL_KEPT_EVERY, UNLIKE = 60.0, 0.03
+"""Seconds between two records of what a signal fell from; the share by which the last one has to be too low. Judgment:
+from one record its fading follows for as long as it lasts."""
 REMEMBERED = 60
 """Readings that are kept to compare: 15 minutes."""
 
@@ -240,13 +243,27 @@ class Forecaster:
 
     def _keep(self, key: SignalKey, growth: Growth, now: float) -> None:
         """Pack what was learned, now and then: that takes a millisecond or two."""
-        if key in self.pending or 0.0 <= now - self._kept_at.setdefault(key, now) < KEPT_EVERY:
+        if 0.0 <= now - self._kept_at.setdefault(key, now) < KEPT_EVERY and not self._falls(key, growth, now):
+            return
+        if key in self.pending:
             return
         steps, (since, past) = self.steps.get(key, Steps()), self._since.get(key, (now, 0.0))
         self._kept_at[key] = now
-        kept = Grown(growth.packed(), steps.events, steps.mean, steps.square, since, past)
+        high_at, high = growth.high() or (0.0, 0.0)
+        kept = Grown(growth.packed(), steps.events, steps.mean, steps.square, since, past, high, high_at)
         self._kept = {**self._kept, key: kept}
         self.version += 1
+
+    def _falls(self, key: SignalKey, growth: Growth, now: float) -> bool:
+        """Whether a sharp fall is followed slowly, and the next leader would not know from what: seldom asked."""
+        high = growth.high()
+        if high is None or not now - self._kept_at.get(key, now) >= FALL_KEPT_EVERY:
+            return False
+        kept = self._kept.get(key)
+        if kept is None or kept.high_at <= 0.0:
+            return True
+        minutes = max(0.0, high[0] - kept.high_at) / 60.0
+        return kept.high * math.exp(-growth.fall * minutes) < (1.0 - UNLIKE) * high[1]
 
     def _recall(self, key: SignalKey, wanted: Wanted) -> Growth:
         """What is known of a signal that was not wanted until now."""
@@ -259,6 +276,8 @@ class Forecaster:
             else:
                 self.steps[key] = Steps(kept.events, kept.mean, kept.square)
                 self.pending.discard(key)
+                if kept.high_at:
+                    found.fades_from(kept.high_at, kept.high)
                 if kept.since:
                     self._since[key] = kept.since, kept.past
                 return found

@@ -162,7 +162,8 @@ class Loop:
         drains = Drains()
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
-            self.writer.rate, self.forecaster, on_timetables=self.timetabler.recall, on_news=self.news,
+            self.writer.rate, self.forecaster, self.reader.blindness,
+            on_timetables=self.timetabler.recall, on_news=self.news,
         )  # fmt: skip
         if self.past is not None:
             lead, cell, known = self.leadership, self.plan_settings.cell, self.memory.known
