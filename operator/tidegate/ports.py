@@ -218,6 +218,14 @@ class Grown:
     mean: float = 1.0
     square: float = 0.0
     """See ``planning.steps.Steps``."""
+    since: float = 0.0
+    """Epoch seconds since when readings taught it; 0: not known."""
+    past: float = 0.0
+    """Seconds before that from which it was learned as well, by what Prometheus still had."""
+    high: float = 0.0
+    """What the signal had fallen from, faded, when it fell sharply and nobody had announced it; 0: it had not."""
+    high_at: float = 0.0
+    """As of then, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +252,8 @@ class Learned:
     """Of the operator as a whole: levels that can be written a second; None: nothing was learned of it."""
     growth: Mapping[str, Grown] = field(default_factory=dict)
     """Of a policy that follows demand: by signal."""
+    blind: Mapping[str, float] = field(default_factory=dict)
+    """Of a policy: since when signals are blind, epoch seconds."""
 
 
 class LearnedBook(Protocol):
@@ -269,6 +279,25 @@ class MetricsSource(Protocol):
         """One instant query. Never raises for a bad answer: each kind is a Freshness. ``value`` is set for FRESH, STALE
         and PARTIAL only, ``since`` is the sample's own time then, else ``now``; ``stamp`` and ``span`` tell two samples
         apart. A note holds no number that changes while the same thing is wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PastPage:
+    """What a signal was at equal steps."""
+
+    values: tuple[float, ...]
+    """Not a number where it had no value. May be fewer than were asked for."""
+    span: float = 0.0
+    """See ``Reading.span``."""
+
+
+class PastSource(Protocol):
+    """Where it can be read what signals were."""
+
+    async def page(self, query: str, *, begin: float, step: float, count: int) -> PastPage:
+        """The values of an instant query at ``begin``, and at each of ``count`` steps in all. UnavailableError when
+        they did not come whole.
         """
 
 

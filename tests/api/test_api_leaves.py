@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from learned_leaves import GROWN_OTHERWISE, LEARNED
 
 from tidegate.api.crd import all_crds
 from tidegate.api.learned import learned_from_object
@@ -150,42 +151,6 @@ LENT: Object = {
     },
 }
 
-LEARNED: Object = {
-    "format": 1,
-    "of": {"kind": "CapacityPool", "name": "hangzhou"},
-    "epoch": 3,
-    "starts": [{"target": "api", "units": [4], "milliseconds": [31_500]}],
-    "drains": [{"lane": "data", "milliseconds": [12_000]}],
-    "sizes": [{"target": "api", "cpu": 100, "memory": 64}],
-    "ended": [
-        {
-            "group": "apps",
-            "kind": "Deployment",
-            "namespace": "shop",
-            "name": "api",
-            "uid": "u",
-            "field": "/spec/replicas",
-            "subresource": "scale",
-            "time": "2026-11-10T11:00:00.000Z",
-            "levels": [20],
-        }
-    ],
-    "lastValid": [{"kind": "Override", "name": "hold", "uid": "u", "document": "{}"}],
-    "granted": [
-        {
-            "owner": "shop/core/api",
-            "start": "2026-11-10T11:00:00.000Z",
-            "end": "2026-11-10T12:00:00.000Z",
-            "cpu": 1000,
-            "memory": 1024,
-        }
-    ],
-    "timetable": "eJw=",
-    "writesPerSecond": 8,
-}
-
-CAME: Object = {"announcedEvents": 5000, "camePermille": 900, "cameSpreadPermille": 100}
-LEARNED["growth"] = [{"signal": "orders", "growth": "c-rk", **CAME}]
 NOTHING_ENDED = {**LEARNED, "ended": []}
 
 PARSERS: dict[str, Callable[[Object], Any]] = {
@@ -365,11 +330,9 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("Learned", LEARNED, "granted[0].end", "2026-11-10T12:00:01.000Z"),
     ("Learned", LEARNED, "granted[0].cpu", 1001),
     ("Learned", LEARNED, "granted[0].memory", 1025),
-    ("Learned", LEARNED, "growth[0].signal", "viewers"),
-    ("Learned", LEARNED, "growth[0].growth", "c-rl"),
-    ("Learned", LEARNED, "growth[0].announcedEvents", 5001),
-    ("Learned", LEARNED, "growth[0].camePermille", 901),
-    ("Learned", LEARNED, "growth[0].cameSpreadPermille", 101),
+    *(("Learned", LEARNED, f"growth[0].{name}", other) for name, other in GROWN_OTHERWISE.items()),
+    ("Learned", LEARNED, "blind[0].signal", "viewers"),
+    ("Learned", LEARNED, "blind[0].since", "2026-11-10T11:00:01.000Z"),
     ("Learned", LEARNED, "timetable", "eJx="),
     ("Learned", LEARNED, "writesPerSecond", 16),
 ]
@@ -431,10 +394,7 @@ def test_a_field_that_is_changed_changes_what_is_understood(kind: str, spec: Obj
     assert parsed(kind, copy.deepcopy(spec)) == before, "the same says the same"
     after, refused = understood(kind, changed(spec, field, value))
     assert after != before
-    if kind not in (
-        "Loan",
-        "Learned",
-    ):  # of these some fields follow from others: another value is noticed, and refused there
+    if kind not in ("Loan", "Learned"):  # whose fields follow from one another: another value is refused elsewhere
         assert refused == []
     assert refused in ([], [f"spec.{field}"], ["spec.field"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,21 @@ def grown() -> Grown:
         more = 0.5 * min(1.0, since / 300.0) * max(0.0, 1.0 - since / 20_000.0) if since >= 0.0 else 0.0
         growth.take(at, 100.0 * (1.0 + more) + step % 3, starts=noons)
     return Grown(growth.packed(), 4.0, 0.6, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("past", "words"),
+    [
+        (13.9 * DAY, "13.9 days of Prometheus, and what was read since 2026-03-02T00:00:00Z"),
+        (0.0, "what was read since 2026-03-02T00:00:00Z alone"),
+    ],
+)
+def test_it_is_told_what_it_was_learned_from(past: float, words: str) -> None:
+    one = Grown(grown().packed, since=1_772_409_600.0, past=past)
+    known = told(policy(), policy().targets[0], replace(learned(), growth={"orders": one}))
+    assert f"  learned from      {words}" in list(lines(known))
+    older = told(policy(), policy().targets[0], learned())
+    assert "learned from" not in "\n".join(lines(older)), "a record of before does not tell"
 
 
 def learned() -> Learned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -34,6 +35,8 @@ class Stub:
         """By query, before ``body``."""
         self.dripping: set[str] = set()
         """Queries that are answered with a byte a second."""
+        self.cut: dict[str, int] = {}
+        """By kind, ``length``, ``chunks`` or ``none``: how many of the next answers break off in the middle."""
         self.headers: list[dict[str, str]] = []
         self.server: TestServer
 
@@ -68,11 +71,24 @@ class Stub:
             await asyncio.sleep(self.hang)
         if query in self.dripping:
             return await self._drip(request)
+        for kind in [kind for kind, left in self.cut.items() if left > 0]:
+            self.cut[kind] -= 1
+            return await self._break_off(request, kind, json.dumps(self.bodies.get(query, self.body)).encode())
         if isinstance(self.body, bytes):
             return web.Response(body=self.body, headers={"Content-Encoding": "gzip"})
         if isinstance(self.body, str):
             return web.Response(text=self.body, status=self.status)
         return web.json_response(self.bodies.get(query, self.body), status=self.status)
+
+    async def _break_off(self, request: web.Request, kind: str, body: bytes) -> web.StreamResponse:
+        """Half of an answer, whose length is told in advance, by chunks, or only by the end of the connection."""
+        told = {"length": f"Content-Length: {len(body)}", "chunks": "Transfer-Encoding: chunked", "none": "X: y"}[kind]
+        half = body[: len(body) // 2]
+        piece = f"{len(body):x}\r\n".encode() + half if kind == "chunks" else half
+        assert request.transport is not None
+        request.transport.write(f"HTTP/1.1 200 OK\r\n{told}\r\nConnection: close\r\n\r\n".encode() + piece)
+        request.transport.close()
+        return web.Response()
 
     async def _drip(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})

@@ -11,7 +11,7 @@ from stub_prometheus import NOW, Stub, ask, success
 
 from tidegate.metrics.ages import PART, Rest, age_check
 from tidegate.metrics.credentials import Credentials
-from tidegate.metrics.prometheus import PrometheusSource
+from tidegate.metrics.prometheus import ATTEMPTS, PrometheusSource
 from tidegate.metrics.promql import Answer, answer_of, sample_of
 from tidegate.planning.model import Freshness
 
@@ -78,6 +78,48 @@ async def test_an_answer_that_says_that_it_failed_is_no_number_though_it_holds_o
     reading = await ask(source, "sum(q)")
     assert (reading.freshness, reading.value) == (Freshness.UNREACHABLE, None)
     assert reading.note == "Prometheus answers with an error: query timed out"
+
+
+@pytest.mark.parametrize("said", [{"error": "store gone"}, {"errorType": "internal"}])
+async def test_an_error_without_any_data_is_called_an_error_and_no_wrong_url(
+    stub: Stub, source: PrometheusSource, said: dict[str, str]
+) -> None:
+    stub.body = {"status": "error", **said}
+    reading = await ask(source, "sum(q)")
+    told = f": {said['error']}" if "error" in said else ""
+    assert (reading.freshness, reading.note) == (Freshness.UNREACHABLE, f"Prometheus answers with an error{told}")
+    assert stub.asked == 1, "an error is an answer"
+
+
+# ---- answers that break off
+
+
+@pytest.mark.parametrize("kind", ["length", "chunks", "none"])
+async def test_an_answer_that_broke_off_is_asked_for_again(stub: Stub, source: PrometheusSource, kind: str) -> None:
+    stub.holds("sum(q)", 4.0)
+    stub.cut[kind] = 1
+    reading = await ask(source, "sum(q)")
+    assert (reading.freshness, reading.value) == (Freshness.FRESH, 4.0)
+    assert stub.asked == 3, "once in vain, the value, and its age"
+
+
+@pytest.mark.parametrize("kind", ["length", "chunks", "none"])
+async def test_answers_that_always_break_off_are_no_number_and_called_that(
+    stub: Stub, source: PrometheusSource, kind: str
+) -> None:
+    stub.holds("sum(q)", 4.0)
+    stub.cut[kind] = 100
+    reading = await ask(source, "sum(q)")
+    assert (reading.freshness, reading.value) == (Freshness.UNREACHABLE, None)
+    assert reading.note == "the answer of Prometheus broke off before its end"
+    assert stub.asked == ATTEMPTS
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_called_that(stub: Stub, source: PrometheusSource) -> None:
+    stub.body = b"this is no gzip"
+    reading = await ask(source, "sum(q)")
+    assert (reading.freshness, reading.value) == (Freshness.UNREACHABLE, None)
+    assert reading.note.startswith("the answer of Prometheus cannot be unpacked")
 
 
 # ---- ages

@@ -110,10 +110,18 @@ class Stage:
     ends: Counter[str] = field(default_factory=Counter)
     restarts: list[str] = field(default_factory=list)
 
-    def gate(self, work: Work, slots: int, *, patience: float = 3600.0, slow_after: float = 3600.0) -> Gate:
+    def gate(
+        self,
+        work: Work,
+        slots: int,
+        *,
+        patience: float = 3600.0,
+        slow_after: float = 3600.0,
+        awaited: bool = True,
+    ) -> Gate:
         gate = Gate(
             work,
-            GateSettings(slots, patience, slow_after),
+            GateSettings(slots, patience, slow_after, awaited),
             clock=StillClock(),
             spawn=self.group.once,
             on_end=lambda _, result: self.ends.update([result]),
@@ -218,6 +226,15 @@ async def test_a_drain_begins_nothing_more_and_waits_for_what_runs(stage: Stage)
     gate.wake()
     await asyncio.sleep(0.01)
     assert list(work.waiting) == ["t2"]
+
+
+async def test_what_nothing_is_lost_by_ending_is_not_waited_for_at_the_stop(stage: Stage) -> None:
+    work = Work(hangs={"t0"})
+    work.add("t0")
+    gate = stage.gate(work, 1, awaited=False)
+    await until(lambda: len(gate.running) == 1)
+    assert await gate.drain(3600.0)
+    await until(lambda: stage.ends["cancelled"] == 1)
 
 
 async def test_jobs_live_on_when_the_gate_is_started_anew(stage: Stage) -> None:

@@ -34,6 +34,8 @@ MAX_DOCUMENT = 4096
 """Characters of one last valid version."""
 MAX_GROWTH, MAX_GROWTH_TEXT = 4, 16_000
 """Signals of a policy, and characters of one."""
+MAX_BLIND = 64
+"""Blind signals kept of one policy."""
 MAX_TIMETABLE = 40_000
 """Characters of a timetable."""
 FORMAT = 1
@@ -151,6 +153,23 @@ class SignalGrowth(Stored):
     """How much of such a step came, in the mean."""
     came_spread_permille: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Standard deviation of that."""
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """Since when readings teach it, UTC with milliseconds; not set: not known."""
+    past_seconds: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+    """For how long before that Prometheus still told what it was, and it was learned from."""
+    high: Annotated[float, Field(ge=0, le=1e15)] = 0.0
+    """What it fell from, faded, in its own unit, when it fell sharply and nobody had announced it."""
+    high_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
+    """As of when, UTC with milliseconds; not set: it did not fall."""
+
+
+class BlindSignal(Stored):
+    """A signal without a good reading."""
+
+    signal: Annotated[str, Field(max_length=63)]
+    """Name of the signal in the policy."""
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})]
+    """Since when, UTC with milliseconds: a level is kept for blindMaxSeconds from then, whoever leads."""
 
 
 class LearnedSpec(Stored):
@@ -186,6 +205,10 @@ class LearnedSpec(Stored):
         default=[], max_length=MAX_GROWTH, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
     """Of a policy that follows demand: how its signals grow."""
+    blind: list[BlindSignal] = Field(
+        default=[], max_length=MAX_BLIND, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """Of a policy: signals that have been blind for a minute and more."""
     timetable: Annotated[str, Field(max_length=MAX_TIMETABLE)] = ""
     """Of a pool: which work is planned to stop and to run again when, and for whom: JSON, deflated, in base64. Empty
     where it does not fit."""
@@ -247,6 +270,11 @@ def learned_to_object(one: PortLearned, name: Key) -> dict[str, Any]:
         spec["granted"] = [_share(promise) for promise in one.granted]
     if one.growth:
         spec["growth"] = [_growth(signal, grown) for signal, grown in sorted(one.growth.items())]
+    if one.blind:
+        spec["blind"] = [
+            {"signal": signal, "since": to_rfc3339(since, milliseconds=True)}
+            for signal, since in sorted(one.blind.items())[:MAX_BLIND]
+        ]
     if one.timetable:
         spec["timetable"] = one.timetable
     if one.writes_per_second is not None:
@@ -287,6 +315,7 @@ def learned_from_object(obj: Mapping[str, Any]) -> PortLearned:
             granted=tuple(map(_read_share, spec.granted)),
             timetable=spec.timetable,
             growth={one.signal: _read_growth(one) for one in spec.growth},
+            blind={one.signal: recorded(one.since) for one in spec.blind},
             writes_per_second=spec.writes_per_second,
         )
     except ValidationError as error:
@@ -319,12 +348,32 @@ def _growth(signal: str, grown: Grown) -> dict[str, Any]:
         "announcedEvents": round(1000 * grown.events),
         "camePermille": round(1000 * grown.mean),
         "cameSpreadPermille": round(1000 * math.sqrt(grown.square)),
+        **({"since": to_rfc3339(grown.since, milliseconds=True)} if grown.since > 0.0 else {}),
+        **({"pastSeconds": round(grown.past)} if grown.past > 0.0 else {}),
+        **_high(grown),
     }
 
 
 def _read_growth(one: SignalGrowth) -> Grown:
     spread = one.came_spread_permille / 1000
-    return Grown(one.growth, one.announced_events / 1000, one.came_permille / 1000, spread * spread)
+    since = 0.0 if one.since is None else recorded(one.since)
+    high_at = 0.0 if one.high_time is None else recorded(one.high_time)
+    return Grown(
+        one.growth,
+        events=one.announced_events / 1000,
+        mean=one.came_permille / 1000,
+        square=spread * spread,
+        since=since,
+        past=one.past_seconds,
+        high=one.high,
+        high_at=high_at,
+    )
+
+
+def _high(grown: Grown) -> dict[str, Any]:
+    if grown.high_at <= 0.0:
+        return {}
+    return {"high": min(float(f"{grown.high:.6g}"), 1e15), "highTime": to_rfc3339(grown.high_at, milliseconds=True)}
 
 
 def _share(promise: Promise) -> dict[str, Any]:

@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-import requests
 import tenacity
 from prometheus_api_client.exceptions import PrometheusApiClientException
-from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from tidegate.backtest.series import Curve, InputError, Series
+from tidegate.metrics.asking import TROUBLE, broke_off
 from tidegate.metrics.credentials import Credentials, CredentialsError
-from tidegate.metrics.promql import Answer, answer_of, reading_of
-from tidegate.metrics.transport import BoundedSession, TooLargeError
+from tidegate.metrics.promql import reading_of
+from tidegate.metrics.ranges import POINTS, RangeError, Ranges, on_steps, shown
 from tidegate.metrics.trouble import trouble_in_words
 from tidegate.pauses import Pauses
 from tidegate.planning.model import Freshness
 
-POINTS = 5000
-"""Points of one page. Prometheus answers at most 11,000 points a series."""
 PAGE_SECONDS = 60.0
 """For one page as a whole. Prometheus ends a query after 120 s by itself (``--query.timeout``)."""
 MOST_BYTES = 4 << 20
@@ -48,9 +44,6 @@ WHOSE = "--prometheus-credentials"
 Progress = Callable[[int, int], None]
 """(pages that are there, all of them)."""
 
-_NO_DOCUMENT = (ValueError, KeyError, TypeError, RecursionError)
-_TROUBLE = (requests.RequestException, PrometheusApiClientException, OSError, *_NO_DOCUMENT)
-
 
 @dataclass
 class Prometheus:
@@ -66,10 +59,9 @@ class Prometheus:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             told = "what was given" if "@" in self.url else repr(self.url)  # a password is no part of an error
             raise InputError(f"--prometheus: {told} is no URL of a server; give one like http://prometheus:9090")
-        address = self.url.rstrip("/")
-        self._session = BoundedSession(seconds=self.seconds, most_bytes=MOST_BYTES, credentials=self.credentials)
-        self._api = PrometheusConnect(url=address, session=self._session, timeout=math.ceil(self.seconds))
-        self._session.bound(address)  # in place of the adapter that the client has put there
+        self._ranges = Ranges(
+            self.url.rstrip("/"), seconds=self.seconds, most_bytes=MOST_BYTES, credentials=self.credentials
+        )
 
     def page(self, query: str, begin: float, last: float, step: float) -> list[Any]:
         """The series of one page. InputError says why there is none."""
@@ -81,40 +73,24 @@ class Prometheus:
             reraise=True,
         )
         try:
-            answer = attempts(self._asked, query, begin, last, step)
+            return attempts(self._ranges.page, query, begin, last, step)
         except CredentialsError as error:
             raise InputError(f"{WHOSE}: {error}") from error
-        except _TROUBLE as error:
+        except RangeError as error:
+            raise InputError(str(error)) from error
+        except TROUBLE as error:
             raise InputError(trouble_in_words(error, self.seconds, MOST_BYTES, whose=WHOSE)) from error
-        if answer.partial:
-            raise InputError(
-                f"Prometheus answers with a part of it only: {answer.partial}; ask where all of it is there"
-            )
-        if answer.kind != "matrix" or not isinstance(answer.result, list):
-            raise InputError(f"the answer is no range of samples but {answer.kind or 'something else'}")
-        return answer.result
 
     def close(self) -> None:
         """Drop the connections."""
-        self._api.close()
-
-    def _asked(self, query: str, begin: float, last: float, step: float) -> Answer:
-        bounds = (datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(last, UTC))
-        try:
-            self._api.custom_query_range(query, *bounds, f"{step:g}", params={"timeout": f"{self.seconds:g}s"})
-        except _NO_DOCUMENT:
-            if self._session.response is None:
-                raise
-        response = self._session.response  # the client drops what a document says of its completeness, and of errors
-        return answer_of(None if response is None else response.json())
+        self._ranges.close()
 
 
 def _worth_another(error: BaseException) -> bool:
     """What broke off is, and a server that is busy; timeouts are not: a query that is too heavy stays so."""
     if isinstance(error, PrometheusApiClientException):
         return str(error).startswith(BUSY)
-    broken = isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError)
-    return broken and not isinstance(error, requests.Timeout | TooLargeError)
+    return broke_off(error)
 
 
 def fetch(
@@ -149,7 +125,7 @@ def fetch(
                 _learn(labels, series, query)
                 values[places] = _on_steps(series, begin, step, places.stop - places.start)
         except InputError as error:
-            raise InputError(f"{query}: page {page + 1} of {pages} ({_shown(begin)}): {error}") from error
+            raise InputError(f"{query}: page {page + 1} of {pages} ({shown(begin)}): {error}") from error
         progress(page + 1, pages)
     if not np.isfinite(values).any():
         raise InputError(f"{query}: gives no number in that range; look at it in Prometheus, or give another range")
@@ -170,29 +146,12 @@ def _learn(labels: list[Mapping[str, Any]], series: Any, query: str) -> None:
 
 
 def _on_steps(series: Mapping[str, Any], begin: float, step: float, count: int) -> Curve:
-    """The samples of one page by their steps; not a number where there is none."""
-    found = np.full(count, np.nan)
-    samples = series.get("values")
-    if not isinstance(samples, Sequence):
-        raise InputError("gives histograms; ask for a number, as with histogram_count or histogram_quantile")
-    for sample in samples:
-        try:
-            at, value = float(sample[0]), float(sample[1])
-        except (TypeError, ValueError, LookupError) as error:
-            raise InputError(f"{sample!r} is no sample") from error
-        place = round((at - begin) / step) if math.isfinite(at) else -1
-        if not 0 <= place < count or abs(begin + place * step - at) > 0.5:
-            raise InputError(
-                f"the answer has a sample of {_shown(at)}, which was not asked for; is there a cache on the way?"
-            )
-        if value < 0:
-            raise InputError(f"gives {value:g} at {_shown(at)}, which is no demand; clamp it, as in clamp_min(…, 0)")
-        found[place] = value if math.isfinite(value) else math.nan
-    return found
-
-
-def _shown(at: float) -> str:
+    """The samples of one page by their steps; not a number where there is none. InputError for what is no demand."""
     try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{at:g}"
+        found = on_steps(series, begin, step, count)
+    except RangeError as error:
+        raise InputError(str(error)) from error
+    if (below := np.flatnonzero(found < 0)).size:
+        at, value = begin + step * int(below[0]), float(found[below[0]])
+        raise InputError(f"gives {value:g} at {shown(at)}, which is no demand; clamp it, as in clamp_min(…, 0)")
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tidegate.api.walltime import to_rfc3339
 from tidegate.planning.growth import Growth
 from tidegate.planning.leadtime import start_time
 from tidegate.planning.model import PlanSettings, Policy, TargetSpec
@@ -40,6 +41,8 @@ def _signal(policy: Policy, grown: Grown, seconds: float) -> dict[str, Any]:
         "announcedSteps": round(grown.events),
         "cameInTheMean": round(grown.mean, 3) if grown.events else None,
         "preparedFor": round(steps.quantile(policy.quantile), 3),
+        "since": to_rfc3339(grown.since) if grown.since else None,
+        "daysOfPrometheus": round(grown.past / 86_400.0, 1),
         "readings": 0,
     }
     live = policy.live
@@ -71,9 +74,11 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"start      not measured yet: the policy's guess of {start['seconds']:.0f} s"
     if not told["signals"]:
-        yield "signals    nothing is learned of them: the policy has no live, or it is younger than an hour"
+        yield "signals    nothing is learned of them: the policy has no live, or is new"
     for signal, found in told["signals"].items():
         yield f"{signal}"
+        if found["since"]:
+            yield f"  learned from      {_source(found)}"
         came = found["cameInTheMean"]
         yield (
             f"  announced steps   {found['announcedSteps']} seen"
@@ -92,6 +97,12 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
                 f"    {_phase(phase['minutes']):24} at most {phase['growsAtMostPercent']:+.1f} %"
                 f"   ({phase['events']} events)"
             )
+
+
+def _source(found: dict[str, Any]) -> str:
+    if found["daysOfPrometheus"]:
+        return f"{found['daysOfPrometheus']:g} days of Prometheus, and what was read since {found['since']}"
+    return f"what was read since {found['since']} alone"
 
 
 def _phase(minutes: int) -> str:

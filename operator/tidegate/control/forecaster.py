@@ -37,6 +37,9 @@ MOST_FOLLOWED = 128
 KEPT_EVERY = 3_600.0
 """Seconds between two records of what was learned of a signal: a week is learned from, and an hour makes no difference.
 """
+FALL_KEPT_EVERY, UNLIKE = 60.0, 0.03
+"""Seconds between two records of what a signal fell from; the share by which the last one has to be too low. Judgment:
+from one record its fading follows for as long as it lasts."""
 REMEMBERED = 60
 """Readings that are kept to compare: 15 minutes."""
 
@@ -87,8 +90,14 @@ class Forecaster:
     """What was asked for last, and of what."""
     version: int = 0
     """Rises with each change of what is to be kept."""
+    studies: bool = False
+    """What a signal was before it was followed will be learned as well, where nothing is kept of it."""
+    pending: set[SignalKey] = field(default_factory=set)
+    """Of these it is not learned yet: nothing is put on record, or the next leader would take it for all there is."""
     _kept: dict[SignalKey, Grown] = field(default_factory=dict)
     _kept_at: dict[SignalKey, float] = field(default_factory=dict)
+    _since: dict[SignalKey, tuple[float, float]] = field(default_factory=dict)
+    """Since when each is learned from, and for how long before that Prometheus told what it was."""
 
     def want(self, policies: Mapping[Key, Policy], measured: Mapping[TargetKey, Sequence[Measured]]) -> None:
         """Which signals are followed, and how far ahead: as far as the longest start time that is known reaches."""
@@ -109,7 +118,8 @@ class Forecaster:
         self._queries = {key: one.query for key, one in asked.items()}
         for gone in (self.known.keys() - asked.keys()) | (edited & self.known.keys()):
             del self.known[gone]
-            for of in (self.steps, self._before, self._kept_at, self._near):
+            self.pending.discard(gone)
+            for of in (self.steps, self._before, self._kept_at, self._near, self._since):
                 of.pop(gone, None)
         self._quantiles = {key: policy.quantile for key, policy in policies.items()}
         for name in self._wanted.keys() - {key for key, _ in asked}:
@@ -136,6 +146,7 @@ class Forecaster:
         if growth is None:
             return reading
         book = self.book()
+        self._since.setdefault(key, (now, 0.0))
         if reading.freshness is not Freshness.FRESH or reading.value is None:
             return replace(reading, ahead=())
         value = reading.value
@@ -195,6 +206,42 @@ class Forecaster:
         finally:
             self.book = now_told
 
+    # ---- what was before it was followed
+
+    def goes_by(self, book: Book) -> None:
+        """From now on this is what is announced."""
+        self.book = lambda: book
+        self._near.clear()
+
+    def query(self, key: SignalKey) -> str | None:
+        """How a signal is asked for; None where it is not followed."""
+        return self._queries.get(key)
+
+    def apart(self, key: SignalKey) -> Forecaster:
+        """One that knows nothing yet, for this signal alone: to ``study`` with, and to ``adopt``."""
+        mine = self.known[key]
+        fresh = Growth(mine.reaches, mine.grain, mine.quantile, mine.fall)
+        return Forecaster(known={key: fresh}, pending={key}, _quantiles=dict(self._quantiles))
+
+    def adopt(self, key: SignalKey, studied: Forecaster | None, past: float, now: float) -> None:
+        """Go by what was learned apart, up to now, if it has seen more; ``past`` are the seconds that it looked back.
+        None: nothing can be learned so. What is known then is put on record.
+        """
+        self.pending.discard(key)
+        mine = self.known.get(key)
+        if mine is None:
+            return
+        if studied is not None and (its := studied.known[key]).steps > mine.steps:
+            self.known[key] = its  # ``want`` brings it up to what is asked by now
+            self._before[key] = studied._before.get(key, deque(maxlen=REMEMBERED))
+            self.steps[key] = studied.steps.get(key, Steps())
+            self._since[key] = self._since.get(key, (now, 0.0))[0], past
+        if self.known[key].steps:
+            self._kept_at[key] = -math.inf
+            self._keep(key, self.known[key], now)
+
+    # ---- what is kept
+
     def samples(self) -> dict[SignalKey, Grown]:
         """What is to be kept: of each signal as it was within the last hour."""
         return self._kept
@@ -209,12 +256,27 @@ class Forecaster:
 
     def _keep(self, key: SignalKey, growth: Growth, now: float) -> None:
         """Pack what was learned, now and then: that takes a millisecond or two."""
-        if 0.0 <= now - self._kept_at.setdefault(key, now) < KEPT_EVERY:
+        if 0.0 <= now - self._kept_at.setdefault(key, now) < KEPT_EVERY and not self._falls(key, growth, now):
             return
-        steps = self.steps.get(key, Steps())
+        if key in self.pending:
+            return
+        steps, (since, past) = self.steps.get(key, Steps()), self._since.get(key, (now, 0.0))
         self._kept_at[key] = now
-        self._kept = {**self._kept, key: Grown(growth.packed(), steps.events, steps.mean, steps.square)}
+        high_at, high = growth.high() or (0.0, 0.0)
+        kept = Grown(growth.packed(), steps.events, steps.mean, steps.square, since, past, high, high_at)
+        self._kept = {**self._kept, key: kept}
         self.version += 1
+
+    def _falls(self, key: SignalKey, growth: Growth, now: float) -> bool:
+        """Whether a sharp fall is followed slowly, and the next leader would not know from what: seldom asked."""
+        high = growth.high()
+        if high is None or not now - self._kept_at.get(key, now) >= FALL_KEPT_EVERY:
+            return False
+        kept = self._kept.get(key)
+        if kept is None or kept.high_at <= 0.0:
+            return True
+        minutes = max(0.0, high[0] - kept.high_at) / 60.0
+        return kept.high * math.exp(-growth.fall * minutes) < (1.0 - UNLIKE) * high[1]
 
     def _recall(self, key: SignalKey, wanted: Wanted) -> Growth:
         """What is known of a signal that was not wanted until now."""
@@ -226,7 +288,14 @@ class Forecaster:
                 log.warning("%s/%s: %s; it is learned anew", key[0], key[1], error)
             else:
                 self.steps[key] = Steps(kept.events, kept.mean, kept.square)
+                self.pending.discard(key)
+                if kept.high_at:
+                    found.fades_from(kept.high_at, kept.high)
+                if kept.since:
+                    self._since[key] = kept.since, kept.past
                 return found
+        if self.studies:
+            self.pending.add(key)
         return Growth(wanted.longest, wanted.grain, wanted.quantile, wanted.fall)
 
 

@@ -15,6 +15,7 @@ from tidegate.control.conflicts import Conflicts
 from tidegate.control.debts import debts_of
 from tidegate.control.drains import Drains
 from tidegate.control.forecaster import Forecaster
+from tidegate.control.history import History, Past
 from tidegate.control.inline import InlineSolver
 from tidegate.control.knowing import Knowing
 from tidegate.control.ledger import Ledger
@@ -31,16 +32,7 @@ from tidegate.control.timetabler import Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish, of_debts, of_orphans, of_records, of_steps
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import (
-    Announcement,
-    Key,
-    Observed,
-    PlanSettings,
-    Policy,
-    Ref,
-    SignalSpec,
-    TargetKey,
-)
+from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy, Ref, SignalSpec, TargetKey
 from tidegate.planning.plan import Planner
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.world import World
@@ -115,6 +107,8 @@ class Loop:
     events: EventSink
     learned: LearnedBook | None = None
     """None: what was learned dies with the process."""
+    past: Past | None = None
+    """None: how signals grow is learned from what is read from now on alone."""
     pools: Pools | None = None
     """None: nobody looks at pools (an operator of some namespaces only)."""
     solver: Solver = field(default_factory=InlineSolver)
@@ -139,6 +133,7 @@ class Loop:
     memory: Memory = field(init=False)
     writer: Writer = field(init=False)
     timetabler: Timetabler = field(init=False)
+    history: History | None = None
     pool_looker: PoolLooker | None = None
     pool_work: PoolWork | None = None
     _planner: Planner = field(init=False)
@@ -167,8 +162,12 @@ class Loop:
         drains = Drains()
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
-            self.writer.rate, self.forecaster, on_timetables=self.timetabler.recall, on_news=self.news,
+            self.writer.rate, self.forecaster, self.reader.blindness,
+            on_timetables=self.timetabler.recall, on_news=self.news,
         )  # fmt: skip
+        if self.past is not None:
+            lead, cell, known = self.leadership, self.plan_settings.cell, self.memory.known
+            self.history = History(self.past, self.forecaster, self.clock, lead, known, cell)
         if self.pools is not None:
             self.pool_looker = PoolLooker(
                 self.pools, ledger, self.clock, idle, drains=drains, speed=speed, on_news=self.news
@@ -217,8 +216,8 @@ class Loop:
     @property
     def readers(self) -> tuple[Round, ...]:
         """The rounds that fill what is known, in the order of a turn."""
-        pools: tuple[Round, ...] = () if self.pool_looker is None else (self.pool_looker,)
-        return (self.loader, self.memory, self.looker, self.reader, *pools)
+        some = tuple(work for work in (self.pool_looker, self.history) if work is not None)
+        return (self.loader, self.memory, self.looker, self.reader, *some)
 
     @property
     def rounds(self) -> tuple[Round, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from tidegate.control.blindness import Blindness
 from tidegate.control.drains import Drains
 from tidegate.control.forecaster import Forecaster
 from tidegate.control.ledger import Ledger
@@ -90,6 +91,7 @@ class Memory:
     leadership: Leadership
     rate: WriteRate
     forecaster: Forecaster = field(default_factory=Forecaster)
+    blindness: Blindness = field(default_factory=Blindness)
     sizes: Sizes = field(default_factory=Sizes)
     on_timetables: Callable[[Mapping[str, Timetabled]], None] = lambda former: None
     """Told by which timetables the last leader planned."""
@@ -278,6 +280,7 @@ class Memory:
         self._grants += 1
         grown = {(of, signal): grown for of, one in found.items() for signal, grown in one.growth.items()}
         self.forecaster.recall({**grown, **self.forecaster.samples()} if kept else grown)
+        self.blindness.recall({(of, name): since for of, one in found.items() for name, since in one.blind.items()})
         for one in found.values():
             self.ledger.former.recall(one.of, one.ended)
         self.store.recall(version for one in found.values() for version in one.last_valid)
@@ -328,7 +331,7 @@ class Memory:
         policies, pools = self.store.policies(), self.store.pools()
         minute = self.clock.now() // LOOKED_AROUND
         learned = self.stopwatch.version, self.drains.version, self.sizes.version, self.forecaster.version
-        versions = (*learned, self.ledger.former.version, self._grants)
+        versions = (*learned, self.blindness.version, self.ledger.former.version, self._grants)
         rate = self.rate.per_second()
         counts = (*versions, rate, len(policies), len(pools), minute)
         if self._gathered_of[0] is last_valid and self._gathered_of[1] == counts:
@@ -348,6 +351,9 @@ class Memory:
         for (policy, signal), grown in sorted(self.forecaster.samples().items()):
             if len(growth[policy]) < MOST_GROWTH and len(grown.packed) <= GROWTH_BYTES:
                 growth[policy][signal] = grown
+        blind: dict[Key, dict[str, float]] = defaultdict(dict)
+        for (policy, signal), since in self.blindness.samples().items():
+            blind[policy][signal] = since
         sizes: dict[Key, dict[str, Resources]] = defaultdict(dict)
         for (policy, target), extra in self.sizes.samples().items():
             sizes[policy][target] = extra
@@ -367,9 +373,11 @@ class Memory:
                 timetable=timetables.get(key, ""),
                 writes_per_second=int(rate) if key in operator else None,
                 growth=growth.get(key, {}),
+                blind=blind.get(key, {}),
             )
             for key in sorted(
-                {*starts, *drains, *sizes, *growth, *ended, *last_valid, *granted, *timetables, *operator} & known
+                {*starts, *drains, *sizes, *growth, *blind, *ended, *last_valid, *granted, *timetables, *operator}
+                & known
             )
         }
         self._gathered_of = last_valid, counts

@@ -8,8 +8,8 @@ whether anybody has asked since or not.
 What is remembered of a signal from one reading to the next is here: the last good value, what two samples agree on
 (``Confirmation``), and since when it is blind. Blindness begins where the last good reading ends: with the first bad
 answer after it, whatever kind of bad that one and the next are, or when it grows stale. It begins anew when the signal
-is good once, when it is wanted again after a time in which nobody asked, and with a new process. A process that starts
-anew therefore counts ``blindMaxSeconds`` from its start: levels are kept for longer, never shorter.
+is good once, and when it is wanted again after a time in which nobody asked. A new process takes up what the last one
+has put on record (``Blindness``); where nothing is, it counts ``blindMaxSeconds`` from its start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.blindness import Blindness
 from tidegate.control.confirmation import Confirmation, is_ahead
 from tidegate.control.rounds import Backoff, Job
 from tidegate.planning.instants import SKEW
@@ -47,6 +48,7 @@ class Reader:
     """Adds to a reading what may come after it."""
     readings: dict[SignalKey, Reading] = field(default_factory=dict)
     """As answered; ``told`` gives them as old as they are."""
+    blindness: Blindness = field(default_factory=Blindness)
     _specs: dict[SignalKey, SignalSpec] = field(default_factory=dict)
     _wanted: frozenset[SignalKey] = frozenset()
     _asked_at: dict[SignalKey, float] = field(default_factory=dict)
@@ -70,9 +72,12 @@ class Reader:
             self._asked_at.pop(gone, None)
             self._confirmations.pop(gone, None)
             self._backoff.well(gone)
+            self.blindness.told(gone, None, 0.0)
         before, self._specs, self._wanted = self._wanted, asked, wanted & asked.keys()
         for gone in self._resumed_at.keys() - self._wanted:
             del self._resumed_at[gone]
+            self.blindness.told(gone, None, 0.0)
+        self.blindness.keep(asked.keys())
         for key in (self._wanted - before) | (self._wanted & changed):
             self._resume(key)
 
@@ -119,6 +124,7 @@ class Reader:
             return
         before = self.readings.get(key)
         fresh = self.readings[key] = self.forecast(key, self._remembered(key, answer, before, now), now)
+        self.blindness.told(key, fresh.blind_since, now)
         if before is None or _meaning(before) != _meaning(fresh):
             self.on_news()
 
@@ -143,6 +149,8 @@ class Reader:
     def _blind_since(self, key: SignalKey, before: Reading | None, now: float) -> float:
         """When the last good reading ended; not before the signal was wanted."""
         begun = self._resumed_at.get(key, now)
+        if (known := self.blindness.since(key)) is not None:
+            return min(known, now)
         if before is None:
             return min(begun, now)
         ended = before.blind_since

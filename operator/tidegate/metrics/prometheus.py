@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 import tenacity
-from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from tidegate.metrics.ages import Rest, SampleTimes, UncheckedError, age_check
+from tidegate.metrics.asking import TROUBLE, asked, broke_off
 from tidegate.metrics.credentials import Credentials, CredentialsError
-from tidegate.metrics.promql import Answer, Sample, answer_of, reading_of, sample_of
-from tidegate.metrics.transport import BoundedSession, TooLargeError
+from tidegate.metrics.promql import Answer, Sample, reading_of, sample_of
+from tidegate.metrics.transport import BoundedSession
 from tidegate.metrics.trouble import trouble_in_words
 from tidegate.pauses import Pauses
 from tidegate.planning.model import Freshness, Reading
@@ -41,17 +41,6 @@ MOST_BYTES = 1 << 20
 
 AHEAD = 5.0
 """Seconds that a sample may be ahead of the server's own clock."""
-
-
-_TROUBLE = (
-    requests.RequestException,
-    PrometheusApiClientException,
-    OSError,  # certificates that cannot be read
-    ValueError,
-    KeyError,
-    TypeError,
-    RecursionError,  # JSON that is nested without end
-)
 
 
 class PrometheusSource:
@@ -98,7 +87,7 @@ class PrometheusSource:
             return Reading(Freshness.UNREACHABLE, None, now, note)
         except CredentialsError as error:
             return Reading(Freshness.UNREACHABLE, None, now, str(error))
-        except _TROUBLE as error:
+        except TROUBLE as error:
             return Reading(Freshness.UNREACHABLE, None, now, trouble_in_words(error, self._timeout, MOST_BYTES))
         return reading_of(found, now=now, stale_after=stale_after, query=query, result=answer.result)
 
@@ -129,7 +118,7 @@ class PrometheusSource:
 
     async def _ask(self, query: str, at: float | None = None) -> Answer:
         attempts = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_worth_another),
+            retry=tenacity.retry_if_exception(broke_off),
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._deadline),
             wait=Pauses(first=0.2, longest=2.0, least=0.0),
             reraise=True,
@@ -149,9 +138,8 @@ class PrometheusSource:
 
     def _asked(self, query: str, at: float | None) -> Answer:
         """In a thread."""
-        result = self._api.custom_query(query, params=None if at is None else {"time": f"{at:.3f}"})
-        response = self._session.response
-        return answer_of(response.json()) if response is not None else Answer(result)
+        params = None if at is None else {"time": f"{at:.3f}"}
+        return asked(self._session, lambda: self._api.custom_query(query, params=params))
 
 
 def _asked_for(answer: Answer, otherwise: float) -> float:
@@ -167,8 +155,3 @@ def _missing(times: SampleTimes, answered: float, stale_after: float) -> str:
     if answered - times.oldest > stale_after:
         return f"some of its series are older than {stale_after:g} s"
     return ""
-
-
-def _worth_another(error: BaseException) -> bool:
-    """Broken connections are; timeouts are not, since a query that is too heavy stays so; refusals are not."""
-    return isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout | TooLargeError)

@@ -30,6 +30,10 @@ class TooLargeError(requests.RequestException):
     """The answer is larger than may be."""
 
 
+class CutOffError(requests.RequestException):
+    """The answer has no end, though its connection ended as if it had."""
+
+
 class _Bounds(threading.local):
     """Of the request that this thread is at."""
 

@@ -14,7 +14,7 @@ import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from tidegate.metrics.promql import FailedError
-from tidegate.metrics.transport import TooLargeError
+from tidegate.metrics.transport import CutOffError, TooLargeError
 
 SAID = 150
 """Characters that are repeated of what Prometheus says."""
@@ -47,8 +47,10 @@ def trouble_in_words(error: Exception, seconds: float, most_bytes: int, *, whose
         return f"TLS with Prometheus fails: {_certificate(str(error), whose)}"
     if isinstance(error, requests.ConnectionError):
         return f"no connection to Prometheus: {_cause(error)}"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | CutOffError):
         return "the answer of Prometheus broke off before its end"
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return "the answer of Prometheus cannot be unpacked: does something on the way change it?"
     if isinstance(error, requests.TooManyRedirects):
         return "Prometheus answers with one redirect after the other: is its URL right?"
     if isinstance(error, FailedError):

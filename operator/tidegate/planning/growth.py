@@ -229,6 +229,16 @@ class Growth:
         told = [(round((cell * CELL - BEFORE) / 60.0), float(self._events[cell]), share) for share, cell in grown]
         return most(NONE), sorted(told)
 
+    def high(self) -> tuple[float, float] | None:
+        """(when, value) from which it fades slowly after a sharp fall that nobody announced; None: it does not."""
+        if not self._log or self._faded - self._log[-1] <= STEEP:
+            return None
+        return self._faded_at, math.exp(self._faded + self._shape) - self.grain
+
+    def fades_from(self, at: float, value: float) -> None:
+        """Go on from what ``high`` told in a former life."""
+        self._faded, self._faded_at = math.log(max(value, 0.0) + self.grain) - self._shape, at
+
     def after_a_gap(self) -> None:
         """Forget what is only true of an unbroken hour; what was measured before goes on fading."""
         self._log.clear()

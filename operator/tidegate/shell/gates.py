@@ -38,6 +38,8 @@ class GateSettings:
     slow_after: float = 1.0
     """Seconds after which a running job, and what else is due for its tenant, counts as suspect. Judgment: a hundred
     times what a request takes, and little beside the seconds before a step that a healthy target may lose."""
+    awaited: bool = True
+    """At the stop what is under way is waited for; False: it is ended at once, and nothing is lost by that."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,9 @@ class Gate:
     async def drain(self, patience: float) -> bool:
         """Begin nothing more and wait for what runs; whether all of it ended within ``patience`` seconds."""
         self._closed = True
+        for run in self._running.values():
+            if not self._settings.awaited:
+                run.task.cancel()
         tasks = {run.task for run in self._running.values()}
         if not tasks:
             return True

@@ -12,6 +12,7 @@ from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.api.loan import loan_from_object, loan_to_object
 from tidegate.control.loop import Beat, Loop, LoopSettings
 from tidegate.metrics.credentials import Credentials
+from tidegate.metrics.past import PrometheusPast
 from tidegate.metrics.prometheus import PrometheusSource
 from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness, Reading, Ref
@@ -19,6 +20,7 @@ from tidegate.ports import Clock, EventSink, Leadership, MetricsSource, Place
 from tidegate.shell.clients import Clients
 from tidegate.shell.clock import fastest
 from tidegate.shell.gates import Gate, GateSettings
+from tidegate.shell.past import past_of
 from tidegate.shell.settings import Settings
 from tidegate.shell.solver import Solvers
 from tidegate.shell.store import WatchedStore
@@ -39,6 +41,7 @@ class Works:
     targets: KubeTargets
     shelf: Shelf
     source: MetricsSource
+    past: PrometheusPast | None
     solver: Solvers
     clock: Clock
     settings: Settings
@@ -70,8 +73,10 @@ class Works:
         return [Gate(work, sizes[work.name], clock=self.clock, spawn=spawn, on_end=on_end) for work in self.loop.rounds]
 
     async def close(self) -> None:
-        """Close the metrics source, and end the process that makes timetables."""
+        """Close the metrics sources, and end the process that makes timetables."""
         await self.solver.close()
+        if self.past is not None:
+            await self.past.close()
         close = getattr(self.source, "close", None)
         if close is not None:
             await close()
@@ -93,7 +98,7 @@ def build_works(
     """
     shelf = Shelf(age=watch_age, now=clock.now)
     targets = KubeTargets(clients.looks, clients.writes, shelf=shelf)
-    source, solver = _source(settings), Solvers()
+    source, past, solver = _source(settings), _past(settings), Solvers()
     book = KubeLoanBook(clients.writes, settings.namespaces, to_object=loan_to_object, from_object=loan_from_object)
     loop = Loop(
         clock=clock,
@@ -111,6 +116,7 @@ def build_works(
         key_of=loan_key,
         leadership=leader,
         events=sink,
+        past=past_of(past, store),
         # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
         pools=None
         if settings.namespaces
@@ -125,13 +131,15 @@ def build_works(
         on_rebuild=gc.freeze,
     )
     loop.writer.slots = settings.write_slots
-    return Works(loop, targets, shelf, source, solver, clock, settings)
+    return Works(loop, targets, shelf, source, past, solver, clock, settings)
 
 
 def gate_settings(settings: Settings) -> Mapping[str, GateSettings]:
     """How much of each kind of work runs at a time, and for how long at the most."""
     return {
         "loans": GateSettings(2, patience=60.0, slow_after=60.0),
+        # One page of the past at a time, whoever asks; what was learned from it so far is kept.
+        "history": GateSettings(1, patience=120.0, slow_after=120.0, awaited=False),
         "memory": GateSettings(2, patience=15.0),
         "looks": GateSettings(settings.look_slots, patience=20.0),
         "signals": GateSettings(settings.signal_slots, patience=15.0),
@@ -154,6 +162,16 @@ def _source(settings: Settings) -> MetricsSource:
     if settings.recorded_metrics is not None:
         return RecordedSource.from_file(settings.recorded_metrics)
     if settings.prometheus_url is not None:
-        folder = settings.prometheus_credentials
-        return PrometheusSource(settings.prometheus_url, credentials=None if folder is None else Credentials(folder))
+        return PrometheusSource(settings.prometheus_url, credentials=_credentials(settings))
     return _Nowhere()
+
+
+def _past(settings: Settings) -> PrometheusPast | None:
+    if settings.prometheus_url is None or settings.recorded_metrics is not None:
+        return None
+    return PrometheusPast(settings.prometheus_url, credentials=_credentials(settings))
+
+
+def _credentials(settings: Settings) -> Credentials | None:
+    folder = settings.prometheus_credentials
+    return None if folder is None else Credentials(folder)
