@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidegate.planning import override as overrides
+from tidegate.planning.beneath import wish
 from tidegate.planning.decision import Judgement, PoolLimit
 from tidegate.planning.instants import elapsed
 from tidegate.planning.model import LoanState, Mode, Observed, PlanSettings, Policy, Release, TargetSpec
@@ -130,9 +131,17 @@ def live(facts: Facts, level: int) -> Judgement | None:
     message = f"measured demand of {found.signal} needs {found.units} units, the plan {level}"
     if facts.policy.live is not None:
         message = f"{found.signal} needs {found.now} units, and up to {found.units} within the lead time"
+        message += _wished(facts, found.now, most)
     if found.units > found.bound(level):
         message += f": {most} until a second sample confirms it"
     return Judgement(Reason.LIVE_DEMAND, most, message)
+
+
+def _wished(facts: Facts, needed: int, level: int) -> str:
+    """That the scaler wishes more than a live floor asks for, in words; empty where it does not, or nobody can tell."""
+    held = wish(facts.observed.aims, facts.target.capacity)
+    wishes = held.units(needed / (1.0 + facts.target.headroom)) if held is not None else 0
+    return f"; {facts.observed.scaler} wishes {wishes} of them by its own target" if wishes > level else ""
 
 
 def policy_minimum(facts: Facts, level: int) -> Judgement | None:
