@@ -68,6 +68,8 @@ class Site:
     store: FakeStore
     demand: Demand
     behind: bool
+    sent: list[str]
+    """Methods of the operator's requests that write."""
     beats: list[Beat] = field(default_factory=list)
 
     def as_applied(self, level: int | None, release: str = "1") -> Json:
@@ -121,7 +123,14 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     if behind:
         cluster.apply(floor(2), manager="helm")
     async with running(cluster) as url:
-        client = await KubeClient.connect(url=url)
+        client, sent = await KubeClient.connect(url=url), list[str]()
+        send = client._send
+
+        async def counted(method: str, *args: Any, **kwargs: Any) -> Any:
+            sent.extend([method] * (method != "GET"))
+            return await send(method, *args, **kwargs)
+
+        client._send = counted  # type: ignore[method-assign]
         store, demand = FakeStore({CORE: FOLLOWS}, {}), Demand(clock)
         loop = Loop(
             clock=clock,
@@ -136,11 +145,21 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
             settings=LoopSettings(),
             plan_settings=PlanSettings(fail_over=0.0, reaction=0.0),
         )
-        made = Site(cluster, loop, clock, store, demand, behind)
+        made = Site(cluster, loop, clock, store, demand, behind, sent)
         await made.play(300.0)
         assert (made.level >= 10, len(made.loans)) == (True, 1)
         yield made
         await client.close()
+
+
+async def test_each_move_is_three_requests_the_loan_the_level_and_the_loan_again(site: Site) -> None:
+    moves = []
+    for number in range(4):
+        site.demand.value, before = 2_000.0 + 500.0 * number, len(site.sent)
+        await site.play(90.0)
+        moves.append(sum(one.level != one.before for beat in site.beats[-6:] for one in beat.applied))
+        assert len(site.sent) - before == 3 * moves[-1]
+    assert sum(moves) >= 4
 
 
 async def test_a_chart_that_leaves_the_level_out_is_applied_without_end_beside_the_loan(site: Site) -> None:
