@@ -58,6 +58,9 @@ class Held:
     """Who owns it now; None when nobody is on record."""
     version: int = 0
     """The object's ``resourceVersion`` as a number: of two sights of one object the larger is the newer. 0: unknown."""
+    without: tuple[tuple[str, float], ...] = ()
+    """(manager, epoch seconds): who applies the object without that field, and when its apply last changed something;
+    told of a fresh read of the field alone."""
 
 
 @dataclass(frozen=True, slots=True)

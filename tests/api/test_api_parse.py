@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +128,27 @@ def test_a_policy_that_says_nothing_else_observes_only() -> None:
     (target,) = policy.targets
     assert (target.headroom, target.stage, target.settle, target.minimum) == (0.2, "app", 0.0, 1)
     assert target.lead == LeadTimeGuess(60.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "release", "headroom"),
+    [
+        ({}, Release(900.0, 0.2), 0.2),
+        ({"live": {}}, Release(30.0, 0.2), 0.0),
+        ({"live": {}, "release": {"holdSeconds": 900}}, Release(900.0, 0.2), 0.0),
+        ({"live": {}, "release": {"maxStepPercentPerMinute": 50}}, Release(30.0, 0.5), 0.0),
+        ({"release": {"holdSeconds": 30}}, Release(30.0, 0.2), 0.2),
+    ],
+)
+def test_a_policy_that_follows_demand_holds_for_half_a_minute_unless_it_says(
+    given: dict[str, Any], release: Release, headroom: float
+) -> None:
+    document = copy.deepcopy(BASES["ScalingPolicy"])
+    signal = next(iter(document["spec"]["targets"][0]["capacity"]))
+    document["spec"] |= {"signals": [{"name": signal, "query": "sum(x)"}], **given}
+    policy = parse_policy(document)
+    assert policy.release == release
+    assert policy.targets[0].headroom == headroom
 
 
 @pytest.mark.parametrize("former", [None, ports.Manager("helm", "Apply"), ports.Manager("kubectl", "Update", "scale")])

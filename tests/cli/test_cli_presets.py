@@ -48,8 +48,9 @@ class Plan:
         path.write_text(yaml.safe_dump(announced))
         asked = ["plan", str(PRESETS / f"{preset}.yaml"), str(path), "--at", "2026-11-10T18:00:00Z", "--output", "json"]
         done = CliRunner().invoke(app, asked)
-        beyond = [line for line in done.stderr.splitlines() if "at its peak, and the max of" in line]  # asked for here
-        assert (done.exit_code, done.stderr.splitlines()) == (0, beyond)
+        said = ("at its peak, and the max of", "its floors follow what is measured (spec.live)")  # asked for here
+        known = [line for line in done.stderr.splitlines() if any(words in line for words in said)]
+        assert (done.exit_code, done.stderr.splitlines()) == (0, known)
         self.writes: dict[str, list[Written]] = {name: [] for name in self.targets}
         for step in json.loads(done.stdout)["steps"]:
             at = (datetime.fromisoformat(step["at"]) - T0).total_seconds()
@@ -90,12 +91,12 @@ def test_a_flash_sale_stands_before_it_opens_new_machines_included(tmp_path: Pat
         assert plan.first(name).at <= -(lead.seconds + lead.machine_seconds)
 
 
-def test_a_flash_sale_is_held_for_five_minutes_and_let_go_by_a_fifth_a_minute(tmp_path: Path) -> None:
+def test_a_flash_sale_is_held_for_a_minute_and_let_go_by_a_fifth_a_minute(tmp_path: Path) -> None:
     plan = Plan("flash-sale", tmp_path, seconds=600, expected=SALE)
     for name in plan.targets:
         peak, falls = plan.at(name, 0), plan.falls(name)
         # What is up a minute before the others comes down a minute after them.
-        assert falls[0].at == 600 + 300 + (60 if name == "stock-cache" else 0)
+        assert falls[0].at == 600 + 60 + (60 if name == "stock-cache" else 0)
         for one in falls:
             assert plan.at(name, one.at - 60) - one.level <= max(math.ceil(0.2 * peak), 1)
         assert falls[-1].level == plan.targets[name].minimum
@@ -154,14 +155,14 @@ def test_between_two_link_drops_of_a_show_nothing_is_let_go(tmp_path: Path) -> N
     assert plan.falls("order-service")[0].at == 4290 + 900
 
 
-def test_a_show_s_chat_follows_its_viewers_without_being_measured(tmp_path: Path) -> None:
+def test_a_show_s_chat_follows_its_viewers(tmp_path: Path) -> None:
     derived = [{"signal": "chat_messages_per_second", "from": "concurrent_viewers", "factor": "0.1"}]
     plan = Plan("weekly-show", tmp_path, seconds=7200, expected={"concurrent_viewers": 400000}, derived=derived)
     assert plan.at("chat", 0) == plan.units("chat", chat_messages_per_second=40000)
     assert plan.at("room-gateway", 0) == plan.units("room-gateway", concurrent_viewers=400000)
 
 
-def test_the_largest_sale_gets_what_was_announced_and_four_percent(tmp_path: Path) -> None:
+def test_the_largest_sale_gets_what_was_announced_and_no_headroom(tmp_path: Path) -> None:
     opening = {
         "name": "opening",
         "signal": "orders_per_second",
@@ -171,7 +172,7 @@ def test_the_largest_sale_gets_what_was_announced_and_four_percent(tmp_path: Pat
     }
     plan = Plan("double-11", tmp_path, seconds=3600, expected={"orders_per_second": 180000}, moments=[opening])
     assert plan.at("order-service", 0) == plan.units("order-service", orders_per_second=540000)
-    assert plan.at("order-service", 0) <= 545000 / 400 * 1.04 + 1
+    assert plan.at("order-service", 0) <= 545000 / 400 + 1
     assert plan.first("order-service").at <= -60
     assert plan.at("order-service", 96 + 29) == plan.at("order-service", 0), "half a minute of hold"
     assert plan.at("order-service", 96 + 30 + 60) == plan.units("order-service", orders_per_second=180000), "then down"

@@ -64,12 +64,16 @@ def test_a_sample_is_valid_and_moves_something_before_t0(name: str, monkeypatch:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_sample_is_its_preset_but_for_mode_and_queries(name: str) -> None:
+def test_a_sample_is_its_preset_but_for_mode_queries_and_live(name: str) -> None:
     preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
     policy = documents(name)["ScalingPolicy"]
     assert policy["spec"].pop("mode") == "Enforce"
     preset["spec"].pop("mode")
     preset["spec"].pop("signals")
+    assert preset["spec"].pop("live") == {}
+    assert {one.pop("headroomPercent") for one in policy["spec"]["targets"]} == {sample.UNSEEN[Sample(name)][0]}
+    assert policy["spec"]["release"].pop("holdSeconds") == sample.UNSEEN[Sample(name)][1]
+    preset["spec"]["release"].pop("holdSeconds")
     assert policy == preset
     assert documents(name, "--mode", "Observe")["ScalingPolicy"]["spec"]["mode"] == "Observe"
 

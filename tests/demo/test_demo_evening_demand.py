@@ -92,9 +92,11 @@ def test_the_policy_is_valid_and_keeps_to_the_preset() -> None:
 
 
 def test_the_policy_is_the_preset_that_is_shipped() -> None:
-    """But for its name and its queries, which are the recording's."""
+    """But for its name and its queries, which are the recording's, and a headroom in the place of ``live``."""
     shipped = yaml.safe_load((PRESETS / "double-11.yaml").read_text())["spec"]
     played = objects.scaling_policy()["spec"]
+    assert shipped.pop("live") == {}
+    assert {one.pop("headroomPercent") for one in played["targets"]} == {4}
     assert policy_values(played) == policy_values(shipped)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from builders_embedded import API_VERSION, GROUP, autoscaler, definition, deployment, show
+from builders_embedded import API_VERSION, GROUP, HandClock, autoscaler, definition, deployment, show
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +78,18 @@ def test_a_floor_is_borrowed_held_against_its_applier_and_returned() -> None:
     assert owners(back, "spec", "minReplicas") == [("chart", "Apply", "")]
     installed["spec"]["minReplicas"] = 4
     assert cluster.apply(installed, manager="chart")["spec"]["minReplicas"] == 4
+
+
+def test_an_apply_that_changes_anything_renews_the_time_of_its_entry_and_one_that_changes_nothing_does_not() -> None:
+    """As the API server does: by that it is seen that an applier came by and left a field out."""
+    clock = HandClock()
+    cluster = EmbeddedCluster(clock=clock)
+    first = cluster.apply(autoscaler(low=2), manager="chart")["metadata"]["managedFields"]
+    clock.advance(60.0)
+    assert cluster.apply(autoscaler(low=2), manager="chart")["metadata"]["managedFields"] == first
+    (entry,) = cluster.apply(autoscaler(low=3), manager="chart")["metadata"]["managedFields"]
+    assert entry["time"] > first[0]["time"]
+    assert entry["fieldsV1"] == first[0]["fieldsV1"]
 
 
 def test_replicas_are_borrowed_through_scale_and_returned_on_the_object() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from worlds import CORE, T0, event, policy, signal, target, world
 
 from tidegate.planning.decision import Action, Outcome, TargetPlan
@@ -49,6 +50,7 @@ def plan_of(
     now: float,
     *events: Announcement,
     level: int = 10,
+    moved: float = 500.0,
     live: Live | None = LIVE,
     settings: PlanSettings = PROMPT,
     loan: bool = True,
@@ -56,7 +58,7 @@ def plan_of(
     **given: object,
 ) -> TargetPlan:
     core = policy(target(), hold=0.0, rate=1.0, signals=(signal(),), live=live, **given)
-    lent = LoanState(2, level, now - 500.0, now - 600.0) if loan else None
+    lent = LoanState(2, level, now - moved, now - 600.0) if loan else None
     there = Observed(level=level, ready=level, desired=level, loan=lent)
     readings = {} if shown is None else {(CORE, "orders"): shown}
     given_world = world(*events, policies=(core,), observed={KEY: there}, readings=readings, overrides=overrides)
@@ -70,6 +72,51 @@ def test_the_floor_is_what_may_come_within_the_lead_time_with_no_event_near() ->
     plan = plan_of(reading(1_000.0, T0, grown=1.35), T0)
     assert (plan.level, plan.reason, plan.action) == (14, Reason.LIVE_DEMAND, Action.RAISE)
     assert plan.message == "orders needs 10 units, and up to 14 within the lead time"
+
+
+@pytest.mark.parametrize(
+    ("level", "needs", "may_come", "moved", "becomes"),
+    [
+        (100, 95, 102, 45.0, 100),
+        (100, 95, 102, 60.0, 102),
+        (100, 95, 103, 15.0, 103),
+        (100, 101, 102, 15.0, 102),
+        (100, 80, 96, 105.0, 100),
+        (100, 80, 96, 120.0, 96),
+        (100, 80, 95, 30.0, 95),
+        (12, 10, 11, 105.0, 12),
+        (12, 10, 11, 120.0, 11),
+        (12, 9, 10, 30.0, 10),
+    ],
+    ids=[
+        "a little more waits for a minute after the last move",
+        "a minute is over",
+        "much more does not wait",
+        "what is needed already does not wait",
+        "a little less waits for two minutes",
+        "two minutes are over",
+        "much less does not wait",
+        "one unit is little",
+        "one unit after two minutes",
+        "two units of twelve are much",
+    ],
+)
+def test_a_floor_is_not_moved_by_a_little_at_each_beat(
+    level: int, needs: int, may_come: int, moved: float, becomes: int
+) -> None:
+    shown = reading(100.0 * needs, T0, grown=may_come / needs)
+    assert plan_of(shown, T0, level=level, moved=moved).level == becomes
+
+
+def test_what_an_event_needs_does_not_wait_however_little_it_is() -> None:
+    """One reading corrects nothing: the plan stands as it was announced."""
+    shown = replace(reading(9_500.0, T0 - 20.0), confirmed=None)
+    assert plan_of(shown, T0 - 20.0, event(level=10_100.0), level=100, moved=15.0).level == 101
+
+
+def test_a_boost_does_not_wait_however_little_it_adds() -> None:
+    shown = reading(9_500.0, T0, grown=100.0 / 95.0)
+    assert plan_of(shown, T0, level=100, moved=15.0, overrides=(boost(1, T0),)).level == 101
 
 
 def test_a_policy_that_does_not_ask_for_it_follows_nothing_without_an_event() -> None:

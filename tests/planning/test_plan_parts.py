@@ -205,6 +205,7 @@ def test_the_guardrails_stand_in_this_order() -> None:
         "demand",
         "boost",
         "live",
+        "little_rise",
         "policy_minimum",
         "policy_maximum",
         "scaler_maximum",

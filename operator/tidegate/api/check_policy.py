@@ -6,7 +6,7 @@ from sys import intern
 
 from tidegate.api.check_event import check_signal
 from tidegate.api.problems import Problem, quoted
-from tidegate.api.scalingpolicy import LivePlan, ScalingPolicySpec, Target
+from tidegate.api.scalingpolicy import LivePlan, ReleasePlan, ScalingPolicySpec, Target
 from tidegate.planning.model import (
     STAGES,
     Key,
@@ -43,13 +43,25 @@ def policy_of(
         mode=Mode(spec.mode),
         quantile=spec.quantile_percent / 100,
         correlation=spec.correlation_percent / 100,
-        release=Release(float(spec.release.hold_seconds), spec.release.max_step_percent_per_minute / 100),
+        release=_release(spec.release, live=spec.live is not None),
         blind_max=float(spec.blind_max_seconds),
         live=None if spec.live is None else _live(spec.live),
         pool=None if spec.pool_ref is None else spec.pool_ref.name,
         created=created,
         uid=uid,
         generation=generation,
+    )
+
+
+HOLD_SECONDS, LIVE_HOLD_SECONDS = 900, 30
+"""How long a level is kept whose policy does not say."""
+
+
+def _release(plan: ReleasePlan, *, live: bool) -> Release:
+    hold = LIVE_HOLD_SECONDS if live else HOLD_SECONDS
+    return Release(
+        hold=float(hold if plan.hold_seconds is None else plan.hold_seconds),
+        step_per_minute=plan.max_step_percent_per_minute / 100,
     )
 
 

@@ -116,7 +116,9 @@ class Target(Written):
     """Demand that the workload carries without any event, per signal of capacity."""
     headroom_percent: Annotated[int, Field(ge=0, le=500)] | None = None
     """Added to the need before it is divided by the capacity. Absent: 20, and 0 in a policy with live, which prepares
-    for a quantile of what may come already."""
+    for a quantile of what may come already. On Double 11 of 2019, without live and with a hold of 30 s, 20 costs 1.24
+    times the least and 4 costs 1.14, and nothing is lost; announced a fifth too low, 20 loses 0.02 % and 4 loses
+    0.33 %, and live, at 1.13, nothing."""
     stage: Stage = Field(default_factory=Stage, json_schema_extra={"default": {}})
     """Order of readiness."""
     min: Annotated[int, Field(ge=0, le=MAX_UNITS)] = 1
@@ -157,10 +159,14 @@ class PoolRef(Written):
 class ReleasePlan(Written):
     """How a floor comes down."""
 
-    hold_seconds: Annotated[int, Field(ge=0, le=DAY)] = 900
-    """Seconds that a level is kept after each fall of the need."""
+    hold_seconds: Annotated[int, Field(ge=0, le=DAY)] | None = None
+    """Seconds that a level is kept after each fall of the need. Absent: 900, and 30 in a policy with live, which sees
+    what demand still is: on Double 11 of 2019 nothing is lost either way, and 900 costs 1.44 times the least, 30 costs
+    1.13 times."""
     max_step_percent_per_minute: Annotated[int, Field(ge=1, le=100)] = 20
-    """Most that is given back in a minute, as a share of the loan's highest floor."""
+    """Most that is given back in a minute, as a share of the loan's highest floor; with live, of the level. On a day of
+    a marathon stream's viewers, with live, 10 loses 0.008 % at 1.047 times the least cost and 100 loses 0.022 % at
+    1.044 (with a hold of 900 and 30 s); on Double 11 there is nothing between 20 and 100."""
 
 
 class LivePlan(Written):
@@ -170,7 +176,8 @@ class LivePlan(Written):
     """Share of the time in which no more comes within the lead time than is prepared for. 97 loses 0.04 % of the demand
     of the World Cup's group stage at 1.08 times the cost of a plan that knows it, 99 loses 0.01 % at 1.11 times."""
     fade_percent_per_minute: Annotated[int, Field(ge=1, le=100)] = 8
-    """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise."""
+    """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise. On a
+    day of the World Cup, 0.029 % lost, 4 costs 1.076 times the least, 8 and 20 cost 1.074."""
 
 
 class ScalingPolicySpec(Written):

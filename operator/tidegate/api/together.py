@@ -12,6 +12,7 @@ from dataclasses import replace
 from tidegate.api.parsed import ParsedEvent
 from tidegate.api.problems import Problem
 from tidegate.api.walltime import to_local
+from tidegate.planning.beneath import Aims, advice, is_dead_weight, said, wish
 from tidegate.planning.model import Identity, Key, PlanSettings, Policy, TargetSpec
 from tidegate.planning.override import MOST_COUNTED, Override, counted
 from tidegate.planning.shift.model import Pool
@@ -118,6 +119,18 @@ def target_that_is_not_there(override: Override, policy: Policy) -> Iterator[Pro
     if override.target is not None and override.target not in names:
         wrong = f'{override.policy} has no target "{override.target}"'
         yield Problem("spec.target", wrong, f"use one of {', '.join(names)}")
+
+
+def floors_that_weigh_nothing(policy: Policy, scalers: Mapping[Identity, tuple[str, Aims | None]]) -> Iterator[Problem]:
+    """Targets whose live floor lies below what the scaler in front of them wishes anyway; ``scalers`` tells which, by
+    workload.
+    """
+    for target in policy.targets if policy.live is not None else ():
+        scaler, aims = scalers.get(target.ref.identity, ("", None))
+        held = wish(aims, target.capacity)
+        if held is not None and is_dead_weight(held, headroom=target.headroom):
+            wrong = f"the floor of {target.name} is dead weight nearly always: {said(held, scaler)}"
+            yield Problem("spec.live", wrong, advice(held, target.capacity))
 
 
 def targets_beyond(policy: Policy, beside: Iterable[Policy], most: int) -> Iterator[Problem]:

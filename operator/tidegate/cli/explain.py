@@ -31,7 +31,8 @@ def explain(
     ] = False,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
 ) -> None:
-    """Say who asked for how much at an instant, which lead time applies, and what limited the level.
+    """Say who asked for how much at an instant, which lead time applies, what limited the level, and what an autoscaler
+    in front of the target wishes anyway.
 
     With --learned: how long its units take to start, how its signals grow within that time, and how much of what was
     announced has come. It is asked of the cluster: in files nothing is learned.
@@ -39,6 +40,7 @@ def explain(
     Exit codes: 0 explained; 1 there is no such target, or an object of the files was left out; 2 a file or the cluster
     cannot be read.
     """
+    from tidegate.cli.beneath import told as scaler_beneath
     from tidegate.cli.occurrences import next_of
     from tidegate.cli.world import instant, load
     from tidegate.planning.explain import kept_by
@@ -104,6 +106,7 @@ def explain(
         "next": {"at": _utc(change[0]), "level": change[1]} if change is not None else None,
         "nextOccurrence": {"event": str(following.event.key), "start": _utc(following.start)} if following else None,
         "whyNoNext": why_no_change(decided) if change is None else None,
+        "beneath": scaler_beneath(chosen, spec, seen, given.learned.get(chosen.key)),
     }
     if output is Output.JSON:
         print(json.dumps(told))
@@ -134,6 +137,8 @@ def _now() -> float:
 
 
 def _print(told: dict[str, Any]) -> None:
+    from tidegate.cli.beneath import lines as beneath_lines
+
     level = "level unknown" if told["level"] is None else f"level {told['level']}"
     print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {max(told['need'], told['due'])}")
     if told["assumedLevels"]:
@@ -160,6 +165,12 @@ def _print(told: dict[str, Any]) -> None:
     parts = " + ".join(f"{name} {_number(seconds)}" for name, seconds in lead["parts"].items())
     source = "measured" if lead["learned"] else "the policy's guess"
     print(f"lead time  {_seconds(lead['seconds'])} = {parts}   (start: {source})")
+    for line in beneath_lines(told["beneath"]):
+        print(line)
+    _print_next(told)
+
+
+def _print_next(told: dict[str, Any]) -> None:
     if told["next"]:
         print(f"next       {told['next']['level']} at {told['next']['at']}")
     else:

@@ -1,7 +1,8 @@
 """``tidegate sample``: an event that is soon, with its policy, to be applied or planned. Works without a cluster.
 
-The policies are the presets of ``policies/scaling``, word for word but for mode, namespace and the
-queries, which would ask a Prometheus for series that are not there. The wheel holds them as
+The policies are the presets of ``policies/scaling``, word for word but for mode, namespace and the queries, which would
+ask a Prometheus for series that are not there. So ``live`` would have nothing to follow: a headroom and a hold stand in
+its place. The wheel holds them as
 ``tidegate/presets``. The events are here: each is of the kind that its preset is made for, and small enough for the
 cluster of a laptop.
 """
@@ -104,6 +105,13 @@ NO_SIGNALS = (
     "  # Nothing is measured: the queries of the preset would find no series here. What is announced is prepared.\n"
 )
 
+UNSEEN = {
+    Sample.FLASH_SALE: (30, 300),
+    Sample.DOUBLE_11: (4, 30),
+    Sample.MATCH_DAY: (30, 1200),
+    Sample.WEEKLY_SHOW: (25, 900),
+}
+"""Percent of headroom and seconds of hold where nobody sees what comes, in the place of ``live``."""
 SAID = {
     Mode.ENFORCE: "It acts. For workloads of your own, Observe first: --mode Observe.",
     Mode.OBSERVE: "Dry: its status says what it would do.",
@@ -189,10 +197,20 @@ def _preset(name: Sample, namespace: str | None, mode: Mode) -> str:
     if f"\n  mode: {mode.value}\n" not in text:  # what the preset says of its own mode goes with it
         said = f"  # {SAID[mode]}\n  mode: {mode.value}"
         text = re.sub(r"^(?:  # [^\n]*\n)*  mode: \w+$", said, text, count=1, flags=re.MULTILINE)
+    text = _planned_only(text, *UNSEEN[name])
     text = re.sub(r"^  signals:\n(?:    .*\n)+", NO_SIGNALS, text, count=1, flags=re.MULTILINE)
     if namespace is not None:
         text = re.sub(r"^  namespace: .*$", f"  namespace: {namespace}", text, count=1, flags=re.MULTILINE)
     return text
+
+
+def _planned_only(text: str, headroom: int, hold: int) -> str:
+    """A preset that follows nothing."""
+    text = re.sub(r"^(?:  # [^\n]*\n)*  live: [^\n]*\n", "", text, count=1, flags=re.MULTILINE)
+    carries = r"^(      capacity: [^\n]*\n(?:      background: [^\n]*\n)?)"
+    text = re.sub(carries, rf"\g<1>      headroomPercent: {headroom}\n", text, flags=re.MULTILINE)
+    held = f"    # What demand still is, nobody sees here.\n    holdSeconds: {hold}"
+    return re.sub(r"^(?:    # [^\n]*\n)*    holdSeconds: \d+$", held, text, count=1, flags=re.MULTILINE)
 
 
 def _wall_clock(t0: int, zone: str) -> str:

@@ -60,6 +60,8 @@ class Found:
     policies: list[tuple[Document, Any]] = field(default_factory=list)
     pools: list[tuple[Document, Any]] = field(default_factory=list)
     overrides: list[tuple[Document, Any]] = field(default_factory=list)
+    scalers: list[Document] = field(default_factory=list)
+    """HorizontalPodAutoscalers: not ours, and read for what they hold."""
 
     def add(self, document: Document, parsed: Any) -> None:
         """Keep an object with those of its kind."""
@@ -79,7 +81,7 @@ def validate(
     ] = ValidateOutput.TEXT,
 ) -> None:
     """Check LiveEvents, ScalingPolicies, CapacityPools and Overrides in files: field path, what is wrong, what would be
-    right. Needs no cluster.
+    right. Needs no cluster. A HorizontalPodAutoscaler among them is read for what it wishes beneath a live floor.
 
     Exit codes: 0 nothing wrong (warnings are possible); 1 problems, or nothing was checked; 2 a file cannot be read.
     """
@@ -124,6 +126,8 @@ def check_documents(documents: Iterable[Document]) -> Report:
             elif isinstance(document.content, dict) and document.kind:
                 check_kind(document)
                 report.skipped += 1
+                if document.kind == "HorizontalPodAutoscaler":
+                    found.scalers.append(document)
                 continue
             else:
                 raise InvalidObject([Problem("kind", "is missing", "give apiVersion, kind, metadata and spec")])
@@ -136,6 +140,7 @@ def check_documents(documents: Iterable[Document]) -> Report:
     _check_workloads(found.policies, report)
     _check_queries(found, report)
     _check_lanes(found.policies, found.pools, report)
+    _check_scalers(found, report)
     _check_overrides(found.overrides, found.policies, report)
     return report
 
@@ -254,6 +259,21 @@ def _check_lanes(policies: list[Any], pools: list[Any], report: Report) -> None:
     for document, policy in policies:
         if policy.pool in by_name:
             _warn(report, document, lanes_that_refuse(policy, by_name[policy.pool]))
+
+
+def _check_scalers(found: Found, report: Report) -> None:
+    """Live floors over autoscalers that are in these files, and wish more anyway. That none is here says nothing."""
+    from tidegate.api.together import floors_that_weigh_nothing
+    from tidegate.planning.model import Ref
+    from tidegate.targets.hpa import hpa_of
+
+    scalers = {}
+    for hpa in filter(None, (hpa_of(document.content) for document in found.scalers)):
+        group, kind, name = hpa.scales
+        workload = Ref(f"{group}/v1", kind, hpa.ref.namespace or "default", name)
+        scalers[workload.identity] = (str(hpa.ref), hpa.aims)
+    for document, policy in found.policies if scalers else ():
+        _warn(report, document, floors_that_weigh_nothing(policy, scalers))
 
 
 def _check_overrides(overrides: list[Any], policies: list[Any], report: Report) -> None:

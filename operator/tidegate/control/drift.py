@@ -57,6 +57,8 @@ class Terms:
     """What a new loan of an autoscaler's floor says of the workload behind it."""
     debt: Debt | None = None
     """What a new loan takes over from another field's."""
+    lasting: bool = False
+    """It is borrowed at all times, so that whoever applies the object has to leave the field out."""
 
 
 def drift(loan: Loan, held: Held) -> Drift:
@@ -96,6 +98,8 @@ def _is_left_out(loan: Loan, held: Held) -> bool:
 
 def learned(loan: Loan, held: Held) -> tuple[Loan, Drift]:
     """The loan in line with what its field holds, and what that is."""
+    if _has_left_out(loan, held):
+        loan = replace(loan, former=None)
     found = drift(loan, held)
     if found is Drift.NEW_INTENT:
         below = loan.beneath
@@ -108,6 +112,16 @@ def learned(loan: Loan, held: Held) -> tuple[Loan, Drift]:
     if found is Drift.OURS and held.value != loan.verified:
         return replace(loan, verified=held.value), found
     return loan, found
+
+
+def _has_left_out(loan: Loan, held: Held) -> bool:
+    """Whether the former owner has applied the object since, without the field. Given back to him, his next apply would
+    drop it to what the API server fills in: a 1. A field without an owner is anybody's to apply.
+    """
+    former = loan.former
+    if former is None or not _applies(former):
+        return False
+    return any(name == former.name and at > loan.started_at for name, at in held.without)
 
 
 def aiming(loan: Loan, level: int, terms: Terms, *, now: float) -> Loan:
@@ -137,7 +151,12 @@ def on_terms(loan: Loan, terms: Terms) -> Loan:
         target=terms.target,
         wanted_by=(terms.wanted_by or loan.wanted_by)[:WANTED_BY_MOST],
         hand_over=terms.hand_over or loan.hand_over,
+        former=None if terms.lasting and _applies(loan.former) else loan.former,
     )
+
+
+def _applies(manager: Manager | None) -> bool:
+    return manager is not None and manager.operation == "Apply"
 
 
 def inheriting(loan: Loan, debt: Debt, held: Held) -> Loan:

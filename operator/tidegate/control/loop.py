@@ -397,7 +397,7 @@ class Loop:
     def _wishes(self, world: World, plan: Plan, pools: Mapping[str, Pool], now: float) -> Iterator[Wish]:
         debts = debts_of(plan, self.looker, self.ledger, now)
         yield from of_debts(debts, plan, self.looker, now)
-        yield from of_steps(plan, self.looker, self.ledger, now)
+        yield from of_steps(plan, world.policies, self.looker, self.ledger, now)
         if self.pool_work is not None:
             self.pool_work.tell_again(plan)
             yield from self.pool_work.wishes(plan, pools, self.store.unusable_pools(), now)

@@ -15,7 +15,7 @@ from tidegate.control.drift import Terms, state_of, wanted_by
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
 from tidegate.planning.decision import Action, Plan, Step
-from tidegate.planning.model import UNKNOWN, Key, Observed, Ref, Release, TargetKey, Trouble
+from tidegate.planning.model import UNKNOWN, Key, Observed, Policy, Ref, Release, TargetKey, Trouble
 from tidegate.planning.reasons import Reason
 from tidegate.planning.targets import release_step
 from tidegate.planning.world import World
@@ -101,7 +101,7 @@ class Wish:
         return self.kind is Kind.MOVE and self.held is not None and self.level > self.held.value
 
 
-def of_steps(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Iterator[Wish]:
+def of_steps(plan: Plan, policies: Mapping[Key, Policy], looker: Looker, ledger: Ledger, now: float) -> Iterator[Wish]:
     """The steps of a plan, in its order; none of a field of which nobody can tell what it holds."""
     for step in plan.steps:
         look = looker.sights.get((step.policy, step.target))
@@ -110,7 +110,8 @@ def of_steps(plan: Plan, looker: Looker, ledger: Ledger, now: float) -> Iterator
             continue
         place, target = look.sight.place, plan.targets[step.policy, step.target]
         names, below = wanted_by(step.wanted_by), beneath_of(ledger, place, look)
-        terms = Terms(step.policy, step.target, target.until or now, names, beneath=below)
+        lasting = step.policy in policies and policies[step.policy].live is not None
+        terms = Terms(step.policy, step.target, target.until or now, names, beneath=below, lasting=lasting)
         said = _of_step(step, now)
         if step.action is Action.RETURN:
             if (loan := ledger.of(place)) is not None:

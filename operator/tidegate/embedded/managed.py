@@ -239,11 +239,12 @@ def apply(
     document = merge_applied(live, config, shape)
     if before is not None:
         _give_up(document, before.paths - wanted.keys(), others, shape)
-    replaced = seen.keys() - leaves(document, shape).keys()
+    shown = leaves(document, shape)
+    replaced = seen.keys() - shown.keys()
     others = [replace(o, paths=o.paths - replaced) if o.paths & replaced else o for o in others]
     mine = Owned(writer, frozenset(wanted), now)
-    if before is not None and before.paths == mine.paths:
-        mine = before
+    if before is not None and before.paths == mine.paths and shown == seen:
+        mine = before  # an apply that changes nothing keeps its time; any other has a new one
     return document, [*(o for o in others if o.paths), mine]
 
 

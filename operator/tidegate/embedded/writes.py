@@ -207,7 +207,7 @@ class Writes:
         warnings: tuple[str, ...],
     ) -> Outcome:
         before = managed.decode(old["metadata"].get("managedFields"))
-        same_owners = {(o.writer, o.paths) for o in owners} == {(o.writer, o.paths) for o in before}
+        same_owners = {_known(one) for one in owners} == {_known(one) for one in before}
         _tidy(new["metadata"], before if same_owners else owners)
         if same_owners and "managedFields" in old["metadata"]:
             new["metadata"]["managedFields"] = old["metadata"]["managedFields"]
@@ -310,6 +310,13 @@ class Writes:
         if options.field_validation == "Ignore":
             return ()
         return tuple(f'unknown field "{path}"' for path in report.unknown)
+
+
+def _known(owned: Owned) -> tuple[Writer, object, str]:
+    """What tells whether an entry is another one. The time of a writer that does not apply tells nobody anything, and a
+    status is written often.
+    """
+    return owned.writer, owned.paths, owned.time if owned.writer.operation == "Apply" else ""
 
 
 def _through(resource: Resource, old: Json, new: Json, subresource: str) -> Json:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidegate.planning import override as overrides
+from tidegate.planning.beneath import wish
 from tidegate.planning.decision import Judgement, PoolLimit
 from tidegate.planning.instants import elapsed
 from tidegate.planning.model import LoanState, Mode, Observed, PlanSettings, Policy, Release, TargetSpec
@@ -26,6 +27,12 @@ RELEASE_INTERVAL = 30.0
 EXACT = 0.001
 """Seconds to which instants are told apart: a wait is over at the instant that was told as its end, however that was
 rounded."""
+
+LITTLE_UP, UP_APART = 0.03, 60.0
+"""A floor that follows demand rises by less than this share no sooner than so many seconds after its last move. What
+the two below and these bring and cost stands in docs/concepts.md, 6: fewer writes an hour."""
+LITTLE_DOWN, DOWN_APART = 0.05, 120.0
+"""The same on the way down, of one unit too, however large a share that is."""
 
 OVERRUN_MAX = 3600.0
 """Seconds after the announced end for which real demand may keep a bare workload from its original. Judgment: a floor
@@ -130,9 +137,40 @@ def live(facts: Facts, level: int) -> Judgement | None:
     message = f"measured demand of {found.signal} needs {found.units} units, the plan {level}"
     if facts.policy.live is not None:
         message = f"{found.signal} needs {found.now} units, and up to {found.units} within the lead time"
+        message += _wished(facts, found.now, most)
     if found.units > found.bound(level):
         message += f": {most} until a second sample confirms it"
     return Judgement(Reason.LIVE_DEMAND, most, message)
+
+
+def _wished(facts: Facts, needed: int, level: int) -> str:
+    """That the scaler wishes more than a live floor asks for, in words; empty where it does not, or nobody can tell."""
+    held = wish(facts.observed.aims, facts.target.capacity)
+    wishes = held.units(needed / (1.0 + facts.target.headroom)) if held is not None else 0
+    return f"; {facts.observed.scaler} wishes {wishes} of them by its own target" if wishes > level else ""
+
+
+def little_rise(facts: Facts, level: int) -> Judgement | None:
+    """A floor that follows demand is not raised by a few units at each beat: what was prepared for lasts a while. What
+    is needed by now, by plan or measurement, and what on-call says, does not wait.
+    """
+    loan, current = facts.observed.loan, facts.current
+    if loan is None or not _tracks(facts) or facts.overrides or level <= current:
+        return None
+    if max(facts.due, *(one.now for one in facts.measure.demands)) > current:
+        return None
+    if level - current >= LITTLE_UP * current or not _moved_within(loan, UP_APART, facts.now):
+        return None
+    return Judgement(Reason.LIVE_DEMAND, facts.current, f"{level} units soon: it was moved within {UP_APART:g} s")
+
+
+def _tracks(facts: Facts) -> bool:
+    """Whether the level follows what is measured now, so that it may move at each beat. A plan alone moves seldom."""
+    return facts.policy.live is not None and bool(facts.measure.demands)
+
+
+def _moved_within(loan: LoanState, seconds: float, now: float) -> bool:
+    return elapsed(now, loan.stepped_at, wait=seconds) < seconds - EXACT
 
 
 def policy_minimum(facts: Facts, level: int) -> Judgement | None:
@@ -297,9 +335,12 @@ def left_out(facts: Facts, level: int) -> Judgement | None:
 
 def small_change(facts: Facts, level: int) -> Judgement | None:
     """A few units less are not worth a write, unless they are the last."""
-    if level >= facts.current or level == facts.rest or facts.observed.loan is None:
+    loan, less = facts.observed.loan, facts.current - level
+    if less <= 0 or level == facts.rest or loan is None:
         return None
-    if facts.current - level >= facts.settings.smallest_step_down * facts.current:
+    few = less <= 1 or less < LITTLE_DOWN * facts.current
+    waiting = few and _tracks(facts) and _moved_within(loan, DOWN_APART, facts.now)
+    if less >= facts.settings.smallest_step_down * facts.current and not waiting:
         return None
     return Judgement(
         Reason.SMALL_CHANGE, facts.current, f"{level} would do, {facts.current} is kept: too small a change"
@@ -325,6 +366,7 @@ GUARDRAILS: tuple[Guardrail, ...] = (
     demand,
     boost,
     live,
+    little_rise,
     policy_minimum,
     policy_maximum,
     scaler_maximum,

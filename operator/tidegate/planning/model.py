@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from tidegate.planning.beneath import Aims
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 
@@ -386,6 +387,8 @@ class Observed:
     """Why the reactive scaler takes nothing away by itself now, in its own word; empty when it does."""
     limited: str = ""
     """Why the reactive scaler may not add as much as its metrics ask for, a sentence; empty when it may."""
+    aims: Aims | None = None
+    """What the reactive scaler holds its metrics at."""
     loan: LoanState | None = None
     trouble: Trouble | None = None
     note: str = ""

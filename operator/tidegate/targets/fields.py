@@ -14,7 +14,7 @@ from tidegate.targets import jobs
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import InvalidError, NotServedError, PatchFailedError
-from tidegate.targets.ownership import Leaf, fields_of, handed_back, leaf_of_pointer, owner, value_at
+from tidegate.targets.ownership import Leaf, appliers_without, fields_of, handed_back, leaf_of_pointer, owner, value_at
 from tidegate.targets.read import child, text, version_of, whole
 from tidegate.targets.scale import SUBRESOURCE, Workloads
 
@@ -188,7 +188,8 @@ class Fields:
             raise RefusedError(f"{place.ref}: what stands at {place.field} is no whole number")
         if value is None:
             raise RefusedError(f"{place.ref} has no number at {place.field} (any more); it is there all the same")
-        return Held(value, owner(fields_of(document), leaf), version)
+        fields = fields_of(document)
+        return Held(value, owner(fields, leaf), version, without=appliers_without(fields, leaf))
 
 
 def _told(place: Place, level: int) -> int | bool:

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tidegate.planning.beneath import Aim, Aims
 from tidegate.planning.model import Ref
 from tidegate.ports import Json, Manager
 from tidegate.targets.client import KubeClient
 from tidegate.targets.ownership import fields_of, owner
+from tidegate.targets.quantity import quantity
 from tidegate.targets.read import child, maps, text, version_of, whole
 from tidegate.targets.rules import Rule
 from tidegate.targets.scale import controller_of
@@ -62,6 +64,8 @@ class Hpa:
     manager: Manager | None
     version: int
     conditions: tuple[Said, ...] = ()
+    aims: Aims | None = None
+    """What it holds its metrics at; None where nobody read it."""
 
     @property
     def still(self) -> str:
@@ -104,6 +108,31 @@ def hpa_of(document: Json) -> Hpa | None:
         manager=owner(fields_of(document), ("spec", "minReplicas")),
         version=version_of(document),
         conditions=tuple([_said(one) for one in maps(status.get("conditions"))]),
+        aims=aims_of(spec),
+    )
+
+
+def aims_of(spec: Json) -> Aims:
+    """What an HPA's spec holds, of ``autoscaling/v2`` or v1. What cannot be read as a number is left out."""
+    found = [_aim(one) for one in maps(spec.get("metrics"))]
+    percent = whole(spec.get("targetCPUUtilizationPercentage"))
+    if percent is not None:
+        found.append(Aim("Resource", "cpu", percent=float(percent)))
+    window = whole(child(child(spec, "behavior"), "scaleDown").get("stabilizationWindowSeconds"))
+    return Aims(tuple(found), Aims().window if window is None else float(window))
+
+
+def _aim(metric: Json) -> Aim:
+    kind = text(metric.get("type"))
+    source = child(metric, kind[:1].lower() + kind[1:])
+    target = child(source, "target")
+    name = text(source.get("name")) or text(child(source, "metric").get("name"))
+    percent, average = whole(target.get("averageUtilization")), quantity(target.get("averageValue"))
+    return Aim(
+        kind,
+        name,
+        percent=None if percent is None else float(percent),
+        average=None if average is None else float(average),
     )
 
 

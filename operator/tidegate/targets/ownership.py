@@ -12,7 +12,7 @@ from typing import Any
 
 from tidegate.planning.model import MANAGER
 from tidegate.ports import ConflictError, Json, Manager
-from tidegate.targets.read import child, maps, text
+from tidegate.targets.read import child, instant, maps, text
 
 Leaf = tuple[str, ...]
 """Keys from the top of the object to the field: ``("spec", "replicas")``."""
@@ -50,6 +50,15 @@ def owners(fields: Sequence[Json], leaf: Leaf) -> list[Manager]:
 def owner(fields: Sequence[Json], leaf: Leaf) -> Manager | None:
     """The one to ask about a leaf: an applier before a mere writer, anybody before ourselves."""
     return next(iter(owners(fields, leaf)), None)
+
+
+def appliers_without(fields: Sequence[Json], leaf: Leaf) -> tuple[tuple[str, float], ...]:
+    """(manager, epoch seconds): who applies the object and does not own a leaf, and when an apply of his last changed
+    anything. An entry from which another manager took the leaf keeps its time.
+    """
+    entries = (one for one in fields if one.get("operation") == "Apply" and not _owns(one, leaf))
+    found = ((text(one.get("manager")), instant(one.get("time"))) for one in entries)
+    return tuple([(name, at) for name, at in found if name and name != MANAGER and at is not None])
 
 
 def handed_back(fields: Sequence[Json], leaf: Leaf, *, to: Manager | None, api_version: str) -> list[Json] | None:

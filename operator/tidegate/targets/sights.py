@@ -55,6 +55,7 @@ def _through_hpa(workload: Workload, hpa: Hpa) -> Sight:
         unit=workload.takes,
         still=hpa.still,
         limited=hpa.limited,
+        aims=hpa.aims,
         ordered=workload.ordered,
         evidence=_unable(hpa) if (workload.level or 0) < hpa.minimum else (),
     )

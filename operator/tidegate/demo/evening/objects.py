@@ -131,6 +131,8 @@ def announced_curve(event: Json, signal: str, seconds: int) -> Curve:
 
 
 def scaling_policy() -> Json:
-    """The double 11 preset for the five services."""
+    """The double 11 preset for the five services, with a headroom in the place of ``live``: the evening is announced
+    right.
+    """
     targets = [target(s, headroom_percent=HEADROOM_PERCENT) for s in SERVICES]
     return enforcing_policy(SERVICES, targets, hold_seconds=HOLD_SECONDS, step_percent=RELEASE_PERCENT_PER_MINUTE)
