@@ -19,8 +19,9 @@ from tidegate.control.confirmation import Confirmation
 from tidegate.control.forecaster import Forecaster, SignalKey
 from tidegate.control.rounds import Backoff, Job
 from tidegate.planning.book import Book
-from tidegate.planning.growth import AFTER, BEFORE, BRIDGED, STEP
+from tidegate.planning.growth import BRIDGED, STEP
 from tidegate.planning.model import Announcement, Freshness, Key, Reading
+from tidegate.planning.phases import AFTER, BEFORE
 from tidegate.ports import Clock, Leadership, PastPage, PastSource, UnavailableError
 
 log = logging.getLogger("tidegate.history")
