@@ -1,6 +1,7 @@
 """Whether the demonstration kept what it promises.
 
     tidegate demo --output json | python bench/check_demo.py
+    tidegate demo --announced 0.8 --output json | python bench/check_demo.py
     tidegate demo --scenario night --output json | python bench/check_demo.py --scenario night
 
 Prints every promise with its figure; exit code 1 when one is broken or a figure is missing.
@@ -19,14 +20,21 @@ from typing import Any
 Promise = tuple[str, str, Callable[[float, float], bool], float]
 
 EVENING: list[Promise] = [
-    ("lost_demand_percent", "<", operator.lt, 0.5),
-    ("lost_first_96s_percent", "<", operator.lt, 1.0),
-    ("lost_first_10min_percent", "<", operator.lt, 1.0),
-    ("cost_ratio", "<=", operator.le, 1.3),
-    ("ready_before_t0_seconds", ">", operator.gt, 0.0),
-    ("returned", "=", operator.eq, True),
+    ("tidegate.lost_demand_percent", "<=", operator.le, 0.05),
+    ("tidegate.lost_first_96s_percent", "<", operator.lt, 1.0),
+    ("tidegate.lost_first_10min_percent", "<", operator.lt, 1.0),
+    ("tidegate.ready_before_t0_seconds", ">", operator.gt, 0.0),
+    ("tidegate.returned", "=", operator.eq, True),
 ]
-"""Figure of Tidegate, comparison and bound. The cost is that of a clairvoyant plan of the same hours = 1."""
+"""Figure, comparison and bound, whatever was announced. The cost of a clairvoyant plan of the same hours is 1."""
+
+COST, COST_ANNOUNCED_TOO_HIGH = 1.17, 1.20
+"""What an announcement that is right, or too low, and one that is up to 20 % too high may cost. The first needs 1.13 on
+a clock that waits for the operator, 1.14 on a real one, and 1.157 on two cores that ten others work on; the last 1.145,
+1.16 and 1.185: what is too much before a T-0 is gone a minute and a half after it at the earliest."""
+
+RIVALS = ("human", "keda_cron", "always_on")
+"""Who types what was announced: they cost more than twice as much. HPAs alone lose the opening."""
 
 NIGHT: list[Promise] = [
     ("oversold_instants", "=", operator.eq, 0),
@@ -66,6 +74,16 @@ def broken(figures: dict[str, Any], promises: list[Promise]) -> list[str]:
     return found
 
 
+def evening(result: dict[str, Any]) -> list[Promise]:
+    """What the evening promises, for what was announced in it."""
+    ours: dict[str, Any] = result.get("tidegate") or {}
+    most = COST_ANNOUNCED_TOO_HIGH if ours.get("announced", 1.0) > 1.0 else COST
+    found: list[Promise] = [*EVENING, ("tidegate.cost_ratio", "<=", operator.le, most)]
+    found += [(f"{name}.cost_ratio", ">", operator.gt, 2.0 * most) for name in RIVALS]
+    found += [(f"{name}.lost_demand_percent", ">", operator.gt, 5.0) for name in ("hpa70", "hpa80", "hpa80_quick")]
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=("evening", "night"), default="evening")
@@ -75,7 +93,7 @@ def main() -> int:
     except json.JSONDecodeError as error:
         print(f"no result of a demonstration on standard input: {error}", file=sys.stderr)
         return 1
-    return 1 if broken(result if night else result.get("tidegate") or {}, NIGHT if night else EVENING) else 0
+    return 1 if broken(result, NIGHT if night else evening(result)) else 0
 
 
 if __name__ == "__main__":

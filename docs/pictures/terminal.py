@@ -29,7 +29,7 @@ LINE_SECONDS, RESULT_SECONDS, STAY_SECONDS = 0.55, 0.12, 6.0
 RESULT_FOLLOWS = "..."
 STYLES = (
     (re.compile(r"^\$ "), "typed"),
-    (re.compile(r"^ *Tidegate \+"), "good"),
+    (re.compile(r"^ *Tidegate +\d"), "good"),
     (re.compile(r"^ *HPA "), "bad"),
     (re.compile(r"^\d\d:\d\d:\d\d "), "line"),
 )

@@ -43,7 +43,7 @@ LEARNED: dict[str, Any] = {
             "cameSpreadPermille": 100,
             "since": "2026-11-10T11:00:00.000Z",
             "pastSeconds": 86_400,
-            "high": 5.25,
+            "high": "5.25e+00",
             "highTime": "2026-11-10T11:00:00.000Z",
         }
     ],
@@ -60,6 +60,6 @@ GROWN_OTHERWISE: dict[str, Any] = {
     "cameSpreadPermille": 101,
     "since": "2026-11-10T11:00:01.000Z",
     "pastSeconds": 86_401,
-    "high": 5.5,
+    "high": "5.5e+00",
     "highTime": "2026-11-10T11:00:01.000Z",
 }

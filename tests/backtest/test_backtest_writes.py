@@ -15,7 +15,7 @@ from tidegate.backtest.variants import LIVE_ALONE
 
 DAY = 5_760
 HOUR = 3_600.0
-MEAN, WORST = 45, 60
+MEAN, WORST = 50, 65
 """Writes an hour, as docs/concepts.md states them."""
 
 

@@ -19,8 +19,8 @@ DOORS = {
     "table",
     "timeline",
 }
-OWN = {"evening": {"signals", "stairs"}, "night": {"recording", "story"}}
-"""What only one of them has: signals that do not depend on what is done, and moments as stairs; work that is lent."""
+OWN = {"evening": {"rivals", "signals", "stairs"}, "night": {"recording", "story"}}
+"""What only one of them has: rivals, recorded signals, moments as stairs; work that is lent."""
 
 
 def test_evening_and_night_have_the_same_doors_by_the_same_names() -> None:

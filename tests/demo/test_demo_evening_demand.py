@@ -81,50 +81,58 @@ def test_the_link_is_a_burst_of_two_minutes() -> None:
 def test_the_announcements_are_valid(event: dict) -> None:
     parsed = parse_live_event(event)
     assert parsed.policy == POLICY
-    assert len(event["spec"]["moments"]) <= 24
+    assert len(event["spec"]["moments"]) <= 2 * objects.MOMENTS
 
 
-def test_the_policy_is_valid_and_keeps_to_the_preset() -> None:
+def test_the_policy_follows_demand_and_pays_for_no_headroom() -> None:
     policy = parse_policy(objects.scaling_policy())
+    assert policy.live is not None
     assert {t.name for t in policy.targets} == {s.name for s in evening.SERVICES}
-    assert all(t.headroom <= 0.10 for t in policy.targets)
-    assert policy.release.hold <= 60
+    assert all(t.headroom == 0.0 for t in policy.targets)
 
 
-def test_the_policy_is_the_preset_that_is_shipped() -> None:
-    """But for its name and its queries, which are the recording's, and a headroom in the place of ``live``."""
+def test_the_policy_is_of_the_services_of_the_preset_that_is_shipped() -> None:
+    """That one may stand over an HPA: how far it looks ahead, what it holds and how it falls is its own."""
     shipped = yaml.safe_load((PRESETS / "double-11.yaml").read_text())["spec"]
-    played = objects.scaling_policy()["spec"]
-    assert shipped.pop("live") == {}
-    assert {one.pop("headroomPercent") for one in played["targets"]} == {4}
-    assert policy_values(played) == policy_values(shipped)
+    assert services_of(objects.scaling_policy()["spec"]) == services_of(shipped)
 
 
-def policy_values(spec: dict) -> tuple:
-    policy = parse_policy({"metadata": {"name": "p"}, "spec": spec})
-    return (policy.mode, policy.quantile, policy.release, sorted(policy.targets, key=lambda target: target.name))
+def services_of(spec: dict) -> list[tuple]:
+    targets = parse_policy({"metadata": {"name": "p"}, "spec": spec}).targets
+    return sorted((t.name, t.ref, t.capacity, t.background, t.stage, t.minimum, t.maximum) for t in targets)
+
+
+@pytest.mark.parametrize("share", [0.8, 1.2])
+def test_a_wrong_announcement_is_wrong_in_its_height_alone(share: float) -> None:
+    for event, wrong in zip(objects.live_events(), objects.live_events(share), strict=True):
+        assert wrong["spec"]["moments"] == event["spec"]["moments"]
+        assert wrong["spec"]["schedule"] == event["spec"]["schedule"]
+        for signal, level in event["spec"]["expected"].items():
+            assert float(wrong["spec"]["expected"][signal]) == pytest.approx(share * float(level), abs=0.001)
 
 
 def test_the_events_start_when_the_demand_does() -> None:
-    room, sale = (parse_live_event(event).base.occurrences[0] for event in objects.live_events())
+    room, link, sale = (parse_live_event(event).base.occurrences[0] for event in objects.live_events())
     assert (room.start, room.start + room.duration) == (evening.ROOM_OPENS, evening.MIDNIGHT)
+    assert (link.start, link.duration) == (evening.LINK, evening.LINK_SECONDS)
     assert (sale.start, sale.start + sale.duration) == (evening.MIDNIGHT, evening.END)
 
 
 @pytest.mark.parametrize(
     ("event", "signal", "demand", "begin", "overhead"),
     [
-        (objects.sale_event(), double11.ORDERS, evening.opening_orders(), evening.MIDNIGHT, 1.12),
-        (objects.sale_event(), double11.PAYMENTS, double11.paid(evening.opening_orders()), evening.MIDNIGHT, 1.12),
-        (objects.room_event(), double11.ORDERS, evening.room_orders(), evening.ROOM_OPENS, 1.12),
-        (objects.room_event(), double11.PAYMENTS, double11.paid(evening.room_orders()), evening.ROOM_OPENS, 1.12),
+        (objects.sale_event(), double11.ORDERS, evening.opening_orders(), evening.MIDNIGHT, 1.03),
+        (objects.sale_event(), double11.PAYMENTS, double11.paid(evening.opening_orders()), evening.MIDNIGHT, 1.04),
+        (objects.link_event(), double11.ORDERS, evening.link_orders(), evening.LINK, 1.35),
+        (objects.link_event(), double11.PAYMENTS, double11.paid(evening.link_orders()), evening.LINK, 1.12),
     ],
-    ids=["sale orders", "sale payments", "room orders", "room payments"],
+    ids=["sale orders", "sale payments", "link orders", "link payments"],
 )
 def test_what_is_announced_covers_the_demand_and_little_more(
     event: dict, signal: str, demand: np.ndarray, begin: float, overhead: float
 ) -> None:
-    end = evening.END if begin == evening.MIDNIGHT else evening.MIDNIGHT + double11.PAID_WITHIN
+    lasts = evening.LINK_SECONDS + (double11.PAID_WITHIN if signal == double11.PAYMENTS else 0)
+    end = evening.END if begin == evening.MIDNIGHT else begin + lasts
     curve = demand[evening.index_of(begin) : evening.index_of(end)]
     told = objects.announced_curve(event, signal, len(curve))
     assert (told >= curve - 1e-6).all()

@@ -18,10 +18,11 @@ from rich.console import Console
 from tidegate.demo.chart import Box, Chart, Line, draw
 from tidegate.demo.evening import demand as evening
 from tidegate.demo.evening.notes import returned
-from tidegate.demo.evening.objects import CREATION_RATE, objects_before
+from tidegate.demo.evening.objects import CREATION_RATE, live_events, objects_before, resting
 from tidegate.demo.evening.picture import picture
 from tidegate.demo.evening.report import report
 from tidegate.demo.evening.result import CONTESTANTS, EveningResult, judge
+from tidegate.demo.evening.rivals import announced_need, rivals, timetable
 from tidegate.demo.evening.run import SPEEDS, schedule
 from tidegate.demo.evening.scenario import scenario
 from tidegate.demo.evening.signals import record_signals
@@ -33,11 +34,11 @@ from tidegate.demo.process import Operator, OperatorDiedError
 from tidegate.demo.recording import Decision, Recording
 from tidegate.demo.stage import Stage
 from tidegate.demo.timeline import sentence
-from tidegate.demo.workloads import BENEATH
+from tidegate.demo.workloads import BENEATH, autoscaler
 from tidegate.metrics.recorded import RecordedSource
 from tidegate.planning.model import Freshness
 from tidegate.shell.clock import ScheduledClock
-from tidegate.simulation.baselines import run_autoscaler
+from tidegate.simulation.baselines import opening_replicas, run_autoscaler
 from tidegate.simulation.score import score
 
 PLAYED = scenario()
@@ -45,11 +46,9 @@ PLAYED = scenario()
 
 @pytest.fixture(scope="module")
 def result() -> EveningResult:
-    """Three autoscalers in the places of the contestants: nothing here is shown to anybody."""
-    runs = {
-        name: run_autoscaler(PLAYED, target_percent=target, creation_rate=CREATION_RATE, name=name)
-        for name, target in (("tidegate", 50.0), ("hpa70", 70.0), ("hpa80", 80.0))
-    }
+    """An autoscaler in the place of Tidegate: nothing here is shown to anybody."""
+    stranger = run_autoscaler(PLAYED, target_percent=50.0, creation_rate=CREATION_RATE, name="tidegate")
+    runs = {"tidegate": stranger, **rivals(PLAYED, 1.0)}
     decision = Decision(evening.LINK - 90, "order-service", 19, 403, "EventDemand: announced events need <403> units")
     return judge(PLAYED, runs, [decision], ["a note & more"], returned=True)
 
@@ -60,9 +59,8 @@ def result() -> EveningResult:
 def fast_stage() -> Iterator[Stage]:
     """A cluster with the five services and their HPAs, and nobody who prepares anything."""
     clock = ScheduledClock(math.inf, evening.FIRST, ((evening.FIRST, 10_000.0),))
-    stage = Stage(
-        PLAYED, clock, namespace=NAMESPACE, creation_rate=CREATION_RATE, before=objects_before(), announced=()
-    )
+    before = [hpas_level(one) for one in objects_before()] + [autoscaler(s) for s in PLAYED.services]
+    stage = Stage(PLAYED, clock, namespace=NAMESPACE, creation_rate=CREATION_RATE, before=before, announced=())
     try:
         stage.start()
         clock.begin(time.time())
@@ -71,6 +69,12 @@ def fast_stage() -> Iterator[Stage]:
         yield stage
     finally:
         stage.stop()
+
+
+def hpas_level(deployment: dict) -> dict:
+    """What an HPA at 90 % has there at rest."""
+    service = next(s for s in PLAYED.services if s.name == deployment["metadata"]["name"])
+    return {**deployment, "spec": {**deployment["spec"], "replicas": opening_replicas(service, 90.0)}}
 
 
 def test_an_embedded_cluster_left_to_its_hpas_fares_as_the_baseline_does() -> None:
@@ -93,6 +97,7 @@ async def test_the_recording_of_signals_says_what_the_autoscalers_metric_says(tm
     reading = await source.read(query(order), now=evening.MIDNIGHT + 100, stale_after=120)
     assert reading.freshness is Freshness.FRESH
     assert reading.value == pytest.approx(PLAYED.metric(order, evening.MIDNIGHT + 90))
+    assert (reading.since, reading.span) == (evening.MIDNIGHT + 60, 60.0), "and says of which minute it is"
     assert (await source.read(query(order), now=evening.FIRST, stale_after=120)).freshness is Freshness.EMPTY
 
 
@@ -116,11 +121,40 @@ def watch(operator: Operator, *, seconds: float) -> None:
         time.sleep(0.05)
 
 
+# ---- the rivals
+
+
+def test_who_types_the_announced_peak_loses_nothing_of_the_sale_and_pays_for_it(result: EveningResult) -> None:
+    for name in ("human", "keda_cron", "always_on"):
+        assert result.scores[name].lost_in["first_96s"] == 0.0, name
+        assert result.scores[name].cost_ratio > 3.0, name
+    assert result.scores["always_on"].lost_percent == 0.0
+
+
+def test_a_timetable_is_as_wrong_as_the_announcement() -> None:
+    low = timetable(PLAYED.services[0], live_events(0.8))
+    need = PLAYED.need(PLAYED.services[0])
+    assert low.max() == pytest.approx(0.8 * need.max(), rel=0.01)
+
+
+def test_a_level_is_typed_for_an_hour_and_stands_there_a_quarter_of_an_hour_before() -> None:
+    units, t0 = timetable(PLAYED.services[0], live_events()), evening.index_of(evening.MIDNIGHT)
+    assert units[t0 - 901] < 100 < 1300 < units[t0 - 900] == units[t0] == units[t0 + 3599]
+    assert units[t0 + 3600] < units[t0 + 3599] / 2
+    assert units[t0 + 7200] == 0
+
+
+def test_what_follows_from_orders_is_typed_as_it_is_announced() -> None:
+    sale = live_events()[2]
+    cache = announced_need(sale, PLAYED.services[4].signal, 7200)
+    assert cache.max() == pytest.approx(9.0 * announced_need(sale, PLAYED.services[0].signal, 7200).max())
+
+
 # ---- the clock
 
 
-def test_the_evening_fits_into_a_minute_and_a_half_with_all_that_surrounds_it() -> None:
-    assert length(schedule(), evening.LAST) <= 75.0
+def test_the_evening_fits_into_a_minute_and_a_half() -> None:
+    assert length(schedule(), evening.LAST) <= 90.0
     assert length(schedule(speed=0.5), evening.LAST) == pytest.approx(2 * length(schedule(), evening.LAST))
 
 
@@ -140,8 +174,8 @@ def test_the_announced_speeds_cover_the_evening() -> None:
 
 def test_the_figures_bear_the_agreed_names(result: EveningResult) -> None:
     figures = json.loads(json.dumps(result.to_json()))
-    assert list(figures) == ["tidegate", "hpa70", "hpa80"]
-    assert figures["tidegate"].pop("returned") is True
+    assert list(figures) == ["tidegate", "human", "keda_cron", "always_on", "hpa70", "hpa80", "hpa80_quick"]
+    assert (figures["tidegate"].pop("returned"), figures["tidegate"].pop("announced")) == (True, 1.0)
     for row in figures.values():
         assert list(row) == [
             "lost_demand_percent",
@@ -164,11 +198,11 @@ def test_the_table_fits_an_ordinary_terminal(result: EveningResult) -> None:
 
 
 def test_what_was_not_returned_is_said() -> None:
-    recording = Recording({}, floors={s.name: s.minimum for s in PLAYED.services})
-    assert returned(PLAYED, recording).startswith("By 02:15 all floors were back")
+    recording = Recording({}, floors={s.name: resting(s) for s in PLAYED.services})
+    assert returned(PLAYED, recording).startswith("The policy was deleted at 02:03: by 02:15 all levels were")
     recording.floors["chat-service"] += 1
     recording.loans.add("hpa-chat-service")
-    assert returned(PLAYED, recording) == "Not returned by 02:15: floors of chat-service; loans left: 1."
+    assert returned(PLAYED, recording) == "Not returned by 02:15: levels of chat-service; loans left: 1."
 
 
 def test_the_report_needs_nothing_else_and_is_escaped(result: EveningResult) -> None:

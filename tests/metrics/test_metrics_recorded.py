@@ -35,6 +35,17 @@ async def test_an_unknown_query_is_empty() -> None:
     assert (reading.freshness, reading.since) == (Freshness.EMPTY, 5)
 
 
+async def test_a_sample_may_say_of_which_stretch_it_is(tmp_path: Path) -> None:
+    """It is seen at 90, and is what a minute was that ended half a minute before."""
+    path = tmp_path / "r.json"
+    path.write_text('{"q": [[90, 5, 0, 60]]}')
+    source = RecordedSource.from_file(path)
+    assert (await source.read("q", now=89, stale_after=120)).freshness is Freshness.EMPTY
+    reading = await source.read("q", now=91, stale_after=120)
+    assert (reading.value, reading.since, reading.stamp, reading.span) == (5.0, 60.0, 60.0, 60.0)
+    assert (await source.read("q", now=181, stale_after=120)).freshness is Freshness.STALE
+
+
 async def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
     one, two = tmp_path / "r.json", tmp_path / "r.csv"
     one.write_text('{"sum(a)": [["2026-11-10T20:00:00Z", 5], [1794340810, null]]}')
@@ -53,6 +64,8 @@ async def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
         ("r.json", '{"q": [[1, "many"]]}', "sample 1 of 'q'"),
         ("r.json", "[]", "not an object"),
         ("r.txt", "", ".json or .csv"),
+        ("r.json", '{"q": [[90, 1, 30]]}', "a begin and an end"),
+        ("r.json", '{"q": [[90, 1, 60, 100]]}', "follow one another"),
         ("r.json", '{"q": [[1, 1], [1, 2]]}', "two samples of one instant"),
     ],
 )

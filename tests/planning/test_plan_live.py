@@ -208,6 +208,15 @@ def test_an_announced_step_is_prepared_for_as_far_as_steps_have_come() -> None:
     assert plan.level == 3 + 100
 
 
+def test_a_step_that_is_due_long_before_its_start_is_not_sized_by_what_is_measured_before_it() -> None:
+    """Half of what was announced is measured of a trickle; of the opening after it that says nothing."""
+    usual = PlanSettings(creation_rate=20.0)
+    now = T0 - (usual.reserve + 30.0 + 200 / 20)
+    trickle = event("trickle", 600.0, start=T0 - 3_600.0, duration=3_600.0)
+    plan = plan_of(reading(300.0, now), now, trickle, opening(20_000.0), level=6, settings=usual)
+    assert plan.level == 3 + round(1.27 * (200 - 6))
+
+
 def test_until_a_reading_lies_wholly_after_the_start_the_announced_step_stands() -> None:
     now = T0 + 75.0
     plan = plan_of(reading(15_000.0, now), now, opening(), level=250)

@@ -157,8 +157,8 @@ class SignalGrowth(Stored):
     """Since when readings teach it, UTC with milliseconds; not set: not known."""
     past_seconds: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     """For how long before that Prometheus still told what it was, and it was learned from."""
-    high: Annotated[float, Field(ge=0, le=1e15)] = 0.0
-    """What it fell from, faded, in its own unit, when it fell sharply and nobody had announced it."""
+    high: Annotated[str, Field(max_length=16, pattern=r"^[0-9](\.[0-9]{1,8})?e[+-][0-9]{2}$")] | None = None
+    """What it fell from, faded, in its own unit (``5.25e+03``), when it fell sharply and nobody had announced it."""
     high_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
     """As of when, UTC with milliseconds; not set: it did not fall."""
 
@@ -357,7 +357,7 @@ def _growth(signal: str, grown: Grown) -> dict[str, Any]:
 def _read_growth(one: SignalGrowth) -> Grown:
     spread = one.came_spread_permille / 1000
     since = 0.0 if one.since is None else recorded(one.since)
-    high_at = 0.0 if one.high_time is None else recorded(one.high_time)
+    high_at = 0.0 if one.high is None or one.high_time is None else recorded(one.high_time)
     return Grown(
         one.growth,
         events=one.announced_events / 1000,
@@ -365,7 +365,7 @@ def _read_growth(one: SignalGrowth) -> Grown:
         square=spread * spread,
         since=since,
         past=one.past_seconds,
-        high=one.high,
+        high=0.0 if one.high is None else float(one.high),
         high_at=high_at,
     )
 
@@ -373,7 +373,7 @@ def _read_growth(one: SignalGrowth) -> Grown:
 def _high(grown: Grown) -> dict[str, Any]:
     if grown.high_at <= 0.0:
         return {}
-    return {"high": min(float(f"{grown.high:.6g}"), 1e15), "highTime": to_rfc3339(grown.high_at, milliseconds=True)}
+    return {"high": f"{min(grown.high, 1e15):.5e}", "highTime": to_rfc3339(grown.high_at, milliseconds=True)}
 
 
 def _share(promise: Promise) -> dict[str, Any]:

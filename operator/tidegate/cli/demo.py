@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +28,17 @@ class Played(Enum):
 
 def demo(
     scenario: Annotated[
-        Played, typer.Option(help="evening: Tidegate beside a plain HPA. night: trading and data share machines.")
+        Played, typer.Option(help="evening: Tidegate beside what others use. night: trading and data share machines.")
     ] = Played.EVENING,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
     report: Annotated[Path, typer.Option(help="Where the HTML report is written.")] = Path("demo-report.html"),
     picture: Annotated[Path | None, typer.Option(help="Write the picture of the result to this SVG file too.")] = None,
+    announced: Annotated[
+        float,
+        typer.Option(
+            help="How much of what comes is announced, in the evening: 0.8 is 20 % too low.", min=0.1, max=10.0
+        ),
+    ] = 1.0,
     speed: Annotated[float, typer.Option(help="Multiplies all speeds; 0.5 takes twice as long.", min=0.01)] = 1.0,
     keep: Annotated[
         Path | None, typer.Option(help="Folder for the operator's log, the clock and the recording; else none is kept.")
@@ -39,9 +46,9 @@ def demo(
 ) -> None:
     """Play Double 11, 2019, on an embedded cluster: its evening, or its night.
 
-    In the evening Tidegate prepares trading, beside a plain HPA. In the night trading at midnight and data processing
-    after one o'clock share forty machines. The operator is the real one, in a process of its own; only pods and time
-    are simulated. Each takes about 72 seconds.
+    In the evening Tidegate prepares trading, beside a timetable and a plain HPA. In the night trading at midnight and
+    data processing after one o'clock share forty machines. The operator is the real one, in a process of its own; only
+    pods and time are simulated. Each takes less than a minute and a half.
     """
     from rich.console import Console
 
@@ -49,8 +56,13 @@ def demo(
 
     if scenario is Played.NIGHT:
         from tidegate.demo.night.run import play
+
+        if announced != 1.0:
+            raise typer.BadParameter("the night is announced as it comes; --announced is for the evening")
     else:
-        from tidegate.demo.evening.run import play
+        from tidegate.demo.evening.run import play as evening
+
+        play = partial(evening, announced=announced)
 
     console = Console(stderr=output is Output.JSON)
     try:

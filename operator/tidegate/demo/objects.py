@@ -66,8 +66,8 @@ def enforcing_policy(
     }
 
 
-def target(service: Service, *, headroom_percent: int) -> Json:
-    """How a policy names a service."""
+def target(service: Service, *, headroom_percent: int, sync_seconds: int = HPA_SYNC_SECONDS) -> Json:
+    """How a policy names a service; ``sync_seconds`` are 0 where no autoscaler stands between a level and its pods."""
     return {
         "name": service.name,
         "ref": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service.name},
@@ -77,7 +77,7 @@ def target(service: Service, *, headroom_percent: int) -> Json:
         "stage": {"name": service.stage},
         "min": service.minimum,
         "max": service.maximum,
-        "leadTime": {"guessSeconds": round(service.start_seconds) + HPA_SYNC_SECONDS},
+        "leadTime": {"guessSeconds": round(service.start_seconds) + sync_seconds},
     }
 
 

@@ -1,7 +1,8 @@
 """The stage: an embedded cluster in a thread of its own, on the demonstration's clock, that records what happens.
 
-Ready and paid pods are noted at every change of the cluster's physics, floors at every change of an autoscaler's
-minimum, reasons as the operator shows them in its policy's status. Nothing is taken from the plan.
+Ready and paid pods are noted at every change of the cluster's physics, levels at every change of an autoscaler's
+minimum (or of what a stage says its levels are), reasons as the operator shows them in its policy's status. Nothing is
+taken from the plan.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tidegate.api.crd import all_crds
 from tidegate.demo.recording import Move, Recording
@@ -21,7 +22,7 @@ from tidegate.embedded.room import MachinePhysics
 from tidegate.embedded.server import start, write_kubeconfig
 from tidegate.embedded.store import DELETED, Change
 from tidegate.shell.clock import ScheduledClock
-from tidegate.simulation.scenario import Scenario
+from tidegate.simulation.scenario import Scenario, Service
 from tidegate.simulation.score import Run, Tracker
 
 Json = dict[str, Any]
@@ -34,6 +35,11 @@ LOANS = ("tidegate.dev", "loans")
 
 class Stage:
     """Start it, let time pass, stop it; in between it can be watched through ``recording``."""
+
+    levels: ClassVar[tuple[str, str]] = AUTOSCALERS
+    """The kind of the objects that hold the levels, one by the name of each service."""
+    level_field: ClassVar[str] = "minReplicas"
+    """Where in their ``spec`` it stands."""
 
     def __init__(
         self,
@@ -113,7 +119,7 @@ class Stage:
         for document in [*all_crds(), *self._documents]:
             cluster.create(document)
         for service in self._scenario.services:
-            self.recording.floors[service.name] = service.minimum
+            self.recording.floors[service.name] = self._owners_level(service)
         self._watch_physics(cluster)
         cluster.store.listen(self._changed)
         running = await start(cluster)
@@ -126,6 +132,10 @@ class Stage:
                     await asyncio.sleep(0.1)
             finally:
                 await running.stop()
+
+    def _owners_level(self, service: Service) -> int:
+        """What stands there before anything is borrowed."""
+        return service.minimum
 
     def _blank(self) -> Recording:
         """What is filled from now on."""
@@ -164,15 +174,15 @@ class Stage:
         if change.type == DELETED:
             self.recording.loans.discard(change.item.name)
             return
-        if kind == AUTOSCALERS:
+        if kind == self.levels:
             self._floor(change.item.name, change.item.document())
         elif kind == POLICIES:
             self._policy(change.item.document().get("status") or {})
         elif kind == EVENTS:
             self._verdict(change.item.name, change.item.document().get("status") or {})
 
-    def _floor(self, name: str, autoscaler: Json) -> None:
-        floor = autoscaler["spec"]["minReplicas"]
+    def _floor(self, name: str, holder: Json) -> None:
+        floor = holder["spec"][self.level_field]
         before = self.recording.floors.get(name)
         if before is not None and floor != before:
             self.recording.floors[name] = floor

@@ -31,7 +31,7 @@ rounded."""
 LITTLE_UP, UP_APART = 0.03, 60.0
 """A floor that follows demand rises by less than this share no sooner than so many seconds after its last move. What
 the two below and these bring and cost stands in docs/concepts.md, 6: fewer writes an hour."""
-LITTLE_DOWN, DOWN_APART = 0.05, 120.0
+LITTLE_DOWN, DOWN_APART = 0.05, 60.0
 """The same on the way down, of one unit too, however large a share that is."""
 
 OVERRUN_MAX = 3600.0

@@ -177,7 +177,8 @@ def _followed(
     )
     again = line.longest_lead + RELEASE_INTERVAL
     soon = bounded(situation.target, line.due_at(now, ahead=again)) if situation.observed.loan is not None else 0
-    seen, seen_soon = read(until=now + lead), read(until=now + lead + again)
+    # What is due now may lie as far ahead as the whole lead time: the T-0 that it is for is an opening by then.
+    seen, seen_soon = read(until=now + max(lead, line.longest_lead)), read(until=now + lead + again)
     if seen is None or seen_soon is None:
         return Ahead(ahead.due, soon, ahead.announced)
     soon = bounded(situation.target, seen_soon.of(soon))

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 Curve = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
+METRIC_WINDOW, METRIC_AGE = 60.0, 30.0
+"""Seconds that a scraped metric is a mean of, and seconds since they ended: what a rate over a minute and a metrics
+pipeline make of it (kubelet 10 s, metrics server 15 to 60 s: kubernetes issue 110317)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -79,12 +83,12 @@ class Scenario:
         """The positions of ``[begin, end)`` in the curves."""
         return slice(round(begin - self.first), round(end - self.first))
 
-    def metric(self, service: Service, at: float, *, window: float = 60.0, age: float = 30.0) -> float | None:
+    def metric(
+        self, service: Service, at: float, *, window: float = METRIC_WINDOW, age: float = METRIC_AGE
+    ) -> float | None:
         """A signal as a scraper shows it: the mean of ``window`` seconds that ended ``age`` seconds ago.
 
-        None while nothing was measured yet; after the last second that one's minute stands. 60 s and 30 s are what a
-        rate over a minute and a metrics pipeline make of it (kubelet 10 s, metrics server 15 to 60 s: kubernetes issue
-        110317).
+        None while nothing was measured yet; after the last second that one's minute stands.
         """
         stop = min(math.floor(at - age - self.first), self.seconds)
         if stop <= 0:

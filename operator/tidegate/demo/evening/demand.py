@@ -24,6 +24,8 @@ FIRST = MIDNIGHT - 7500.0
 """Five minutes earlier everything is started, so that nobody is judged by a cold cluster."""
 END = MIDNIGHT + 7200.0
 """02:00: the last scored second is the one before."""
+POLICY_ENDS = END + 180.0
+"""02:03: the policy is deleted, and with it the reason of every loan."""
 LAST = END + 900.0
 """A quarter of an hour longer, unscored, in which what was borrowed is returned."""
 
@@ -70,8 +72,15 @@ def opening_orders() -> Curve:
 @cache
 def room_orders() -> Curve:
     """What the head room adds: its own trickle from 22:00 to midnight, and the burst at the link."""
+    orders = link_orders().copy()
+    orders[index_of(ROOM_OPENS) : index_of(MIDNIGHT)] += ROOM_ORDERS
+    return orders
+
+
+@cache
+def link_orders() -> Curve:
+    """The burst at the link, on top of the trickle."""
     orders = np.zeros(seconds_of_the_evening())
-    orders[index_of(ROOM_OPENS) : index_of(MIDNIGHT)] = ROOM_ORDERS
     after = np.arange(LINK_SECONDS, dtype=np.float64)
     burst = (LINK_ORDERS - ROOM_ORDERS) * np.exp(-np.maximum(0.0, after - LINK_PLATEAU) / LINK_DECAY)
     begin = index_of(LINK)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tidegate.demo.chart import Box, Chart, Line, Mark, document, draw, legend
 from tidegate.demo.evening import demand as evening
-from tidegate.demo.evening.result import CONTESTANTS, EveningResult
+from tidegate.demo.evening.result import CONTESTANTS, DRAWN, EveningResult
 from tidegate.simulation.scenario import Service
 
 WIDTH = 1000
@@ -17,9 +17,13 @@ ZOOMS: tuple[tuple[str, float, float], ...] = (
 MARKS = (Mark(evening.LINK, "link"), Mark(evening.MIDNIGHT, "T-0"))
 LEGEND = (
     ("demand", "demand"),
-    *((name, label) for name, label in CONTESTANTS.items()),
+    *((name, CONTESTANTS[name]) for name in DRAWN),
     ("lost", "lost by HPA at 70 %"),
 )
+
+
+TOLD = ("tidegate", "human", "hpa70", "hpa80")
+"""Those whose figures stand above the picture."""
 
 
 def chart(result: EveningResult, service: Service, title: str, begin: float, end: float) -> Chart:
@@ -27,7 +31,7 @@ def chart(result: EveningResult, service: Service, title: str, begin: float, end
     need = Line("demand", "demand", result.scenario.need(service), filled=True)
     ready = [
         Line(CONTESTANTS[name], name, result.runs[name].tracks[service.name].ready.astype(np.float64))
-        for name in ("hpa80", "hpa70", "tidegate")
+        for name in reversed(DRAWN)
     ]
     marks = [mark for mark in MARKS if begin < mark.at < end]
     return Chart(title, "pods", result.scenario.first, begin, end, [need, *ready], marks, lost=("demand", "hpa70"))
@@ -60,11 +64,10 @@ def picture(result: EveningResult) -> str:
 
 def summary(result: EveningResult) -> tuple[str, str, str]:
     """Loss and cost of each contestant in three lines, all services together."""
-    words = {"tidegate": "Tidegate", "hpa70": "HPA 70 %", "hpa80": "HPA 80 %"}
-    scores = result.scores
-    lost = ", ".join(f"{words[n]} {scores[n].lost_percent:.2f} %" for n in CONTESTANTS)
-    first = ", ".join(f"{words[n]} {scores[n].lost_in['first_10min']:.2f} %" for n in CONTESTANTS)
-    cost = ", ".join(f"{words[n]} {scores[n].cost_ratio:.2f}×" for n in CONTESTANTS)
+    named = [(label, result.scores[name]) for name, label in CONTESTANTS.items() if name in TOLD]
+    lost = "; ".join(f"{label} {found.lost_percent:.2f} %" for label, found in named)
+    first = "; ".join(f"{label} {found.lost_in['first_10min']:.2f} %" for label, found in named)
+    cost = "; ".join(f"{label} {found.cost_ratio:.2f}×" for label, found in named)
     return (
         f"Demand lost from 22:00 to 02:00, all services: {lost}.",
         f"Lost in the first ten minutes of the sale: {first}.",

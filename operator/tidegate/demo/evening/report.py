@@ -10,7 +10,10 @@ from tidegate.demo.evening.result import CONTESTANTS, EveningResult
 from tidegate.demo.evening.table import HEADINGS, explanation, rows
 from tidegate.demo.page import decided, made, page, table
 
-LEAD = "The same demand on the same cluster: prepared by Tidegate, and met by a plain HPA. All times are China time."
+LEAD = (
+    "The same demand on the same cluster: prepared by Tidegate, by a timetable, and met by a plain HPA. All times are "
+    "China time."
+)
 
 
 def report(result: EveningResult) -> str:

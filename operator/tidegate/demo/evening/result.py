@@ -1,4 +1,4 @@
-"""What the evening came to: three contestants on the same evening, and what Tidegate decided and why."""
+"""What the evening came to: all contestants on the same evening, and what Tidegate decided and why."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from tidegate.simulation.scenario import Scenario
 from tidegate.simulation.score import Run, Score, score
 
 CONTESTANTS: Mapping[str, str] = {
-    "tidegate": "Tidegate + HPA 90 %",
-    "hpa70": "HPA 70 % alone",
-    "hpa80": "HPA 80 % alone",
+    "tidegate": "Tidegate",
+    "human": "a person, T-15 min",
+    "keda_cron": "KEDA cron",
+    "always_on": "always-on peak",
+    "hpa70": "HPA 70 %",
+    "hpa80": "HPA 80 %",
+    "hpa80_quick": "HPA 80 %, quick",
 }
+DRAWN = ("tidegate", "hpa70", "hpa80")
+"""Those that are drawn."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,29 @@ class EveningResult:
     """How it was made: clock, metric, rates."""
     returned: bool
     """Whether Tidegate gave back everything that it borrowed."""
+    announced: float = 1.0
+    """How much was announced, of what came."""
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """The figures by contestant."""
         figures = {name: _figures(self.scores[name]) for name in CONTESTANTS}
         figures["tidegate"]["returned"] = self.returned
+        figures["tidegate"]["announced"] = self.announced
         return figures
 
 
 def judge(
-    scenario: Scenario, runs: Mapping[str, Run], decisions: Sequence[Decision], notes: Sequence[str], *, returned: bool
+    scenario: Scenario,
+    runs: Mapping[str, Run],
+    decisions: Sequence[Decision],
+    notes: Sequence[str],
+    *,
+    returned: bool,
+    announced: float = 1.0,
 ) -> EveningResult:
     """Score all contestants."""
     scores = {name: score(scenario, run) for name, run in runs.items()}
-    return EveningResult(scenario, runs, scores, decisions, notes, returned)
+    return EveningResult(scenario, runs, scores, decisions, notes, returned, announced)
 
 
 def _figures(found: Score) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def explanation() -> str:
         "Lost: share of the demand (in pods, all five services) that met no ready pod, in the whole evening, in the "
         "first 96 s and 10 min of the sale, and at the link. Cost: pod-seconds paid, starting pods included, over "
         "those of a clairvoyant plan bound by the same start lag. Ready: the fewest seconds that order-service stood "
-        "ready before an announced moment; below 0 it was that much late. Writes: floors written by Tidegate; scale "
-        "writes of the HPAs that are alone."
+        "ready before the link and the opening; below 0 it was that much late. Writes: levels written by Tidegate; "
+        "scale writes of the HPAs."
     )
 
 
