@@ -208,9 +208,11 @@ def main() -> int:
     parser.add_argument("--policies", help="contestants by name, with commas; default: all")
     parser.add_argument("--entries", help="of those only these, as rows name them: 'tidegate-live 0 None,hpa 70'")
     parser.add_argument("--quantiles", help="of what follows demand, with commas, beside its own")
+    parser.add_argument("--targets", help="of HPAs, with commas, beside 70, 80 and 90: what costs as much as we do")
     parser.add_argument("--new", action="store_true", help="as ones that have learned from no earlier edition")
     asked = parser.parse_args()
     known = entries(asked.policies.split(",") if asked.policies else None, sweep=False)
+    known += [Entry("hpa", float(target)) for target in asked.targets.split(",")] if asked.targets else []
     known.sort(key=lambda entry: entry.variant is not None)
     named = set(asked.entries.split(",")) if asked.entries else None
     quantiles = [None, *(float(one) for one in asked.quantiles.split(","))] if asked.quantiles else [None]
