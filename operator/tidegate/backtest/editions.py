@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from tidegate.backtest.sources import Source
 
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-MOST = 14 * 86_400.0
-"""Seconds of earlier editions that are learned from, beside the latest one: what is older than two weeks of readings
+MOST = 15 * 86_400.0
+"""Seconds of earlier editions that are learned from, the latest one included: two of a week each. What is older
 counts for little (``planning.growth.MEMORY``)."""
 
 
