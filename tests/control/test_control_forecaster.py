@@ -125,6 +125,16 @@ def test_the_share_of_an_announced_step_that_came_is_learned_from_the_first_read
     assert made.steps[SIGNAL].events == 1.0
 
 
+@pytest.mark.parametrize(("quiet_from", "quiet_until"), [(-900.0, 120.0), (-30.0, 900.0)])
+def test_a_step_that_came_in_a_gap_of_readings_teaches_nothing(quiet_from: float, quiet_until: float) -> None:
+    start = BEAT * ENOUGH
+    made = forecaster(show(start, 10_000.0))
+    told = [n * BEAT for n in range(2 * ENOUGH) if not quiet_from < n * BEAT - start < quiet_until]
+    for now in told:
+        made.take(SIGNAL, good(1_000.0 if now < start + 30.0 else 6_000.0, now), now)
+    assert made.steps[SIGNAL].events == 0
+
+
 def test_a_step_too_small_to_be_seen_teaches_nothing() -> None:
     start = ENOUGH * BEAT
     made = forecaster(show(start, 5.0))

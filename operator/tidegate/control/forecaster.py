@@ -30,6 +30,8 @@ GRAIN = 0.3
 TOLD, STEPPED = 3.0, 0.1
 """An announced step is compared with what came when it is larger than so many grains (a unit), and than this share of
 what was measured before. Judgment."""
+BESIDE = 120.0
+"""Seconds beside a T-0 within which readings are compared. Judgment: demand moves by itself, too."""
 LOOKED_UP = 60.0
 """Seconds for which the T-0 that are near stay as they were looked up."""
 MOST_FOLLOWED = 128
@@ -186,12 +188,15 @@ class Forecaster:
         return math.log((other + now) / (other + was))
 
     def _compare(self, book: Book | None, key: SignalKey, seen: _Window, starts: Sequence[float], grain: float) -> None:
-        """Hold the first reading that lies wholly after a T-0 against the last one before it."""
+        """Hold the first reading that lies wholly after a T-0 against the last one before it, where both are near it:
+        after a gap nobody knows what of the difference the T-0 brought.
+        """
         readings = self._before.setdefault(key, deque(maxlen=REMEMBERED))
         opened = [start for start in starts if start <= seen.settled]
         if opened and readings and readings[-1].settled < opened[-1]:
             before = next((one for one in reversed(readings) if one.end <= opened[-1]), None)
-            if before is not None:
+            near = opened[-1] - BESIDE, opened[-1] + SETTLED + BESIDE
+            if before is not None and near[0] <= before.end and seen.begin <= near[1]:
                 said = _announced(book, key, seen.begin, seen.end) - _announced(book, key, before.begin, before.end)
                 if said > max(TOLD * grain, STEPPED * before.value):
                     self.steps.setdefault(key, Steps()).came((seen.value - before.value) / said)
