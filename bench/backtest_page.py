@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import choose_live
 import numpy as np
 from backtest_table import BENCHES, Bench, rows_of
 
@@ -60,10 +61,12 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
     yield "```text"
     yield "python bench/backtest_table.py --traces DIR --rows rows.jsonl"
     yield "python bench/forecast_coverage.py --traces DIR --rows rows.jsonl"
+    yield "python bench/choose_live.py --traces DIR --rows rows.jsonl"
     yield "python bench/backtest_page.py --rows rows.jsonl --write docs/benchmarks.md"
     yield "```"
     yield ""
     yield f"Written {days}; played at commit {commits}."
+    yield from chosen([row for row in rows if "part" in row])
     for bench in BENCHES:
         own = sorted((row for row in played if row["bench"] == bench.name), key=_order)
         if own:
@@ -73,6 +76,19 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
     yield from at_equal_cost(played)
     yield from wrong(played)
     yield from coverage(covered)
+
+
+def chosen(rows: Sequence[Row]) -> Iterator[str]:
+    """How quantile and fade were chosen."""
+    if not rows:
+        return
+    yield "\n## How quantile and fade were chosen\n"
+    yield (
+        "On parts of traces that end before anything below is judged, lost % / cost: the least of the mean cost and"
+        f" {choose_live.PRICE:g} times the mean percentage that is lost (machines cost some 2 % of what they sell)."
+        " Each part begins with nothing learned but its own history, which loses more than whoever knows an edition.\n"
+    )
+    yield from choose_live.table(rows)
 
 
 def table(bench: Bench, own: Sequence[Row]) -> Iterator[str]:
@@ -132,6 +148,7 @@ def _figure(row: Row, name: str) -> str:
 def at_equal_cost(rows: Sequence[Row]) -> Iterator[str]:
     """Loss on payments beside an HPA that costs the same, at the quantile that costs nearest to one at 70 %."""
     found = []
+    yield from chosen([row for row in rows if "part" in row])
     for bench in BENCHES:
         own = [row for row in rows if row["bench"] == bench.name]
         rivals = [row for row in own if row["policy"].startswith("hpa-") and row["policy"] != "hpa-static"]

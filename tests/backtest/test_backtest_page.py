@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 from backtest_page import loss_at, page
 from backtest_table import Played, cut
+from choose_live import PARTS, choice
 from forecast_coverage import KINDS, shares_of, told_of
 
 from tidegate.backtest.case import Case
@@ -37,6 +38,25 @@ def row(bench: str, policy: str, lost: float, cost: float, **other: Any) -> dict
 
 def text(*rows: dict[str, Any]) -> str:
     return "\n".join(page(rows))
+
+
+def tried(quantile: float, fade: float, *figures: tuple[float, float]) -> list[dict[str, Any]]:
+    """A setting on all parts, each (lost %, cost)."""
+    return [
+        {"part": part.name, "quantile": quantile, "fade": fade, "lost_demand_percent": lost, "cost_ratio": cost}
+        for part, (lost, cost) in zip(PARTS, figures, strict=True)
+    ]
+
+
+def test_the_setting_is_chosen_by_cost_and_by_what_is_lost_on_all_parts_together() -> None:
+    dear = tried(0.99, 0.08, (0.0, 1.2), (0.0, 1.1), (0.0, 1.1))
+    right = tried(0.97, 0.04, (0.1, 1.0), (0.1, 1.05), (0.0, 1.1))
+    loses = tried(0.9, 0.08, (0.4, 1.0), (0.2, 1.0), (0.0, 1.0))
+    assert choice([*dear, *right, *loses]) == (0.97, 0.04)
+    assert choice([*dear, *right[:2]]) == (0.99, 0.08), "what was not played on all parts is not chosen"
+    assert choice([]) is None
+    written = text(row("viewers", "hpa-70", 0.1, 1.4), *right, *dear)
+    assert "| 0.97 | 4 | 0.100 / 1.000 | 0.100 / 1.050 | 0.000 / 1.100 | 0.067 | 1.050 | 1.0833 | chosen |" in written
 
 
 def test_of_two_rows_of_one_play_the_later_one_counts_and_all_say_what_they_learned_from() -> None:
