@@ -70,6 +70,7 @@ def environment(objects: list[Json]) -> dict[str, str]:
 def test_the_operator_understands_the_environment_that_the_chart_gives_it(tmp_path: Path) -> None:
     told = {
         "prometheusUrl": "http://prometheus.monitoring:9090",
+        "prometheusHistoryDays": 3.5,
         "queries": "free",
         "beatSeconds": 7.5,
         "statusWritesPerSecond": 50,
@@ -84,6 +85,7 @@ def test_the_operator_understands_the_environment_that_the_chart_gives_it(tmp_pa
     assert (settings.lease_name, settings.prometheus_url) == ("own", "http://prometheus.monitoring:9090")
     assert (settings.beat_seconds, settings.status_writes_per_second) == (7.5, 50)
     assert not settings.confine_queries
+    assert settings.prometheus_history_days == 3.5
     plan = settings.plan
     assert (plan.cell, plan.creation_rate, plan.fail_over, plan.horizon) == (5, 100, 0, 2_500_000)
     assert (settings.listen_probes, settings.listen_metrics, settings.log_level) == (9000, 9001, "debug")

@@ -75,10 +75,9 @@ class Site:
     history: History = field(init=False)
 
     def __post_init__(self) -> None:
-        self.history = History(
-            Past(self.archive, lambda policy, since, until: self.events, at_once, time.perf_counter),
-            self.forecaster, self.clock, self.leader, lambda now: self.known, looks_back=self.hours * HOURS,
-        )  # fmt: skip
+        told, reach = (lambda policy, since, until: self.events), self.hours * HOURS
+        past = Past(self.archive, told, at_once, time.perf_counter, reach)
+        self.history = History(past, self.forecaster, self.clock, self.leader, lambda now: self.known)
 
     def gives_way(self, rest: Callable[[float], Awaitable[None]], spent: Callable[[], float]) -> None:
         self.history.past = replace(self.history.past, rest=rest, spent=spent)

@@ -163,8 +163,8 @@ async def test_a_day_of_a_real_prometheus_is_learned_from_with_its_gaps_and_rest
                 return asked[-1]
 
         forecaster = Forecaster()
-        was = Past(Seen(), lambda policy, since, until: (), at_once, time.perf_counter)
-        history = History(was, forecaster, HandClock(end), Leader(), looks_back=end - START)
+        was = Past(Seen(), lambda policy, since, until: (), at_once, time.perf_counter, end - START)
+        history = History(was, forecaster, HandClock(end), Leader())
         made = policy()
         signals = tuple(type(one)(one.name, query if one.query else None) for one in made.signals)
         forecaster.want({made.key: type(made)(made.key, made.targets, signals, live=made.live)}, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fakes import HandClock, Leader
 from test_shell_store import CORE, live_event, scaling_policy
 
@@ -12,7 +13,9 @@ from tidegate.control.history import History
 from tidegate.planning.model import Key
 from tidegate.ports import PastPage
 from tidegate.shell.past import announced_then, past_of
+from tidegate.shell.settings import load_settings
 from tidegate.shell.store import WatchedStore
+from tidegate.shell.wiring import past_source
 
 NOW = 1_794_240_000.0
 """2026-11-09T16:00:00Z."""
@@ -60,9 +63,9 @@ async def asked(confine: bool) -> set[str]:
             return PastPage((5.0,) * 10)
 
     forecaster = Forecaster()
-    past = past_of(Archive(), watched)
+    past = past_of(Archive(), watched, 600.0)
     assert past is not None
-    history = History(past, forecaster, HandClock(NOW), Leader(), looks_back=600.0)
+    history = History(past, forecaster, HandClock(NOW), Leader())
     forecaster.want(watched.policies(), {})
     for job in history.due(NOW):
         await history.do(job)
@@ -72,3 +75,12 @@ async def asked(confine: bool) -> set[str]:
 async def test_a_tenants_past_is_asked_for_by_his_confined_query_and_no_other() -> None:
     assert await asked(False) == {"sum(rate(orders[1m]))"}
     assert await asked(True) == {'sum(rate(orders{namespace="shop"}[1m]))'}
+
+
+@pytest.mark.parametrize(("days", "asks"), [("0", False), ("14", True)])
+async def test_prometheus_is_asked_for_the_past_unless_none_is_wanted(days: str, asks: bool) -> None:
+    told = {"TIDEGATE_PROMETHEUS_URL": "http://localhost:1", "TIDEGATE_PROMETHEUS_HISTORY_DAYS": days}
+    source = past_source(load_settings(told))
+    assert (source is not None) == asks
+    if source is not None:
+        await source.close()

@@ -28,6 +28,7 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
             "TIDEGATE_API_URL": "http://127.0.0.1:1/",
             "TIDEGATE_PROMETHEUS_URL": "http://p:9090/prefix/",
             "TIDEGATE_PROMETHEUS_CREDENTIALS": str(tmp_path),
+            "TIDEGATE_PROMETHEUS_HISTORY_DAYS": "2.5",
             "TIDEGATE_BEAT_SECONDS": "0.5",
             "TIDEGATE_PLAN_CELL_SECONDS": "5",
             "TIDEGATE_PLAN_HORIZON_SECONDS": "3600",
@@ -46,7 +47,7 @@ def test_every_variable_arrives(tmp_path: Path) -> None:
     assert settings.identity.startswith("pod-1_")
     assert (settings.operator_namespace, settings.lease_name) == ("ops", "tidegate-shop")
     assert (settings.api_url, settings.prometheus_url) == ("http://127.0.0.1:1", "http://p:9090/prefix")
-    assert settings.prometheus_credentials == tmp_path
+    assert (settings.prometheus_credentials, settings.prometheus_history_days) == (tmp_path, 2.5)
     plan = settings.plan
     assert (plan.cell, plan.horizon, plan.creation_rate, plan.fail_over) == (5, 3600, 100, 0)
     assert (settings.clock_schedule, settings.status_writes_per_second) == (file, 50)
@@ -68,6 +69,9 @@ def test_two_lives_of_one_pod_are_never_taken_for_one() -> None:
         ("TIDEGATE_BEAT_SECONDS", "nan", "seconds above 0"),
         ("TIDEGATE_PLAN_HORIZON_SECONDS", "inf", "seconds above 0"),
         ("TIDEGATE_NAMESPACES", "Shop", "names of namespaces"),
+        ("TIDEGATE_PROMETHEUS_HISTORY_DAYS", "-1", "days from 0 to 90"),
+        ("TIDEGATE_PROMETHEUS_HISTORY_DAYS", "91", "days from 0 to 90"),
+        ("TIDEGATE_PROMETHEUS_HISTORY_DAYS", "nan", "days from 0 to 90"),
         ("TIDEGATE_PROMETHEUS_URL", "prometheus:9090", "a URL"),
         ("TIDEGATE_PROMETHEUS_URL", "http://[::1", "a URL"),
         ("TIDEGATE_PROMETHEUS_URL", "http://prometheus:90900", "a URL"),

@@ -59,6 +59,7 @@ class Past:
     """Lets others have their turn, after so many seconds of learning."""
     spent: Callable[[], float]
     """Seconds of a clock that never goes back."""
+    looks_back: float = LOOKS_BACK
 
 
 @dataclass(slots=True)
@@ -92,7 +93,6 @@ class History:
     """Whether it was read what is on record."""
     cell: float = STEP
     """Seconds of a cell of announced demand."""
-    looks_back: float = LOOKS_BACK
     _studies: dict[SignalKey, _Study] = field(default_factory=dict)
     _epoch: int | None = None
     _turns: dict[str, int] = field(default_factory=dict)
@@ -183,9 +183,9 @@ class History:
         query = self.forecaster.query(key)
         if query is None or key not in self._pending():
             return None
-        begin = math.ceil((self.clock.now() - self.looks_back) / STEP) * STEP
+        begin = math.ceil((self.clock.now() - self.past.looks_back) / STEP) * STEP
         found = self._studies[key] = _Study(query, self.forecaster.apart(key), begin)
-        log.info("%s/%s: learning from its last %g days", *key, self.looks_back / 86_400.0)
+        log.info("%s/%s: learning from its last %g days", *key, self.past.looks_back / 86_400.0)
         return found
 
     async def _go_on(self, key: SignalKey, study: _Study) -> bool:

@@ -16,9 +16,9 @@ LEISURE = 3.0
 """Seconds of pause for each of learning from the past: it takes a quarter of a core."""
 
 
-def past_of(source: PastSource | None, store: WatchedStore) -> Past | None:
-    """None: nobody remembers."""
-    return None if source is None else Past(source, announced_then(store), _rest, time.perf_counter)
+def past_of(source: PastSource | None, store: WatchedStore, seconds: float) -> Past | None:
+    """None: nobody remembers. ``seconds``: how far back is asked."""
+    return None if source is None else Past(source, announced_then(store), _rest, time.perf_counter, seconds)
 
 
 async def _rest(spent: float) -> None:

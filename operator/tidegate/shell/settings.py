@@ -28,6 +28,10 @@ _SERVICE_LINK = re.compile(r"TIDEGATE_(\w+_)?(SERVICE_\w+|PORT(_\w+)?)")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
+MOST_DAYS = 90.0
+"""Days of a signal's past that may be asked for: at 15 s that is half a million values."""
+
+
 class SettingsError(ValueError):
     """What is wrong with the environment: one sentence a variable, each with what would be right."""
 
@@ -53,6 +57,9 @@ class Settings:
     prometheus_credentials: Path | None = None
     """A folder with any of the files ``token`` (bearer token), ``tenant`` (sent as X-Scope-OrgID) and ``ca.crt`` (who
     signed the server's certificate): a mounted Secret. They are read anew for each query. Default: none is sent."""
+    prometheus_history_days: float = 14.0
+    """Days before a signal is followed (``live``) from which its growth is learned, by range queries in the background;
+    0: none, and only what is read from now on teaches. More than 14 count for little."""
     recorded_metrics: Path | None = None
     """A recording to read signals from instead, for demonstrations."""
     queries: str | None = None
@@ -214,6 +221,13 @@ def _at_least_zero(text: str) -> float:
     return value
 
 
+def _days(text: str) -> float:
+    value = _at_least_zero(text)
+    if value > MOST_DAYS:
+        raise ValueError(text)
+    return value
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in words:
@@ -253,6 +267,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
         _credentials,
         "a folder with a file token, tenant or ca.crt: one word of printable ASCII in each of the first two",
     ),
+    "TIDEGATE_PROMETHEUS_HISTORY_DAYS": ("prometheus_history_days", _days, "days from 0 to 90, such as 14"),
     "TIDEGATE_PROMETHEUS_URL": ("prometheus_url", _url, "a URL such as http://prometheus.monitoring:9090"),
     "TIDEGATE_QUERIES": ("queries", _one_of("free", "namespaced"), "free or namespaced"),
     "TIDEGATE_RECORDED_METRICS": ("recorded_metrics", _file, "a file with a recording"),

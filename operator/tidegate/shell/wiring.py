@@ -98,7 +98,7 @@ def build_works(
     """
     shelf = Shelf(age=watch_age, now=clock.now)
     targets = KubeTargets(clients.looks, clients.writes, shelf=shelf)
-    source, past, solver = _source(settings), _past(settings), Solvers()
+    source, past, solver = _source(settings), past_source(settings), Solvers()
     book = KubeLoanBook(clients.writes, settings.namespaces, to_object=loan_to_object, from_object=loan_from_object)
     loop = Loop(
         clock=clock,
@@ -116,7 +116,7 @@ def build_works(
         key_of=loan_key,
         leadership=leader,
         events=sink,
-        past=past_of(past, store),
+        past=past_of(past, store, 86_400.0 * settings.prometheus_history_days),
         # Pools, nodes and other namespaces' work are of the whole cluster: some namespaces have none.
         pools=None
         if settings.namespaces
@@ -166,8 +166,9 @@ def _source(settings: Settings) -> MetricsSource:
     return _Nowhere()
 
 
-def _past(settings: Settings) -> PrometheusPast | None:
-    if settings.prometheus_url is None or settings.recorded_metrics is not None:
+def past_source(settings: Settings) -> PrometheusPast | None:
+    """Where the past of signals is asked for; None: nowhere."""
+    if settings.prometheus_url is None or settings.recorded_metrics is not None or not settings.prometheus_history_days:
         return None
     return PrometheusPast(settings.prometheus_url, credentials=_credentials(settings))
 
