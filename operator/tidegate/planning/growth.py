@@ -107,7 +107,7 @@ class Growth:
     """What is too little to matter, in the signal's unit, more than 0: a third of what one unit carries."""
     quantile: float = 0.97
     """Share of the time in which no more comes than is told."""
-    fall: float = 0.08
+    fall: float = 0.04
     """Share a minute by which what was measured fades: a sharp fall is often followed by as sharp a rise."""
     steps: int = 0
     """Readings that were learned from."""

@@ -212,7 +212,7 @@ class Live:
 
     quantile: float = 0.97
     """Share of the time in which no more comes within the lead time than is prepared for."""
-    fall_per_minute: float = 0.08
+    fall_per_minute: float = 0.04
     """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise."""
 
 

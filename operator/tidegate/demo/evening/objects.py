@@ -33,6 +33,8 @@ sale that is announced 20 % too low loses 0.07 % (at 1.11, fail-over 15 s), with
 LIVE_QUANTILE_PERCENT = 60
 """Of what may come within a lead time. This demand is smooth and falls but for its announced steps, so that a margin
 for growth buys nothing: 75 costs 0.01 more at the same loss, 97 prolongs the ramp of payments and costs 0.15 more."""
+FADE_PERCENT_PER_MINUTE = 8
+"""For the same reason: what is measured falls, and does not come back."""
 HOLD_SECONDS = 0
 """What is measured holds a level by itself."""
 RELEASE_PERCENT_PER_MINUTE = 100
@@ -170,5 +172,5 @@ def scaling_policy() -> Json:
         hold_seconds=HOLD_SECONDS,
         step_percent=RELEASE_PERCENT_PER_MINUTE,
         quantilePercent=QUANTILE_PERCENT,
-        live={"quantilePercent": LIVE_QUANTILE_PERCENT},
+        live={"quantilePercent": LIVE_QUANTILE_PERCENT, "fadePercentPerMinute": FADE_PERCENT_PER_MINUTE},
     )
