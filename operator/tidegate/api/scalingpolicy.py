@@ -176,9 +176,9 @@ class LivePlan(Written):
     """Share of the time in which no more comes within the lead time than is prepared for. 97 loses 0.04 % of the demand
     of the World Cup's group stage at 1.08 times the cost of a plan that knows it, 99 loses 0.01 % at 1.11 times."""
     fade_percent_per_minute: Annotated[int, Field(ge=1, le=100)] = 4
-    """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise. On three
-    weeks of demand that nothing is judged on, 4 loses 0.067 % at 1.069 times the least cost, 8 loses 0.073 % and 16
-    0.080 % for as much."""
+    """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise. On
+    three weeks of demand that nothing is judged on, 4 loses 0.067 % at 1.069 times the least cost, 8 loses 0.073 % and
+    16 0.080 % for as much."""
 
 
 class ScalingPolicySpec(Written):
