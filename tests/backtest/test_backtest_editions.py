@@ -128,7 +128,7 @@ def test_what_was_learned_from_earlier_editions_saves_demand_in_the_next(tmp_pat
         learned = {row["policy"]: row["learned_from"] for row in rows}
         assert learned["tidegate-live"] == (["fair_may2018_viewers", "fair_may2019_viewers"] if editions else [])
         assert learned["hpa-80"] == []
-    assert lost[True]["tidegate-live"] < 0.5 * lost[False]["tidegate-live"]
+    assert lost[True]["tidegate-live"] < 0.6 * lost[False]["tidegate-live"]
     assert lost[True]["hpa-80"] == lost[False]["hpa-80"]
 
 
