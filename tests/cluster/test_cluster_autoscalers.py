@@ -129,13 +129,22 @@ def ours_by_itself(name: str, phase: int) -> list[int]:
 
 @of(play.driven)
 @pytest.mark.parametrize("name", KINDS)
-def test_at_each_sync_the_model_asks_for_what_the_real_controller_asks_for(scene: Scene, name: str) -> None:
+def test_at_each_sync_the_model_asks_for_what_the_real_controller_asks_for_within_one_sync(
+    scene: Scene, name: str
+) -> None:
     found = syncs_of(scene.recorder.versions("HorizontalPodAutoscaler", scene.ns, name), scene.t0)
     theirs, ours = [one.desired for one in found], ours_at(found, name)
     print(f"\n{name}: {theirs}")  # noqa: T201
     assert len(found) >= 8, f"{found}"
-    told = [f"{a.at:+.1f} s: {a.desired}, and we {b} ({a})" for a, b in zip(found, ours, strict=True) if a.desired != b]
+    # Windows and periods end in the middle of a sync: whether one has ended then is a matter of milliseconds.
+    told = [
+        f"{a.at:+.1f} s: {a.desired}, and we {near} ({a})"
+        for place, a in enumerate(found)
+        if a.desired not in (near := ours[max(0, place - 1) : place + 2])
+    ]
     scene.claim(not told, f"{name}: {told}", name)
+    same = sum(a.desired == b for a, b in zip(found, ours, strict=True))
+    scene.claim(same >= len(found) - 2, f"{name}: the same at {same} of {len(found)} syncs", name)
 
 
 @pytest.mark.long  # it holds two clocks together by the second: a loaded machine would fail it
