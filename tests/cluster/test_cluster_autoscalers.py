@@ -32,6 +32,10 @@ than every 15 s: it waits for that long after the end of each.
 """
 
 
+WINDOW = 60.0
+"""Seconds of the longest window and period that a kind has, but for the stock one of five minutes."""
+
+
 @dataclass(frozen=True)
 class Sync:
     """One sync of the real controller, as it shows in the HPA's status."""
@@ -105,14 +109,14 @@ def contestant(case: Case, name: str, floor: list[float], timetable: list[float]
     )
 
 
-def ours_at(syncs: list[Sync], name: str) -> list[int]:
-    """What the model asks for at the controller's own syncs, from where it stands itself."""
+def ours_at(syncs: list[Sync], name: str, *, pace: float = 1.0) -> list[int]:
+    """What the model asks for at the controller's own syncs, from where it stands itself, on a clock of that pace."""
     case = case_of([math.nan if one.demand is None else one.demand for one in syncs], SYNC_SECONDS)
     times = [math.nan if one.timetable is None else one.timetable for one in syncs]
     model = contestant(case, name, [float(one.minimum) for one in syncs], times)
     found, stands = [], play.AT_REST
     for step, one in enumerate(syncs):
-        stands = model.want(Moment(step, ANCHOR + one.at, one.demand, stands, stands))
+        stands = model.want(Moment(step, ANCHOR + pace * one.at, one.demand, stands, stands))
         found.append(stands)
     return found
 
@@ -136,15 +140,15 @@ def test_at_each_sync_the_model_asks_for_what_the_real_controller_asks_for_withi
     theirs, ours = [one.desired for one in found], ours_at(found, name)
     print(f"\n{name}: {theirs}")  # noqa: T201
     assert len(found) >= 8, f"{found}"
-    # Windows and periods end in the middle of a sync: whether one has ended then is a matter of milliseconds.
+    # Windows and periods end in the middle of a sync, and we hear of each one up to ``LATE`` after it: where the model
+    # on a clock that is a little faster or slower asks for something else, either may be right.
+    near = [ours_at(found, name, pace=pace) for pace in (1.0 - LATE / WINDOW, 1.0 + LATE / WINDOW)]
     told = [
-        f"{a.at:+.1f} s: {a.desired}, and we {near} ({a})"
-        for place, a in enumerate(found)
-        if a.desired not in (near := ours[max(0, place - 1) : place + 2])
+        f"{a.at:+.1f} s: {a.desired}, and we {sorted(set(may))} ({a})"
+        for a, *may in zip(found, ours, *near, strict=True)
+        if a.desired not in may
     ]
     scene.claim(not told, f"{name}: {told}", name)
-    same = sum(a.desired == b for a, b in zip(found, ours, strict=True))
-    scene.claim(same >= len(found) - 2, f"{name}: the same at {same} of {len(found)} syncs", name)
 
 
 @pytest.mark.long  # it holds two clocks together by the second: a loaded machine would fail it

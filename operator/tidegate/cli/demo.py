@@ -48,7 +48,7 @@ def demo(
 
     In the evening Tidegate prepares trading, beside a timetable and a plain HPA. In the night trading at midnight and
     data processing after one o'clock share forty machines. The operator is the real one, in a process of its own; only
-    pods and time are simulated. Each takes less than a minute and a half.
+    pods and time are simulated. Each takes less than two minutes.
     """
     from rich.console import Console
 

@@ -42,7 +42,7 @@ def _signal(policy: Policy, grown: Grown, seconds: float) -> dict[str, Any]:
         "cameInTheMean": round(grown.mean, 3) if grown.events else None,
         "preparedFor": round(steps.quantile(policy.quantile), 3),
         "since": to_rfc3339(grown.since) if grown.since else None,
-        "daysOfPrometheus": round(grown.past / 86_400.0, 1),
+        "daysOfPrometheus": round(grown.past / 86_400.0, 3),
         "readings": 0,
     }
     live = policy.live
