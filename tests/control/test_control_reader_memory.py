@@ -87,6 +87,28 @@ async def test_the_next_days_first_miss_is_blind_since_then_and_not_since_yester
     assert (await scene.read(86_410.0, Freshness.UNREACHABLE)).blind_since == T + 86_400.0
 
 
+async def test_a_blindness_on_record_ends_when_nobody_asks_any_more() -> None:
+    scene = Scene()
+    for at in (0.0, 90.0):
+        await scene.read(at, Freshness.EMPTY)
+    assert scene.reader.blindness.samples() == {KEY: T}
+    scene.want(False)
+    assert scene.reader.blindness.samples() == {}
+    scene.clock.at = T + 86_400.0
+    scene.want()
+    assert (await scene.read(86_400.0, Freshness.EMPTY)).blind_since == T + 86_400.0
+
+
+async def test_a_blindness_on_record_is_not_that_of_another_query_under_the_same_name() -> None:
+    scene = Scene()
+    for at in (0.0, 90.0):
+        await scene.read(at, Freshness.EMPTY)
+    edited = {KEY: SignalSpec("orders", "sum(orders_total)", 120.0)}
+    scene.reader.want(edited, wanted=frozenset(edited))
+    assert scene.reader.blindness.samples() == {}
+    assert (await scene.read(100.0, Freshness.EMPTY)).blind_since == T + 90.0
+
+
 async def test_what_nobody_read_is_blind_since_it_grew_stale() -> None:
     scene = Scene()
     await scene.read(0.0, Freshness.FRESH, 40.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from test_shell_store import CORE, live_event, scaling_policy
 
 from tidegate.control.forecaster import Forecaster
 from tidegate.control.history import History
+from tidegate.metrics.credentials import Credentials
 from tidegate.planning.model import Key
 from tidegate.ports import PastPage
+from tidegate.shell import wiring
 from tidegate.shell.past import announced_then, past_of
 from tidegate.shell.settings import load_settings
 from tidegate.shell.store import WatchedStore
-from tidegate.shell.wiring import past_source
 
 NOW = 1_794_240_000.0
 """2026-11-09T16:00:00Z."""
@@ -80,7 +82,28 @@ async def test_a_tenants_past_is_asked_for_by_his_confined_query_and_no_other() 
 @pytest.mark.parametrize(("days", "asks"), [("0", False), ("14", True)])
 async def test_prometheus_is_asked_for_the_past_unless_none_is_wanted(days: str, asks: bool) -> None:
     told = {"TIDEGATE_PROMETHEUS_URL": "http://localhost:1", "TIDEGATE_PROMETHEUS_HISTORY_DAYS": days}
-    source = past_source(load_settings(told))
+    source = wiring.past_source(load_settings(told))
     assert (source is not None) == asks
     if source is not None:
         await source.close()
+
+
+async def test_the_past_is_asked_for_as_readings_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same token and tenant, which lie in a folder."""
+    (tmp_path / "token").write_text("one")
+    told = {"TIDEGATE_PROMETHEUS_URL": "http://localhost:1", "TIDEGATE_PROMETHEUS_CREDENTIALS": str(tmp_path)}
+    given: list[Credentials | None] = []
+
+    class Archive:
+        def __init__(self, url: str, *, credentials: Credentials | None) -> None:
+            given.append(credentials)
+
+    monkeypatch.setattr(wiring, "PrometheusPast", Archive)
+    wiring.past_source(load_settings(told))
+    assert [one.headers()["Authorization"] for one in given if one is not None] == ["Bearer one"]
+
+
+async def test_the_stop_waits_for_no_page_of_the_past() -> None:
+    """A page may hang for 20 s, and whoever stops has a Lease to give up."""
+    gates = wiring.gate_settings(load_settings({}))
+    assert {name for name, one in gates.items() if not one.awaited} == {"history"}
