@@ -273,8 +273,27 @@ def test_who_may_release_ends_a_loan_and_writes_nothing_into_it_but_its_way_back
     refused(shop.patch(ONCALL, "loan/oncall", {"spec": {"epoch": 99}}), only)
     raised = {"spec": {"original": 1000}}
     refused(shop.patch(ONCALL, "loan/oncall", raised), "needs the verb patch on horizontalpodautoscalers.autoscaling")
+    refused(shop.patch(ONCALL, "loan/oncall", {"spec": {"levels": [3, 7]}}), only)
+    other = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "db", "uid": "x", "replicas": 0}
+    refused(shop.patch(ONCALL, "loan/oncall", {"spec": {"workload": other}}), "needs the verb patch on horizontalpod")
     taken(shop.patch(ONCALL, "loan/oncall", {"spec": {"pending": 3}}))
     taken(shop.kubectl(ONCALL, "delete", "loan", "oncall"))
+
+
+@pytest.mark.parametrize(("api", "kind"), [("batch/v1", "Job"), ("apps/v1", "Deployment")])
+def test_who_may_release_hands_a_field_to_nobody_and_to_nobody_else(shop: Shop, api: str, kind: str) -> None:
+    """Its owner left the field out since: a return hands it to nobody, with no right on the object."""
+    name = f"left-{kind.lower()}"
+    target = LOAN_SPEC["target"] | {"apiVersion": api, "kind": kind, "namespace": shop.namespace}
+    field = "/spec/suspend" if kind == "Job" else "/spec/replicas"
+    owner = {"name": "pulumi-kubernetes-1", "operation": "Apply"}
+    taken(_create(shop, name, target=target, field=field, formerManager=owner))
+    another = {"spec": {"formerManager": {"name": "helm"}}}
+    why = "may be changed by the operator alone" if kind == "Job" else "needs the verb patch on deployments.apps"
+    refused(shop.patch(ONCALL, f"loan/{name}", another), why)
+    refused(shop.patch(ONCALL, f"loan/{name}", {"spec": {"original": 1}}), why)
+    taken(shop.patch(ONCALL, f"loan/{name}", {"spec": {"formerManager": None}}))
+    taken(shop.kubectl(ONCALL, "delete", "loan", name))
 
 
 def test_loans_go_with_their_namespace_whoever_deletes_it(shop: Shop) -> None:
