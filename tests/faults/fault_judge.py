@@ -352,14 +352,16 @@ class Judge:
         return ""
 
     def _waits_for_machines(self, one: Field, now: float) -> bool:
-        """Whether what a level is short of has to be lent first; after a wrong clock, what was given back meanwhile."""
+        """Whether what a level is short of has to be lent first; after a wrong clock, what was given back meanwhile;
+        where new Jobs took machines, as much of other work.
+        """
         if not one.workload.lane:
             return False
         asked = [self.lending.changed_at, *(at for key, at in self.edited.items() if key[0] == "shop")]
         asked += [fault.end for fault in self.faults if fault.kind == "clock" and fault.end <= now]
-        return self.lending.excuses(one.workload, max(asked, default=-math.inf), now) or self._lending_was_disturbed(
-            now
-        )
+        short = self.needed(one, now) - one.value
+        waits = self.lending.excuses(one.workload, max(asked, default=-math.inf), now)
+        return waits or self.lending.was_taken(one.workload, short, now) or self._lending_was_disturbed(now)
 
     def _lending_was_disturbed(self, now: float) -> bool:
         """What a pool lends takes minutes: notice, drain, room. What went wrong meanwhile may have held it up."""

@@ -106,7 +106,7 @@ class Lenders:
             name = f"more-{fault.number}-{number}"
             one = Workload("warehouse", "", name, "Job", False, 1, 1, 1, 1, 2.0, lender=True, stop_seconds=20.0)
             judge.field_of(one).intent_at = judge.now()  # nobody asked for its machines before
-            judge.lending.moved(one, 0, 1, judge.now())
+            judge.lending.came(one, judge.now())
             cluster.apply(workload_object(one), manager="helm")
             made.append(one)
         await asyncio.sleep(fault.lasting)

@@ -3,6 +3,9 @@
 Machines that have to be lent first come when the lender's notice, or the minimum run of work that had just started, is
 over and its pods are gone. Until then a level may be short, but not by what is free at once. Where a webhook makes pods
 larger than their templates, what cannot be told before a pod was seen excuses too: once for each holder of pods.
+
+New work of the lane may take machines that a need was to have, as long as they lie free: nobody can forbid that, and
+once its pods run it has its minimum run. Other work has to go in its stead, from then, for as many units and no more.
 """
 
 from __future__ import annotations
@@ -55,6 +58,12 @@ class Lending:
     """When pods larger than those before were last seen, or an autoscaler took work, moved it or left it."""
     _started: list[float] = field(default_factory=list)
     """When work of the lender was started again."""
+    _beside: int = MACHINES * CORES - CARRIED
+    """Jobs that fit beside whatever a level needs: so many new ones have their minimum run, and nobody waits for it."""
+    _new: dict[Key, float] = field(default_factory=dict)
+    """Jobs that were created since the beginning, and when."""
+    _took: dict[Key, float] = field(default_factory=dict)
+    """When those were on a machine whose pods found one before anybody could hold them."""
     _written: dict[tuple[Key, int], deque[float]] = field(default_factory=dict)
     """When we wrote the level of each Job, and each value of another."""
     _pods: dict[Key, dict[str, float]] = field(default_factory=dict)
@@ -68,6 +77,10 @@ class Lending:
         """A level was written."""
         if one.lender and value > before:
             self._started.append(now)
+
+    def came(self, one: Workload, now: float) -> None:
+        """A Job more is created."""
+        self._new[one.key] = now
 
     def loops(self, one: Workload, value: int, now: float) -> bool:
         """We write a level: whether that is once too often. What has several units moves in several steps."""
@@ -115,6 +128,10 @@ class Lending:
     def _note_others(self, now: float) -> None:
         """Note pods that are larger than those before, and what stands that nobody of ours may stop."""
         pods = self._on_machines()
+        for key, at in self._new.items():
+            # One that stays without a machine for longer could have been held: it has nothing to lose.
+            if key in pods and key not in self._took and now - at <= SLACK:
+                self._took[key] = now
         largest = {key: max(each) for key, each in pods.items()}
         if any(size > self._largest.get(key, 1.0) for key, size in largest.items()):
             self.changed_at = now
@@ -125,6 +142,7 @@ class Lending:
         if carried != self.carried and others:
             self.changed_at = now
         self.carried = max(0, carried)
+        self._beside = 0 if self.injected else max(0, math.floor(MACHINES * CORES - others) - self.carried)
 
     def pod(self, type_: str, pod: Json) -> None:
         """A pod came, changed or went."""
@@ -153,15 +171,23 @@ class Lending:
         """Whether a level may still be short of what could be asked for since an instant: the machines are not due yet,
         and none have lain free for longer than the operator may take.
         """
-        if self._room_since is not None and now - self._room_since > SLACK:
-            return False
-        return since <= now < self.full_at(one, since)
+        return not self._lies_free(now) and since <= now < self.full_at(one, since)
+
+    def was_taken(self, one: Workload, short: int, now: float) -> bool:
+        """Whether new Jobs took so many machines that what goes in their stead is not due yet."""
+        waits = sum(at <= now < self.full_at(one, at) for at in self._took.values())
+        return not self._lies_free(now) and short <= waits
+
+    def _lies_free(self, now: float) -> bool:
+        return self._room_since is not None and now - self._room_since > SLACK
 
     def full_at(self, one: Workload, since: float) -> float:
         """When everything that could be asked for since an instant has to be there. Work that was started again after
-        it counts for nothing: nobody had to start it.
+        it counts for nothing: nobody had to start it. Nor do new Jobs that fit beside the need: others can go instead.
         """
         drain = next(lane["drain"] for lane in pool_object()["spec"]["lanes"] if "drain" in lane)
-        rested = [at + drain["minimumRunSeconds"] for at in self._started if at <= since]
+        new = [at for at in self._new.values() if at <= since]
+        young = new if sum(since - at < drain["minimumRunSeconds"] for at in new) > self._beside else []
+        rested = [at + drain["minimumRunSeconds"] for at in (*self._started, *young) if at <= since]
         leaving = max(w.stop_seconds for w in self.scene.workloads if w.lender)
         return max([since + drain["noticeSeconds"], *rested]) + leaving + one.start_seconds + SLACK

@@ -21,6 +21,7 @@ from tidegate.targets.takes import pod_takes
 
 WEB = Workload("shop", "shop-core", "web", "Deployment", False, 10, 100, 4, 60, 10.0, lane="trading", stop_seconds=5.0)
 LOADER = Workload("warehouse", "", "loader", "Deployment", False, 30, 1, 1, 10, 5.0, lender=True, stop_seconds=15.0)
+NEW = Workload("warehouse", "", "more", "Job", False, 1, 1, 1, 1, 2.0, lender=True, stop_seconds=20.0)
 NOTICE, MINIMUM_RUN = 60.0, 120.0
 BROUGHT = LOADER.stop_seconds + WEB.start_seconds + SLACK
 """Seconds from a stop to the end of all patience."""
@@ -47,6 +48,19 @@ class Stage:
         for number in range(count):
             metadata = {"namespace": one.namespace, "name": f"{one.name}-{number}", "labels": {"app": one.name}}
             self.lending.pod("ADDED", {"metadata": metadata, "spec": spec, "status": {"phase": "Running"}})
+
+    def create(self, count: int, at: float) -> list[Workload]:
+        """New Jobs, whose pods have no machine yet."""
+        jobs = [replace(NEW, name=f"{NEW.name}-{number}") for number in range(count)]
+        for one in jobs:
+            self.lending.came(one, at)
+        return jobs
+
+    def crowd(self, count: int, at: float) -> None:
+        """New Jobs, whose pods found machines at once."""
+        for one in self.create(count, at):
+            self.run(one, 1)
+        self.lending.look(at)
 
     def excused(self, since: float, now: float) -> bool:
         """Whether web is excused each second from an instant to another; looked at once a second."""
@@ -81,6 +95,45 @@ def test_a_level_may_not_be_short_of_what_lies_free() -> None:
     stage = Stage(loader=26)
     assert stage.excused(0.0, SLACK)
     assert not stage.excused(0.0, SLACK + 1.0)
+
+
+def test_new_work_that_took_free_machines_excuses_as_many_units_until_other_work_can_be_gone() -> None:
+    stage = Stage(loader=26)
+    stage.crowd(4, 0.0)
+    last = NOTICE + BROUGHT
+    stage.lending.look(last)
+    assert stage.lending.was_taken(WEB, 4, last - 1.0)
+    assert not stage.lending.was_taken(WEB, 5, last - 1.0), "one more than was taken"
+    assert not stage.lending.was_taken(WEB, 1, last)
+
+
+def test_new_work_excuses_nobody_who_is_short_of_what_lies_free() -> None:
+    stage = Stage(loader=25)
+    stage.crowd(4, 0.0)
+    stage.lending.look(SLACK)
+    assert stage.lending.was_taken(WEB, 1, SLACK)
+    assert not stage.lending.was_taken(WEB, 1, SLACK + 1.0)
+
+
+def test_new_work_that_was_long_without_a_machine_excuses_nobody() -> None:
+    stage = Stage(loader=26)
+    (job,) = stage.create(1, 0.0)
+    stage.lending.look(SLACK)
+    stage.run(job, 1)
+    stage.lending.look(SLACK + 1.0)
+    assert not stage.lending.was_taken(WEB, 1, SLACK + 1.0), "it could have been held: it had nothing to lose"
+
+
+def test_nobody_waits_for_the_minimum_run_of_new_work_that_fits_beside_any_need() -> None:
+    stage = Stage(loader=26)
+    stage.crowd(4, -30.0)
+    assert stage.excused(0.0, NOTICE + BROUGHT - 1.0)
+    assert not stage.excused(0.0, NOTICE + BROUGHT)
+    stage = Stage(loader=25)
+    stage.crowd(5, -30.0)
+    last = -30.0 + MINIMUM_RUN + BROUGHT
+    assert stage.excused(0.0, last - 1.0)
+    assert not stage.excused(0.0, last)
 
 
 def test_machines_of_pods_that_are_leaving_do_not_lie_free() -> None:
@@ -146,14 +199,34 @@ def test_work_that_has_to_be_told_anew_may_take_its_time(monkeypatch: pytest.Mon
     assert judged(monkeypatch) == set()
 
 
-def test_the_judge_finds_work_that_is_stopped_a_minute_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def stop_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is stopped a minute after it may be."""
     released = handover._released
 
     def late(member: Member, mark: Mark, lane: Lane, now: float) -> int:
         return released(member, mark, lane, now - 60.0)
 
     monkeypatch.setattr(handover, "_released", late)
+
+
+def test_the_judge_finds_work_that_is_stopped_a_minute_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_late(monkeypatch)
     assert judged(monkeypatch) == {"shop/web: 14, 18 are needed"}
+
+
+def crowded(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """A run in which four new Jobs take the machines that lie free for an event, a minute before it."""
+    crowd = {"how": "crowd", "namespace": "warehouse", "name": "nightly-00", "value": 0, "many": 4}
+    return found(monkeypatch, (show(2200),), Fault(1, "lender", 502.0, 300.0, crowd))
+
+
+def test_other_work_goes_in_the_stead_of_new_work_when_its_notice_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert crowded(monkeypatch) == set()
+
+
+def test_the_judge_finds_work_that_goes_a_minute_late_in_the_stead_of_new_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_late(monkeypatch)
+    assert crowded(monkeypatch) == {"below-need"}
 
 
 # ---- who comes in front of lent work, and what makes it larger
