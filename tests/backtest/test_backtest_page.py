@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plays import STEP, case, show
+from plays import STEP, case, peak, show
 
 sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
@@ -17,8 +17,10 @@ from backtest_page import loss_at, page
 from backtest_table import Played, cut
 from choose_live import PARTS, choice
 from forecast_coverage import KINDS, shares_of, told_of
+from lent_reserve import KEPT, called, smallest, with_reserve
 
 from tidegate.backtest.case import Case
+from tidegate.backtest.contest import Track
 from tidegate.backtest.field import entries
 from tidegate.backtest.operator import policy_of
 from tidegate.backtest.series import ANCHOR, Series
@@ -80,6 +82,45 @@ def test_loss_at_equal_cost_lies_between_two_targets_and_nowhere_beyond_them() -
     told = text(*rivals, *ours)
     assert "| AGDQ 2019 | tidegate-live, quantile 0.9 | 1.350 | 7.000 | 6.000 | 14.3% |" in told
     assert "| mean of 1 | tidegate-live | | | | 14.3% |" in told
+
+
+def jump() -> tuple[Case, Track]:
+    """Ten units stand all day, and for ten minutes thirty are needed."""
+    asked = case(peak(2_000, 15_000.0, 600.0, 10.0, 30.0))
+    return asked, Track("still", 0.0, np.full(2_000, 10), np.full(2_000, 10), {})
+
+
+def test_a_lent_reserve_is_there_some_seconds_late_as_large_as_it_is_and_for_a_while() -> None:
+    asked, base = jump()
+    taken = called(asked, base.ready, 15, 30.0)
+    begin, end = 1_000 + 2, 1_040 + 2 + round(KEPT / STEP)
+    assert taken[:begin].tolist() == [0] * begin
+    assert set(taken[begin:end]) == {15}
+    assert not taken[end:].any()
+
+
+def test_the_smallest_reserve_is_told_with_what_it_costs_lent_and_idle() -> None:
+    """Lost is 20 of 30 units in 40 steps; with R units R fewer in all of them but the first one."""
+    asked, base = jump()
+    alone = with_reserve(asked, base, 0, STEP)
+    found = smallest(asked, base, 0.5 * alone["lost"], STEP)
+    assert found is not None
+    assert found["units"] == 11, "ten would do if they came at once"
+    assert found["cost_lent"] < 1.05 * alone["cost_lent"] < 2.0 * alone["cost_lent"] < found["cost_idle"]
+    assert found["calls_a_day"] == pytest.approx(86_400.0 / 30_000.0)
+    assert found["share_taken"] == pytest.approx((40 + KEPT / STEP) / 2_000)
+    assert smallest(asked, base, 0.0, STEP) is None, "what comes a step late loses that step"
+    half = {"lost": 2.0, "cost": 1.4}
+    row = {
+        "reserve": "payments",
+        "title": "Marathon payments, AGDQ 2019",
+        "quantile": 0.9,
+        "commit": "abc",
+        "back": 15.0,
+    }
+    told = text({**row, "hpa": half, "base": half, "halved": found}, {**row, "hpa": half, "base": half, "halved": None})
+    assert f"| AGDQ 2019 | 2.00, 1.400 | 2.00, 1.400 | 15 s | 11 | {found['lost']:.2f} |" in told
+    assert "| 15 s | none |" in told
 
 
 def test_what_a_wrong_announcement_costs_is_told_beside_a_right_one() -> None:
