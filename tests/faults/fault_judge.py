@@ -337,6 +337,9 @@ class Judge:
         now = self.now()
         if self.stopped is not None and self.stopped[0] <= now < self.stopped[1] + REACTION:
             return "durable stop"
+        stall = self._stalled("configmaps")
+        if self.stopped is not None and stall is not None and stall.at - REACTION < self.stopped[1] <= now:
+            return "a durable stop that was lifted while its watch was stalled"
         alive = [life for life in self.lives() if life.identity == self.holder and not life.dead]
         if not alive or now - self.held_since < FAIL_OVER:
             return "change of leader"

@@ -233,3 +233,44 @@ def test_of_one_target_that_is_late_by_its_pool_and_by_its_start_the_later_is_to
     there = Observed(level=8, ready=2, desired=8, unit=UNIT, loan=loan)
     found = verdict(replace(world, observed={KEY: there}), T0 + 110.0)
     assert (found.outcome, found.reason) == (Outcome.LATE, Reason.LATE)
+
+
+# ---- what stands
+
+
+def mid_event(*, pods: int, more: dict[str, Occupancy], level: int = 1) -> World:
+    """Half an hour into the event: eight units and four Jobs on twelve cores, and more Jobs beside them."""
+    world = world_of(Drain(60.0, 0.0, 120.0), jobs=4)
+    there = world.pools[POOL]
+    assert there.seen is not None
+    members = tuple(MemberSeen(on(name), "data", "nightly", MemberKind.JOB, UNIT, level) for name in more)
+    occupancy = {
+        **{holder: replace(one, pods=1) for holder, one in there.seen.occupancy.items()},
+        Holder(NS, "Deployment", "order"): Occupancy(UNIT.times(pods), 0.0, pods, waiting=8 - pods),
+        **{Holder("warehouse", "Job", name): one for name, one in more.items()},
+    }
+    seen = replace(there.seen, members=(*there.seen.members, *members), occupancy=occupancy)
+    loan = LoanState(2, 8, T0 - LEAD, T0 - LEAD, T0 + 3600.0)
+    order = Observed(level=8, ready=pods, desired=8, unit=UNIT, loan=loan)
+    at, owner = T0 + 1799.0, (f"{CORE}/order",)
+    mark = Mark(1, 0, at, (), (Notice(0, at),), at, T0 + 4000.0, (Promised(T0 + 7200.0, 1),), owner)
+    marks = {} if level else dict.fromkeys(map(on, more), mark)
+    return replace(world, observed={KEY: order}, pools={POOL: replace(there, seen=seen, marks=marks)})
+
+
+def test_new_work_that_finds_no_machine_makes_nobody_late_whose_units_stand() -> None:
+    waiting = {f"new-{n}": Occupancy(Resources(), 0.0, 0, waiting=1) for n in range(2)}
+    plan = planned(mid_event(pods=8, more=waiting), T0 + 1800.0)
+    assert plan.verdicts[SHOW].outcome is Outcome.READY
+    assert plan.targets[KEY].level == 8
+    assert set(plan.pools[POOL].plan.lendings) == {on("new-0"), on("new-1")}, "and not the work that runs"
+
+
+def test_who_stands_is_not_late_by_what_is_counted_as_there_until_it_is_seen_gone() -> None:
+    """A Job that was stopped counts as standing until a look has shown that nothing of it is there."""
+    stopped = {"new-0": Occupancy(UNIT, T0 + 1790.0, 1)}
+    plan = planned(mid_event(pods=8, more=stopped, level=0), T0 + 1800.0)
+    assert plan.pools[POOL].plan.refusals, "the sums are over by one"
+    assert plan.verdicts[SHOW].outcome is Outcome.READY
+    short = planned(mid_event(pods=7, more=stopped, level=0), T0 + 1800.0)
+    assert short.verdicts[SHOW].outcome is Outcome.LATE, "one of the eight has no machine"

@@ -10,8 +10,11 @@ from pools import CORE, ObedientPool, Running, cores, facts, job, lane, need, po
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.handover import RETURNS, Do, State
-from tidegate.planning.shift.model import MEMBERS_MOST, Drain, LaneUse, Mark, Member, PoolFacts, Promised
+from tidegate.planning.shift.inputs import TimetableInputs
+from tidegate.planning.shift.model import MEMBERS_MOST, Drain, LaneUse, Mark, Member, Notice, PoolFacts, Promised
 from tidegate.planning.shift.outcome import PoolPlan
+from tidegate.planning.shift.plan import timetable
+from tidegate.planning.shift.present import present
 from tidegate.planning.shift.step import PoolStep, step
 
 T0 = 1_794_240_000.0
@@ -186,3 +189,47 @@ def test_jobs_that_are_created_in_the_peak_or_after_it_delay_no_return(jobs: int
     rest = [work for work in night.running.values() if work not in first]
     assert all(work.member.level == 1 for work in rest), "and the others have their turn, when there is a machine"
     assert not night.marks
+
+
+# ---- work whose pods wait for a machine
+
+
+def full(*more: Member) -> TimetableInputs:
+    """Forty cores in mid-event: trading has 26 of them and work has 14: there is no machine for more."""
+    told = LaneUse(cores(14), {"shop/core/web": cores(12)}, cores(26))
+    work = [job(f"old-{n}", pods=1) for n in range(14)]
+    show = need("web", T0 - 300.0, T0 + 1800.0, cores(12))
+    return TimetableInputs(POOL, facts(cores(40), *work, *more, trading=told), (show,), (), T0, 0.0)
+
+
+def test_work_that_waits_for_a_machine_takes_none_from_what_runs_nor_from_a_need_that_is_served() -> None:
+    """It came in mid-event, into a full pool. All that was asked for stands, and goes on standing."""
+    late = [new(f"late-{n}") for n in range(4)]
+    inputs = full(*late)
+    made = timetable(inputs)
+    assert made.plan.refusals == ()
+    assert set(made.plan.lendings) == {one.ref for one in late}
+    for (one,) in made.plan.lendings.values():
+        assert (one.notify_at, one.stop_at, one.free_by) == (T0, T0, T0)
+    todo = step(POOL, inputs.facts, present(replace(inputs, standing=made)), T0)
+    assert {act.ref.name: act.do for act in todo.acts} == {one.ref.name: Do.STOP for one in late}
+
+
+def test_work_that_runs_has_its_notice_and_is_missed_until_then() -> None:
+    late = [new(f"late-{n}", pods=1, since=T0 - 30.0) for n in range(4)]
+    made = timetable(full(*late))
+    assert made.plan.refusals
+    assert all(one.stop_at >= T0 + 60.0 for ones in made.plan.lendings.values() for one in ones)
+
+
+def test_a_timetable_is_made_anew_when_work_finds_a_machine() -> None:
+    assert full(new("late", pods=0)).digest != full(new("late", pods=1)).digest
+
+
+def test_a_stop_under_way_of_work_without_a_pod_is_nothing_to_wait_for() -> None:
+    """Its object still says that it may run; nothing of it stands anywhere."""
+    mark = Mark(1, 0, T0 - 1.0, stops=(Notice(0, T0 - 1.0),), promises=(Promised(T0 + 2400.0, 1),), until=T0 + 1800.0)
+    late = [replace(new(f"late-{n}", mark=mark), level=1) for n in range(4)]
+    assert timetable(full(*late)).plan.refusals == ()
+    there = [replace(one, pods=1, used=CORE) for one in late]
+    assert timetable(full(*there)).plan.refusals

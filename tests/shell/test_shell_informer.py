@@ -11,7 +11,9 @@ import pytest
 
 from tidegate.ports import RefusedError, UnavailableError
 from tidegate.shell import informer as module
+from tidegate.shell import watches
 from tidegate.shell.informer import Informer
+from tidegate.shell.store import WatchedStore
 from tidegate.targets.errors import ExpiredError
 
 Json = dict[str, Any]
@@ -32,6 +34,9 @@ class FakeServer:
         self.lists = 0
         self.fail_lists: list[Exception] = []
         self.silent = False
+        self.connections = 0
+        self.died = 0
+        """Connections, the first ones, on which nothing comes any more."""
         self._changed = asyncio.Event()
 
     def put(self, name: str, uid: str | None = None) -> None:
@@ -77,11 +82,13 @@ class FakeServer:
     ) -> AsyncGenerator[tuple[str, Json], None]:
         at = int(resource_version)
         told = next((i for i, (version, _, _) in enumerate(self.history) if version > at), len(self.history))
+        self.connections += 1
+        connection = self.connections
         yield "OPEN", {}
         while True:
             if at < self.oldest:
                 raise ExpiredError("too old")
-            if told < len(self.history) and not self.silent:
+            if told < len(self.history) and not self.silent and connection > self.died:
                 at, kind, document = self.history[told]
                 told += 1
                 yield kind, document
@@ -95,7 +102,7 @@ class FakeServer:
 
 
 class Ear:
-    def __init__(self, server: FakeServer, *, silence: float = 30.0) -> None:
+    def __init__(self, server: FakeServer, *, silence: float = 30.0, proof: float | None = None) -> None:
         self.told: list[tuple[str, str]] = []
         self.broken: set[str] = set()
         self.syncs = 0
@@ -106,6 +113,7 @@ class Ear:
             on_sync=self._synced,
             page=2,
             silence=silence,
+            proof=proof,
         )
 
     def _hear(self, kind: str, document: Json) -> None:
@@ -183,6 +191,51 @@ async def test_a_watch_that_falls_silent_is_resumed_without_a_list(ear: Pair) ->
     await heard.until(lambda: ("ADDED", "late") in heard.told)
     assert server.lists == 1
     await heard.informer.stop()
+
+
+async def test_a_connection_that_died_is_noticed_within_the_proof_and_nothing_is_missed(ear: Pair) -> None:
+    server, _ = ear
+    heard = Ear(server, proof=0.02)
+    heard.informer.start()
+    await heard.until(lambda: server.connections == 1)
+    server.died = 1
+    server.put("late")
+    await heard.until(lambda: ("ADDED", "late") in heard.told)
+    assert (server.lists, heard.informer.trouble) == (1, "")
+    await heard.informer.stop()
+
+
+class Quiet:
+    """Who is told of events, and tells nobody."""
+
+    def seen(self, *_: object) -> None: ...
+
+    def arrived(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("what", ["the stop", "announcements"])
+async def test_a_stop_is_heard_of_though_the_connection_of_its_watch_has_died(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "OBEYED_WITHIN", 0.02)
+    monkeypatch.setattr(watches, "ANNOUNCED_WITHIN", 0.02)
+    server, store = FakeServer(), WatchedStore(lambda: 0.0)
+    there: Any = server
+    if what == "the stop":
+        informer = watches.stop_watch(there, "tidegate", store, on_sync=lambda: None)
+    else:
+        quiet: Any = Quiet()
+        made = watches.event_watches(there, ("shop",), store, quiet, quiet, on_sync=lambda: None)
+        (informer,) = made.values()
+    informer.start()
+    async with asyncio.timeout(5):
+        while not server.connections:  # noqa: ASYNC110  what is waited for is no event of ours
+            await asyncio.sleep(0.001)
+        server.died = 1
+        server.put("tidegate-stop")
+        while not (store.stopped() or store.known("LiveEvent") or store.invalid):  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.001)
+    await informer.stop()
 
 
 async def test_a_bookmark_is_a_sign_of_life_and_moves_the_version(ear: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

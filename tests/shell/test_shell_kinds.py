@@ -238,8 +238,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clocked:
 
 @pytest.mark.parametrize("how", ["a question", "a list", "a watch of ours"])
 async def test_what_was_said_before_a_break_is_listed_again_before_anything_is_written(
-    clock: Clocked, how: str
+    clock: Clocked, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "FEW", -1)
     stage = Stage()
     await stage.few.list_first()
     stage.leads_since = 1.0
@@ -261,6 +262,27 @@ async def test_what_was_said_before_a_break_is_listed_again_before_anything_is_w
     assert stage.few.heard()
     assert stage.few.trouble() == ""
     assert len(stage.store.overrides()) == 1
+
+
+@pytest.mark.parametrize(("few", "heard"), [(100, 1), (-1, 0)])
+async def test_of_few_objects_the_question_is_for_all_so_that_none_waits_for_a_watch_that_died(
+    few: int, heard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW", few)
+    stage = Stage()
+    await stage.few.list_first()
+    stage.server.objects["overrides"] = [override()]
+    await stage.few.ask()
+    assert len(stage.store.overrides()) == heard
+
+
+async def test_of_few_objects_that_cannot_be_listed_at_all_the_question_says_so(clock: Clocked) -> None:
+    stage = Stage()
+    await stage.few.list_first()
+    stage.server.troubles["overrides"] = UnavailableError("503")
+    await stage.few.ask()
+    clock.at += module.GRACE
+    assert "overrides were not listed for 5 s: nothing is written" in stage.few.trouble()
 
 
 async def test_what_cannot_be_heard_is_waited_for_with_an_end(clock: Clocked) -> None:

@@ -252,9 +252,21 @@ def _refusals(
     spans = {need.key: need for need in needs if need.owner == target.owner}
     parts: dict[str, list[Refusal]] = defaultdict(list)
     for one in plan.refusals:
-        if one.key in spans:
+        if one.key in spans and not _stands(target, spans[one.key], one):
             parts[one.key].append(one)
     return tuple(_refusal(pool, target, spans[key], parts[key], plan, now, settings) for key in sorted(parts))
+
+
+def _stands(target: PoolTarget, need: Need, refused: Refusal) -> bool:
+    """Whether all that is refused of a need stands on machines already, and goes on standing: nobody takes a machine
+    from a pod but for a promise that work was given.
+    """
+    if refused.reason is Reason.GIVE_BACK_PROMISE or target.unit is None or target.there.pods is None:
+        return False
+    end = need.end if refused.until is None else refused.until
+    wanted = (step.amount for step in need.steps if step.start < end and refused.at < step.end)
+    most = reduce(Resources.most, wanted, NOTHING)
+    return target.rest + target.unit.units_in(most) <= target.there.pods + target.elsewhere
 
 
 def _refusal(

@@ -54,10 +54,12 @@ class Informer:
         on_sync: Callable[[], None],
         page: int = PAGE,
         silence: float = SILENCE,
+        proof: float | None = None,
         selectors: Mapping[str, str] | None = None,
     ) -> None:
         """``on_object`` and ``on_sync`` (after each complete list) are called in the event loop and must not block.
-        ``selectors`` are the query's: ``labelSelector``, ``fieldSelector``.
+        ``proof``: seconds without a word after which an open watch is begun anew where it left off, so that a
+        connection that died is noticed as soon. ``selectors`` are the query's: ``labelSelector``, ``fieldSelector``.
         """
         self._client = client
         self._path = path
@@ -65,6 +67,7 @@ class Informer:
         self._on_sync = on_sync
         self._page = page
         self._silence = silence
+        self._proof = proof
         self._selectors = dict(selectors or {})
         self._known: dict[str, tuple[str, str]] = {}  # namespace/name -> uid, resourceVersion
         self._version: str | None = None
@@ -208,7 +211,7 @@ class Informer:
     # ---- the watch
 
     async def _watch_until_asked(self) -> bool:
-        """Watch; True when it was ended by ``again``."""
+        """Watch; True when it was ended by ``again``, or for want of a sign of life."""
         if self._asked:
             return True
         try:
@@ -228,6 +231,7 @@ class Informer:
         )
         async with aclosing(events) as stream:
             async for kind, item in stream:
+                self._prove_later()
                 if kind == "OPEN":
                     self._alive()
                     self.trouble = ""
@@ -238,6 +242,10 @@ class Informer:
                     self._changed(kind, item)
                     await self._breathe()
         self._alive()  # the server ended it, as asked: life enough
+
+    def _prove_later(self) -> None:
+        if self._proof is not None and self._watching is not None and not self._watching.expired():
+            self._watching.reschedule(asyncio.get_running_loop().time() + self._proof)
 
     def _changed(self, kind: str, item: Json) -> None:
         key, uid, version = _identity(item)

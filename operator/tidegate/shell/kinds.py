@@ -39,8 +39,10 @@ RELIST_SOON = 15.0
 UNHEARD = 2.0
 """Seconds between two tries to list what must be listed before anything may be written."""
 ASKED_EVERY = 10.0
-"""Seconds between two questions whether a kind can be listed at all, one object each: kopf's watch does not tell us
-when it breaks."""
+"""Seconds between two questions whether a kind can be listed at all: kopf's watch does not tell us when it breaks."""
+FEW = 100
+"""Objects of a kind up to which the question is for all of them, so that the word of whoever is on call is heard within
+seconds though the connection of a watch has died. Of more it is for one."""
 GRACE = 5.0
 """Seconds after a break for which writes go on: what they rest on is hardly older than it always is. Judgment."""
 HELD_FOR = 60.0
@@ -217,6 +219,10 @@ class FewKinds:
     async def ask(self) -> None:
         """See that each kind can be listed; what cannot is not heard until it was."""
         for one in self._kinds.values():
+            if one.listed and len(self._store.known(one.resource.kind)) <= FEW:
+                if await self._list_each([one]):
+                    self._hear.set()
+                continue
             asked = time.monotonic()
             try:
                 for scope in one.scopes:

@@ -15,6 +15,10 @@ from tidegate.shell.reporter import Reporter
 from tidegate.shell.store import WatchedStore, key_of
 from tidegate.targets.client import KubeClient
 
+OBEYED_WITHIN = 10.0
+"""Seconds after which a durable stop is heard of, or that it was lifted, when the connection of its watch has died."""
+ANNOUNCED_WITHIN = 30.0
+"""The same of what is announced, in up to ten namespaces; of more of them each is asked for more seldom."""
 FROZEN_EVERY = 5000
 """Events of the first list after which what there is leaves the garbage collector's sight. Tens of thousands of events
 stay for good; looking through all of them again and again costs a quarter of the listing, and each look through them
@@ -32,6 +36,7 @@ def event_watches(
 ) -> dict[str, Informer]:
     """An informer a namespace, by name; ``on_sync`` is called when the first list of each is complete."""
     scopes = namespaces or ("",)
+    proof = ANNOUNCED_WITHIN * max(1.0, len(scopes) / 10)
     waiting = set(scopes)
     arrived = 0
 
@@ -58,7 +63,7 @@ def event_watches(
             on_sync()
 
     def informer(scope: str) -> Informer:
-        return Informer(client, EVENTS.path(scope), on_object=seen, on_sync=lambda: complete(scope))
+        return Informer(client, EVENTS.path(scope), on_object=seen, on_sync=lambda: complete(scope), proof=proof)
 
     return {f"liveevents {scope}".strip(): informer(scope) for scope in scopes}
 
@@ -77,5 +82,6 @@ def stop_watch(
         stop_path(operator_namespace),
         on_object=lambda kind, _: store.set_stopped(kind != "DELETED"),
         on_sync=listed,
+        proof=OBEYED_WITHIN,
         selectors={"fieldSelector": f"metadata.name={STOP}"},
     )

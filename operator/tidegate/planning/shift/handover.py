@@ -229,7 +229,7 @@ def _free(member: Member, mark: Mark) -> bool:
 
 def _released(member: Member, mark: Mark, lane: Lane, now: float) -> int:
     """The lowest level whose notice and minimum run time are over. Work that has no pod on a machine loses nothing."""
-    if member.pods == 0 and mark.asked == mark.original:
+    if member.unplaced:
         return _told(mark)
     if now < member.running_since + lane.drain.minimum_run:
         return mark.asked

@@ -110,7 +110,7 @@ def _amount(amount: Resources) -> tuple[int, int]:
 def _member(member: Member) -> Iterable[object]:
     mark = member.mark
     yield from (tuple(member.ref), member.lane, member.kind.value, _amount(member.unit), member.level, member.seen)
-    yield from (member.running_since, member.saved_at is None, member.work, member.lends)
+    yield from (member.running_since, member.saved_at is None, member.work, member.lends, member.unplaced)
     if mark is not None:
         yield from (mark.original, mark.asked, mark.notices, mark.stops, mark.promises)
 

@@ -33,6 +33,8 @@ class _Turn:
     """Its promise, for one that was out before."""
     rested: float
     """When it can be free again at the earliest."""
+    drain: float
+    """Seconds from its next stop until it is free."""
 
 
 def lendings_of(
@@ -55,13 +57,13 @@ def _told_off(
     problem: Problem, stock: Stock, counts: Counts, spans: Sequence[tuple[str, float, float]]
 ) -> Iterable[tuple[Piece, Lending]]:
     now, drain = problem.times[0], stock.lane.drain
-    turns = [_Turn(p, p.out, now, p.return_by, p.stop_from + drain.seconds) for p in stock.pieces]
+    turns = [_Turn(p, p.out, now, p.return_by, p.stop_from + stock.drain, stock.drain) for p in stock.pieces]
     rest = max(drain.minimum_run, drain.notice) + drain.seconds
     for k, at in enumerate(problem.times):
         back = sorted((t for t in turns if t.out and _may_return(t, at)), key=lambda t: (t.due, t.since, t.piece.index))
         for turn in back[: counts.returns[k]]:
             yield turn.piece, _lending(stock, turn, at, now, spans)
-            turn.out, turn.due, turn.rested = False, float("inf"), at + rest
+            turn.out, turn.due, turn.rested, turn.drain = False, float("inf"), at + rest, drain.seconds
         ready = [t for t in turns if not t.out and t.rested <= at + EPSILON]
         for turn in ready[: counts.stops[k]]:
             turn.out, turn.since = True, at
@@ -80,7 +82,7 @@ def _lending(stock: Stock, turn: _Turn, until: float, now: float, spans: Sequenc
     promise = min(turn.due, until + stock.lane.give_back_within)
     if turn.since <= now and turn.piece.out:
         return Lending(now, now, now, until, promise, tuple(owners[:WANTED_BY_MOST]))
-    earliest = turn.rested - drain.seconds  # of this turn: notice and minimum run are over
-    stop_at = max(earliest, turn.since - drain.seconds - REACTION)
+    earliest = turn.rested - turn.drain  # of this turn: notice and minimum run are over
+    stop_at = max(earliest, turn.since - turn.drain - REACTION)
     notify_at = max(now, stop_at - drain.notice - EARLY_NOTICE)
     return Lending(notify_at, stop_at, turn.since, until, promise, tuple(owners[:WANTED_BY_MOST]))

@@ -40,11 +40,11 @@ def fewer(stocks: Sequence[Stock]) -> tuple[Stock, ...]:
 
 def _but_for_age(stock: Stock) -> Hashable:
     apart = (stock.whole_by, min(piece.ref for piece in stock.pieces)) if stock.whole_by < float("inf") else None
-    return stock.lane.name, stock.size, stock.work, apart
+    return stock.lane.name, stock.size, stock.work, apart, stock.unplaced
 
 
 def _but_for_promise(stock: Stock) -> Hashable:
-    return stock.lane.name, stock.size, stock.work
+    return stock.lane.name, stock.size, stock.work, stock.unplaced
 
 
 def _merged(stocks: Iterable[Stock], alike: Alike) -> tuple[Stock, ...]:

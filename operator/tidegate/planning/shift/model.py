@@ -244,6 +244,11 @@ class Member:
         return self.mark.asked if self.mark else self.level
 
     @property
+    def unplaced(self) -> bool:
+        """Whether it has no pod on a machine, and may have all its units: a stop loses nothing, and nothing drains."""
+        return self.pods == 0 and self.asked == self.original
+
+    @property
     def held(self) -> Resources:
         """What it is seen to use, or may start to use at any moment because its object says so."""
         return self.unit.times(self.level).most(self.used)

@@ -67,6 +67,13 @@ class Stock:
     """When all of it is planned back, for a ``/scale`` that is out in part: which of its replicas run cannot be told,
     so that it is promised back as a whole.
     """
+    unplaced: bool = False
+    """No pod of it is on a machine: it is stopped without notice, and there is nothing to drain."""
+
+    @property
+    def drain(self) -> float:
+        """Seconds from its first stop until its machines are free. Once it is back it drains like any other."""
+        return 0.0 if self.unplaced else self.lane.drain.seconds
 
     @property
     def running(self) -> list[Piece]:
@@ -81,25 +88,26 @@ class Stock:
 
 def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -> list[Stock]:
     """All pieces of a pool, in a fixed order. ``slack``: seconds that a return may take, and is planned sooner."""
-    found: dict[tuple[str, Resources, str, float | None, float, Ref | None], list[Piece]] = defaultdict(list)
+    found: dict[tuple[str, Resources, str, float | None, float, Ref | None, bool], list[Piece]] = defaultdict(list)
     whole_by: dict[Ref | None, float] = {}
     for member in sorted(facts.members, key=lambda m: m.ref):
         lane = pool.lane(member.lane)
         # Of none there is nothing to stop.
         if lane is not None and member.lends and not member.unit.nothing and member.original > 0:
-            saved = _saved(member) if member.work else None
+            saved = _saved(member) if member.work and not member.unplaced else None
             every = math.inf if saved is None else member.saved_every
             apart = member.ref if member.kind is MemberKind.SCALE and member.mark and member.mark.promises else None
             if apart is not None and member.mark is not None:
                 whole_by[apart] = member.mark.return_by - slack
-            found[lane.name, member.unit, member.work, saved, every, apart].extend(_pieces(member, lane, now))
+            key = lane.name, member.unit, member.work, saved, every, apart, member.unplaced
+            found[key].extend(_pieces(member, lane, now))
     lanes = {lane.name: lane for lane in pool.lanes}
     stocks = []
-    for (name, size, work, saved, every, apart), pieces in found.items():
+    for (name, size, work, saved, every, apart, unplaced), pieces in found.items():
         pieces = [replace(piece, due=piece.return_by - slack) for piece in pieces]
         pieces.sort(key=in_order)
         by = whole_by.get(apart, math.inf)
-        stocks.append(Stock(lanes[name], size, work, saved, every, tuple(pieces), by))
+        stocks.append(Stock(lanes[name], size, work, saved, every, tuple(pieces), by, unplaced))
     return sorted(stocks, key=_place)
 
 
@@ -137,19 +145,23 @@ def _piece(
     return Piece(
         ref=member.ref,
         index=index,
-        notice_over=max(now, (now if told is None else told) + drain.notice),
-        run_over=max(now, member.running_since + drain.minimum_run),
+        notice_over=now if member.unplaced else max(now, (now if told is None else told) + drain.notice),
+        run_over=now if member.unplaced else max(now, member.running_since + drain.minimum_run),
         told=told is not None,
         out=out,
         free_at=free_at,
         # Which of a member's units an older promise was made for does not matter: they are alike.
         return_by=promises[index - member.asked] if out and index - member.asked < len(promises) else math.inf,
-        loss=0.0 if saved is None or out else max(0.0, now - saved),
+        loss=0.0 if saved is None or out or member.unplaced else max(0.0, now - saved),
     )
 
 
 def _draining(member: Member) -> int:
-    """Units that were told to stop and still hold machines."""
+    """Units that were told to stop and still hold machines. Of what is on none, a stop that is under way is nothing to
+    wait for: what is let in meanwhile follows the balance, which counts it until its object says that it is stopped.
+    """
     if not member.seen:
         return member.original - member.asked
+    if member.pods == 0:
+        return 0
     return min(member.leaving, member.original - member.asked)
