@@ -17,7 +17,7 @@ pytestmark = ON_A_SERVER
 
 PLANNER, SHOPKEEPER, WRITER, ONCALL = "planner", "shopkeeper", "writer", "oncall"
 NIGHTSHIFT, COLLEAGUE, BOT = "nightshift", "colleague", "bot"
-RELEASER = "releaser"
+RELEASER, TENANT = "releaser", "tenant"
 _ALL = ["get", "list", "watch", "create", "update", "patch", "delete"]
 _POLICIES = {"apiGroups": ["tidegate.dev"], "resources": ["scalingpolicies"], "verbs": _ALL}
 _WORKLOADS = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
@@ -35,6 +35,7 @@ RIGHTS: dict[str, list[Json]] = {
     COLLEAGUE: [_OVERRIDES],
     BOT: [_OVERRIDES],
     RELEASER: [_LOANS, _RELEASE, _HPAS],
+    TENANT: [{"apiGroups": ["tidegate.dev"], "resources": ["*"], "verbs": ["*"]}, _WORKLOADS, _HPAS],
 }
 """User → what RBAC lets him do in the shop."""
 
@@ -215,6 +216,39 @@ def test_a_pools_loan_is_nobodys_to_rewrite(shop: Shop) -> None:
     refused(shop.patch(ONCALL, "loan/lent", {"spec": {"poolRef": {"lane": "trading"}}}), only)
     taken(shop.patch(ONCALL, "loan/lent", {"spec": {"pending": 3}}))
     taken(shop.kubectl(ONCALL, "delete", "loan", "lent"))
+
+
+# ---- who says how it is
+
+
+@pytest.mark.parametrize("kind", ["liveevent", "override", "scalingpolicy"])
+def test_a_status_is_the_operators_word_whoever_may_write_the_rest(shop: Shop, kind: str) -> None:
+    """The operator goes by it: a policy that it once accepted with queries of any namespace keeps them."""
+    one = _spoken_of(shop, kind)
+    taken(shop.apply(TENANT, one))
+    what = f"{kind}/{one['metadata']['name']}"
+    accepted = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "as ever"}
+    forged = {"observedGeneration": 1, "conditions": [{**accepted, "lastTransitionTime": "2026-11-10T12:00:00Z"}]}
+    refused(shop.patch(TENANT, what, {"status": forged}, "--subresource=status"), "written by the operator alone")
+    taken(shop.patch(TENANT, what, {"metadata": {"labels": {"a": "b"}}}))
+    taken(shop.patch(shop.operator, what, {"status": {"observedGeneration": 1}}, "--subresource=status"))
+    taken(shop.kubectl(TENANT, "delete", what))
+
+
+def _spoken_of(shop: Shop, kind: str) -> Json:
+    if kind == "override":
+        return shop.override("spoken-of", author=TENANT)
+    if kind == "scalingpolicy":
+        made = policy(shop.namespace, "web")
+        made["metadata"]["name"] = "spoken-of"
+        return made
+    spec = {
+        "schedule": {"startTime": "2026-11-10T20:00:00", "timeZone": "Asia/Shanghai", "durationSeconds": 600},
+        "expected": {"orders_per_second": 100},
+        "policyRef": {"name": "shop"},
+    }
+    metadata = {"name": "spoken-of", "namespace": shop.namespace}
+    return {"apiVersion": "tidegate.dev/v1alpha1", "kind": "LiveEvent", "metadata": metadata, "spec": spec}
 
 
 # ---- who signs an override
