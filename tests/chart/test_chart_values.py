@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import CHART, Json, default_values, helm, of_kind, one, pod_of, template
+from helm_chart import CHART, Json, default_values, helm, of_kind, one, pod_of, render, template
 
 from tidegate.shell import settings
+from tidegate.shell.runtime import STUCK
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 FREE = {
@@ -67,6 +68,10 @@ def test_a_misspelt_value_is_refused_wherever_it_stands(where: str, tmp_path: Pa
         ({"watchNamespaces": ["Shop"]}, "watchNamespaces"),
         ({"image": {"digest": "sha256:short"}}, "digest"),
         ({"settings": {"beatSeconds": 0}}, "beatSeconds"),
+        ({"settings": {"beatSeconds": 45}}, "beatSeconds"),
+        ({"prometheusRule": {"enabled": True}}, "set serviceMonitor.enabled too"),
+        ({"ports": {"metrics": 8080}}, "ports.metrics and ports.probes are both 8080"),
+        ({"ports": {"admission": 8081}, "admissionWebhook": {"enabled": True}}, "ports.admission"),
         ({"settings": {"prometheusUrl": "prometheus:9090"}}, "prometheusUrl"),
         ({"settings": {"prometheusSecret": "thanos-token"}}, "prometheusUrl"),
         ({"settings": {"prometheusUrl": "http://p", "prometheusSecret": "Not_A_Name"}}, "prometheusSecret"),
@@ -91,6 +96,19 @@ def test_a_value_that_cannot_be_right_is_refused_by_name(values: Json, named: st
 
 def test_an_umbrella_chart_may_pass_globals(tmp_path: Path) -> None:
     assert template(tmp_path, **{"global": {"imageRegistry": "registry.example"}}).returncode == 0
+
+
+def test_the_longest_beat_is_that_of_the_operator(tmp_path: Path) -> None:
+    """The alert's minute and the probe's three are counted from the last beat."""
+    assert SCHEMA["properties"]["settings"]["properties"]["beatSeconds"]["maximum"] == settings.MOST_BEAT
+    assert 2 * settings.MOST_BEAT <= 60.0 < STUCK
+    rules = one(render(tmp_path, prometheusRule={"enabled": True}, serviceMonitor={"enabled": True}), "PrometheusRule")
+    (alert,) = rules["spec"]["groups"][0]["rules"]
+    assert alert["expr"].endswith("== 1) > 60")
+
+
+def test_a_port_that_nobody_listens_on_is_anybodys(tmp_path: Path) -> None:
+    assert template(tmp_path, ports={"admission": 8081}).returncode == 0
 
 
 @pytest.mark.parametrize(
