@@ -34,7 +34,8 @@ def program(name: str) -> str:
 
 def rule(folder: Path) -> Json:
     """The rule groups as the chart renders them."""
-    made = one(render(folder, prometheusRule={"enabled": True, "additionalLabels": {"release": "x"}}), "PrometheusRule")
+    asked = {"enabled": True, "additionalLabels": {"release": "x"}}
+    made = one(render(folder, prometheusRule=asked, serviceMonitor={"enabled": True}), "PrometheusRule")
     assert made["metadata"]["labels"]["release"] == "x"
     spec: Json = made["spec"]
     return spec

@@ -141,9 +141,10 @@ def test_replicas_are_spread_by_our_labels_unless_told_otherwise(tmp_path: Path)
     deployment = one(render(tmp_path), "Deployment")
     (spread,) = pod_of(deployment)["topologySpreadConstraints"]
     assert spread["labelSelector"] == deployment["spec"]["selector"]
-    own = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
-    (told,) = pod_of(one(render(tmp_path, topologySpreadConstraints=[own]), "Deployment"))["topologySpreadConstraints"]
-    assert told["topologyKey"] == "zone"
+    wanted = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    own = [{**wanted, "labelSelector": {"matchLabels": {"tier": "infra"}}}, {**wanted, "labelSelector": {}}]
+    told = pod_of(one(render(tmp_path, topologySpreadConstraints=own), "Deployment"))["topologySpreadConstraints"]
+    assert told == own
 
 
 def test_an_image_is_pinned_by_digest_beside_its_tag(tmp_path: Path) -> None:
@@ -163,6 +164,28 @@ def test_everything_is_returned_before_the_operator_goes(tmp_path: Path) -> None
     hooked = [obj for obj in objects if "helm.sh/hook" in obj["metadata"].get("annotations", {})]
     assert hooked == [job], "its account and Roles are there until the release is deleted, which is after it"
     assert one(objects, "ServiceAccount", account)
+
+
+def test_the_pod_that_returns_everything_is_as_the_operators_where_pods_have_to_be(tmp_path: Path) -> None:
+    """A cluster that takes pods only with a label, or a mesh that keeps its sidecar out by an annotation, would hold up
+    the uninstallation.
+    """
+    values = {
+        "podLabels": {"team": "platform"},
+        "podAnnotations": {"sidecar.istio.io/inject": "false"},
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "priorityClassName": "system-cluster-critical",
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    objects = render(tmp_path, **values)
+    job, operator = one(objects, "Job", "tidegate-release"), one(objects, "Deployment")
+    for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"):
+        assert pod_of(job)[name] == pod_of(operator)[name] == values[name]
+    metadata = job["spec"]["template"]["metadata"]
+    assert metadata["annotations"] == values["podAnnotations"]
+    assert metadata["labels"].items() >= {"team": "platform", "app.kubernetes.io/component": "release"}.items()
 
 
 def test_it_can_be_left_without_returning(tmp_path: Path) -> None:

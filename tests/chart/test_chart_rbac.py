@@ -194,7 +194,14 @@ def test_policies_fail_closed_and_reach_as_far_as_the_operator(tmp_path: Path) -
         ({"rbac": {"scope": "namespaces"}, "watchNamespaces": ["shop", "chat"]}, ["chat", "shop"]),
     ):
         objects = render(tmp_path, **values)  # type: ignore[arg-type]
-        assert set(policies(objects)) == {"learned", "loans", "levels-only", "overrides", "scalingpolicies"}
+        assert set(policies(objects)) == {
+            "learned",
+            "levels-only",
+            "loans",
+            "overrides",
+            "scalingpolicies",
+            "status",
+        }
         assert {policy["spec"]["failurePolicy"] for policy in policies(objects).values()} == {"Fail"}
         bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
         assert {b["spec"]["policyName"] for b in bindings} == {
@@ -207,6 +214,16 @@ def test_policies_fail_closed_and_reach_as_far_as_the_operator(tmp_path: Path) -
                 "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": reach}]
             }
             assert selector == wanted
+
+
+def test_each_status_that_the_operator_writes_is_its_word_alone(tmp_path: Path) -> None:
+    """Pools are of the whole cluster: no selector of namespaces would keep a policy from another operator's."""
+    for values, pools in (({}, {"capacitypools/status"}), ({"watchNamespaces": ["shop"]}, set())):
+        objects = render(tmp_path, **values)  # type: ignore[arg-type]
+        (rule,) = policies(objects)["status"]["spec"]["matchConstraints"]["resourceRules"]
+        every = {r for g, r, _, _ in declared(OPERATOR, Where.WATCHED) if g == "tidegate.dev" and r.endswith("/status")}
+        assert set(rule["resources"]) == every | pools
+        assert rule["operations"] == ["UPDATE"]
 
 
 def test_nobody_signs_an_override_for_another_unless_listed(tmp_path: Path) -> None:

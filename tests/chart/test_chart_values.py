@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_chart import CHART, Json, default_values, helm, template
+import yaml
+from helm_chart import CHART, Json, default_values, helm, of_kind, one, pod_of, render, template
 
 from tidegate.shell import settings
+from tidegate.shell.runtime import STUCK
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 FREE = {
@@ -66,6 +68,10 @@ def test_a_misspelt_value_is_refused_wherever_it_stands(where: str, tmp_path: Pa
         ({"watchNamespaces": ["Shop"]}, "watchNamespaces"),
         ({"image": {"digest": "sha256:short"}}, "digest"),
         ({"settings": {"beatSeconds": 0}}, "beatSeconds"),
+        ({"settings": {"beatSeconds": 45}}, "beatSeconds"),
+        ({"prometheusRule": {"enabled": True}}, "set serviceMonitor.enabled too"),
+        ({"ports": {"metrics": 8080}}, "ports.metrics and ports.probes are both 8080"),
+        ({"ports": {"admission": 8081}, "admissionWebhook": {"enabled": True}}, "ports.admission"),
         ({"settings": {"prometheusUrl": "prometheus:9090"}}, "prometheusUrl"),
         ({"settings": {"prometheusSecret": "thanos-token"}}, "prometheusUrl"),
         ({"settings": {"prometheusUrl": "http://p", "prometheusSecret": "Not_A_Name"}}, "prometheusSecret"),
@@ -90,6 +96,66 @@ def test_a_value_that_cannot_be_right_is_refused_by_name(values: Json, named: st
 
 def test_an_umbrella_chart_may_pass_globals(tmp_path: Path) -> None:
     assert template(tmp_path, **{"global": {"imageRegistry": "registry.example"}}).returncode == 0
+
+
+def test_the_longest_beat_is_that_of_the_operator(tmp_path: Path) -> None:
+    """The alert's minute and the probe's three are counted from the last beat."""
+    assert SCHEMA["properties"]["settings"]["properties"]["beatSeconds"]["maximum"] == settings.MOST_BEAT
+    assert 2 * settings.MOST_BEAT <= 60.0 < STUCK
+    rules = one(render(tmp_path, prometheusRule={"enabled": True}, serviceMonitor={"enabled": True}), "PrometheusRule")
+    (alert,) = rules["spec"]["groups"][0]["rules"]
+    assert alert["expr"].endswith("== 1) > 60")
+
+
+def test_a_port_that_nobody_listens_on_is_anybodys(tmp_path: Path) -> None:
+    assert template(tmp_path, ports={"admission": 8081}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("release", "namespace", "more"),
+    [("2024", "1234", []), ("1e3", "0x1f", []), ("true", "null", ["fullnameOverride=007"])],
+)
+def test_names_that_yaml_takes_for_something_else_stay_names(
+    release: str, namespace: str, more: list[str], tmp_path: Path
+) -> None:
+    every = {"admissionWebhook": {"enabled": True}, "serviceMonitor": {"enabled": True}, "replicas": 2}
+    values = {**every, "prometheusRule": {"enabled": True}, "rbac": {"aggregate": True}, "crds": {"enabled": False}}
+    secret = {"prometheusUrl": "http://p", "prometheusSecret": "2024", "leaseName": "1e3"}
+    values |= {"settings": secret, "priorityClassName": "007"}
+    (tmp_path / "values.yaml").write_text(json.dumps(values), encoding="utf-8")
+    words = [word for one_more in more for word in ("--set-string", one_more)]
+    for extra in ([], ["--set", "admissionWebhook.certManager=true,rbac.scope=namespaces"]):
+        done = helm("template", release, str(CHART), "-n", namespace, "-f", f"{tmp_path}/values.yaml", *words, *extra)
+        assert done.returncode == 0, done.stderr
+        wrong = [where for obj in yaml.safe_load_all(done.stdout) if obj for where in unnamed(obj, obj["kind"])]
+        assert wrong == []
+
+
+NAMES = {"name", "namespace", "serviceAccountName", "priorityClassName", "secretName", "policyName", "value"}
+
+
+def unnamed(value: Any, path: str) -> Iterator[str]:
+    """Where a name, a label, or a value of an environment variable is no text."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from unnamed(item, f"{path}[{number}]")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            inner = f"{path}.{name}"
+            is_text = name in NAMES or path.endswith(("abels", ".selector")) or name == "resourceNames"
+            for one_of_them in item if isinstance(item, list) else [item]:
+                if is_text and not isinstance(one_of_them, str | dict):
+                    yield inner
+            yield from unnamed(item, inner)
+
+
+def test_a_release_whose_name_has_dots_gets_names_that_a_service_and_the_lease_take(tmp_path: Path) -> None:
+    done = helm("template", "eu.shop", str(CHART), "-n", "ops", "--set", "admissionWebhook.enabled=true")
+    objects = [obj for obj in yaml.safe_load_all(done.stdout) if obj]
+    assert {obj["metadata"]["name"] for obj in of_kind(objects, "Service")} == {"eu-shop-tidegate-admission"}
+    (container,) = pod_of(one(objects, "Deployment", "eu-shop-tidegate"))["containers"]
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert settings.load_settings(environment).lease_name == "eu-shop-tidegate"
 
 
 @pytest.mark.parametrize("scope", ["cluster", "namespaces"])

@@ -67,6 +67,7 @@ def test_two_lives_of_one_pod_are_never_taken_for_one() -> None:
         ("TIDEGATE_BEAT_SECONDS", "soon", "seconds above 0"),
         ("TIDEGATE_BEAT_SECONDS", "0", "seconds above 0"),
         ("TIDEGATE_BEAT_SECONDS", "nan", "seconds above 0"),
+        ("TIDEGATE_BEAT_SECONDS", "31", "at most 30"),
         ("TIDEGATE_PLAN_HORIZON_SECONDS", "inf", "seconds above 0"),
         ("TIDEGATE_NAMESPACES", "Shop", "names of namespaces"),
         ("TIDEGATE_PROMETHEUS_HISTORY_DAYS", "-1", "days from 0 to 90"),

@@ -6,10 +6,10 @@ Another kind's policy is another file beside admission-*.yaml.
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   labels: {{- include "tidegate.labels" .root | nindent 4 }}
 spec:
-  policyName: {{ .name }}
+  policyName: {{ .name | quote }}
   validationActions: [Deny]
   {{- with include "tidegate.namespaces" .root | fromJsonArray }}
   matchResources:

@@ -3,7 +3,7 @@ The rules of one account and reach, from files/rules.yaml, which `tidegate rbac`
 Takes a dict: root, account ("operator" or "release"), reach ("watched", "home" or "cluster").
 */}}
 {{- define "tidegate.rules" -}}
-{{- $text := .root.Files.Get "files/rules.yaml" | replace "$(leaseName)" (include "tidegate.leaseName" .root) -}}
+{{- $text := .root.Files.Get "files/rules.yaml" | replace "$(leaseName)" (include "tidegate.leaseName" .root | quote) -}}
 {{- $account := get ($text | fromYaml) .account -}}
 {{- $rules := get $account .reach -}}
 {{- if eq .reach "watched" -}}
@@ -28,9 +28,9 @@ Takes a dict: root, name, namespace, account (of the pod), rules (text). */}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ if $cluster }}ClusterRole{{ else }}Role{{ end }}
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   {{- if not $cluster }}
-  namespace: {{ .namespace }}
+  namespace: {{ .namespace | quote }}
   {{- end }}
   labels: {{- include "tidegate.labels" .root | nindent 4 }}
 rules: {{- .rules | nindent 2 }}
@@ -38,17 +38,17 @@ rules: {{- .rules | nindent 2 }}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ if $cluster }}ClusterRoleBinding{{ else }}RoleBinding{{ end }}
 metadata:
-  name: {{ .name }}
+  name: {{ .name | quote }}
   {{- if not $cluster }}
-  namespace: {{ .namespace }}
+  namespace: {{ .namespace | quote }}
   {{- end }}
   labels: {{- include "tidegate.labels" .root | nindent 4 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: {{ if $cluster }}ClusterRole{{ else }}Role{{ end }}
-  name: {{ .name }}
+  name: {{ .name | quote }}
 subjects:
   - kind: ServiceAccount
-    name: {{ .account }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ .account | quote }}
+    namespace: {{ .root.Release.Namespace | quote }}
 {{- end }}

@@ -103,7 +103,9 @@ def _tell(told: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """Whoever runs the command may write; the epoch is that of the loans themselves."""
+    """Whoever runs the command may write. The epoch is that of the Loans that are returned: a Loan keeps the epoch of
+    the leader that wrote it, for only the operator may write another one into it.
+    """
 
     epoch: int
 
@@ -114,7 +116,7 @@ class _Person:
 async def _release(*, now: bool, namespace: list[str] | None, operator_namespace: str) -> dict[str, Any]:
     from tidegate.api.loan import loan_from_object, loan_to_object
     from tidegate.control.ledger import Ledger
-    from tidegate.ports import Loan, TidegateError
+    from tidegate.ports import Loan
     from tidegate.shell.clock import RealClock
     from tidegate.targets.client import KubeClient
     from tidegate.targets.loans import KubeLoanBook, loan_key
@@ -131,29 +133,45 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
         if loans:
             await asyncio.sleep(OBEY)  # writes that were under way have ended by then, and are among the loans
             loans = [loan for loan in await book.list() if isinstance(loan, Loan)]
-        epoch = max((loan.epoch for loan in loans), default=0)
-        ledger = Ledger(KubeTargets(client), book, RealClock(), _Person(epoch), loan_key)
-        await ledger.load()
-        returned, failed = [], {}
-        for loan in list(ledger.loans.values()):
-            name = f"{loan.key.namespace}/{loan.place.ref} {loan.place.field} to {loan.original}"
-            try:
-                left = await _give_back(ledger, loan)
-            except TidegateError as error:
-                left = str(error)
-            if left:
-                failed[name] = left
-            else:
-                returned.append(name)
-        failed |= {str(one.key): one.note for one in ledger.unreadable.values()}
+        epochs = sorted({loan.epoch for loan in loans}) or [0]
+        returned: list[str] = []
+        failed: dict[str, str] = {}
+        for epoch in epochs:
+            ledger = Ledger(KubeTargets(client), book, RealClock(), _Person(epoch), loan_key)
+            done, left = await _return_loans(ledger)
+            returned, failed = [*returned, *done], failed | left
+        newer = [loan for loan in await book.list() if isinstance(loan, Loan) and loan.epoch not in epochs]
+        failed |= {_name(loan): "an operator has written it meanwhile; run this again" for loan in newer}
         return {"refused": False, "live": live, "returned": returned, "failed": failed}
     finally:
         await client.close()
 
 
+async def _return_loans(ledger: Ledger) -> tuple[list[str], dict[str, str]]:
+    """Return the loans that a leader of the ledger's epoch wrote: what was returned, and why what was not."""
+    from tidegate.ports import TidegateError
+
+    await ledger.load()
+    returned, failed = [], {str(one.key): one.note for one in ledger.unreadable.values()}
+    for loan in [loan for loan in ledger.loans.values() if loan.epoch == ledger.epoch]:
+        try:
+            left = await _give_back(ledger, loan)
+        except TidegateError as error:
+            left = str(error)
+        if left:
+            failed[_name(loan)] = left
+        else:
+            returned.append(_name(loan))
+    return returned, failed
+
+
+def _name(loan: Loan) -> str:
+    return f"{loan.key.namespace}/{loan.place.ref} {loan.place.field} to {loan.original}"
+
+
 async def _give_back(ledger: Ledger, loan: Loan) -> str:
     """Return one loan; why its object is there still, or empty."""
-    from tidegate.control.debts import bequeath, is_driven
+    from tidegate.control.debts import is_driven, settle
     from tidegate.ports import NotFoundError
 
     if await is_driven(ledger, loan):
@@ -162,11 +180,8 @@ async def _give_back(ledger: Ledger, loan: Loan) -> str:
     try:
         await ledger.give_back(loan)
     except NotFoundError:
-        heir = await bequeath(ledger, loan)
-        if heir is None:
-            return ""
-        loan = heir
-        await ledger.give_back(loan)
+        await settle(ledger, loan)
+        return ""
     return _why_kept(ledger, loan)
 
 

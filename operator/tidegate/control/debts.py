@@ -8,14 +8,15 @@ crash in between finds both, or the first alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from tidegate.control.drift import Debt, Terms, is_autoscaled, other_than_us
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import Identity, TargetKey, Trouble
-from tidegate.ports import Beneath, FieldId, Held, Loan, Place, Sight, UnavailableError
+from tidegate.planning.model import MANAGER, Identity, TargetKey, Trouble
+from tidegate.ports import Beneath, ConflictError, FieldId, Held, Loan, Place, Sight, UnavailableError
 
 SCALE = "scale"
 PATIENCE = 600.0
@@ -141,20 +142,46 @@ async def bequeath(ledger: Ledger, loan: Loan) -> Loan | None:
     """End the loan of an autoscaler that is gone, for which no target speaks; what the workload behind it owes is in a
     loan of its own then. UnavailableError while that cannot be told: the loan stands.
     """
-    below, heir = loan.beneath, None
-    if below is not None and ledger.of(below.place) is None:
-        sight = await ledger.targets.see(below.place.ref)
-        if sight.observed.trouble in (Trouble.UNREADABLE, Trouble.FORBIDDEN):
-            raise UnavailableError(f"{below.place.ref}: what it owes cannot be told: {sight.observed.note}")
-        if sight.place is not None and sight.place.id == loan.place.id:
-            raise UnavailableError(f"{loan.place.ref} is gone, and a watch shows it still")
-        if sight.place is not None and sight.place.id == below.place.id:
-            held = await ledger.look(below.place)
-            if (debt := owed(loan, sight, held)) is not None:
-                terms = Terms(loan.policy, loan.target, loan.until, (), debt=debt)
-                heir = await ledger.record(below.place, held=held, terms=terms)
+    heir, found = None, await _owed_beneath(ledger, loan)
+    if found is not None:
+        place, held, debt = found
+        terms = Terms(loan.policy, loan.target, loan.until, (), debt=debt)
+        heir = await ledger.record(place, held=held, terms=terms)
     await ledger.let_go(loan)
     return heir
+
+
+async def settle(ledger: Ledger, loan: Loan) -> None:
+    """End the loan of an autoscaler that is gone, and return at once what the workload behind it owes. No other loan is
+    made for that, which takes a right that only the operator has: this one stands until the return was read back.
+    """
+    found = await _owed_beneath(ledger, loan)
+    if found is not None:
+        place, held, debt = found
+        await ledger.targets.swap(place, believed=held.value, wanted=debt.original)
+        with suppress(ConflictError):  # somebody else owns the field by now: there is nothing of ours to hand back
+            await ledger.targets.hand_back(place, debt.former)
+        back = await ledger.look(place)
+        if back.manager is not None and back.manager.name == MANAGER:
+            raise ConflictError(f"{place.ref}: {place.field} is ours still, though it was handed back", MANAGER)
+    await ledger.let_go(loan)
+
+
+async def _owed_beneath(ledger: Ledger, loan: Loan) -> tuple[Place, Held, Debt] | None:
+    """What the workload behind an autoscaler that is gone holds and owes; None when it owes nothing."""
+    below = loan.beneath
+    if below is None or ledger.of(below.place) is not None:
+        return None
+    sight = await ledger.targets.see(below.place.ref)
+    if sight.observed.trouble in (Trouble.UNREADABLE, Trouble.FORBIDDEN):
+        raise UnavailableError(f"{below.place.ref}: what it owes cannot be told: {sight.observed.note}")
+    if sight.place is not None and sight.place.id == loan.place.id:
+        raise UnavailableError(f"{loan.place.ref} is gone, and a watch shows it still")
+    if sight.place is None or sight.place.id != below.place.id:
+        return None
+    held = await ledger.look(below.place)
+    debt = owed(loan, sight, held)
+    return None if debt is None else (below.place, held, debt)
 
 
 def _levels(loan: Loan) -> set[int]:

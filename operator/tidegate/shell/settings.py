@@ -28,6 +28,9 @@ _SERVICE_LINK = re.compile(r"TIDEGATE_(\w+_)?(SERVICE_\w+|PORT(_\w+)?)")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
+MOST_BEAT = 30.0
+"""Seconds between two looks that may be asked for: the alert of the chart takes a minute without one for a loop that is
+stuck, and the liveness probe three minutes."""
 MOST_DAYS = 90.0
 """Days of a signal's past that may be asked for: at 15 s that is half a million values."""
 
@@ -221,6 +224,13 @@ def _at_least_zero(text: str) -> float:
     return value
 
 
+def _beat(text: str) -> float:
+    value = _above(0)(text)
+    if value > MOST_BEAT:
+        raise ValueError(text)
+    return value
+
+
 def _days(text: str) -> float:
     value = _at_least_zero(text)
     if value > MOST_DAYS:
@@ -244,7 +254,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object], str]] = {
         "a folder with tls.crt and tls.key",
     ),
     "TIDEGATE_API_URL": ("api_url", _url, "a URL such as http://127.0.0.1:8080"),
-    "TIDEGATE_BEAT_SECONDS": ("beat_seconds", _above(0), "seconds above 0, such as 15"),
+    "TIDEGATE_BEAT_SECONDS": ("beat_seconds", _beat, "seconds above 0 and at most 30, such as 15"),
     "TIDEGATE_CLOCK_SCHEDULE": ("clock_schedule", _file, "a file with a clock schedule"),
     "TIDEGATE_IDENTITY": ("identity", str, "a name"),
     "TIDEGATE_LEASE_NAME": ("lease_name", _namespace, "a name of lower-case letters, digits and dashes"),
