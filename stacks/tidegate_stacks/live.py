@@ -15,7 +15,7 @@ import pulumi
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidegate_stacks import naming, objects, sizing
-from tidegate_stacks.checks import Args, Cpu, Image, Memory, Rate, Signal, Text
+from tidegate_stacks.checks import Args, Cpu, HostPort, Image, Memory, Rate, Signal, Text, Url
 from tidegate_stacks.component import Component
 from tidegate_stacks.nginx_values import MAX_ORIGINS
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, deployment, hpa, pod, service
@@ -46,7 +46,7 @@ class PublishArgs(Args):
 
     open: bool = False
     """Everybody who reaches the port may publish under any name. In a stack's configuration: ``publish: open``."""
-    hook: Text | None = None
+    hook: Url | None = None
     """URL that SRS asks (``on_publish``): your own service says yes with status 200 and {"code": 0}. Nobody may publish
     while it does not answer."""
     keys: Text | None = None
@@ -83,7 +83,7 @@ class LiveOriginArgs(ScaledArgs):
     """Who may publish: ``keys``, ``hook``, or ``open``. It has to be said."""
     origins: int = Field(default=2, ge=1, le=MAX_ORIGINS)
     """Each stream lies on one. Publishers that come in are spread over them. An edge can ask eight."""
-    forward: tuple[Text, ...] = Field(default=(), max_length=4)
+    forward: tuple[HostPort, ...] = Field(default=(), max_length=4)
     """Hosts and ports, e.g. another LiveOrigin's ``publish``, that get a copy of each stream as it comes in.
 
     For streams without an end: origins wait for their publishers when they are drained, and such a publisher never
