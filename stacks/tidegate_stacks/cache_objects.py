@@ -31,6 +31,8 @@ SCRIPTS = ("alive.sh", "common.sh", "join.sh", "leave.sh", "meet.sh", "ready.sh"
 LEAST = 2
 """Pods of a shard: one that writes, one that takes over."""
 DRAIN_SECONDS = 60
+CLIENTS_PERCENT = 10
+"""Share of ``maxmemory`` that clients' buffers may take together (judgement). Beyond it the largest one is cut off."""
 NEVER_SECONDS = 3600
 """How long a server lets those wait that ask it for a copy, until ``join.sh`` finds that it has its place."""
 USER = 999
@@ -41,8 +43,6 @@ NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which 
 """What the policy pack's rules are told of a shard's volumes."""
 FIRST_POD = {"apps.kubernetes.io/pod-index": "0"}
 """Label that the StatefulSet controller gives to the first pod (Kubernetes 1.28)."""
-NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which fills again from what stands behind it"}
-"""What the policy pack's rules are told of a shard's volumes."""
 
 
 def pods_of(args: CacheArgs) -> sizing.Range:
@@ -65,6 +65,8 @@ def server_conf(args: CacheArgs) -> str:
     has been away: as long as nobody served the shard, nobody wrote what it lacks. A new server gives nobody a copy of
     its emptiness: replication does not ask who lives at an address, and a replica would give up what it holds.
     """
+
+    Answers that a client does not read count as memory: without a bound of their own they would drive out all keys.
     backlog = sizing.replication_backlog_bytes(args.memory)
     pending = sizing.replica_buffer_bytes(args.memory)
     listening = f"port {PORT}\n" if args.tls is None else _tls_conf(args.tls)
@@ -81,6 +83,7 @@ cluster-replica-validity-factor 0
 maxmemory {sizing.max_memory_bytes(args.memory)}
 maxmemory-policy allkeys-lru
 repl-diskless-sync yes
+maxmemory-clients {CLIENTS_PERCENT}%
 repl-diskless-sync-delay {NEVER_SECONDS}
 repl-diskless-load swapdb
 repl-backlog-size {backlog}
