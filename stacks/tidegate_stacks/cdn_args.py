@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidegate_stacks.checks import Args, Cpu, Image, Labels, Memory, Percent, Rate, Signal, Text
 from tidegate_stacks.nginx_pod import IMAGE
-from tidegate_stacks.nginx_values import MAX_ORIGINS, OBJECT_ARGUMENTS, Times
+from tidegate_stacks.nginx_values import MAX_ORIGINS, MAX_PATH, OBJECT_ARGUMENTS, Times
 from tidegate_stacks.policy import ScaledArgs
 from tidegate_stacks.sites import SiteArgs, wrong_together
 from tidegate_stacks.way_in import ROUTE_BACKENDS, Host, Network, TlsArgs, WayInArgs
@@ -24,9 +24,9 @@ _ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
 def _prefix(value: object) -> object:
-    if isinstance(value, str) and _PREFIX.fullmatch(value):
+    if isinstance(value, str) and len(value) <= MAX_PATH and _PREFIX.fullmatch(value):
         return value
-    raise ValueError(f"give the beginning of a path, e.g. /vod/, not {value!r}")
+    raise ValueError(f"give the beginning of a path, e.g. /vod/, of {MAX_PATH} characters at most, not {value!r}")
 
 
 def _argument(value: object) -> object:

@@ -15,7 +15,7 @@ from tidegate_stacks import naming, nginx_pod, sizing
 from tidegate_stacks.checks import Args, Cpu, Image, Memory, Part, Rate, Signal, Text
 from tidegate_stacks.component import Component
 from tidegate_stacks.nginx import nginx_conf
-from tidegate_stacks.nginx_values import OBJECT_ARGUMENTS, Rule, Times
+from tidegate_stacks.nginx_values import MAX_PATH, OBJECT_ARGUMENTS, Rule, Times
 from tidegate_stacks.objects import Obj, budget, config_map, deployment, hpa, pod_monitor, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
@@ -51,7 +51,7 @@ class RegionArgs(Args):
 class KeepArgs(Args):
     """How the objects beneath a path are kept."""
 
-    path: str = Field(pattern=r"^/[A-Za-z0-9_.~/-]*$", max_length=256)
+    path: str = Field(pattern=r"^/[A-Za-z0-9_.~/-]*$", max_length=MAX_PATH)
     """Prefix, e.g. /img/. The longest that fits counts; playlists beneath it stay playlists."""
     seconds: int = Field(ge=0, le=31_536_000)
     """How long an answer is kept. 0: no longer than a second."""
