@@ -139,7 +139,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         ports[CLUSTER] = {**ports.get(CLUSTER, {}), "metrics": METRICS_PORT}
     made = [
         shard_set,
-        budget(shard_set, unavailable=1, component=name),
+        budget(shard_set, unavailable=1, component=name, holds_state=True),
         network_policy(workload, args.namespace, name, ports=ports),
     ]
     return [*made, pod_monitor(workload, args.namespace, name, port="metrics")] if args.monitor else made

@@ -255,7 +255,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         objects.headless(workload, args.namespace, name, pods=pods, ports=PORTS),
         service(naming.child(name, "publish"), args.namespace, name, pods=pods, ports={"rtmp": PORTS["rtmp"]}),
         # A drain that takes an origin cuts its shows: never more than one at a time, and only after its grace.
-        budget(origins, unavailable=1, component=name),
+        budget(origins, unavailable=1, component=name, holds_state=True),
         objects.network_policy(workload, args.namespace, name, ports=reach),
         *_monitor(workload, name, args),
     ]

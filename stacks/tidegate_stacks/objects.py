@@ -67,12 +67,18 @@ def hpa(workload: Obj, *, minimum: int, maximum: int, cpu_percent: int, componen
     )
 
 
-def budget(workload: Obj, *, unavailable: int | str, component: str) -> Obj:
-    """A disruption budget: how much of a workload a drain may take at a time."""
+def budget(workload: Obj, *, unavailable: int | str, component: str, holds_state: bool = False) -> Obj:
+    """A disruption budget: how much of a workload a drain may take at a time.
+
+    Pods that are not ready serve nobody, so that a drain may take them whatever the others do: else a version that does
+    not start would hold up every drain for as long as it stands. ``holds_state``: a pod that is not ready may still
+    hold what others lack, a stream or data; a drain then waits for somebody to look.
+    """
     metadata = workload["metadata"]
     spec: kinds.PodDisruptionBudgetSpec = {
         "maxUnavailable": unavailable,
         "selector": {"matchLabels": naming.selector(metadata["name"])},
+        "unhealthyPodEvictionPolicy": "IfHealthyBudget" if holds_state else "AlwaysAllow",
     }
     return obj("policy/v1", "PodDisruptionBudget", metadata["name"], metadata["namespace"], component, spec=spec)
 
