@@ -19,6 +19,7 @@ from tidegate_stacks.objects import (
     network_policy,
     pod,
     pod_monitor,
+    scratch,
     stateful_set,
 )
 
@@ -30,9 +31,9 @@ METRICS_PORT = 9121
 SCRIPTS = ("alive.sh", "common.sh", "join.sh", "leave.sh", "meet.sh", "ready.sh", "serve.sh", "tidy.sh")
 LEAST = 2
 """Pods of a shard: one that writes, one that takes over."""
-DRAIN_SECONDS = 60
 CLIENTS_PERCENT = 10
 """Share of ``maxmemory`` that clients' buffers may take together (judgement). Beyond it the largest one is cut off."""
+DRAIN_SECONDS = 60
 NEVER_SECONDS = 3600
 """How long a server lets those wait that ask it for a copy, until ``join.sh`` finds that it has its place."""
 USER = 999
@@ -64,9 +65,9 @@ def server_conf(args: CacheArgs) -> str:
     copies once. The backlog is as large as it is so that this is rare. A reader may take over however long its master
     has been away: as long as nobody served the shard, nobody wrote what it lacks. A new server gives nobody a copy of
     its emptiness: replication does not ask who lives at an address, and a replica would give up what it holds.
-    """
 
     Answers that a client does not read count as memory: without a bound of their own they would drive out all keys.
+    """
     backlog = sizing.replication_backlog_bytes(args.memory)
     pending = sizing.replica_buffer_bytes(args.memory)
     listening = f"port {PORT}\n" if args.tls is None else _tls_conf(args.tls)
@@ -82,8 +83,8 @@ cluster-allow-replica-migration no
 cluster-replica-validity-factor 0
 maxmemory {sizing.max_memory_bytes(args.memory)}
 maxmemory-policy allkeys-lru
-repl-diskless-sync yes
 maxmemory-clients {CLIENTS_PERCENT}%
+repl-diskless-sync yes
 repl-diskless-sync-delay {NEVER_SECONDS}
 repl-diskless-load swapdb
 repl-backlog-size {backlog}
@@ -257,7 +258,7 @@ def _exporter(args: CacheArgs) -> list[Obj]:
 def _volumes(name: str, args: CacheArgs) -> list[Obj]:
     volumes: list[Obj] = [
         {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-        {"name": "beat", "emptyDir": {"sizeLimit": "1Mi"}},
+        scratch("beat", "1Mi"),
     ]
     if args.tls:
         volumes.append({"name": "tls", "secret": {"secretName": args.tls.secret}})

@@ -210,7 +210,7 @@ def _template(name: str, args: LiveOriginArgs, part: str, config: Any) -> Obj:
     keys = origin and args.publish.keys is not None
     volumes: list[Obj] = [
         {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": args.disk}},
+        objects.scratch("tmp", args.disk),
     ]
     if keys:
         volumes.append({"name": "keys", "secret": {"secretName": args.publish.keys}})

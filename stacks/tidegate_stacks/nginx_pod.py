@@ -69,8 +69,8 @@ def template(
     """
     volumes: list[Obj] = [
         {"name": "config", "configMap": {"name": config_map}},
-        {"name": "cache", "emptyDir": {"sizeLimit": args.disk}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        objects.scratch("cache", args.disk),
+        objects.scratch("tmp", "64Mi"),
     ]
     if tls_secret is not None:
         volumes.append({"name": "certificate", "secret": {"secretName": tls_secret}})

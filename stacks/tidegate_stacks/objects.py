@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
-from tidegate_stacks import naming
+from tidegate_stacks import naming, sizing
 
 if TYPE_CHECKING:
     from tidegate_stacks import kinds
@@ -227,6 +227,17 @@ def spread(workload: str) -> list[Obj]:
     return cast("list[Obj]", constraints)
 
 
+def scratch(name: str, size: str) -> Obj:
+    """A volume that goes with its pod. Who fills it is evicted."""
+    return {"name": name, "emptyDir": {"sizeLimit": canonical(size)}}
+
+
+def canonical_cpu(cpu: str) -> str:
+    """CPU as the API server writes it: ``2000m`` is ``2``."""
+    millis = sizing.cpu_millis(cpu)
+    return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
 def canonical(size: str) -> str:
     """A size as the API server writes it, so that a refresh finds nothing changed: ``2048Mi`` is ``2Gi``."""
     number, unit = int(size[:-2]), size[-2:]
@@ -243,7 +254,7 @@ def resources(cpu: str, memory: str, disk: str = "64Mi", *, reserved: bool = Fal
     """
     limits = {"memory": canonical(memory), "ephemeral-storage": canonical(disk)}
     kept = canonical(disk) if reserved else "0"
-    requests = {"cpu": cpu, "memory": canonical(memory), "ephemeral-storage": kept}
+    requests = {"cpu": canonical_cpu(cpu), "memory": canonical(memory), "ephemeral-storage": kept}
     asked: kinds.ResourceRequirements = {"requests": requests, "limits": limits}
     return cast("Obj", asked)
 

@@ -212,7 +212,7 @@ def worker_objects(name: str, args: TranscodersArgs) -> list[Obj]:
         containers=[_worker(name, args)],
         volumes=[
             {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            objects.scratch("tmp", "64Mi"),
         ],
         nodes=args.nodes,
         config="".join(scripts(args).values()),
