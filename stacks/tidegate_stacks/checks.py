@@ -8,7 +8,7 @@ as it is known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -250,3 +250,19 @@ Schedule = Annotated[str, StringConstraints(pattern=_SCHEDULE)]
 """Cron with seconds first, as CloudNativePG reads it."""
 Signal = Annotated[str, StringConstraints(pattern=_SIGNAL)]
 """Name of a signal as events announce it: ``egress_mbps``."""
+_MOST_SIGNAL = 63
+
+
+def signal_of_place(signal: str, place: str) -> str:
+    """The signal of a place that peaks apart from others: ``egress_mbps_cn_east``."""
+    return f"{signal}_{place.replace('-', '_')}"
+
+
+def refuse_long_signals(signal: str, places: Iterable[str]) -> None:
+    """ValueError where the signal of a place is longer than the API takes."""
+    for place in places:
+        if len(made := signal_of_place(signal, place)) > _MOST_SIGNAL:
+            raise ValueError(
+                f"{made!r} has {len(made)} characters, and a signal at most {_MOST_SIGNAL}: shorten {signal!r}"
+                f" or {place!r}"
+            )
