@@ -94,6 +94,7 @@ protected-mode no
 
 
 def _tls_conf(args: CacheTlsArgs) -> str:
+    """Clients are sent to pods by name: a certificate cannot bear addresses that change with every start."""
     clients = "yes" if args.clients_show_theirs else "optional"
     return f"""\
 port 0
@@ -104,6 +105,7 @@ tls-ca-cert-file {TLS_FOLDER}/ca.crt
 tls-auth-clients {clients}
 tls-replication yes
 tls-cluster yes
+cluster-preferred-endpoint-type hostname
 """
 
 
