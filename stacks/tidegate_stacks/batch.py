@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from tidegate_stacks import naming, sizing
 from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Name, Part, Text
 from tidegate_stacks.component import Component
-from tidegate_stacks.objects import Obj, alive, container, deployment, network_policy, obj, pod, priority_class
+from tidegate_stacks.objects import Obj, alive, container, deployment, network_policy, obj, pod, priority_class, scratch
 from tidegate_stacks.pool import PoolArgs, capacity_pool, member, pool_name, repeated
 
 API_VERSION = "kueue.x-k8s.io/v1beta2"
@@ -171,7 +171,7 @@ def workers(name: str, args: BatchArgs, one: WorkersArgs) -> Obj:
         workload,
         name,
         containers=[work],
-        volumes=[{"name": "tmp", "emptyDir": {"sizeLimit": one.disk}}],
+        volumes=[scratch("tmp", one.disk)],
         nodes=args.nodes,
         priority=priority_name(name),
         grace_seconds=one.grace_seconds,

@@ -26,7 +26,8 @@ class CacheTlsArgs(Args):
 
     secret: Text
     """Name of a Secret with ``tls.crt``, ``tls.key`` and ``ca.crt``, as cert-manager makes it. A renewed certificate is
-    taken up without a restart."""
+    taken up without a restart. Clients that check names need two in it: NAME.NAMESPACE.svc, where they start from, and
+    *.NAME-nodes.NAMESPACE.svc, which the servers send them to."""
     clients_show_theirs: bool = False
     """Whether clients must show a certificate of the same authority."""
 

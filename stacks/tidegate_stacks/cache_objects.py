@@ -19,6 +19,7 @@ from tidegate_stacks.objects import (
     network_policy,
     pod,
     pod_monitor,
+    scratch,
     stateful_set,
 )
 
@@ -30,6 +31,8 @@ METRICS_PORT = 9121
 SCRIPTS = ("alive.sh", "common.sh", "join.sh", "leave.sh", "meet.sh", "ready.sh", "serve.sh", "tidy.sh")
 LEAST = 2
 """Pods of a shard: one that writes, one that takes over."""
+CLIENTS_PERCENT = 10
+"""Share of ``maxmemory`` that clients' buffers may take together (judgement). Beyond it the largest one is cut off."""
 DRAIN_SECONDS = 60
 NEVER_SECONDS = 3600
 """How long a server lets those wait that ask it for a copy, until ``join.sh`` finds that it has its place."""
@@ -41,8 +44,6 @@ NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which 
 """What the policy pack's rules are told of a shard's volumes."""
 FIRST_POD = {"apps.kubernetes.io/pod-index": "0"}
 """Label that the StatefulSet controller gives to the first pod (Kubernetes 1.28)."""
-NOT_PROTECTED = {"tidegate.dev/allow": "databases-are-protected: a cache, which fills again from what stands behind it"}
-"""What the policy pack's rules are told of a shard's volumes."""
 
 
 def pods_of(args: CacheArgs) -> sizing.Range:
@@ -64,6 +65,8 @@ def server_conf(args: CacheArgs) -> str:
     copies once. The backlog is as large as it is so that this is rare. A reader may take over however long its master
     has been away: as long as nobody served the shard, nobody wrote what it lacks. A new server gives nobody a copy of
     its emptiness: replication does not ask who lives at an address, and a replica would give up what it holds.
+
+    Answers that a client does not read count as memory: without a bound of their own they would drive out all keys.
     """
     backlog = sizing.replication_backlog_bytes(args.memory)
     pending = sizing.replica_buffer_bytes(args.memory)
@@ -80,6 +83,7 @@ cluster-allow-replica-migration no
 cluster-replica-validity-factor 0
 maxmemory {sizing.max_memory_bytes(args.memory)}
 maxmemory-policy allkeys-lru
+maxmemory-clients {CLIENTS_PERCENT}%
 repl-diskless-sync yes
 repl-diskless-sync-delay {NEVER_SECONDS}
 repl-diskless-load swapdb
@@ -90,6 +94,7 @@ protected-mode no
 
 
 def _tls_conf(args: CacheTlsArgs) -> str:
+    """Clients are sent to pods by name: a certificate cannot bear addresses that change with every start."""
     clients = "yes" if args.clients_show_theirs else "optional"
     return f"""\
 port 0
@@ -100,6 +105,7 @@ tls-ca-cert-file {TLS_FOLDER}/ca.crt
 tls-auth-clients {clients}
 tls-replication yes
 tls-cluster yes
+cluster-preferred-endpoint-type hostname
 """
 
 
@@ -136,7 +142,7 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         ports[CLUSTER] = {**ports.get(CLUSTER, {}), "metrics": METRICS_PORT}
     made = [
         shard_set,
-        budget(shard_set, unavailable=1, component=name),
+        budget(shard_set, unavailable=1, component=name, holds_state=True),
         network_policy(workload, args.namespace, name, ports=ports),
     ]
     return [*made, pod_monitor(workload, args.namespace, name, port="metrics")] if args.monitor else made
@@ -254,7 +260,7 @@ def _exporter(args: CacheArgs) -> list[Obj]:
 def _volumes(name: str, args: CacheArgs) -> list[Obj]:
     volumes: list[Obj] = [
         {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-        {"name": "beat", "emptyDir": {"sizeLimit": "1Mi"}},
+        scratch("beat", "1Mi"),
     ]
     if args.tls:
         volumes.append({"name": "tls", "secret": {"secretName": args.tls.secret}})

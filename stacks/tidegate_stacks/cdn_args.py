@@ -7,11 +7,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from tidegate_stacks.checks import Args, Cpu, Image, Labels, Memory, Percent, Rate, Signal, Text
+from tidegate_stacks.checks import (
+    Args,
+    Cpu,
+    Image,
+    Labels,
+    Memory,
+    Percent,
+    Rate,
+    Signal,
+    Text,
+    refuse_long_signals,
+)
 from tidegate_stacks.nginx_pod import IMAGE
-from tidegate_stacks.nginx_values import MAX_ORIGINS, OBJECT_ARGUMENTS, Times
+from tidegate_stacks.nginx_values import MAX_ORIGINS, MAX_PATH, OBJECT_ARGUMENTS, Times
 from tidegate_stacks.policy import ScaledArgs
 from tidegate_stacks.sites import SiteArgs, wrong_together
 from tidegate_stacks.way_in import ROUTE_BACKENDS, Host, Network, TlsArgs, WayInArgs
@@ -24,15 +35,21 @@ _ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
 def _prefix(value: object) -> object:
-    if isinstance(value, str) and _PREFIX.fullmatch(value):
+    if isinstance(value, str) and len(value) <= MAX_PATH and _PREFIX.fullmatch(value):
         return value
-    raise ValueError(f"give the beginning of a path, e.g. /vod/, not {value!r}")
+    raise ValueError(f"give the beginning of a path, e.g. /vod/, of {MAX_PATH} characters at most, not {value!r}")
 
 
 def _argument(value: object) -> object:
     if isinstance(value, str) and _ARGUMENT.fullmatch(value):
         return value
     raise ValueError(f"give the name of an argument as it stands in a URL, e.g. w, not {value!r}")
+
+
+def _not_the_world(network: str) -> str:
+    if network.endswith("/0"):
+        raise ValueError(f"{network} is the world: name the addresses that the sites of other clusters have")
+    return network
 
 
 Prefix = Annotated[str, BeforeValidator(_prefix)]
@@ -56,7 +73,7 @@ class PathRuleArgs(Args):
 class ShieldWayInArgs(Args):
     """How sites in other clusters reach the shield: a load balancer for each of its pods, with TLS."""
 
-    source_ranges: tuple[Network, ...] = Field(min_length=1)
+    source_ranges: tuple[Annotated[Network, AfterValidator(_not_the_world)], ...] = Field(min_length=1)
     """Where those sites come from. Never the world: who reaches the shield goes past every edge."""
     annotations: Mapping[str, str] = {}
     """What your cloud's load balancer wants to know."""
@@ -143,6 +160,12 @@ class CdnArgs(ScaledArgs):
         if monitor and info.data.get("exporter", "") is None:
             raise ValueError("there is nothing to scrape without exporter: give its image, or leave monitor out")
         return monitor
+
+    @field_validator("signal")
+    @classmethod
+    def _short(cls, signal: str, info: Any) -> str:
+        refuse_long_signals(signal, (site.name for site in info.data.get("sites", ()) if not site.share_permille))
+        return signal
 
     @field_validator("rules")
     @classmethod

@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from tidegate_stacks import naming
 from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Text
 from tidegate_stacks.component import Component, once_known
-from tidegate_stacks.objects import Obj, checksum, config_map, container, network_policy, obj, pod
+from tidegate_stacks.objects import Obj, checksum, config_map, container, network_policy, obj, pod, scratch
 
 if TYPE_CHECKING:
     from tidegate_stacks import kinds
@@ -162,7 +162,7 @@ def job_objects(name: str, namespace: Any, args: ContentArgs, caches: Caches) ->
         containers=[send],
         volumes=[
             {"name": "config", "configMap": {"name": workload}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}},
+            scratch("tmp", "128Mi"),
         ],
         nodes=args.nodes,
         config=given,

@@ -8,7 +8,7 @@ as it is known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -127,6 +127,42 @@ def _known_image(value: object) -> str:
 Image = Annotated[str | pulumi.Output, BeforeValidator(_image)]  # type: ignore[type-arg]
 """An image by tag or digest: what runs tomorrow is what runs today. It may be an Output."""
 
+HOST_PORT = re.compile(
+    r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):"
+    r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+)
+"""Where a server is reached: a name or an address, IPv6 in brackets, and a port."""
+_URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/?\[\]@!$&()*+,=%-]*")
+
+
+def _host_port(value: object) -> object:
+    return value.apply(_known_host_port) if isinstance(value, pulumi.Output) else _known_host_port(value)
+
+
+def _known_host_port(value: object) -> str:
+    if isinstance(value, str) and HOST_PORT.fullmatch(value):
+        return value
+    raise ValueError(f"give host:port, e.g. live-publish.shop.svc:1935, not {value!r}")
+
+
+def _url(value: object) -> object:
+    return value.apply(_known_url) if isinstance(value, pulumi.Output) else _known_url(value)
+
+
+def _known_url(value: object) -> str:
+    if isinstance(value, str) and _URL.fullmatch(value):
+        return value
+    raise ValueError(
+        "give a URL, e.g. http://auth.shop.svc:8080/publish, with spaces, quotes, ; and # percent-encoded,"
+        f" not {value!r}"
+    )
+
+
+HostPort = Annotated[str | pulumi.Output, BeforeValidator(_host_port)]  # type: ignore[type-arg]
+"""Where a server is reached. It is written into configurations. It may be an Output."""
+Url = Annotated[str | pulumi.Output, BeforeValidator(_url)]  # type: ignore[type-arg]
+"""A URL, with nothing in it that a configuration reads as its own. It may be an Output."""
+
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -214,3 +250,19 @@ Schedule = Annotated[str, StringConstraints(pattern=_SCHEDULE)]
 """Cron with seconds first, as CloudNativePG reads it."""
 Signal = Annotated[str, StringConstraints(pattern=_SIGNAL)]
 """Name of a signal as events announce it: ``egress_mbps``."""
+_MOST_SIGNAL = 63
+
+
+def signal_of_place(signal: str, place: str) -> str:
+    """The signal of a place that peaks apart from others: ``egress_mbps_cn_east``."""
+    return f"{signal}_{place.replace('-', '_')}"
+
+
+def refuse_long_signals(signal: str, places: Iterable[str]) -> None:
+    """ValueError where the signal of a place is longer than the API takes."""
+    for place in places:
+        if len(made := signal_of_place(signal, place)) > _MOST_SIGNAL:
+            raise ValueError(
+                f"{made!r} has {len(made)} characters, and a signal at most {_MOST_SIGNAL}: shorten {signal!r}"
+                f" or {place!r}"
+            )

@@ -12,10 +12,21 @@ import pulumi
 from pydantic import Field, StringConstraints, field_validator
 
 from tidegate_stacks import naming, nginx_pod, sizing
-from tidegate_stacks.checks import Args, Cpu, Image, Memory, Part, Rate, Signal, Text
+from tidegate_stacks.checks import (
+    Args,
+    Cpu,
+    Image,
+    Memory,
+    Part,
+    Rate,
+    Signal,
+    Text,
+    refuse_long_signals,
+    signal_of_place,
+)
 from tidegate_stacks.component import Component
 from tidegate_stacks.nginx import nginx_conf
-from tidegate_stacks.nginx_values import OBJECT_ARGUMENTS, Rule, Times
+from tidegate_stacks.nginx_values import MAX_PATH, OBJECT_ARGUMENTS, Rule, Times
 from tidegate_stacks.objects import Obj, budget, config_map, deployment, hpa, pod_monitor, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 
@@ -51,7 +62,7 @@ class RegionArgs(Args):
 class KeepArgs(Args):
     """How the objects beneath a path are kept."""
 
-    path: str = Field(pattern=r"^/[A-Za-z0-9_.~/-]*$", max_length=256)
+    path: str = Field(pattern=r"^/[A-Za-z0-9_.~/-]*$", max_length=MAX_PATH)
     """Prefix, e.g. /img/. The longest that fits counts; playlists beneath it stay playlists."""
     seconds: int = Field(ge=0, le=31_536_000)
     """How long an answer is kept. 0: no longer than a second."""
@@ -109,6 +120,20 @@ class EdgeCacheArgs(ScaledArgs):
             raise ValueError("there is nothing to scrape without exporter: give its image, or leave monitor out")
         return monitor
 
+    @field_validator("rules")
+    @classmethod
+    def _once(cls, rules: tuple[KeepArgs, ...]) -> tuple[KeepArgs, ...]:
+        paths = [rule.path for rule in rules]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise ValueError(f"names {', '.join(twice)} twice: give each path once")
+        return rules
+
+    @field_validator("signal")
+    @classmethod
+    def _short(cls, signal: str, info: Any) -> str:
+        refuse_long_signals(signal, (region.name for region in info.data.get("regions", ())))
+        return signal
+
     @field_validator("regions")
     @classmethod
     def _distinct(cls, regions: tuple[RegionArgs, ...]) -> tuple[RegionArgs, ...]:
@@ -120,7 +145,7 @@ class EdgeCacheArgs(ScaledArgs):
 
 def signal_of(args: EdgeCacheArgs, region: RegionArgs) -> str:
     """The signal that a region's share of an audience is announced in."""
-    return f"{args.signal}_{region.name.replace('-', '_')}"
+    return signal_of_place(args.signal, region.name)
 
 
 def range_of(args: EdgeCacheArgs, region: RegionArgs) -> sizing.Range:

@@ -15,7 +15,7 @@ import pulumi
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidegate_stacks import naming, objects, sizing
-from tidegate_stacks.checks import Args, Cpu, Image, Memory, Rate, Signal, Text
+from tidegate_stacks.checks import Args, Cpu, HostPort, Image, Memory, Rate, Signal, Text, Url
 from tidegate_stacks.component import Component
 from tidegate_stacks.nginx_values import MAX_ORIGINS
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, deployment, hpa, pod, service
@@ -46,7 +46,7 @@ class PublishArgs(Args):
 
     open: bool = False
     """Everybody who reaches the port may publish under any name. In a stack's configuration: ``publish: open``."""
-    hook: Text | None = None
+    hook: Url | None = None
     """URL that SRS asks (``on_publish``): your own service says yes with status 200 and {"code": 0}. Nobody may publish
     while it does not answer."""
     keys: Text | None = None
@@ -83,7 +83,7 @@ class LiveOriginArgs(ScaledArgs):
     """Who may publish: ``keys``, ``hook``, or ``open``. It has to be said."""
     origins: int = Field(default=2, ge=1, le=MAX_ORIGINS)
     """Each stream lies on one. Publishers that come in are spread over them. An edge can ask eight."""
-    forward: tuple[Text, ...] = Field(default=(), max_length=4)
+    forward: tuple[HostPort, ...] = Field(default=(), max_length=4)
     """Hosts and ports, e.g. another LiveOrigin's ``publish``, that get a copy of each stream as it comes in.
 
     For streams without an end: origins wait for their publishers when they are drained, and such a publisher never
@@ -210,7 +210,7 @@ def _template(name: str, args: LiveOriginArgs, part: str, config: Any) -> Obj:
     keys = origin and args.publish.keys is not None
     volumes: list[Obj] = [
         {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": args.disk}},
+        objects.scratch("tmp", args.disk),
     ]
     if keys:
         volumes.append({"name": "keys", "secret": {"secretName": args.publish.keys}})
@@ -255,7 +255,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         objects.headless(workload, args.namespace, name, pods=pods, ports=PORTS),
         service(naming.child(name, "publish"), args.namespace, name, pods=pods, ports={"rtmp": PORTS["rtmp"]}),
         # A drain that takes an origin cuts its shows: never more than one at a time, and only after its grace.
-        budget(origins, unavailable=1, component=name),
+        budget(origins, unavailable=1, component=name, holds_state=True),
         objects.network_policy(workload, args.namespace, name, ports=reach),
         *_monitor(workload, name, args),
     ]

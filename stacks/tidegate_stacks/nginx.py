@@ -11,7 +11,7 @@ Every request passes up to three servers of one nginx, joined by sockets in the 
 Why three: a cache in front of the choice has one entry and one lock per object. A cache in each step of the choice
 would have one per object and origin, and would ask every earlier origin again for each hot segment.
 
-Four things that nginx 1.22 does, and what follows from them:
+Five things that nginx 1.22 does, and what follows from them:
 
 * An ``upstream`` resolves its names once, and nginx does not start while one of them is unknown (``resolve`` in
   ``server`` came with 1.27.3). A variable in ``proxy_pass`` is resolved when it is used. So each origin is a variable
@@ -23,6 +23,8 @@ Four things that nginx 1.22 does, and what follows from them:
   adds one. nginx 1.22 heeds it when a connection fails, not when a status says so: the choice closes the connection
   where an origin fails. A version that heeds statuses heeds a 404 too: the choice says 410 where no origin has an
   object.
+* A listener keeps 511 connections that wait to be taken, and a socket in a folder refuses the next one at once. A crowd
+  that asks for many objects at the same time is more: ``BACKLOG``, and a worker takes all that wait at a time.
 * The lock's waiters look again every 500 ms (a constant of nginx): a player that waits for another's request gets its
   answer up to half a second late.
 """
@@ -34,6 +36,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from tidegate_stacks import sizing
+from tidegate_stacks.checks import HOST_PORT
 from tidegate_stacks.nginx_servers import (
     Front,
     certificate,
@@ -45,10 +48,13 @@ from tidegate_stacks.nginx_servers import (
     refusals,
 )
 from tidegate_stacks.nginx_values import (
+    BACKLOG,
     DRAIN_SECONDS,
     LEARN_SECONDS,
     MAX_ORIGINS,
+    MAX_PATH,
     OBJECT_ARGUMENTS,
+    PID,
     RESOLVE_SECONDS,
     RESOLVER,
     RUNS,
@@ -67,7 +73,7 @@ def nginx_conf(
     *,
     disk: str,
     resolver: str | None = None,
-    listen: Sequence[str] = ("8080 reuseport",),
+    listen: Sequence[str] = (f"8080 reuseport backlog={BACKLOG}",),
     tls: Tls | None = None,
     origin_tls: OriginTls | None = None,
     hosts: Sequence[str] = (),
@@ -95,11 +101,11 @@ def nginx_conf(
     _check(origins, arguments, rules)
     times = times or Times()
     fresh = Front(times, len(origins), allow_origin, refreshes=True)
-    listens = [*listen, *([f"{tls.port} ssl http2"] if tls else [])]
+    listens = [*listen, *([f"{tls.port} ssl http2 backlog={BACKLOG}"] if tls else [])]
     return "".join(
         [
-            _head(disk, resolver or RESOLVER),
-            maps(times, arguments, rules, tls),
+            _head(disk, resolver or RESOLVER, longest=times.longest(rules)),
+            maps(times, arguments, rules, hosts, tls),
             origin_variables(origins, spread=spread),
             "  server {\n",
             *(f"    listen {one};\n" for one in listens),
@@ -117,16 +123,15 @@ def nginx_conf(
     )
 
 
-_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 _ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]+")
-_PATH = re.compile(r"/[A-Za-z0-9_.~/-]*")
+_PATH = re.compile(rf"/[A-Za-z0-9_.~/-]{{0,{MAX_PATH - 1}}}")
 
 
 def _check(origins: Sequence[str], arguments: Sequence[str], rules: Sequence[Rule]) -> None:
     if not 0 < len(origins) <= MAX_ORIGINS:
         raise ValueError(f"origins: {len(origins)} given; give 1 to {MAX_ORIGINS}, or one name that stands for many")
     for number, one in enumerate(origins):
-        if not _HOST_PORT.fullmatch(one):
+        if not HOST_PORT.fullmatch(one):
             raise ValueError(f"origins[{number}]: give host:port, e.g. live-origin-0.live-origin:8080, not {one!r}")
     named = [*arguments, *(name for rule in rules for name in rule.arguments or ())]
     for name in named:
@@ -134,20 +139,25 @@ def _check(origins: Sequence[str], arguments: Sequence[str], rules: Sequence[Rul
             raise ValueError(f"arguments: give names of letters, digits and -_.~ as they stand in a URL, not {name!r}")
     for number, rule in enumerate(rules):
         if not _PATH.fullmatch(rule.path):
-            raise ValueError(f"rules[{number}].path: give a path that begins with /, e.g. /img/, not {rule.path!r}")
+            raise ValueError(
+                f"rules[{number}].path: give a path that begins with /, e.g. /img/, of {MAX_PATH} characters at most,"
+                f" not {rule.path!r}"
+            )
         if not 0 <= rule.seconds <= 31_536_000:
             raise ValueError(f"rules[{number}].seconds: give 0 to 31536000, one year, not {rule.seconds}")
 
 
-def _head(disk: str, resolver: str) -> str:
-    """Processes, caches, and what holds for all servers."""
+def _head(disk: str, resolver: str, *, longest: int) -> str:
+    """Processes, caches, and what holds for all servers. ``longest``: seconds after which nginx drops an object that
+    nobody asked for, however fresh it is. The disk's size bounds what is kept, the oldest goes first.
+    """
     size = sizing.memory_bytes(disk) * 9 // 10 // sizing.MIB
     return f"""\
-pid /tmp/nginx.pid;
+pid {PID};
 worker_processes auto;
 worker_shutdown_timeout {DRAIN_SECONDS}s;
 error_log /dev/stderr warn;
-events {{ worker_connections 16384; }}
+events {{ worker_connections 16384; multi_accept on; }}
 http {{
   access_log off;
   server_tokens off;
@@ -165,7 +175,7 @@ http {{
   proxy_cache_path /var/cache/edge/playlists levels=1:2 keys_zone=playlists:16m inactive=10s use_temp_path=on;
   proxy_cache_path /var/cache/edge/kept levels=1:2 keys_zone=kept:8m inactive={STALE_SECONDS}s use_temp_path=on;
   proxy_cache_path /var/cache/edge/objects levels=1:2 keys_zone=objects:{sizing.cache_zone_mib(disk)}m
-                   max_size={size}m inactive=10m use_temp_path=on;
+                   max_size={size}m inactive={longest}s use_temp_path=on;
   {resolver_line(resolver)}
   resolver_timeout {RESOLVE_SECONDS}s;
   recursive_error_pages on;
@@ -174,6 +184,8 @@ http {{
   proxy_buffer_size 16k;
   # An origin sees the host, the path and the arguments of the key, and nothing else that an answer could depend on.
   proxy_pass_request_headers off;
+  proxy_pass_request_body off;
+  proxy_set_header Content-Length "";
   proxy_set_header Host $host;
   proxy_set_header Connection close;
   # No connection to the next step is kept: nginx would ask once more where it finds a kept one closed.

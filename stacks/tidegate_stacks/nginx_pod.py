@@ -10,7 +10,7 @@ import pulumi
 from tidegate_stacks import objects, sizing
 from tidegate_stacks.checks import Args, Cpu, Image, Memory
 from tidegate_stacks.nginx import DRAIN_SECONDS, start_script
-from tidegate_stacks.nginx_values import RUNS, Tls
+from tidegate_stacks.nginx_values import PID, RUNS, Tls
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj
 
 HTTP, STATUS, REFRESH, HTTPS, METRICS = 8080, 8081, 8082, 8443, 9113
@@ -22,6 +22,12 @@ CERTIFICATE = Tls(certificate=f"{CERTIFICATES}/tls.crt", key=f"{CERTIFICATES}/tl
 """Where the pod finds a Secret of kind kubernetes.io/tls."""
 USER = 101
 """Of the image nginx-unprivileged."""
+
+
+LEAVES = f"sleep 5; nginx -c {RUNS} -s quit; while [ -e {PID} ]; do sleep 1; done"
+"""How a pod goes: it gets nothing new, finishes what it sends, and only then is told to stop. The signal that follows
+cuts off whoever is being served, unless the image names another one. nginx itself cuts off who is left after
+``DRAIN_SECONDS``."""
 
 
 IMAGE = "docker.io/nginxinc/nginx-unprivileged:1.29-alpine"
@@ -63,8 +69,8 @@ def template(
     """
     volumes: list[Obj] = [
         {"name": "config", "configMap": {"name": config_map}},
-        {"name": "cache", "emptyDir": {"sizeLimit": args.disk}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        objects.scratch("cache", args.disk),
+        objects.scratch("tmp", "64Mi"),
     ]
     if tls_secret is not None:
         volumes.append({"name": "certificate", "secret": {"secretName": tls_secret}})
@@ -117,7 +123,7 @@ def _nginx(args: NginxArgs, *, tls: bool, refresh: bool) -> Obj:
         ports=ports,
         mounts=mounts,
         command=["sh", f"{CONFIG}/start.sh", f"{CONFIG}/nginx.conf"],
-        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", f"sleep 5; nginx -c {RUNS} -s quit"]}}},
+        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", LEAVES]}}},
     )
 
 

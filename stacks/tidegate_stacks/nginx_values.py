@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PLAYLISTS = r"\.(m3u8|mpd)$"
@@ -15,6 +16,10 @@ OBJECT_ARGUMENTS = ("w", "h", "width", "height", "fit", "dpr", "format", "q", "q
 
 DRAIN_SECONDS = 20
 """A player fetches a segment every few seconds: pods that leave finish what they send and get nothing new."""
+BACKLOG = 65_535
+"""Connections that may wait to be taken; the kernel takes the smaller one of this and net.core.somaxconn, 4096."""
+MAX_PATH = 256
+"""Longest path of a rule. nginx takes no word of more than 4,096 characters."""
 MAX_ORIGINS = 8
 """nginx follows at most ten redirections within one request, and each origin after the first takes one."""
 CONNECT_SECONDS = 1
@@ -30,6 +35,8 @@ NEGATIVE_SECONDS = 1
 RESOLVER = "127.0.0.1"
 """DNS server that the text names where none is given. ``nginx-start.sh`` writes the pod's own in its place: which they
 are is known in the pod only, and a server's name would have to be resolved by the server that it names."""
+PID = "/tmp/nginx.pid"  # noqa: S108 - a path in the container, a volume of its own
+"""File that is there while nginx runs."""
 RUNS = "/tmp/nginx.conf"  # noqa: S108 - a path in the container, a volume of its own
 """What nginx runs with in a pod: the text with the pod's DNS servers in it."""
 
@@ -77,6 +84,12 @@ class Times:
     read_seconds: int = 10
     """Longest silence of an origin; who is silent for longer has failed. A playlist of Low-Latency HLS is held back for
     up to three segments."""
+
+    def longest(self, rules: Sequence[Rule]) -> int:
+        """Longest that any answer is kept, and never less than ten minutes: objects may stand in for an origin that
+        fails when their time is over.
+        """
+        return max(600, self.segment_seconds, self.other_seconds, *(rule.seconds for rule in rules))
 
     def chain(self, origins: int) -> int:
         """Longest that the choice may take: every origin fails as slowly as it can, at two addresses."""

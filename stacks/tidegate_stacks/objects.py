@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
-from tidegate_stacks import naming
+from tidegate_stacks import naming, sizing
 
 if TYPE_CHECKING:
     from tidegate_stacks import kinds
@@ -67,12 +67,18 @@ def hpa(workload: Obj, *, minimum: int, maximum: int, cpu_percent: int, componen
     )
 
 
-def budget(workload: Obj, *, unavailable: int | str, component: str) -> Obj:
-    """A disruption budget: how much of a workload a drain may take at a time."""
+def budget(workload: Obj, *, unavailable: int | str, component: str, holds_state: bool = False) -> Obj:
+    """A disruption budget: how much of a workload a drain may take at a time.
+
+    Pods that are not ready serve nobody, so that a drain may take them whatever the others do: else a version that does
+    not start would hold up every drain for as long as it stands. ``holds_state``: a pod that is not ready may still
+    hold what others lack, a stream or data; a drain then waits for somebody to look.
+    """
     metadata = workload["metadata"]
     spec: kinds.PodDisruptionBudgetSpec = {
         "maxUnavailable": unavailable,
         "selector": {"matchLabels": naming.selector(metadata["name"])},
+        "unhealthyPodEvictionPolicy": "IfHealthyBudget" if holds_state else "AlwaysAllow",
     }
     return obj("policy/v1", "PodDisruptionBudget", metadata["name"], metadata["namespace"], component, spec=spec)
 
@@ -221,6 +227,17 @@ def spread(workload: str) -> list[Obj]:
     return cast("list[Obj]", constraints)
 
 
+def scratch(name: str, size: str) -> Obj:
+    """A volume that goes with its pod. Who fills it is evicted."""
+    return {"name": name, "emptyDir": {"sizeLimit": canonical(size)}}
+
+
+def canonical_cpu(cpu: str) -> str:
+    """CPU as the API server writes it: ``2000m`` is ``2``."""
+    millis = sizing.cpu_millis(cpu)
+    return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
 def canonical(size: str) -> str:
     """A size as the API server writes it, so that a refresh finds nothing changed: ``2048Mi`` is ``2Gi``."""
     number, unit = int(size[:-2]), size[-2:]
@@ -237,7 +254,7 @@ def resources(cpu: str, memory: str, disk: str = "64Mi", *, reserved: bool = Fal
     """
     limits = {"memory": canonical(memory), "ephemeral-storage": canonical(disk)}
     kept = canonical(disk) if reserved else "0"
-    requests = {"cpu": cpu, "memory": canonical(memory), "ephemeral-storage": kept}
+    requests = {"cpu": canonical_cpu(cpu), "memory": canonical(memory), "ephemeral-storage": kept}
     asked: kinds.ResourceRequirements = {"requests": requests, "limits": limits}
     return cast("Obj", asked)
 

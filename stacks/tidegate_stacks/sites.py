@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from tidegate_stacks import sizing
-from tidegate_stacks.checks import Args, Labels, Part, Rate, Text
+from tidegate_stacks.checks import Args, Labels, Part, Rate, Text, signal_of_place
 from tidegate_stacks.objects import Obj
 from tidegate_stacks.policy import target
 from tidegate_stacks.way_in import MOST_WEIGHT, WayInArgs
@@ -98,7 +98,7 @@ def range_of(site: SiteArgs, *, pod_mbps: int, headroom_percent: int) -> sizing.
 
 def signal_of(site: SiteArgs, signal: str) -> str:
     """The signal that the site's line carries: the common one where it takes a share of it, else its own."""
-    return signal if site.share_permille else f"{signal}_{site.name.replace('-', '_')}"
+    return signal if site.share_permille else signal_of_place(signal, site.name)
 
 
 def target_of(

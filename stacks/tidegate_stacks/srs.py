@@ -25,6 +25,7 @@ max_connections 10000;
 daemon off;
 pid /tmp/srs.pid;
 srs_log_tank console;
+srs_log_level_v2 warn;
 ff_log_dir /tmp;
 force_grace_quit on;
 grace_start_wait {START_WAIT_MS};

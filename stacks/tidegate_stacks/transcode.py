@@ -65,7 +65,7 @@ class TranscodersArgs(ScaledArgs):
     """Live streams at a time on an ordinary evening."""
     peak_streams: Rate
     image: Image
-    """Yours: ffmpeg with libx264, and a shell with awk, getent, grep and date, e.g. Debian with its ffmpeg."""
+    """Yours: ffmpeg with libx264, and a shell with awk, sed, getent, grep and date, e.g. Debian with its ffmpeg."""
     streams_url: Text
     """URL that answers with the names of the live streams, one a line. Your application knows them from its hook."""
     source: Text
@@ -212,7 +212,7 @@ def worker_objects(name: str, args: TranscodersArgs) -> list[Obj]:
         containers=[_worker(name, args)],
         volumes=[
             {"name": "config", "configMap": {"name": naming.child(name, "config")}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            objects.scratch("tmp", "64Mi"),
         ],
         nodes=args.nodes,
         config="".join(scripts(args).values()),

@@ -52,9 +52,13 @@ def _is_address(value: str) -> bool:
     return True
 
 
+_NETWORK = re.compile(r"[0-9A-Fa-f:.]+/(0|[1-9][0-9]{0,2})")
+"""What Kubernetes takes: Python alone would pass an address without a length, a mask, and a zone of IPv6."""
+
+
 def _network(value: object) -> object:
     try:
-        if isinstance(value, str):
+        if isinstance(value, str) and _NETWORK.fullmatch(value):
             ipaddress.ip_network(value)
             return value
     except ValueError as error:

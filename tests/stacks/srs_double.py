@@ -99,6 +99,13 @@ FACTS = {
             "3.0",
             "ossrs/srs, srs_app_config.cpp (SRS_FORCE_GRACE_QUIT)",
         ),
+        Fact(
+            "srs_log_level_v2",
+            "info",
+            "info writes the parameters of each who publishes or plays, keys among them; warn does not",
+            "5.0",
+            f"{CONF}; srs_trace('client identified, ... param=%s') in srs_app_rtmp_conn.cpp",
+        ),
         Fact("grace_start_wait", "2300", "ms from the signal to the closing of the listeners", "3.0", CONF),
         Fact("grace_final_wait", "3200", "ms from the last client's end to the exit", "3.0", CONF),
         Fact("vhost.cluster.mode", "local", "local: takes streams; remote: fetches them from origin", "1.0", CONF),

@@ -158,6 +158,8 @@ def keys(tmp_path: Path) -> Iterator[str]:
     (folder / "room").write_text("right\n")
     (folder / "music.room").write_text("other")
     (folder / "empty").write_text("")
+    (folder / "base64").write_text("ab+c/d==")
+    (folder / "percent").write_text("a%41b")
     (folder / "rungs._").write_text("transcoders")
     (tmp_path / "publish-keys.py").write_text(live.keys_script())
     port = free_port()
@@ -190,11 +192,22 @@ def test_only_who_knows_a_streams_key_may_publish_it(servers: list[Srs], keys: s
         ("rungs", "room_p720", "?key=transcoders"): True,
         ("rungs", "room", "?key=transcoders"): False,
         ("live", "room_p720", "?key=transcoders"): False,
+        ("live", "base64", "?key=ab+c/d=="): True,
+        ("live", "base64", "?key=ab%2Bc%2Fd%3D%3D"): True,
+        ("live", "base64", "?key=ab c/d=="): False,
+        ("live", "percent", "?key=a%41b"): True,
+        ("live", "percent", "?key=a%2541b"): True,
+        ("live", "percent", "?key=aAb"): False,
         ("live", "../secret/room", "?key=right"): False,
         ("live", "", "?key=right"): False,
     }
     assert {one_try: one.publish(*one_try) for one_try in tries} == tries
     assert requests.post(keys, data=b"no json", timeout=PATIENCE).status_code == 403
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="needs a kernel with IPv6")
+def test_the_kubelet_reaches_the_service_at_an_ipv6_address_too(keys: str) -> None:
+    assert requests.get(keys.replace("127.0.0.1", "[::1]"), timeout=PATIENCE).status_code == 200
 
 
 def test_nobody_may_publish_while_the_hook_does_not_answer(servers: list[Srs]) -> None:

@@ -190,6 +190,25 @@ def test_a_list_or_a_name_server_that_does_not_answer_stops_no_stream(worker: Wo
     assert worker.jobs == {"a", "b"}
 
 
+def test_no_key_is_in_what_a_worker_says(tmp_path: Path) -> None:
+    fails = FFMPEG_THAT_WAITS.replace("exec sleep 600", 'echo "$*: Connection refused" >&2')
+    worker = Worker(tmp_path, "http://unused/", {"ffmpeg": fails, "getent": GETENT})
+    (tmp_path / "addresses").write_text("127.0.0.1 STREAM workers\n")
+    (tmp_path / "list").write_text("a\n")
+    said = tmp_path / "log"
+    worker.start(
+        LIST=str(tmp_path / "list"),
+        ADDRESSES=str(tmp_path / "addresses"),
+        SINK="sink/rungs",
+        KEY="s3:cret/+",
+        SOURCE="x",
+    )
+    wait_for(lambda: "Connection refused" in said.read_text(), "a worker says what went wrong at once")
+    worker.stop()
+    assert "rtmp://sink/rungs/a_p720?key=..." in said.read_text()
+    assert "cret" not in said.read_text()
+
+
 RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 
 

@@ -9,24 +9,36 @@ Usage: publish-keys.py FOLDER PORT
 import hmac
 import json
 import pathlib
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
+from urllib.parse import unquote
 
 MOST = 64 * 1024
 """Longest question, in bytes. SRS sends a few hundred."""
 
 
+def sent_keys(param: str) -> "list[str]":
+    """The key of a question as it was sent, and with its percent signs read. Encoders send what somebody typed, and a
+    key made by base64 holds signs that a form would read as others: + is no space here.
+    """
+    for part in param.lstrip("?").split("&"):
+        name, _, value = part.partition("=")
+        if name == "key":
+            return [value, unquote(value)]
+    return []
+
+
 def may_publish(folder: pathlib.Path, question: "dict[str, object]") -> bool:
     """Whether the key that was sent is the stream's. A stream without a key is published by nobody."""
     app, stream = str(question.get("app", "")), str(question.get("stream", ""))
-    sent = parse_qs(str(question.get("param", "")).lstrip("?")).get("key", [""])[0]
+    sent = sent_keys(str(question.get("param", "")))
     for name in (f"{app}.{stream}", stream, f"{app}._"):
         if stream and "/" not in stream + name and not name.startswith("."):
             file = folder / name
             if file.is_file():
                 key = file.read_text(encoding="utf-8").strip()
-                return bool(key) and hmac.compare_digest(key.encode(), sent.encode())
+                return bool(key) and any(hmac.compare_digest(key.encode(), one.encode()) for one in sent)
     return False
 
 
@@ -60,6 +72,18 @@ class Hook(BaseHTTPRequestHandler):
         """Keys are not written to a log."""
 
 
+class Server(ThreadingHTTPServer):
+    """Listens on IPv4, and on IPv6 where the kernel has it: the kubelet asks at the pod's address."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        """An IPv6 socket is opened for both."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 if __name__ == "__main__":
     Hook.folder = pathlib.Path(sys.argv[1])
-    ThreadingHTTPServer(("", int(sys.argv[2])), Hook).serve_forever()
+    Server(("", int(sys.argv[2])), Hook).serve_forever()

@@ -5,10 +5,16 @@
 # What cannot be asked is taken as it was: a list or a name server that does not answer stops no stream.
 set -u
 mkdir -p "$RUN/jobs"
-rm -f "$RUN"/jobs/*
+rm -f "$RUN"/jobs/* "$RUN/says"
+
+# ffmpeg names the whole URL in what it says, and a URL to publish at holds the key.
+mkfifo "$RUN/says"
+sed -u 's/key=[^[:space:]]*/key=.../g' <"$RUN/says" >&2 &
+exec 3>"$RUN/says"
 
 stop() {
   trap - TERM INT
+  exec 3>&-
   for job in "$RUN"/jobs/*; do [ -f "$job" ] && kill "$(cat "$job")" 2>/dev/null; done
   wait
   exit 0
@@ -36,7 +42,7 @@ while :; do
     done
     while read -r stream; do
       [ -f "$RUN/jobs/$stream" ] && continue
-      sh "$HERE/ladder.sh" "$stream" </dev/null &
+      sh "$HERE/ladder.sh" "$stream" </dev/null >&3 2>&1 3>&- &
       echo $! >"$RUN/jobs/$stream"
     done <"$RUN/mine"
   fi

@@ -7,6 +7,15 @@
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 
+# A client would send the line break, and no setting of the server holds one: nobody would be let in.
+case ${REDISCLI_AUTH:-} in
+*"
+"*)
+  echo "the Secret's password holds a line break, at its end perhaps: make it without one, e.g. with printf %s" >&2
+  exit 1
+  ;;
+esac
+
 quoted() { printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/^/"/; s/$/"/'; }
 
 # A master that starts again has lost its memory and kept its slots: its replicas would copy the empty memory. While it
