@@ -45,7 +45,7 @@ def maps(times: Times, arguments: Sequence[str], rules: Sequence[Rule], hosts: S
     ]
     if hosts:
         # One line each: nginx takes no word of more than 4,096 characters.
-        known = "".join(f'    "~^{re.escape(one)}$" 1;\n' for one in hosts)
+        known = "".join(f'    "~*^{re.escape(one)}$" 1;\n' for one in hosts)
         lines.append(f"map $host $edge_served {{\n    default 0;\n{known}  }}")
     if tls:
         lines += [
