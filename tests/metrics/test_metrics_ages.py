@@ -107,6 +107,9 @@ def test_the_question_is_promql_again(query: str) -> None:
         ("sum(", "cannot be taken apart"),
         ('a{x="1" or y="2"}', "alternatives"),
         (" + ".join(["metric_with_a_name"] * 60), "too many selectors"),
+        ("rate(a[1e300])", "too large for a length of time"),
+        ("rate(a[9223372036854775807])", "a length of time that is too long"),
+        ("rate(a[1e18])", "cannot be taken apart: number too large"),
     ],
 )
 def test_what_cannot_be_asked_is_said(query: str, why: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import promql_parser as promql
 
+from tidegate.metrics.parsing import UnreadableError, reading
 from tidegate.metrics.querycost import too_costly
 
 PART = "tidegate_part"
@@ -113,25 +114,41 @@ class AgeCheck:
         return _times(self._root, told)
 
 
-@lru_cache(maxsize=2048)
 def age_check(query: str) -> AgeCheck:
-    """How to ask for the age of a query's samples. UncheckedError when that cannot be asked for."""
+    """How to ask for the age of a query's samples. UncheckedError when that cannot be asked for. Either is remembered:
+    it is asked at each reading, on the thread of all.
+    """
+    found = _known_check(query)
+    if isinstance(found, str):
+        raise UncheckedError(found)
+    return found
+
+
+@lru_cache(maxsize=2048)
+def _known_check(query: str) -> AgeCheck | str:
+    """A check, or why there is none."""
+    try:
+        with reading():
+            return _check(query)
+    except (UncheckedError, UnreadableError) as error:
+        return str(error)
+    except ValueError as error:
+        return f"cannot be taken apart: {error}"
+
+
+def _check(query: str) -> AgeCheck:
     if why := too_costly(query, parts=MOST_PARTS, listed=MOST_LISTED, repeats=MOST_REPEATS):
         raise UncheckedError(why)
-    try:
-        parsed = promql.parse(query)
-    except ValueError as error:
-        raise UncheckedError(f"cannot be taken apart: {error}") from error
-    reading = _Reader()
-    root = reading.node(parsed, 0.0, 0.0)
-    question = " or ".join(reading.questions)
+    reader = _Reader()
+    root = reader.node(promql.parse(query), 0.0, 0.0)
+    question = " or ".join(reader.questions)
     if len(question) > LONGEST:
         raise UncheckedError("has too many selectors to ask for the age of each")
     try:
         promql.parse(question or "1")
     except ValueError as error:
         raise UncheckedError("has a selector that cannot be written anew") from error
-    return AgeCheck(question, reading.span, reading.falls_back, tuple(reading.parts), root)
+    return AgeCheck(question, reader.span, reader.falls_back, tuple(reader.parts), root)
 
 
 class _Reader:
