@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from stub_prometheus import NOW, Stub, ask, success
 
+from tidegate.control.confirmation import Confirmation
 from tidegate.metrics.ages import age_check
 from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.prometheus import MOST_BYTES, PARALLEL, PrometheusSource
@@ -198,6 +199,23 @@ async def test_an_answer_of_which_a_part_is_old_or_missing_is_partial(stub: Stub
     assert (await ask(source, query)).freshness is Freshness.FRESH
     whole["data"]["result"] = whole["data"]["result"][:2]
     assert (await ask(source, query)).note == "some of its selectors find no series"
+
+
+async def test_one_bad_scrape_in_a_sum_confirms_itself_by_no_scrape_of_another_series(
+    stub: Stub, source: PrometheusSource
+) -> None:
+    """Four pods, each scraped once a minute, one after the other."""
+    confirmation, stage = Confirmation(), []
+    for at in range(0, 300, 15):
+        bad = 120 <= at < 180
+        newest = NOW + at
+        stub.holds("sum(depth)", 1e6 if bad else 400.0, taken=newest, oldest=newest - 45.0, answered=newest)
+        reading = await source.read("sum(depth)", now=newest, stale_after=120.0)
+        confirmation.take(reading, newest, 120.0)
+        stage.append(confirmation.confirmed)
+    assert reading.span == 45.0
+    assert set(stage[:4]) == {None}
+    assert set(stage[4:]) == {400.0}
 
 
 async def test_a_warning_makes_an_answer_partial(stub: Stub, source: PrometheusSource) -> None:
