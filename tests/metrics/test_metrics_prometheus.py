@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from stub_prometheus import NOW, Stub, ask, success
 
 from tidegate.control.confirmation import Confirmation
+from tidegate.metrics import prometheus as module
 from tidegate.metrics.ages import age_check
 from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.prometheus import MOST_BYTES, PARALLEL, PrometheusSource
@@ -71,6 +72,26 @@ async def test_answers_that_drip_free_their_threads_and_hold_up_no_healthy_query
         assert {(one.freshness, one.note) for one in await asyncio.gather(*waiting)} == {
             (Freshness.UNREACHABLE, "no whole answer from Prometheus in 0.4 s")
         }
+    await source.close()
+
+
+async def test_queries_that_nobody_asks_any_more_take_no_place_among_those_that_hang(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hung once, were edited, and are never answered: what hangs now is known all the same."""
+    monkeypatch.setattr(module, "MOST_SUSPECTS", PARALLEL)
+    source = PrometheusSource(stub.url, timeout=0.4, deadline=1.5)
+    gone, drips = ([f"{name}_{n}" for n in range(PARALLEL)] for name in ("gone", "drip"))
+    stub.dripping = {*gone, *drips}
+    stub.holds("well", 4.0)
+    for queries in (gone, drips):
+        await asyncio.gather(*(ask(source, query) for query in queries))
+    waiting = [asyncio.ensure_future(ask(source, query)) for query in drips]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    assert (await ask(source, "well")).value == 4.0
+    assert time.monotonic() - began < 0.3
+    await asyncio.gather(*waiting)
     await source.close()
 
 

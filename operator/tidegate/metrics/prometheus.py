@@ -32,7 +32,7 @@ SUSPECTS = 8
 query waits for them."""
 
 MOST_SUSPECTS = 4096
-"""Queries that are remembered as suspect."""
+"""Queries that are remembered as suspect: the last ones. Of those that nobody asks any more none is ever answered."""
 
 ATTEMPTS = 3
 """Of one query, the first included."""
@@ -65,7 +65,7 @@ class PrometheusSource:
         # Threads of our own: those that hang must not take those that the rest of the process shares.
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="prometheus")
         self._suspect_threads = ThreadPoolExecutor(SUSPECTS, thread_name_prefix="prometheus-suspect")
-        self._suspects: set[str] = set()
+        self._suspects: dict[str, None] = {}  # in order
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -140,10 +140,12 @@ class PrometheusSource:
         try:
             answer = await asyncio.get_running_loop().run_in_executor(threads, self._asked, query, at)
         except (requests.Timeout, asyncio.CancelledError):
-            if len(self._suspects) < MOST_SUSPECTS:
-                self._suspects.add(query)
+            self._suspects.pop(query, None)
+            self._suspects[query] = None
+            while len(self._suspects) > MOST_SUSPECTS:
+                self._suspects.pop(next(iter(self._suspects)), None)
             raise
-        self._suspects.discard(query)
+        self._suspects.pop(query, None)
         return answer
 
     def _asked(self, query: str, at: float | None) -> Answer:
