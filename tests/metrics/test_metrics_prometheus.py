@@ -256,6 +256,23 @@ async def test_a_sample_from_the_future_is_suspect(stub: Stub, source: Prometheu
     assert "ahead of the server's own clock" in reading.note
 
 
+@pytest.mark.parametrize("query", ["sum(orders)", "hour() * 10"])
+async def test_an_answer_that_stands_still_grows_old(
+    query: str, stub: Stub, source: PrometheusSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache on the way gives the first answer for ever: of the same instant, and with samples as new as then."""
+    passed = [0.0]
+    monkeypatch.setattr(module, "passed", lambda: passed[0])
+    stub.holds(query, 42.0, taken=NOW - 10.0)
+    first = 10.0 if query == "sum(orders)" else 0.0
+    for after, want in ((0.0, Freshness.FRESH), (40.0, Freshness.FRESH), (70.0, Freshness.STALE)):
+        passed[0] = after
+        reading = await source.read(query, now=NOW + after, stale_after=60.0)
+        assert (reading.freshness, reading.since) == (want, NOW - first)
+    stub.holds(query, 42.0, taken=NOW + 60.0, answered=NOW + 70.0)
+    assert (await source.read(query, now=NOW + 70.0, stale_after=60.0)).freshness is Freshness.FRESH
+
+
 async def test_a_query_that_reads_no_series_is_as_old_as_its_answer(stub: Stub, source: PrometheusSource) -> None:
     stub.bodies["hour() * 10"] = success({"metric": {}, "value": [NOW - 86_400.0, "40"]})
     reading = await ask(source, "hour() * 10")

@@ -84,7 +84,9 @@ def test_a_query_is_taken_apart_once_however_often_it_is_read(query: str, monkey
     assert first == tried() != ""
 
 
-@pytest.mark.parametrize("text", [r"a{x=~\"\\w\"}", 'a{x=~"' + r"\\d{1,3}\\." * 4 + '"}', 'a{x=~"' + r"[a-z]+\\.shop|" * 60 + '"}'])
+@pytest.mark.parametrize(
+    "text", [r"a{x=~\"\\w\"}", 'a{x=~"' + r"\\d{1,3}\\." * 4 + '"}', 'a{x=~"' + r"[a-z]+\\.shop|" * 60 + '"}']
+)
 def test_addresses_and_long_choices_are_no_work(text: str) -> None:
     assert too_costly(text, parts=64, listed=200, repeats=256) == ""
 

@@ -248,7 +248,9 @@ def _check_query(document: Document, path: str, query: str | None, report: Repor
         right = "leave out the part after or: missing series then read as Blind, and are never zero"
         report.warnings.append(_finding(document, path, "puts a number in the place of missing series", right))
     elif check.several:
-        wrong = "has a selector of several metrics: where two of them bear the same labels, no age of samples is checked"
+        wrong = (
+            "has a selector of several metrics: where two of them bear the same labels, no age of samples is checked"
+        )
         right = "there an old sample counts as fresh: name one metric in each selector, as in sum(a) + sum(b)"
         report.warnings.append(_finding(document, path, wrong, right))
 

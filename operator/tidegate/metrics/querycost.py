@@ -1,8 +1,9 @@
 """What it takes to parse a query, told from its text alone. Pure.
 
 The parser compiles regular expressions while it parses: one counted repeat of four characters takes what a thousand
-others do, and as much more as what it repeats is long. Of a nested query it makes an object for each part and in each the rest once more, so that 4 KB of
-parentheses take a gigabyte; and where one is nested deeper than its stack it ends the process.
+others do, and as much more as what it repeats is long. Of a nested query it makes an object for each part and in each
+the rest once more, so that 4 KB of parentheses take a gigabyte; and where one is nested deeper than its stack it ends
+the process.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _NUMBER = re.compile(r"\d+", re.ASCII)
 _SPELLED = re.compile(r"\\[xuU0-7]")
 """How a text writes a character by its number: a brace, say."""
 MOST_WORK = 1500
-"""Weight of a query's regular expressions with their repeats written out, some 10 ms; ``.`` weighs 1. Judgment: names of
-pods weigh 20, and an address in figures 120."""
+"""Weight of a query's regular expressions with their repeats written out, some 10 ms; ``.`` weighs 1. Judgment: names
+of pods weigh 20, and an address in figures 120."""
 _ATOM = re.compile(r"\\+.|\[(?:\\.|[^\]\\])*\]?|\{[^{}]*\}|.", re.DOTALL)
 """A piece of a regular expression: an escape, a class, a counted repeat, a character."""
 _CLASSES = {**dict.fromkeys("wWpPDS", 100.0), **dict.fromkeys("dbB", 10.0)}
@@ -47,7 +48,9 @@ def too_costly(query: str, *, parts: int, listed: int, repeats: int) -> str:
     if sum(map(_repeats, texts)) > repeats:
         return f"repeats more than {repeats} times in its regular expressions; use .* or +"
     if sum(map(_work, texts)) > MOST_WORK:
-        return "has regular expressions that are too large with their repeats written out; use .* or +, or fewer classes"
+        return (
+            "has regular expressions that are too large with their repeats written out; use .* or +, or fewer classes"
+        )
     plain = _SPOKEN.sub("", query)
     if (found := plain.count(",")) > listed:
         return f"lists {found} labels, matchers and arguments; at most {listed}"
