@@ -116,6 +116,7 @@ def test_a_problem_is_told_with_file_object_path_and_cure(tmp_path: Path) -> Non
         ("sum(viewers) or vector(0)", "puts a number in the place of missing series"),
         ("hour() * 100", "reads no series, so that it has no age"),
         ("sum(viewers", "the age of its samples is not checked: it cannot be taken apart"),
+        ("sum({job='rooms'})", "has a selector of several metrics: where two of them bear the same labels"),
     ],
 )
 def test_a_query_that_hides_what_is_missing_or_has_no_age_is_a_warning(

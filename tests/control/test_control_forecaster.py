@@ -194,6 +194,38 @@ def test_a_query_in_another_unit_is_another_signal() -> None:
     assert made.samples() == {}
 
 
+def test_a_signal_that_its_policy_does_not_follow_for_a_moment_is_learned_anew() -> None:
+    """Whatever was wrong with what it measured: that is how a person has it forgotten at once."""
+    made, new = forecaster(), forecaster()
+    fed(made, [100.0] * ENOUGH + [100_000.0] * 4 + [100.0] * 250)  # two minutes of which are believed
+    now, version = (ENOUGH + 254) * BEAT, made.version
+    assert SIGNAL in made.samples()
+    assert ahead(fed(made, [100.0], since=now)) > 5_000.0
+    made.want({POLICY: policy(live=None)}, {})
+    assert made.samples() == {}
+    assert made.version > version, "it goes from the record too"
+    made.want({POLICY: policy()}, {})
+    assert ahead(fed(made, [100.0], since=now + BEAT)) == ahead(fed(new, [100.0], since=now + BEAT)) < 150.0
+
+
+@pytest.mark.parametrize(("percent", "minutes"), [(4, 180.0), (100, 10.0)])
+def test_what_was_a_thousand_times_too_high_fades_within_what_the_pages_say(percent: int, minutes: float) -> None:
+    made = forecaster()
+    fed(made, [100.0] * ENOUGH + [100_000.0] * 4 + [100.0])
+    now, steps = (ENOUGH + 5) * BEAT, int(minutes * 60.0 / BEAT)
+    made.want({POLICY: policy(Live(fall_per_minute=percent / 100.0))}, {})
+    assert ahead(fed(made, [100.0], since=now)) > 10_000.0
+    assert ahead(fed(made, [100.0] * steps, since=now + BEAT)) < 200.0
+
+
+def test_what_was_learned_stays_while_its_policy_is_not_understood() -> None:
+    made = forecaster()
+    fed(made, [100.0] * ENOUGH)
+    kept = made.samples()
+    made.want({}, {})
+    assert made.samples() == kept != {}
+
+
 def test_another_capacity_changes_what_is_too_little_to_matter() -> None:
     made = forecaster()
     target = replace(policy().targets[0], capacity=(("orders", 1_000.0),))

@@ -43,6 +43,7 @@ class Archive:
     value: Callable[[float], float] = demand
     fails: Callable[[int], bool] = lambda number: False
     holds: Callable[[], Awaitable[None]] | None = None
+    span: float = SPAN
     asked: list[tuple[str, float, int]] = field(default_factory=list)
     under_way: int = 0
 
@@ -58,7 +59,7 @@ class Archive:
                 raise UnavailableError("no connection to Prometheus: Connection refused")
         finally:
             self.under_way -= 1
-        return PastPage(tuple(self.value(begin + place * step) for place in range(count)), SPAN)
+        return PastPage(tuple(self.value(begin + place * step) for place in range(count)), self.span)
 
 
 @dataclass
@@ -123,6 +124,28 @@ def read_then(since: float, until: float) -> list[tuple[float, Reading]]:
 
 
 # ---- what it learns
+
+
+@pytest.mark.parametrize("pods", [1, 4])
+async def test_one_bad_scrape_of_the_past_is_told_at_each_step_and_raises_no_floor(pods: int) -> None:
+    """Each pod is scraped once a minute, and a range tells the last value of each every 15 s."""
+
+    def value(at: float) -> float:
+        scrapes = [math.floor((at - STEP * pod) / 60.0) for pod in range(pods)]
+        return sum(1e6 if pod == 0 and place == -20 else 1_000.0 + place % 7 for pod, place in enumerate(scrapes))
+
+    site = Site(Archive(lambda at: value(at - NOW), span=0.0)).follow()
+    await site.all()
+    told = site.forecaster.take(SIGNAL, Reading(Freshness.FRESH, pods * 1_000.0, NOW, confirmed=pods * 1_000.0), NOW)
+    assert site.forecaster.known[SIGNAL].steps > 1_000
+    assert max(most for _, most in told.ahead) < 2_500.0 * pods
+
+
+async def test_a_value_of_the_past_that_stays_is_believed_within_minutes() -> None:
+    """One that stands still for longer than Prometheus shows a sample was scraped again."""
+    site = Site(Archive(lambda at: demand(at) if at < NOW - 0.25 * HOURS else 50_000.0, span=0.0)).follow()
+    await site.all()
+    assert 50_000.0 <= site.forecaster.known[SIGNAL].ahead()[0][1] < 100_000.0
 
 
 @pytest.mark.parametrize("hours", [1.0, 8.0, 24.0])

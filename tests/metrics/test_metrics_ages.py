@@ -37,8 +37,42 @@ def test_a_range_leaves_out_what_is_older_by_itself() -> None:
 
 @pytest.mark.parametrize("query", ["a + b", "a and b", "a / on() group_left() b", "sum(a) > sum(b)"])
 def test_what_needs_both_is_as_old_as_the_one_that_is_behind(query: str) -> None:
-    assert told(query, A, B) == SampleTimes(70.0, 60.0)
+    assert told(query, A, B) == SampleTimes(70.0, 60.0, ahead=30.0)
     assert told(query, A, None) == SampleTimes(100.0, 90.0, whole=False)
+
+
+@pytest.mark.parametrize(
+    ("query", "span"),
+    [
+        ("sum(a)", 10.0),
+        ("sum(a) + sum(b)", 40.0),
+        ("sum(rate(a[1m]))", 60.0),
+        ("sum(rate(a[1m])) + sum(rate(b[1m]))", 90.0),
+    ],
+)
+def test_a_value_of_series_that_are_scraped_one_after_the_other_reaches_back_to_the_first_of_them(
+    query: str, span: float
+) -> None:
+    """So long a bad sample of one of them may count beside new ones of the others."""
+    check, taken = age_check(query), {"newest 0": A[0], "oldest 0": A[1], "newest 1": B[0], "oldest 1": B[1]}
+    times = check.times([{"metric": {PART: part}, "value": [0, str(taken[part])]} for part in check.parts])
+    assert isinstance(times, SampleTimes)
+    assert times.span(check.span) == span
+
+
+@pytest.mark.parametrize(
+    ("query", "several"),
+    [
+        ("sum(a)", False),
+        ('sum({__name__="a"}) + b', False),
+        ('sum({"a"})', False),
+        ('sum({__name__=~"a|b"})', True),
+        ('a + on() sum({job="x"})', True),
+        ('max_over_time({__name__!="a", x="1"}[1m])', True),
+    ],
+)
+def test_a_selector_that_names_no_one_metric_may_pick_several(query: str, several: bool) -> None:
+    assert age_check(query).several is several
 
 
 def test_the_second_of_or_counts_where_the_first_is_missing() -> None:
@@ -107,6 +141,9 @@ def test_the_question_is_promql_again(query: str) -> None:
         ("sum(", "cannot be taken apart"),
         ('a{x="1" or y="2"}', "alternatives"),
         (" + ".join(["metric_with_a_name"] * 60), "too many selectors"),
+        ("rate(a[1e300])", "too large for a length of time"),
+        ("rate(a[9223372036854775807])", "a length of time that is too long"),
+        ("rate(a[1e18])", "cannot be taken apart: number too large"),
     ],
 )
 def test_what_cannot_be_asked_is_said(query: str, why: str) -> None:

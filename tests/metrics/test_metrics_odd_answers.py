@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,26 @@ async def test_nothing_of_who_we_are_follows_a_redirect_to_another_host(
         await source.close()
     assert stub.headers
     assert not any({"Authorization", "X-Scope-OrgID"} & headers.keys() for headers in stub.headers)
+
+
+async def test_a_redirect_that_is_large_once_unpacked_is_too_large_and_takes_no_memory() -> None:
+    packed = gzip.compress(bytes(64 << 20))
+
+    async def elsewhere(_: web.Request) -> web.Response:
+        return web.Response(status=302, body=packed, headers={"Location": "/", "Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/query", elsewhere)
+    async with TestServer(app, host="127.0.0.1") as server:
+        source = PrometheusSource(str(server.make_url("")))
+        tracemalloc.start()
+        reading = await ask(source, "orders")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await source.close()
+    assert (reading.freshness, reading.value) == (Freshness.UNREACHABLE, None)
+    assert reading.note.startswith("the answer of Prometheus is larger than 1024 KiB")
+    assert peak < 16 << 20
 
 
 @pytest.mark.parametrize("text", ["", "hello"])

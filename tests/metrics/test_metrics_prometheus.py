@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from stub_prometheus import NOW, Stub, ask, success
 
+from tidegate.control.confirmation import Confirmation
+from tidegate.metrics import prometheus as module
 from tidegate.metrics.ages import age_check
 from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.prometheus import MOST_BYTES, PARALLEL, PrometheusSource
@@ -70,6 +72,26 @@ async def test_answers_that_drip_free_their_threads_and_hold_up_no_healthy_query
         assert {(one.freshness, one.note) for one in await asyncio.gather(*waiting)} == {
             (Freshness.UNREACHABLE, "no whole answer from Prometheus in 0.4 s")
         }
+    await source.close()
+
+
+async def test_queries_that_nobody_asks_any_more_take_no_place_among_those_that_hang(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hung once, were edited, and are never answered: what hangs now is known all the same."""
+    monkeypatch.setattr(module, "MOST_SUSPECTS", PARALLEL)
+    source = PrometheusSource(stub.url, timeout=0.4, deadline=1.5)
+    gone, drips = ([f"{name}_{n}" for n in range(PARALLEL)] for name in ("gone", "drip"))
+    stub.dripping = {*gone, *drips}
+    stub.holds("well", 4.0)
+    for queries in (gone, drips):
+        await asyncio.gather(*(ask(source, query) for query in queries))
+    waiting = [asyncio.ensure_future(ask(source, query)) for query in drips]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    assert (await ask(source, "well")).value == 4.0
+    assert time.monotonic() - began < 0.3
+    await asyncio.gather(*waiting)
     await source.close()
 
 
@@ -200,6 +222,23 @@ async def test_an_answer_of_which_a_part_is_old_or_missing_is_partial(stub: Stub
     assert (await ask(source, query)).note == "some of its selectors find no series"
 
 
+async def test_one_bad_scrape_in_a_sum_confirms_itself_by_no_scrape_of_another_series(
+    stub: Stub, source: PrometheusSource
+) -> None:
+    """Four pods, each scraped once a minute, one after the other."""
+    confirmation, stage = Confirmation(), []
+    for at in range(0, 300, 15):
+        bad = 120 <= at < 180
+        newest = NOW + at
+        stub.holds("sum(depth)", 1e6 if bad else 400.0, taken=newest, oldest=newest - 45.0, answered=newest)
+        reading = await source.read("sum(depth)", now=newest, stale_after=120.0)
+        confirmation.take(reading, newest, 120.0)
+        stage.append(confirmation.confirmed)
+    assert reading.span == 45.0
+    assert set(stage[:4]) == {None}
+    assert set(stage[4:]) == {400.0}
+
+
 async def test_a_warning_makes_an_answer_partial(stub: Stub, source: PrometheusSource) -> None:
     stub.holds("sum(orders)", 20.0, warnings=["receive store-1: connection refused"])
     reading = await ask(source, "sum(orders)")
@@ -215,6 +254,23 @@ async def test_a_sample_from_the_future_is_suspect(stub: Stub, source: Prometheu
     reading = await ask(source, "sum(orders)")
     assert (reading.freshness, reading.value) == (Freshness.FUTURE, None)
     assert "ahead of the server's own clock" in reading.note
+
+
+@pytest.mark.parametrize("query", ["sum(orders)", "hour() * 10"])
+async def test_an_answer_that_stands_still_grows_old(
+    query: str, stub: Stub, source: PrometheusSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache on the way gives the first answer for ever: of the same instant, and with samples as new as then."""
+    passed = [0.0]
+    monkeypatch.setattr(module, "passed", lambda: passed[0])
+    stub.holds(query, 42.0, taken=NOW - 10.0)
+    first = 10.0 if query == "sum(orders)" else 0.0
+    for after, want in ((0.0, Freshness.FRESH), (40.0, Freshness.FRESH), (70.0, Freshness.STALE)):
+        passed[0] = after
+        reading = await source.read(query, now=NOW + after, stale_after=60.0)
+        assert (reading.freshness, reading.since) == (want, NOW - first)
+    stub.holds(query, 42.0, taken=NOW + 60.0, answered=NOW + 70.0)
+    assert (await source.read(query, now=NOW + 70.0, stale_after=60.0)).freshness is Freshness.FRESH
 
 
 async def test_a_query_that_reads_no_series_is_as_old_as_its_answer(stub: Stub, source: PrometheusSource) -> None:

@@ -152,6 +152,8 @@ EXPOSED = {
     "behind": behind,
     "part": always("part 4000"),
     "well": always("well 1490"),
+    "names": always("name_a 490\nname_b 1000"),
+    "mix": always("mix 500"),
     "minus": always("minus -1"),
     "surge": lambda at: f"surge {1000 if at < ODD_AT else 6000}",
     "drips": always("\n".join(f"drip_{n} 1490" for n in range(PARALLEL))),
@@ -159,6 +161,7 @@ EXPOSED = {
 SLOWLY = {
     "spike": Once(always("spike 1000"), "spike 1000000", ODD_AT, always("spike 1000")),
     "vanish": Once(always("vanish 1000"), "vanish 1000000", ODD_AT, always("")),
+    "mix": Once(always("mix 500"), "mix 1000000", ODD_AT, always("mix 500")),
 }
 
 
@@ -190,6 +193,7 @@ def _played(folder: Path) -> dict[str, Scene]:
         made = {
             "spike": Scene(ground, {"spike": "sum(spike)", "surge": "sum(surge)"}),
             "vanish": Scene(ground, {"vanish": "vanish"}),
+            "mix": Scene(ground, {"mix": "sum(mix)", "names": 'sum({__name__=~"name_a|name_b"})'}),
             "pods": Scene(ground, {"pods": f"sum(rate(pods_total[{WINDOW}s]))"}),
             "ha": Scene(ground, {"ha": "ha", "once": "max without (replica) (ha)", "twice": "sum(ha)"}),
             "rollout": Scene(ground, {"rollout": f"sum(rate(roll_total[{WINDOW}s]))"}),
@@ -257,6 +261,18 @@ def test_one_scrape_of_another_pod_does_not_confirm_itself_for_the_length_of_the
     pods = scenes["pods"].said["pods"]
     assert max(moment.reading.value or 0.0 for moment in pods if moment.reading) > 1e7
     assert levels(pods) == [10, 20, 10]
+
+
+def test_one_bad_scrape_in_a_sum_is_not_confirmed_by_scrapes_of_another_series(scenes: Scenes) -> None:
+    """One of two is scraped each second, the other, which is bad once, every six."""
+    mix = scenes["mix"].said["mix"]
+    assert max(moment.reading.value or 0.0 for moment in mix if moment.reading) > 1e5
+    assert levels(mix) == [10, 20, 10]
+
+
+def test_several_metrics_of_one_selector_are_read_though_prometheus_cannot_tell_their_age(scenes: Scenes) -> None:
+    names = scenes["mix"].said["names"]
+    assert (levels(names)[-1], blindness(names)) == (15, [""])
 
 
 def test_two_replicas_are_many_series_and_the_advice_counts_them_once(scenes: Scenes) -> None:

@@ -57,6 +57,12 @@ def test_every_selector_gets_the_namespace(query: str, want: str) -> None:
         ("rate(a[1500ms])", "and mean the same"),
         ("rate(a[500ms])", "cannot be written anew"),
         ("a offset 500ms", "cannot be written anew"),
+        ("rate(a[1e300])", "too large for a length of time"),
+        ("sum(a offset NaN)", "too large for a length of time"),
+        ("max_over_time(a[5m:1e300])", "too large for a length of time"),
+        ("rate(a[9223372036854775807])", "a length of time that is too long"),
+        ("a offset -9223372036854775808", "a length of time that is too long"),
+        ("rate(a[1e18])", "number too large"),
     ],
 )
 def test_what_cannot_be_confined_is_refused_in_words(query: str, why: str) -> None:

@@ -46,3 +46,8 @@ def test_announcements_that_vary_are_prepared_for_with_their_spread() -> None:
 @given(st.lists(st.floats(-1e9, 1e9), max_size=80), st.sampled_from([0.5, 0.9, 0.99]))
 def test_whatever_came_the_share_is_finite_and_not_below_nothing(shares: list[float], q: float) -> None:
     assert 0.0 <= after(*shares).quantile(q) <= 20.0
+
+
+def test_an_event_that_was_measured_a_thousand_times_too_high_counts_for_four_and_halves_in_three() -> None:
+    assert 4.0 <= after(1_000.0).quantile(0.95) <= 5.1
+    assert after(1_000.0, 1.0, 1.0, 1.0).quantile(0.95) <= after(1_000.0).quantile(0.95) / 2.0

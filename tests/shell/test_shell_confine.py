@@ -53,6 +53,18 @@ def test_a_query_that_cannot_be_confined_is_refused_with_its_field() -> None:
     assert "queries: free" in said
 
 
+@pytest.mark.parametrize("query", ["rate(orders[1e300])", "rate(orders[9223372036854775807])", "orders offset NaN"])
+def test_a_length_that_breaks_the_parser_makes_its_own_policy_invalid_and_no_other(query: str) -> None:
+    """What the parser raises then is no ``Exception``: it ended the list of all policies."""
+    other = asking()
+    other["metadata"] = {**other["metadata"], "name": "other", "uid": "another"}
+    watched = store(asking(query), other)
+    assert [key.name for key in watched.policies()] == ["other"]
+    said = watched.invalid["ScalingPolicy", CORE].problems
+    assert "spec.signals[0].query: has a " in said
+    assert "for a length of time" in said or "a length of time that is too long" in said
+
+
 @pytest.mark.parametrize("query", ["sum(orders)", "info(orders)"])
 def test_one_that_a_version_before_accepted_is_left_as_it_is_and_warned(query: str) -> None:
     watched = store(asking(query, status=accepted()))

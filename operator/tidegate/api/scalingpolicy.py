@@ -43,9 +43,9 @@ class Signal(Written):
         default=None, examples=["sum(rate(orders_total[1m]))"]
     )
     """PromQL that gives one series: the demand now, in the signal's unit. Without it the signal is planned only. One
-    reading raises a floor to twice the plan at most; samples that share nothing confirm the rest: two scrapes, or with
-    rate(x[1m]) two minutes, so that a short range is confirmed sooner. Two Prometheus that scrape the same: max without
-    (replica) (...), for a sum would count it twice."""
+    reading raises a floor to twice the plan at most; samples that share nothing confirm the rest: two scrapes of each
+    series, or with rate(x[1m]) two minutes, so that a short range is confirmed sooner. Two Prometheus that scrape the
+    same: max without (replica) (...), for a sum would count it twice."""
     stale_after_seconds: Annotated[int, Field(ge=5, le=DAY)] = 120
     """A sample older than this is stale: it stops every downward move and never counts as zero. Of a sum, a rate or any
     other expression the samples of its inner selectors count."""

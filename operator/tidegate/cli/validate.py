@@ -247,6 +247,12 @@ def _check_query(document: Document, path: str, query: str | None, report: Repor
     elif check.falls_back:
         right = "leave out the part after or: missing series then read as Blind, and are never zero"
         report.warnings.append(_finding(document, path, "puts a number in the place of missing series", right))
+    elif check.several:
+        wrong = (
+            "has a selector of several metrics: where two of them bear the same labels, no age of samples is checked"
+        )
+        right = "there an old sample counts as fresh: name one metric in each selector, as in sum(a) + sum(b)"
+        report.warnings.append(_finding(document, path, wrong, right))
 
 
 def _check_lanes(policies: list[Any], pools: list[Any], report: Report) -> None:

@@ -1,7 +1,8 @@
 """What the samples of one signal agree on, as they come in one after the other.
 
-Two samples confirm each other when they have nothing in common: two scrapes of a gauge, and for ``rate(x[1m])`` two
-windows that do not overlap, since one bad scrape stands in every window that reaches back to it. Confirmed is the least
+Two samples confirm each other when they have nothing in common: two scrapes of a gauge, of a sum of gauges two of each
+of them, and for ``rate(x[1m])`` two windows that do not overlap, since one bad scrape stands in every window that
+reaches back to it. Confirmed is the least
 of all samples from the last one that shares nothing with the newest.
 
 All of this is in memory. A restart forgets it, which lowers no floor: what one sample says may keep the level of a loan

@@ -104,10 +104,12 @@ class Forecaster:
     def want(self, policies: Mapping[Key, Policy], measured: Mapping[TargetKey, Sequence[Measured]]) -> None:
         """Which signals are followed, and how far ahead: as far as the longest start time that is known reaches."""
         asked: dict[SignalKey, Wanted] = {}
+        followed: set[SignalKey] = set()
         of_tenant: Counter[str] = Counter()
         for name in sorted(name for name, policy in policies.items() if policy.live is not None):
             for signal, wanted in self._asked(policies[name], measured):
                 of_tenant[name.namespace] += 1
+                followed.add((name, signal))
                 if of_tenant[name.namespace] <= MOST_FOLLOWED:
                     asked[name, signal] = wanted
         beyond = {namespace: count for namespace, count in of_tenant.items() if count > MOST_FOLLOWED}
@@ -115,8 +117,12 @@ class Forecaster:
             log.warning("%s follows %d signals; of %d growth is learned", namespace, beyond[namespace], MOST_FOLLOWED)
         self.beyond = beyond
         edited = {key for key, one in asked.items() if self._queries.get(key, one.query) != one.query}
-        for key in edited:
-            self._kept.pop(key, None)  # it is another signal under the same name
+        # Another signal under the same name, or one whose own policy does not follow it any more. Of a policy that is
+        # not there, or cannot be understood now, what was learned stays on record.
+        dropped = {key for key in self._kept if key[0] in policies and key not in followed}
+        if over := self._kept.keys() & (edited | dropped):
+            self._kept = {key: kept for key, kept in self._kept.items() if key not in over}
+            self.version += 1
         self._queries = {key: one.query for key, one in asked.items()}
         for gone in (self.known.keys() - asked.keys()) | (edited & self.known.keys()):
             del self.known[gone]

@@ -36,6 +36,9 @@ SOON = 240
 AGE = 15.0
 """Seconds that the newest sample in a value of the past is taken to be old: half of what Prometheus scrapes every 30 s.
 What it had not scraped for up to 5 minutes looks as if it had stood still, and teaches calm. Judgment."""
+SCRAPED, STANDS = 60.0, 300.0
+"""Seconds between two scrapes, if Prometheus is told nothing: for so long one bad sample counts in each value of a sum.
+Seconds for which Prometheus shows a sample as the last one: a value that stays the same for longer is scraped anew."""
 MOST_TRIES = 8
 """Tries of one page: with their pauses two hours."""
 MOST_ASKED = 600.0
@@ -73,6 +76,10 @@ class _Study:
     confirmation: Confirmation = field(default_factory=Confirmation)
     first: float | None = None
     """The first instant at which it had a value."""
+    value: float = math.nan
+    """The last value."""
+    value_since: float = -math.inf
+    """Since when it has been that one."""
     points: int = POINTS
     """Of the next page at the most."""
     tries: int = 0
@@ -265,8 +272,13 @@ class History:
 
 
 def _reading(study: _Study, at: float, value: float, span: float) -> Reading:
-    """What was read then."""
+    """What was read then. A range tells no sample's own time: one that is scraped each minute is told four times, and
+    must not confirm itself.
+    """
+    if value != study.value or at - study.value_since >= STANDS:
+        study.value, study.value_since = value, at
     read = Reading(Freshness.FRESH, value, at - AGE, stamp=at - AGE, span=span)
-    study.confirmation.take(read, at)
+    sample = replace(read, stamp=study.value_since - AGE, span=max(span, SCRAPED))
+    study.confirmation.take(sample, at)
     study.first = at if study.first is None else study.first
     return replace(read, confirmed=study.confirmation.confirmed)

@@ -19,6 +19,7 @@ from typing import Any
 
 import promql_parser as promql
 
+from tidegate.metrics.parsing import UnreadableError, reading
 from tidegate.metrics.querycost import too_costly
 
 PART = "tidegate_part"
@@ -58,6 +59,16 @@ class SampleTimes:
     """The oldest newest sample of any series that is read without a range."""
     whole: bool = True
     """False: some selectors have no series, while others have."""
+    ahead: float = 0.0
+    """Seconds by which the newest sample of all is newer than ``newest``."""
+
+    def span(self, within: float) -> float:
+        """Seconds before ``newest`` from which samples count in the value. ``within``: seconds of the longest range.
+
+        Series are scraped one after the other: the last bad sample of one counts in each value until it is scraped
+        again, while the others already have new ones.
+        """
+        return self.ahead + max(within, self.newest - self.oldest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,9 @@ class AgeCheck:
     """Whether the query puts a number in the place of missing series: ``or vector(0)``."""
     parts: tuple[str, ...]
     """What the answer tells, one series each with one of these as its label ``PART``: the value is a sample's time."""
+    several: bool
+    """Whether a selector may pick several metrics: ``{__name__=~"a|b"}``. ``timestamp()`` drops the name, and where two
+    of them bear the same labels Prometheus refuses the question, though not the query."""
     _root: _Node
 
     def times(self, result: object) -> SampleTimes | Rest:
@@ -113,25 +127,41 @@ class AgeCheck:
         return _times(self._root, told)
 
 
-@lru_cache(maxsize=2048)
 def age_check(query: str) -> AgeCheck:
-    """How to ask for the age of a query's samples. UncheckedError when that cannot be asked for."""
+    """How to ask for the age of a query's samples. UncheckedError when that cannot be asked for. Either is remembered:
+    it is asked at each reading, on the thread of all.
+    """
+    found = _known_check(query)
+    if isinstance(found, str):
+        raise UncheckedError(found)
+    return found
+
+
+@lru_cache(maxsize=2048)
+def _known_check(query: str) -> AgeCheck | str:
+    """A check, or why there is none."""
+    try:
+        with reading():
+            return _check(query)
+    except (UncheckedError, UnreadableError) as error:
+        return str(error)
+    except ValueError as error:
+        return f"cannot be taken apart: {error}"
+
+
+def _check(query: str) -> AgeCheck:
     if why := too_costly(query, parts=MOST_PARTS, listed=MOST_LISTED, repeats=MOST_REPEATS):
         raise UncheckedError(why)
-    try:
-        parsed = promql.parse(query)
-    except ValueError as error:
-        raise UncheckedError(f"cannot be taken apart: {error}") from error
-    reading = _Reader()
-    root = reading.node(parsed, 0.0, 0.0)
-    question = " or ".join(reading.questions)
+    reader = _Reader()
+    root = reader.node(promql.parse(query), 0.0, 0.0)
+    question = " or ".join(reader.questions)
     if len(question) > LONGEST:
         raise UncheckedError("has too many selectors to ask for the age of each")
     try:
         promql.parse(question or "1")
     except ValueError as error:
         raise UncheckedError("has a selector that cannot be written anew") from error
-    return AgeCheck(question, reading.span, reading.falls_back, tuple(reading.parts), root)
+    return AgeCheck(question, reader.span, reader.falls_back, tuple(reader.parts), reader.several, root)
 
 
 class _Reader:
@@ -142,6 +172,7 @@ class _Reader:
         self.parts: list[str] = []
         self.span = 0.0
         self.falls_back = False
+        self.several = False
         self._selectors = 0
 
     def node(self, part: promql.Expr, span: float, offset: float) -> _Node:
@@ -178,6 +209,7 @@ class _Reader:
         if selector.at is not None:  # of one instant for ever
             return _NUMBERS
         self.span = max(self.span, span)
+        self.several = self.several or not _names_one(selector)
         number, text = self._selectors, _written(selector)
         self._selectors += 1
         back = offset + _seconds(selector.offset)
@@ -216,7 +248,14 @@ def _times(node: _Node, told: Mapping[str, float]) -> SampleTimes | Rest:
     if not there:
         return Rest.NOTHING if Rest.NOTHING in parts else Rest.NUMBERS
     whole = Rest.NOTHING not in parts and all(part.whole for part in there)
-    return SampleTimes(min(part.newest for part in there), min(part.oldest for part in there), whole)
+    newest, oldest = min(part.newest for part in there), min(part.oldest for part in there)
+    return SampleTimes(newest, oldest, whole, max(part.newest + part.ahead for part in there) - newest)
+
+
+def _names_one(selector: promql.VectorSelector) -> bool:
+    """Whether a selector says of which metric it is."""
+    matchers = selector.matchers.matchers
+    return bool(selector.name) or any(one.name == "__name__" and one.op == promql.MatchOp.Equal for one in matchers)
 
 
 def _written(selector: promql.VectorSelector) -> str:

@@ -8,10 +8,12 @@ known time.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
 import tenacity
+from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from tidegate.metrics.ages import Rest, SampleTimes, UncheckedError, age_check
@@ -31,7 +33,7 @@ SUSPECTS = 8
 query waits for them."""
 
 MOST_SUSPECTS = 4096
-"""Queries that are remembered as suspect."""
+"""Queries that are remembered as suspect: the last ones. Of those that nobody asks any more none is ever answered."""
 
 ATTEMPTS = 3
 """Of one query, the first included."""
@@ -41,6 +43,16 @@ MOST_BYTES = 1 << 20
 
 AHEAD = 5.0
 """Seconds that a sample may be ahead of the server's own clock."""
+
+
+MOST_ANSWERED = 16_384
+"""Queries of which it is remembered when they were answered: the last ones."""
+
+passed = time.monotonic
+"""Seconds of a clock that nobody sets: against it an answer stands still, whatever the clocks of others say."""
+
+_ALIKE = ("same labelset", "duplicate")
+"""How servers say that two series are told apart by their name alone."""
 
 
 class PrometheusSource:
@@ -60,7 +72,8 @@ class PrometheusSource:
         # Threads of our own: those that hang must not take those that the rest of the process shares.
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="prometheus")
         self._suspect_threads = ThreadPoolExecutor(SUSPECTS, thread_name_prefix="prometheus-suspect")
-        self._suspects: set[str] = set()
+        self._suspects: dict[str, None] = {}  # in order
+        self._answered: dict[str, tuple[float, float]] = {}
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -97,24 +110,43 @@ class PrometheusSource:
         """The sample with the age of what it rests on. Of a query that reads no series, or whose age cannot be asked
         for, it is the age of the answer.
         """
+        stood = 0.0 if answer.kind == "matrix" else self._stood_still(query, answered)
+        by_answer = Sample(now - stood, value, answered, partial=answer.partial)
         try:
             check = age_check(query)
         except UncheckedError:
-            return Sample(now, value, answered, partial=answer.partial)
+            return by_answer
         if not check.question:
-            return Sample(now, value, answered, partial=answer.partial)
+            return by_answer
         # The last sample of a range bears its own time, and not that of the answer.
-        told = await self._ask(check.question, None if answer.kind == "matrix" else answered)
+        try:
+            told = await self._ask(check.question, None if answer.kind == "matrix" else answered)
+        except PrometheusApiClientException as error:
+            if check.several and any(words in str(error) for words in _ALIKE):
+                return by_answer
+            raise
         if answer.kind == "matrix":
             answered = _asked_for(told, answered)
+            stood = self._stood_still(query, answered)
         times = check.times(told.result)
         if isinstance(times, Rest):
-            return Freshness.EMPTY if times is Rest.NOTHING else Sample(now, value, answered, partial=answer.partial)
+            return Freshness.EMPTY if times is Rest.NOTHING else by_answer
         age = answered - times.newest
         if age < -AHEAD:
             return Freshness.FUTURE
         partial = answer.partial or told.partial or _missing(times, answered, stale_after)
-        return Sample(now - max(0.0, age), value, times.newest, check.span, partial)
+        return Sample(now - max(0.0, age) - stood, value, times.newest, times.span(check.span), partial)
+
+    def _stood_still(self, query: str, answered: float) -> float:
+        """Seconds for which a query has been answered as of the same instant: by a cache on the way, or a server whose
+        clock stands still. Prometheus itself answers as of its own now, to the millisecond.
+        """
+        now, known = passed(), self._answered.pop(query, None)
+        since = known[1] if known is not None and known[0] == answered else now
+        self._answered[query] = answered, since
+        while len(self._answered) > MOST_ANSWERED:
+            self._answered.pop(next(iter(self._answered)))
+        return now - since
 
     async def _ask(self, query: str, at: float | None = None) -> Answer:
         attempts = tenacity.AsyncRetrying(
@@ -130,10 +162,12 @@ class PrometheusSource:
         try:
             answer = await asyncio.get_running_loop().run_in_executor(threads, self._asked, query, at)
         except (requests.Timeout, asyncio.CancelledError):
-            if len(self._suspects) < MOST_SUSPECTS:
-                self._suspects.add(query)
+            self._suspects.pop(query, None)
+            self._suspects[query] = None
+            while len(self._suspects) > MOST_SUSPECTS:
+                self._suspects.pop(next(iter(self._suspects)), None)
             raise
-        self._suspects.discard(query)
+        self._suspects.pop(query, None)
         return answer
 
     def _asked(self, query: str, at: float | None) -> Answer:

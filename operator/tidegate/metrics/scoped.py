@@ -16,6 +16,7 @@ from typing import Any
 
 import promql_parser as promql
 
+from tidegate.metrics.parsing import UnreadableError, reading
 from tidegate.metrics.querycost import texts_of, too_costly
 
 LABEL = "namespace"
@@ -34,8 +35,8 @@ MOST_REPEATS = 256
 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _WRITTEN_TEXT = re.compile(r'("[^"]*")')
-_INSTANT = re.compile(r"tv_sec: (-?\d+),\s*tv_nsec: (\d+)")
-"""An instant (``@``) in the library's own account of a query: what it writes begins with 1970."""
+_FIRST = "@ 0.000"
+"""How the library writes the first instant that it can write, and all before it."""
 
 
 class UnscopedError(ValueError):
@@ -49,9 +50,18 @@ def scoped(query: str, namespace: str) -> str:
     if why := too_costly(query, parts=MOST_PARTS, listed=MOST_LISTED, repeats=MOST_REPEATS):
         raise UnscopedError(why)
     try:
-        parsed = promql.parse(query)
-    except ValueError as error:
+        with reading():
+            return _scoped(query, namespace)
+    except UnscopedError:
+        raise
+    except UnreadableError as error:
+        raise UnscopedError(str(error)) from error
+    except ValueError as error:  # the library has one kind for what is no PromQL, and for lengths that it cannot show
         raise UnscopedError(f"is no PromQL: {error}") from error
+
+
+def _scoped(query: str, namespace: str) -> str:
+    parsed = promql.parse(query)
     nodes = list(_nodes(parsed))
     for node in nodes:
         _check(node)
@@ -60,8 +70,6 @@ def scoped(query: str, namespace: str) -> str:
         rewritten = promql.parse(written)
     except ValueError as error:
         raise UnscopedError("cannot be written anew with its namespace") from error
-    if _INSTANT.findall(repr(rewritten)) != _INSTANT.findall(repr(parsed)):
-        raise UnscopedError("has an instant (@) before 1970, which cannot be written anew")
     again = list(_nodes(rewritten))
     if not all(_is_confined(node, namespace) for node in again if isinstance(node, promql.VectorSelector)):
         raise UnscopedError("cannot be confined to a namespace")
@@ -78,6 +86,8 @@ def _check_text(text: str) -> None:
 
 def _check(node: Any) -> None:
     """UnscopedError for what cannot be written anew as it was, or reads more than it says."""
+    if str(getattr(node, "at", None)) == _FIRST:
+        raise UnscopedError("has an instant (@) before 1970, which cannot be written anew")
     if isinstance(node, promql.VectorSelector):
         if node.matchers.or_matchers:
             raise UnscopedError("has alternatives (or) inside of braces; write two selectors")

@@ -172,6 +172,13 @@ class BoundedSession(requests.Session):
         self._mine.response = response
         return response
 
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """See ``requests.Session``, which would read the body of a redirect whole, however much it unpacks to."""
+        target: str | None = super().get_redirect_target(resp)
+        if target is not None and not resp._content_consumed:
+            self._read(resp)
+        return target
+
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """See ``requests.Session``: where the token does not follow a redirect, nothing of who we are does."""
         elsewhere = self.should_strip_auth(response.request.url or "", prepared_request.url or "")

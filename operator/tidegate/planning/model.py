@@ -288,7 +288,8 @@ class Reading:
     """Time of the newest sample by the clock of the server that keeps it: of one sample always the same. None: as
     ``since``."""
     span: float = 0.0
-    """Seconds before ``stamp`` from which samples count in the value: 60 for ``rate(x[1m])``."""
+    """Seconds before ``stamp`` from which samples count in the value: 60 for ``rate(x[1m])``, and for a sum of pods
+    that are scraped one after the other what lies between the first and the last of these scrapes."""
     confirmed: float | None = None
     """The demand that at least two samples agree on which have nothing in common; None while there are no two."""
     doubt: Doubt | None = None
