@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import runpy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tidegate import ports
+from tidegate.api import parse as parsing
 from tidegate.api.loan import MAX_LEVELS, loan_from_object, loan_to_object
-from tidegate.api.parse import parse_live_event, parse_override, parse_policy
+from tidegate.api.parse import parse_live_event, parse_override, parse_policy, parse_pool
 from tidegate.api.problems import InvalidObject
+from tidegate.panics import BrokeOffError
 from tidegate.planning.model import (
     Derived,
     Key,
@@ -276,3 +279,32 @@ def test_an_override_that_nobody_would_see_the_end_of_is_refused_in_words() -> N
         parse_override(override)
     override["spec"]["until"] = "2026-12-10T00:00:00Z"
     assert parse_override(override).author == "oncall@shop.example"
+
+
+class PanicException(BaseException):
+    """What a library written in Rust raises when it breaks off."""
+
+
+@pytest.mark.parametrize(
+    ("parse", "spec"),
+    [
+        (parse_live_event, "LiveEventSpec"),
+        (parse_policy, "ScalingPolicySpec"),
+        (parse_override, "OverrideSpec"),
+        (partial(parse_pool, now=0.0), "CapacityPoolSpec"),
+    ],
+)
+def test_a_library_that_breaks_off_at_an_object_is_an_error_of_that_object(
+    parse: Any, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[BaseException] = [KeyboardInterrupt(), PanicException("overflow")]
+
+    def breaks_off(*_: object) -> None:
+        raise raised.pop()
+
+    monkeypatch.setattr(getattr(parsing, spec), "model_validate", breaks_off)
+    given = {"metadata": {"name": "x"} | ({} if spec == "CapacityPoolSpec" else {"namespace": "shop"}), "spec": {}}
+    with pytest.raises(BrokeOffError, match="PanicException: overflow"):
+        parse(given)
+    with pytest.raises(KeyboardInterrupt):
+        parse(given)

@@ -15,6 +15,7 @@ from tidegate.planning import curves, making
 from tidegate.planning.book import Book
 from tidegate.planning.decision import Action, Outcome
 from tidegate.planning.explain import own_share
+from tidegate.planning.isolation import Failure, attempt
 from tidegate.planning.model import (
     Announcement,
     Key,
@@ -343,3 +344,17 @@ def test_a_pool_that_raises_lets_its_targets_rise_no_further_and_leaves_all_othe
 
 def _raises(*_: object) -> object:
     raise ValueError("min() of nothing")
+
+
+class PanicException(BaseException):
+    """What a library written in Rust raises when it breaks off."""
+
+
+def raising(error: BaseException) -> object:
+    raise error
+
+
+def test_a_library_that_breaks_off_stops_nobody_else_and_what_ends_the_process_does() -> None:
+    assert attempt(lambda: raising(PanicException("overflow"))) == Failure("PanicException: overflow", False)
+    with pytest.raises(KeyboardInterrupt):
+        attempt(lambda: raising(KeyboardInterrupt()))

@@ -28,6 +28,7 @@ from tidegate.api.price import check_price
 from tidegate.api.problems import LABEL_PATTERN, SUBDOMAIN_PATTERN, InvalidObject, Problem, explain, quoted
 from tidegate.api.scalingpolicy import ScalingPolicySpec
 from tidegate.api.walltime import from_rfc3339
+from tidegate.panics import contained
 from tidegate.planning.model import Announcement, Key, Moment, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
@@ -42,6 +43,7 @@ _NAME_HINTS = {
 }
 
 
+@contained
 def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
     """A LiveEvent object as read from the API server or a file. InvalidObject carries every problem it has.
 
@@ -84,6 +86,7 @@ def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
     )
 
 
+@contained
 def parse_policy(obj: Mapping[str, Any]) -> Policy:
     """A ScalingPolicy object as the core knows it. InvalidObject carries every problem it has."""
     key, metadata = _identity(obj, "ScalingPolicy")
@@ -106,6 +109,7 @@ def parse_policy(obj: Mapping[str, Any]) -> Policy:
     return policy
 
 
+@contained
 def parse_pool(obj: Mapping[str, Any], *, now: float) -> Pool:
     """A CapacityPool object as the core knows it. InvalidObject carries every problem it has.
 
@@ -126,6 +130,7 @@ def parse_pool(obj: Mapping[str, Any], *, now: float) -> Pool:
     return pool
 
 
+@contained
 def parse_override(obj: Mapping[str, Any]) -> Override:
     """An Override object as the core knows it, also one that is over. InvalidObject carries every problem it has."""
     key, metadata = _identity(obj, "Override")

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PANIC = "PanicException"
-"""Name of what the parser raises when it breaks off. Its type cannot be imported."""
+from tidegate.panics import is_panic
 
 
 class UnreadableError(ValueError):
@@ -26,6 +25,6 @@ def reading() -> Iterator[None]:
     except OverflowError as error:
         raise UnreadableError("has a length of time that is too long") from error
     except BaseException as error:
-        if type(error).__name__ == PANIC:
+        if is_panic(error):
             raise UnreadableError("has a number that is too large for a length of time") from None
         raise

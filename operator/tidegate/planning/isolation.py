@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from tidegate.panics import is_panic
+
 T = TypeVar("T")
 
 
@@ -31,5 +33,7 @@ def attempt(job: Callable[[], T]) -> T | Failure:
             return job()
     except NotPlannableError as error:
         return Failure(str(error), True)
-    except Exception as error:  # noqa: BLE001 - that is what this function is for
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         return Failure(f"{type(error).__name__}: {error}", False)
