@@ -215,6 +215,23 @@ def test_work_that_waits_for_a_machine_takes_none_from_what_runs_nor_from_a_need
     assert {act.ref.name: act.do for act in todo.acts} == {one.ref.name: Do.STOP for one in late}
 
 
+def test_work_that_waits_is_not_counted_on_for_later_because_it_may_run_by_then() -> None:
+    """Whoever is to stop then is told in time, or is stopped now."""
+    show = need("web", T0 + 95.0, T0 + 1800.0, cores(4))
+    quiet = LaneUse(cores(10), {}, cores(10))
+    work = [job(f"old-{n}", pods=1) for n in range(14)]
+    late = [new(f"late-{n}") for n in range(4)]
+    inputs = TimetableInputs(POOL, facts(cores(24), *work, *late, trading=quiet), (show,), (), T0, 0.0)
+    plan = timetable(inputs).plan
+    assert plan.refusals == ()
+    lendings = [(ref.name, one) for ref, ones in plan.lendings.items() for one in ones]
+    assert len(lendings) == 8, "four that wait for a machine, and four machines"
+    told = [one for name, one in lendings if one.stop_at > T0]
+    assert len(told) >= 4
+    assert all(one.notify_at == T0 and one.stop_at >= T0 + 60.0 for one in told)
+    assert all(name.startswith("late") for name, one in lendings if one.stop_at <= T0)
+
+
 def test_work_that_runs_has_its_notice_and_is_missed_until_then() -> None:
     late = [new(f"late-{n}", pods=1, since=T0 - 30.0) for n in range(4)]
     made = timetable(full(*late))

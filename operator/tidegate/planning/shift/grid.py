@@ -47,7 +47,7 @@ def instants(
         for piece in stock.pieces:
             forced |= {piece.due} if piece.due < math.inf else set()
             fixed |= {piece.free_at} if piece.out else set()
-            pieces |= set() if piece.out else {piece.stop_from + stock.drain}
+            pieces |= set() if piece.out else {piece.stop_from + stock.lane.drain.seconds}
     inside = sorted(t for t in pieces if now < t < end)
     every = max(1, -(-len(inside) // PIECE_TIMES_MOST))
     fixed |= set(inside[every - 1 :: every]) | set(inside[-1:])

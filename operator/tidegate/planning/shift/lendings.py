@@ -57,16 +57,19 @@ def _told_off(
     problem: Problem, stock: Stock, counts: Counts, spans: Sequence[tuple[str, float, float]]
 ) -> Iterable[tuple[Piece, Lending]]:
     now, drain = problem.times[0], stock.lane.drain
-    turns = [_Turn(p, p.out, now, p.return_by, p.stop_from + stock.drain, stock.drain) for p in stock.pieces]
+    turns = [_Turn(p, p.out, now, p.return_by, p.stop_from + drain.seconds, drain.seconds) for p in stock.pieces]
     rest = max(drain.minimum_run, drain.notice) + drain.seconds
     for k, at in enumerate(problem.times):
         back = sorted((t for t in turns if t.out and _may_return(t, at)), key=lambda t: (t.due, t.since, t.piece.index))
         for turn in back[: counts.returns[k]]:
             yield turn.piece, _lending(stock, turn, at, now, spans)
             turn.out, turn.due, turn.rested, turn.drain = False, float("inf"), at + rest, drain.seconds
-        ready = [t for t in turns if not t.out and t.rested <= at + EPSILON]
+        at_once = k == 0 and stock.unplaced
+        ready = [t for t in turns if not t.out and (at_once or t.rested <= at + EPSILON)]
         for turn in ready[: counts.stops[k]]:
             turn.out, turn.since = True, at
+            if at_once:
+                turn.rested, turn.drain = at, 0.0
     for turn in turns:
         if turn.out:  # still draining when everything is over: it comes back once it is free
             yield turn.piece, _lending(stock, turn, problem.times[-1], now, spans)

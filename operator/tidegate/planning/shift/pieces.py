@@ -68,12 +68,9 @@ class Stock:
     so that it is promised back as a whole.
     """
     unplaced: bool = False
-    """No pod of it is on a machine: it is stopped without notice, and there is nothing to drain."""
-
-    @property
-    def drain(self) -> float:
-        """Seconds from its first stop until its machines are free. Once it is back it drains like any other."""
-        return 0.0 if self.unplaced else self.lane.drain.seconds
+    """No pod of it is on a machine: stopped now it gets no notice, and there is nothing to drain. What holds a minute
+    from now is another matter: by then it may run.
+    """
 
     @property
     def running(self) -> list[Piece]:
@@ -94,7 +91,7 @@ def stocks_of(pool: Pool, facts: PoolFacts, now: float, *, slack: float = 0.0) -
         lane = pool.lane(member.lane)
         # Of none there is nothing to stop.
         if lane is not None and member.lends and not member.unit.nothing and member.original > 0:
-            saved = _saved(member) if member.work and not member.unplaced else None
+            saved = _saved(member) if member.work else None
             every = math.inf if saved is None else member.saved_every
             apart = member.ref if member.kind is MemberKind.SCALE and member.mark and member.mark.promises else None
             if apart is not None and member.mark is not None:
@@ -145,14 +142,14 @@ def _piece(
     return Piece(
         ref=member.ref,
         index=index,
-        notice_over=now if member.unplaced else max(now, (now if told is None else told) + drain.notice),
-        run_over=now if member.unplaced else max(now, member.running_since + drain.minimum_run),
+        notice_over=max(now, (now if told is None else told) + drain.notice),
+        run_over=max(now, member.running_since + drain.minimum_run),
         told=told is not None,
         out=out,
         free_at=free_at,
         # Which of a member's units an older promise was made for does not matter: they are alike.
         return_by=promises[index - member.asked] if out and index - member.asked < len(promises) else math.inf,
-        loss=0.0 if saved is None or out or member.unplaced else max(0.0, now - saved),
+        loss=0.0 if saved is None or out else max(0.0, now - saved),
     )
 
 

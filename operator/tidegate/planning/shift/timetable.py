@@ -182,7 +182,7 @@ class _Solving:
     # ---- rules
 
     def _drain(self, stock: Stock) -> float:
-        return stock.drain if Rule.NOTICE in self.rules else 0.0
+        return stock.lane.drain.seconds if Rule.NOTICE in self.rules else 0.0
 
     def _free_from(self, stock: Stock) -> list[float]:
         """When each piece that runs can be free for the first time."""
@@ -203,8 +203,7 @@ class _Solving:
         """Seconds from a return to the next time that the piece can be free: its notice may be given meanwhile."""
         drain = stock.lane.drain
         run = drain.minimum_run if Rule.MINIMUM_RUN in self.rules else 0.0
-        noticed = Rule.NOTICE in self.rules
-        return max(run, drain.notice if noticed else 0.0) + (drain.seconds if noticed else 0.0)
+        return max(run, drain.notice if Rule.NOTICE in self.rules else 0.0) + self._drain(stock)
 
     def _variables(self, stock: Stock) -> None:
         times, many = self.problem.times, len(stock.pieces)
@@ -240,10 +239,11 @@ class _Solving:
             running = [(stops[k], 1.0), *resting]
             if k == 0:
                 self.program.row(flow, least=before, most=before)
-                self.program.row(running, most=many - young - before)
+                self.program.row(running, most=many - before - (0 if stock.unplaced else young))
             else:
                 self.program.row([*flow, (out[k - 1], -1.0)], least=0.0, most=0.0)
-                self.program.row([*running, (out[k - 1], 1.0)], most=many - young)
+                at_once = [(stops[0], -1.0)] if stock.unplaced and young else []
+                self.program.row([*running, *at_once, (out[k - 1], 1.0)], most=many - young)
 
     def _promises(self, number: int, stock: Stock) -> None:
         """What is out comes back by its promise; what still drains then comes back once it is free.
@@ -377,7 +377,7 @@ class _Solving:
         """First stops take what loses least; later ones lose what was done since the return."""
         weight, drain = self._weight(stock), stock.lane.drain
         chosen = []
-        for cost, count in _few(stock.drain + p.loss + (0.0 if p.told else STOP_COST) for p in stock.running):
+        for cost, count in _few(drain.seconds + p.loss + (0.0 if p.told else STOP_COST) for p in stock.running):
             chosen.append(self.program.variable(0.0, float(count), cost=weight * cost, whole=False))
         again = weight * (2 * drain.seconds + STOP_COST + drain.minimum_run)
         chosen.append(self.program.variable(0.0, math.inf, cost=again, whole=False))
