@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
@@ -202,6 +203,22 @@ async def test_a_connection_that_died_is_noticed_within_the_proof_and_nothing_is
     server.put("late")
     await heard.until(lambda: ("ADDED", "late") in heard.told)
     assert (server.lists, heard.informer.trouble) == (1, "")
+    await heard.informer.stop()
+
+
+async def test_a_version_that_was_forgotten_between_two_watches_of_ours_is_no_break(ear: Pair) -> None:
+    """Others of the kind change all the time, and ours never: a list says what there is, and nobody is alarmed."""
+    server, _ = ear
+    heard = Ear(server, proof=0.02)
+    heard.informer.start()
+    await heard.until(lambda: server.connections == 1)
+    server.objects.pop("a")
+    server.version += 1
+    server.oldest = server.version
+    await heard.until(lambda: ("DELETED", "a") in heard.told)
+    assert heard.informer.broke_at == -math.inf
+    await heard.until(lambda: server.connections > 2)
+    assert (heard.informer.trouble, server.lists) == ("", 2)
     await heard.informer.stop()
 
 

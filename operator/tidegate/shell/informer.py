@@ -82,6 +82,9 @@ class Informer:
         self._woken = asyncio.Event()
         self._watching: asyncio.Timeout | None = None
         """By which a watch is ended before its time."""
+        self._resumed = False
+        """We ended the last watch, and nothing was told since. The version of where it left off may be forgotten by
+        now, because no bookmark came in so short a time: nothing broke then, and a list tells what was missed."""
         self._task: asyncio.Task[None] | None = None
         self.listed_at = -math.inf
         """When the last complete list was asked for, by the monotonic clock."""
@@ -139,8 +142,9 @@ class Informer:
                 if time.monotonic() - begun < SHORTEST_WATCH:
                     await asyncio.sleep(SHORTEST_WATCH)  # a server that ends watches at once is not asked at once
             except ExpiredError as error:
-                self._version = None
-                await self._rest(error)
+                self._version, resumed, self._resumed = None, self._resumed, False
+                if not resumed:
+                    await self._rest(error)
             except TidegateError as error:
                 await self._rest(error)
             except Exception as error:  # an answer that is no list or no event: as good as none
@@ -166,6 +170,7 @@ class Informer:
         self._alive()
         self._failures = 0
         self.trouble = ""
+        self._resumed = False
 
     # ---- the list
 
@@ -220,6 +225,7 @@ class Informer:
         except TimeoutError:
             if self._watching is None or not self._watching.expired():
                 raise
+            self._resumed = True
             return True
         finally:
             self._watching = None
