@@ -216,6 +216,8 @@ async def test_of_a_list_only_what_is_new_is_taken_in_and_what_is_invalid_is_tri
     await stage.few.list_again()
     await stage.few.list_again()
     assert puts[3:] == ["3", "3"]
+    await stage.few.ask()
+    assert puts[3:] == ["3", "3"], "a question every few seconds tries nothing again"
 
 
 @dataclass

@@ -220,7 +220,7 @@ class FewKinds:
         """See that each kind can be listed; what cannot is not heard until it was."""
         for one in self._kinds.values():
             if one.listed and len(self._store.known(one.resource.kind)) <= FEW:
-                if await self._list_each([one]):
+                if await self._list_each([one], changed=True):
                     self._hear.set()
                 continue
             asked = time.monotonic()
@@ -276,12 +276,13 @@ class FewKinds:
             await asyncio.sleep(EXPIRY)
             self._store.expire()
 
-    async def _list_each(self, kinds: Iterable[FewKind]) -> list[Exception]:
+    async def _list_each(self, kinds: Iterable[FewKind], *, changed: bool = False) -> list[Exception]:
+        """List kinds, each for itself; what failed. ``changed``: of objects that are known only changes count."""
         failed: list[Exception] = []
         for one in kinds:
             asked = time.monotonic()
             try:
-                await self._list(one)
+                await self._list(one, changed=changed)
             except TidegateError as error:
                 log.warning("%s could not be listed: %s", one.resource.plural, error)
                 failed.append(error)
@@ -292,7 +293,7 @@ class FewKinds:
                 self._break(one, asked, "the answer is not understood")
         return failed
 
-    async def _list(self, one: FewKind) -> None:
+    async def _list(self, one: FewKind, *, changed: bool) -> None:
         one.newer, asked, served = set(), time.monotonic(), True
         listed: dict[Key, Mapping[str, Any]] = {}
         for scope in one.scopes:
@@ -306,9 +307,10 @@ class FewKinds:
                 served = False
         pace, kind = Pace(), one.resource.kind
         for key, obj in listed.items():
-            # One that is invalid is looked at again: what it may not have beside others may have gone.
+            # One that is invalid is looked at again, now and then: what it may not have beside others may have gone.
             version = obj["metadata"].get("resourceVersion") or ""
-            known = bool(version) and one.versions.get(key) == version and (kind, key) not in self._store.invalid
+            known = bool(version) and one.versions.get(key) == version
+            known = known and (changed or (kind, key) not in self._store.invalid)
             if key not in one.newer and not known:
                 one.put(obj)
                 one.versions[key] = version
