@@ -3,8 +3,9 @@
     python tests/planning/foresight.py [--worlds 2000] [--seed 1] [--hours 24]
 
 The operator of a day looks at every beat and whenever something is due, and keeps its loans itself. Each step counts:
-target, action, level, and its instant within a beat. Days have overrides that end, seams that are bridged, needs that
-begin behind the horizon, pools that refuse, and targets in trouble.
+target, action, level, and its instant within a beat; steps that follow one another within a look are one. Days have
+overrides that end, seams that are bridged, needs that begin behind the horizon, pools that refuse, and targets in
+trouble.
 """
 
 # ruff: noqa: T201 - a program for the terminal
@@ -12,6 +13,7 @@ begin behind the horizon, pools that refuse, and targets in trouble.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import time
@@ -244,13 +246,28 @@ def differences(seed: int, hours: float, *, foreseen: Foresight | None = None) -
 def apart(said: list[Told], did: list[Told], keys: Iterable[TargetKey], until: float) -> Iterator[str]:
     """Where what was said of each target parts from what was done, in words."""
     for key in keys:
-        mine = [[s for s in steps if s[:2] == (key[0].name, key[1])] for steps in (said, did)]
+        mine = [joined([s for s in steps if s[:2] == (key[0].name, key[1])]) for steps in (said, did)]
         for number in range(max(map(len, mine))):
             pair = [steps[number] if number < len(steps) else None for steps in mine]
             if _same(*pair) or _at_the_end(pair, until):
                 continue
             yield f"{key[1]} step {number}: the dry run {_words(pair[0])}, the operator {_words(pair[1])}"
             break
+
+
+def joined(steps: Iterable[Told]) -> list[Told]:
+    """Steps of a target, those of one kind that follow one another within a look as one: where a level rises by the
+    second, the next look finds two or three of them due. The level is that of the last, the instant that of the first.
+    """
+    found: list[Told] = []
+    last = -math.inf
+    for step in steps:
+        if found and step[2] == found[-1][2] and step[4] - last <= AFTER:
+            found[-1] = (*step[:4], found[-1][4])
+        else:
+            found.append(step)
+        last = step[4]
+    return found
 
 
 def _same(one: Told | None, other: Told | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from foresight import day, differences, kinds
+from foresight import Told, day, differences, joined, kinds
 from worlds import CORE, NS, T0, event, policy, target, world
 
 from tidegate.planning.decision import Action
@@ -26,6 +26,20 @@ POOLED = [seed for seed in range(2_000_000, 2_000_120) if day(seed).pools][:3]
 @pytest.mark.parametrize("seed", DAYS[:40])
 def test_the_dry_run_says_what_the_operator_does(seed: int) -> None:
     assert list(differences(seed, 4.0)) == []
+
+
+def test_a_level_that_rises_by_the_second_is_the_same_whoever_looks_two_seconds_later() -> None:
+    assert list(differences(2_000_217, 1.0)) == []
+
+
+def test_only_steps_of_one_kind_within_a_look_are_one() -> None:
+    def step(action: str, level: int, at: float) -> Told:
+        return "b", "b0", action, level, at
+
+    by_the_second = [step("Raise", 224, 0.0), step("Raise", 226, 1.0), step("Raise", 229, 3.0)]
+    assert joined(by_the_second) == [step("Raise", 229, 0.0)]
+    apart = [step("Raise", 224, 0.0), step("Lower", 220, 1.0), step("Lower", 210, 4.5)]
+    assert joined(apart) == apart
 
 
 @pytest.mark.parametrize("seed", POOLED)
