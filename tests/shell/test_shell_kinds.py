@@ -278,6 +278,33 @@ async def test_of_few_objects_the_question_is_for_all_so_that_none_waits_for_a_w
     assert len(stage.store.overrides()) == heard
 
 
+async def test_a_list_that_is_answered_late_takes_nothing_back_that_a_question_has_told() -> None:
+    stage, answers, begun = Stage(), asyncio.Event(), asyncio.Event()
+    await stage.few.list_first()
+    answer, asked = stage.server.items, 0
+
+    async def late(path: str) -> list[Json]:
+        nonlocal asked
+        found = await answer(path)
+        if path.endswith("overrides"):
+            asked += 1
+            if asked == 1:
+                begun.set()
+                await answers.wait()
+        return found
+
+    stage.server.items = late  # type: ignore[method-assign]
+    listing = asyncio.create_task(stage.few.list_again())
+    await begun.wait()
+    stage.server.objects["overrides"] = [override()]
+    await stage.few.ask()
+    answers.set()
+    await listing
+    assert asked == 1, "it was being listed: no second list is under way at the same time"
+    await stage.few.ask()
+    assert len(stage.store.overrides()) == 1
+
+
 async def test_of_few_objects_that_cannot_be_listed_at_all_the_question_says_so(clock: Clocked) -> None:
     stage = Stage()
     await stage.few.list_first()

@@ -73,7 +73,7 @@ class PrometheusSource:
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="prometheus")
         self._suspect_threads = ThreadPoolExecutor(SUSPECTS, thread_name_prefix="prometheus-suspect")
         self._suspects: dict[str, None] = {}  # in order
-        self._answered: dict[str, tuple[float, float]] = {}
+        self._answered: dict[int, tuple[float, float]] = {}  # by hash: queries are kilobytes long
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -141,9 +141,9 @@ class PrometheusSource:
         """Seconds for which a query has been answered as of the same instant: by a cache on the way, or a server whose
         clock stands still. Prometheus itself answers as of its own now, to the millisecond.
         """
-        now, known = passed(), self._answered.pop(query, None)
+        now, known = passed(), self._answered.pop(hash(query), None)
         since = known[1] if known is not None and known[0] == answered else now
-        self._answered[query] = answered, since
+        self._answered[hash(query)] = answered, since
         while len(self._answered) > MOST_ANSWERED:
             self._answered.pop(next(iter(self._answered)))
         return now - since

@@ -40,9 +40,9 @@ UNHEARD = 2.0
 """Seconds between two tries to list what must be listed before anything may be written."""
 ASKED_EVERY = 10.0
 """Seconds between two questions whether a kind can be listed at all: kopf's watch does not tell us when it breaks."""
-FEW = 100
+FEW = 20
 """Objects of a kind up to which the question is for all of them, so that the word of whoever is on call is heard within
-seconds though the connection of a watch has died. Of more it is for one."""
+seconds though the connection of a watch has died. Of more it is for one: a tenant's are up to half a megabyte each."""
 GRACE = 5.0
 """Seconds after a break for which writes go on: what they rest on is hardly older than it always is. Judgment."""
 HELD_FOR = 60.0
@@ -76,6 +76,8 @@ class FewKind:
     """What the watch told while a list was under way: it is newer than the list."""
     versions: dict[Key, str] = field(default_factory=dict)
     """The version of each object that was taken in last: most of a list is known already."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One list at a time: what an earlier one answers late is older than what a later one has told."""
 
 
 class Deaf(NamedTuple):
@@ -219,6 +221,8 @@ class FewKinds:
     async def ask(self) -> None:
         """See that each kind can be listed; what cannot is not heard until it was."""
         for one in self._kinds.values():
+            if one.turn.locked():
+                continue  # it is being listed: that says as much
             if one.listed and len(self._store.known(one.resource.kind)) <= FEW:
                 if await self._list_each([one], changed=True):
                     self._hear.set()
@@ -282,7 +286,8 @@ class FewKinds:
         for one in kinds:
             asked = time.monotonic()
             try:
-                await self._list(one, changed=changed)
+                async with one.turn:
+                    await self._list(one, changed=changed)
             except TidegateError as error:
                 log.warning("%s could not be listed: %s", one.resource.plural, error)
                 failed.append(error)
