@@ -138,17 +138,20 @@ class Api:
 
 
 async def frames(stream: Stream, silence: float | None, held_back: Any) -> AsyncIterator[bytes]:
-    """What a client reads of a watch; aiohttp's own errors for silence. ``held_back`` says when nothing comes
-    through.
+    """What a client reads of a watch; aiohttp's own error when it has read nothing for ``silence`` seconds, however
+    often it was asked to look again. ``held_back`` says when nothing comes through.
     """
+    loop = asyncio.get_running_loop()
+    read = loop.time()
     while True:
         while stream.frames and not held_back():
             yield stream.frames.popleft()
+            read = loop.time()
         if stream.ended and not stream.frames:
             return
         stream.fresh.clear()
         try:
-            async with asyncio.timeout(silence):
+            async with asyncio.timeout_at(None if silence is None else read + silence):
                 await stream.fresh.wait()
         except TimeoutError as error:
             raise aiohttp.SocketTimeoutError("no byte for too long") from error

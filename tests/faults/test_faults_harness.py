@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fault_run
 import pytest
+from api_in_memory import Stream, frames
 from fault_judge import Judge
 from fault_list import Fault
 from fault_run import run
@@ -71,6 +73,31 @@ def test_a_timeout_of_fifteen_seconds_comes_after_fourteen() -> None:
 
         loop.run_until_complete(both())
     assert order == ["slept", "gave up"]
+
+
+def test_a_silent_watch_breaks_off_however_often_it_is_stirred() -> None:
+    """Asked to look again every second, with something held back or not, the client waits no longer than its bound."""
+    with simulated(1, 1e9) as loop:
+
+        async def broke_off(*, held_back: bool) -> float:
+            stream = Stream()
+            if held_back:
+                await stream.write(b"{}")
+            stirring = loop.create_task(stir(stream))
+            begun = loop.time()
+            with pytest.raises(aiohttp.SocketTimeoutError):
+                async for _ in frames(stream, 60.0, lambda: held_back):
+                    pass
+            stirring.cancel()
+            return loop.time() - begun
+
+        async def stir(stream: Stream) -> None:
+            while True:
+                await asyncio.sleep(1.0)
+                stream.fresh.set()
+
+        assert loop.run_until_complete(broke_off(held_back=False)) == 60.0
+        assert loop.run_until_complete(broke_off(held_back=True)) == 60.0
 
 
 def test_a_loop_that_spins_is_found_out() -> None:

@@ -248,9 +248,10 @@ class Wire:
         return self._end(plural, b"")
 
     def stir(self) -> None:
-        """Let watches look whether they are held back no longer."""
+        """Let watches on which something waits look whether they are held back no longer."""
         for stream in self._watches:
-            stream.fresh.set()
+            if stream.frames:
+                stream.fresh.set()
 
     def _end(self, plural: str, last: bytes) -> int:
         streams = [stream for stream, ask in self._watches.items() if ask.plural == plural]
