@@ -3,9 +3,10 @@
 A level that is written now is ready one lead time later, so that demand *now* is not what counts. For each horizon of a
 fan the logarithm of the growth until then is ``m + s z``:
 
-- ``m`` is a trend (a regression on how much the signal has grown within six spans of the last hour, inside and outside
-  events apart, by recursive least squares) and what events have brought at this phase: so many minutes before or after
-  a T-0. Events that are at the same phase add up on the linear scale.
+- ``m`` is a trend (a regression on how much the signal has grown within six spans of the last hour, and on how far it
+  stands above its means over five, inside and outside events apart, by recursive least squares) and what events have
+  brought at this phase: so many minutes before or after a T-0. Events that are at the same phase add up on the linear
+  scale. The means are for what is noisy, like payments by the minute: one earlier reading says little of those.
 - ``s`` is the root mean square error at this phase, scaled by how large errors have been in the last hours.
 - ``z`` is the quantile of the scaled errors that have been seen, as a histogram: coverage is what it was, whatever the
   distribution (split conformal prediction).
@@ -40,6 +41,9 @@ FAN = (2, 4, 6, 8, 12, 16, 20, 28, 40, 60, 80, 120)
 """Horizons in steps, half a minute to half an hour: the largest value on the way counts, not the last one."""
 SPANS = (4, 8, 20, 40, 80, 240)
 """Steps over which growth until now is looked at: 1, 2, 5, 10, 20, 60 minutes."""
+MEANS = (8, 20, 40, 80, 240)
+"""Last steps whose mean the signal is held against: 2, 5, 10, 20, 60 minutes."""
+FEATURES = len(SPANS) + len(MEANS)
 PRIOR = 0.08
 """Root mean square of the log growth within a horizon before anything was seen. Judgment: wide, so that a new signal
 costs some units and loses nothing."""
@@ -54,9 +58,10 @@ MEMORY = 40_000
 """Steps (a week) after which an error counts e times less."""
 VOLATILE = 960
 """Steps (4 hours) over which the size of the last errors is taken."""
-STEEPEST = math.log(4.0)
+STEEPEST = math.log(8.0)
 """Growth within a lead time that is told at the most, whatever was learned: no forecast fills a cluster. Kick-offs of a
-World Cup double within ten minutes; what grows faster is an opening, which somebody announces. Judgment."""
+World Cup double within ten minutes; payments of a marathon come in bursts, and with four times at the most they lose
+more at the same cost. Judgment."""
 CALM = 0.6
 """Share of ``s`` that does not follow how calm it has been: the calm before an event says little."""
 LOUDEST = 6.0
@@ -74,7 +79,9 @@ LATEST = 40
 OPENING, STEEP = 180.0, 0.15
 """A step of the logarithm that is larger than this, so many seconds after a T-0 or an announced step, is that itself:
 the announcement says when it comes, and no trend goes on from there. Judgment."""
-FORMAT = 1
+FORMAT = 2
+WITHOUT_MEANS = 1
+"""The format of versions whose trend knew no means: what they learned is taken over."""
 MOST_STEPS = 2**24
 """More are not counted: a float32 knows no larger odd number."""
 MOST_PACKED = 65_536
@@ -113,7 +120,7 @@ class Growth:
     """Readings that were learned from."""
     _fan: tuple[int, ...] = field(init=False)
     _weights: Floats = field(init=False)
-    """Of the trend: shape (2, spans, horizons); row 1 within events."""
+    """Of the trend: shape (2, features, horizons); row 1 within events."""
     _certain: list[Floats] = field(init=False)
     _mean: Floats = field(init=False)
     """By phase: shape (cells + 1, horizons)."""
@@ -144,9 +151,9 @@ class Growth:
     def __post_init__(self) -> None:
         above = bisect_left(FAN, self.longest / STEP)
         self._fan = FAN[: above + 1]
-        spans, fan = len(SPANS), len(self._fan)
-        self._weights = np.zeros((2, spans, fan))
-        self._certain = [CERTAIN * np.eye(spans), CERTAIN * np.eye(spans)]
+        fan = len(self._fan)
+        self._weights = np.zeros((2, FEATURES, fan))
+        self._certain = [CERTAIN * np.eye(FEATURES), CERTAIN * np.eye(FEATURES)]
         self._mean = np.zeros((CELLS + 1, fan))
         self._square = np.full((CELLS + 1, fan), PRIOR**2)
         self._events = np.zeros(CELLS + 1)
@@ -281,7 +288,8 @@ class Growth:
     def _trend(self) -> Floats:
         log, first = self._log, self._log[0]
         now, known = log[-1], len(log)
-        return np.array([now - (log[-1 - span] if span < known else first) for span in SPANS])
+        grown = [now - (log[-1 - span] if span < known else first) for span in SPANS]
+        return np.array(grown + [now - sum(log[-span:]) / min(span, known) for span in MEANS])
 
     def _brought(self, cells: Cells) -> Floats:
         """Logarithm of what events at these phases bring."""
@@ -384,10 +392,15 @@ class Growth:
             raw = np.frombuffer(_inflated(base64.b85decode(text)), dtype=np.float32).astype(np.float64)
         except (ValueError, zlib.error) as error:
             raise ValueError(f"what was learned cannot be read: {error}") from error
-        if len(raw) < 3 or raw[0] != FORMAT or not np.isfinite(raw).all() or not 1 <= raw[1] <= len(FAN):
+        if (
+            len(raw) < 3
+            or raw[0] not in (FORMAT, WITHOUT_MEANS)
+            or not np.isfinite(raw).all()
+            or not 1 <= raw[1] <= len(FAN)
+        ):
             raise ValueError("what was learned is of another layout")
         made = cls(FAN[int(raw[1]) - 1] * STEP, grain, quantile, fall, int(raw[2]))
-        state, begin = made._state(), 3
+        state, begin = made._state(FEATURES if raw[0] == FORMAT else len(SPANS)), 3
         if len(raw) != begin + sum(one.size for one in state):
             raise ValueError("what was learned is of another layout")
         for one in state:
@@ -399,10 +412,10 @@ class Growth:
     def _by_horizon(self) -> list[Floats]:
         return [self._weights, self._mean, self._square, self._loud]
 
-    def _state(self) -> list[Floats]:
-        return [
-            self._weights, *self._certain, self._mean, self._square, self._events, self._loud, self._counts,
-        ]  # fmt: skip
+    def _state(self, features: int = FEATURES) -> list[Floats]:
+        """All that is kept, with so many features of the trend, the first ones."""
+        trend = [self._weights[:, :features], *(one[:features, :features] for one in self._certain)]
+        return [*trend, self._mean, self._square, self._events, self._loud, self._counts]
 
 
 def _inflated(packed: bytes) -> bytes:
