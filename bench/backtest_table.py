@@ -1,7 +1,8 @@
 """Where Tidegate stands on real demand: plays the traces of docs/benchmarks.md.
 
     python bench/backtest_table.py --traces DIR --rows rows.jsonl [--only NAME,NAME] [--policies NAME,NAME]
-    python bench/backtest_table.py --traces DIR --rows rows.jsonl --entries 'tidegate-live 0 None q0.9' --quantiles 0.9
+    python bench/backtest_table.py --traces DIR --rows rows.jsonl --entries 'tidegate-live 0 None q0.88 f0.06' \
+        --quantiles 0.88 --fade 0.06
     python bench/backtest_page.py --rows rows.jsonl --write docs/benchmarks.md
 
 Each play adds one line to the file of rows as soon as it is over; what stands there already is not played again, so
@@ -125,26 +126,33 @@ def commit() -> str:
 
 @dataclass(frozen=True)
 class Played:
-    """A contestant as it is played: with another quantile, or as one that has learned nothing before."""
+    """A contestant as it is played: with another quantile or fade, or as one that has learned nothing before."""
 
     entry: Entry
     quantile: float | None = None
     new: bool = False
+    fade: float | None = None
 
     @property
     def name(self) -> str:
         """By which its row is found again."""
         entry = self.entry
         name = f"{entry.policy} {entry.setting:g} {entry.variant.beneath if entry.variant else ''}".strip()
-        return name + (f" q{self.quantile:g}" if self.quantile is not None else "") + " new" * self.new
+        moved = [f" {of}{value:g}" for of, value in (("q", self.quantile), ("f", self.fade)) if value is not None]
+        return name + "".join(moved) + " new" * self.new
 
     @property
     def moved(self) -> Entry:
-        """The entry, with the quantile."""
+        """The entry, with the quantile and the fade."""
         variant = self.entry.variant
-        if self.quantile is None or variant is None or variant.live is None:
+        if variant is None or variant.live is None:
             return self.entry
-        return replace(self.entry, variant=replace(variant, live=replace(variant.live, quantile=self.quantile)))
+        live = variant.live
+        if self.quantile is not None:
+            live = replace(live, quantile=self.quantile)
+        if self.fade is not None:
+            live = replace(live, fall_per_minute=self.fade)
+        return replace(self.entry, variant=replace(variant, live=live))
 
 
 def play(bench: Bench, traces: Path | None, field: list[Played], kept: Path) -> None:
@@ -173,6 +181,7 @@ def play(bench: Bench, traces: Path | None, field: list[Played], kept: Path) -> 
             "bench": bench.name,
             "entry": one.name,
             "quantile": one.quantile,
+            "fade": one.fade,
             "new": one.new,
             "at_first": score.events[0].lost_at_first_percent if len(score.events) == 1 else None,
             "soon": score.events[0].lost_soon_percent if len(score.events) == 1 else None,
@@ -208,6 +217,7 @@ def main() -> int:
     parser.add_argument("--policies", help="contestants by name, with commas; default: all")
     parser.add_argument("--entries", help="of those only these, as rows name them: 'tidegate-live 0 None,hpa 70'")
     parser.add_argument("--quantiles", help="of what follows demand, with commas, beside its own")
+    parser.add_argument("--fade", type=float, help="of these quantiles: share a minute by which what was high fades")
     parser.add_argument("--targets", help="of HPAs, with commas, beside 70, 80 and 90: what costs as much as we do")
     parser.add_argument("--new", action="store_true", help="as ones that have learned from no earlier edition")
     asked = parser.parse_args()
@@ -216,7 +226,11 @@ def main() -> int:
     known.sort(key=lambda entry: entry.variant is not None)
     named = set(asked.entries.split(",")) if asked.entries else None
     quantiles = [None, *(float(one) for one in asked.quantiles.split(","))] if asked.quantiles else [None]
-    all_ways = [Played(one, quantile, asked.new) for one in known for quantile in (quantiles if one.learns else [None])]
+    all_ways = [
+        Played(one, quantile, asked.new, None if quantile is None else asked.fade)
+        for one in known
+        for quantile in (quantiles if one.learns else [None])
+    ]
     field = [one for one in all_ways if named is None or {one.name, Played(one.entry).name} & named]
     wanted = asked.only.split(",")
     for bench in sorted((one for one in BENCHES if one.name in wanted), key=lambda one: wanted.index(one.name)):

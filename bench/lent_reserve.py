@@ -33,8 +33,8 @@ from tidegate.backtest.lessons import lesson_of
 from tidegate.backtest.operator import policy_of
 from tidegate.backtest.sources import Question, case_of
 
-QUANTILE = 0.9
-"""Of what follows demand: it costs on payments about what an HPA at 70 % costs (docs/benchmarks.md)."""
+QUANTILE, FADE = 0.88, 0.06
+"""Of what follows demand, as bench/choose_payments.py chooses them."""
 BACK = (15.0, 30.0, 60.0)
 """Seconds from the first demand that meets no unit until the reserve works for trading."""
 KEPT = 300.0
@@ -95,7 +95,7 @@ def study(bench: Bench, traces: Path) -> list[dict[str, Any]]:
     case = case_of(source, question, physics)
     plain, _ = played(case, Entry("hpa", 70.0))
     entry = next(one for one in entries(["tidegate-live"], sweep=False) if one.variant and one.variant.beneath is None)
-    moved = Played(entry, QUANTILE).moved
+    moved = Played(entry, QUANTILE, fade=FADE).moved
     if moved.variant is None:
         raise SystemExit(f"{entry.policy} has no variant")
     policy = policy_of(case, moved.variant, moved.setting)

@@ -16,6 +16,8 @@ sys.path.append(str(Path(__file__).parents[2] / "bench"))
 from backtest_page import loss_at, page
 from backtest_table import Played, cut
 from choose_live import PARTS, choice
+from choose_payments import EDITIONS
+from choose_payments import choice as choice_for_payments
 from forecast_coverage import KINDS, shares_of, told_of
 from lent_reserve import KEPT, called, smallest, with_reserve
 
@@ -59,6 +61,29 @@ def test_the_setting_is_chosen_by_cost_and_by_what_is_lost_on_all_parts_together
     assert choice([]) is None
     written = text(row("viewers", "hpa-70", 0.1, 1.4), *right, *dear)
     assert "| 0.97 | 4 | 0.100 / 1.000 | 0.100 / 1.050 | 0.000 / 1.100 | 0.067 | 1.050 | 1.0833 | chosen |" in written
+
+
+def paid(quantile: float, fade: float, *figures: tuple[float, float]) -> list[dict[str, Any]]:
+    """A setting on all editions, each (lost %, cost), beside an HPA that loses 8 % for 1.5 and 10 % for 1.3."""
+    found = []
+    for edition, (lost, cost) in zip(EDITIONS, figures, strict=True):
+        own = {"edition": edition.name, "policy": "tidegate-live", "quantile": quantile, "fade": fade, "commit": "abc"}
+        found.append({**own, "lost_demand_percent": lost, "cost_ratio": cost})
+        for target, theirs, price in ((60, 8.0, 1.5), (70, 10.0, 1.3)):
+            rival = {"edition": edition.name, "policy": f"hpa-{target}", "target": float(target)}
+            found.append({**rival, "lost_demand_percent": theirs, "cost_ratio": price})
+    return found
+
+
+def test_for_payments_the_setting_is_chosen_that_loses_least_beside_an_hpa_of_the_same_cost() -> None:
+    good = paid(0.88, 0.06, (8.1, 1.4), (8.1, 1.4), (9.0, 1.3), (9.0, 1.3))
+    dear = paid(0.95, 0.06, (7.0, 1.5), (7.9, 1.5), (7.9, 1.5), (7.9, 1.5))
+    beyond = paid(0.99, 0.06, (1.0, 1.9), (1.0, 1.4), (1.0, 1.4), (1.0, 1.4))
+    assert choice_for_payments([*good, *dear, *beyond]) == (0.88, 0.06), "what no HPA costs is beside none"
+    assert choice_for_payments([]) is None
+    written = text(row("viewers", "hpa-70", 0.1, 1.4), *good, *dear)
+    assert "| 0.88 | 6 | 8.10 / 1.400: +10.0% | 8.10 / 1.400: +10.0% | 9.00 / 1.300: +10.0% |" in written
+    assert "| 10.0% | chosen |" in written
 
 
 def test_of_two_rows_of_one_play_the_later_one_counts_and_all_say_what_they_learned_from() -> None:
@@ -141,6 +166,11 @@ def test_a_quantile_is_part_of_a_plays_name_and_moves_what_follows_demand_alone(
     assert moved.live is not None
     assert moved.live.quantile == 0.9
     assert Played(other, 0.9).moved == other
+    faded = Played(live, 0.9, fade=0.06)
+    assert faded.name == "tidegate-live 0 None q0.9 f0.06"
+    assert faded.moved.variant is not None
+    assert faded.moved.variant.live is not None
+    assert (faded.moved.variant.live.quantile, faded.moved.variant.live.fall_per_minute) == (0.9, 0.06)
 
 
 def test_a_trace_that_is_cut_knows_nothing_before() -> None:
