@@ -217,3 +217,49 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pyte
 def test_characters_that_json_writes_in_two_halves_are_one(tmp_path: Path) -> None:
     (document,) = read_documents([written(tmp_path, json.dumps({"kind": "X", "text": "直播😀", "📺": 1}))])
     assert document.content == {"kind": "X", "text": "直播😀", "📺": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["plan", "objects.yaml"], 2, "line 1, column 5"),
+        (["explain", "core", "orders", "objects.yaml"], 2, "line 1, column 5"),
+        (["explain", "core", "chat", "valid.yaml"], 1, "target chat of policy core is not there"),
+        (["explain", "core", "orders", "valid.yaml", "--learned"], 2, "leave the files out"),
+        (["plan"], 2, "the cluster could not be read"),
+        (["explain", "core", "orders"], 2, "the cluster could not be read"),
+        (["release"], 1, "say --all"),
+        (["release", "--all"], 2, "not done: no cluster"),
+        (["resume"], 2, "not done: no cluster"),
+        (["backtest", "--demand", "objects.yaml"], 2, "line 1: has the columns"),
+        (["backtest", "--builtin", "none"], 2, "there is no 'none'"),
+    ],
+)
+def test_whoever_asks_for_json_gets_json_of_what_went_wrong_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, says: str
+) -> None:
+    written(tmp_path, "a: [")
+    (tmp_path / "valid.yaml").write_text(f"{POLICY}---\n{EVENT}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    result = CliRunner().invoke(app, [*words, "--output", "json"])
+    assert (result.exit_code, says in json.loads(result.stdout)["error"]) == (code, True), result.output
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("command", ["plan", "explain"])
+def test_an_instant_beyond_the_calendar_is_refused_in_words(tmp_path: Path, command: str, at: str) -> None:
+    words = ["explain", "core", "orders"] if command == "explain" else [command]
+    result = CliRunner().invoke(app, [*words, str(written(tmp_path, f"{POLICY}---\n{EVENT}")), "--at", at])
+    assert (result.exit_code, "out of reach" in result.stderr) == (2, True), result.output
+
+
+def test_a_report_that_cannot_be_written_loses_nothing_of_what_was_played(tmp_path: Path) -> None:
+    (tmp_path / "demand.csv").write_text("offset_s,value\n0,100\n60,300\n120,100\n")
+    given = ["--demand", str(tmp_path / "demand.csv"), "--report", str(tmp_path / "none" / "report.html")]
+    result = CliRunner().invoke(app, ["backtest", *given, "--policies", "always-on", "--output", "json"])
+    assert (result.exit_code, "--report: " in result.stderr) == (2, True), result.output
+    assert json.loads(result.stdout)

@@ -28,7 +28,7 @@ from tidegate.cli.backtest_inputs import (
     shard_of,
     source_of,
 )
-from tidegate.cli.output import Output
+from tidegate.cli.output import Output, failed
 
 if TYPE_CHECKING:
     from tidegate.backtest.outcome import Outcome
@@ -234,9 +234,12 @@ def backtest(
         if max_lost is not None or max_cost is not None:
             broken = breaches(found.scores, frozenset({bounded}), lost=max_lost, cost=max_cost)
     except (InputError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    _show(found, output, report)
+        raise failed(str(error), output, 2) from error
+    unwritten = None if report is None else _write(found, report)
+    _show(found, output, report if unwritten is None else None)
+    if unwritten is not None:
+        typer.echo(unwritten, err=True)
+        raise typer.Exit(2)
     for one in broken:
         typer.echo(f"bound not kept: {one}", err=True)
     if broken:
@@ -325,13 +328,20 @@ def suite(
 # ---- what is shown
 
 
+def _write(found: Outcome, report: Path) -> str | None:
+    """Write the report; why it cannot be written, where it cannot."""
+    from tidegate.backtest.report import report as page
+
+    try:
+        report.write_text(page(found), encoding="utf-8")
+    except OSError as error:
+        return f"--report: {report}: {error.strerror or error}; what was played is shown all the same"
+    return None
+
+
 def _show(found: Outcome, output: Output, report: Path | None) -> None:
     from tidegate.backtest.outcome import EXPLAINED, figures, learned, lines
 
-    if report is not None:
-        from tidegate.backtest.report import report as page
-
-        report.write_text(page(found), encoding="utf-8")
     if output is Output.JSON:
         sys.stdout.write(json.dumps(figures(found), indent=2) + "\n")
         return

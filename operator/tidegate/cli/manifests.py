@@ -80,7 +80,7 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """Join what JSON writes as two escapes: a character beyond the first 65,536."""
         value = super().construct_scalar(node)
         if isinstance(value, str) and _HALF.search(value):
