@@ -27,11 +27,12 @@ from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import WARM_UP, Physics
 from tidegate.backtest.contest import Score
 from tidegate.backtest.field import Entry, entries, played
+from tidegate.backtest.folder import read_suite
 from tidegate.backtest.lessons import Lesson, lesson_of, reach_of
 from tidegate.backtest.operator import policy_of
 from tidegate.backtest.outcome import row_of
 from tidegate.backtest.series import instant
-from tidegate.backtest.sources import Question, Source, case_of, read_suite
+from tidegate.backtest.sources import Question, Source, case_of
 
 ROOT = Path(__file__).parent.parent
 

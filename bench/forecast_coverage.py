@@ -25,10 +25,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tidegate.backtest.case import Case, Physics
+from tidegate.backtest.folder import read_suite
 from tidegate.backtest.lessons import Lesson, history_of, lesson_of, readings_of
 from tidegate.backtest.operator import STUDIED, policy_of
 from tidegate.backtest.series import instant
-from tidegate.backtest.sources import Question, Source, case_of, read_suite
+from tidegate.backtest.sources import Question, Source, case_of
 from tidegate.backtest.stand import QUERY
 from tidegate.backtest.variants import LIVE_ALONE
 from tidegate.control.forecaster import Forecaster

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from tidegate.backtest.announcing import profile_of
 from tidegate.backtest.calendars import announced_in, read_calendar
+from tidegate.backtest.folder import read_suite
 from tidegate.backtest.happenings import Happening
 from tidegate.backtest.ical import MOST_BYTES
 from tidegate.backtest.series import InputError, Series
-from tidegate.backtest.sources import read_suite
 from tidegate.cli.main import app
 
 YEAR = (1_767_225_600.0, 1_798_761_600.0)

@@ -16,11 +16,12 @@ from tidegate.backtest.announcing import POLICY
 from tidegate.backtest.case import Physics
 from tidegate.backtest.editions import earlier, kind_of
 from tidegate.backtest.field import entries
+from tidegate.backtest.folder import read_suite
 from tidegate.backtest.happenings import Happening, perturbed
 from tidegate.backtest.lessons import history_of, lesson_of
 from tidegate.backtest.operator import policy_of
 from tidegate.backtest.series import InputError, Series
-from tidegate.backtest.sources import Question, Source, case_of, read_suite
+from tidegate.backtest.sources import Question, Source, case_of
 from tidegate.backtest.stand import NAMESPACE, QUERY
 from tidegate.backtest.suite import outcome_of, suite
 from tidegate.backtest.variants import LIVE_ALONE

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import Physics
 from tidegate.backtest.field import entries
+from tidegate.backtest.folder import Shard, read_suite
 from tidegate.backtest.operator import resting
 from tidegate.backtest.series import ANCHOR, InputError, instant
-from tidegate.backtest.sources import Question, Shard, case_of, read_suite
+from tidegate.backtest.sources import Question, case_of
 from tidegate.backtest.suite import outcome_of, suite
 from tidegate.cli.main import app
 

@@ -7,15 +7,13 @@ first that begins with ``end``; without one the event takes two hours), and wher
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from tidegate.backtest.series import InputError, instant, text_of
+from tidegate.backtest.series import InputError, instant, rows_of
 from tidegate.planning.model import Announcement
 
 WITHOUT_END = 7200.0
@@ -46,22 +44,21 @@ class Happening:
 
 def read_happenings(path: Path) -> tuple[Happening, ...]:
     """Events of a CSV file in order of their start. InputError says what is wrong with it."""
-    rows = csv.DictReader(io.StringIO(text_of(path)))
-    names = list(rows.fieldnames or [])
+    with rows_of(path) as rows:
+        return tuple(sorted(_happenings(path, rows.names, rows), key=lambda one: one.start))
+
+
+def _happenings(path: Path, names: Sequence[str], rows: Iterable[tuple[str, dict[str, str]]]) -> Iterator[Happening]:
     begins, ends = _column(names, "start"), _column(names, "end")
     if begins is None:
         raise InputError(f"{path}: line 1: no column begins with start; give start, end, type, name and expected")
-    found: list[Happening] = []
-    for row in rows:
-        where = f"{path}: line {rows.line_num}"
-        start = instant(row[begins] or "", f"{where}: {begins}")
+    for number, (where, row) in enumerate(rows, start=1):
+        start = instant(row[begins], f"{where}: {begins}")
         end = instant(row[ends], f"{where}: {ends}") if ends and row[ends] else start + WITHOUT_END
         if end <= start:
             raise InputError(f"{where}: {ends}: the event ends before it begins; give an end after {row[begins]}")
-        name = row.get("name") or f"event-{len(found) + 1}"
         expected = _expected(row.get("expected"), where)
-        found.append(Happening(name, row.get("type") or "event", start, end, expected))
-    return tuple(sorted(found, key=lambda one: one.start))
+        yield Happening(row.get("name") or f"event-{number}", row.get("type") or "event", start, end, expected)
 
 
 def of_announcements(announcements: Sequence[Announcement], signal: str) -> tuple[Happening, ...]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import math
-from collections.abc import Iterator
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +30,16 @@ ANCHOR = 1_767_571_200.0
 where the source names no date: weekday and time of day stay as they were."""
 LATEST = 1e11
 """No epoch seconds are later: the year 5138. In milliseconds that is 1973."""
+_DAY = re.compile(r"(19[7-9]|20\d)\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", re.ASCII)
+"""A day without dashes, which epoch seconds of these days are not: they have ten digits."""
 LONG_GAP = 1.5
 """A step between two rows longer than this many intervals is a gap."""
+
+
+CLOCKS = ("timestamp", "offset_s")
+"""Columns that say when."""
+SHOWN = 120
+"""Characters of a file that an error repeats."""
 
 
 class InputError(ValueError):
@@ -74,15 +85,56 @@ class Grid:
         return min(max(math.floor((at - self.first) / self.step + 1e-9), 0), len(self.demand))
 
 
-def text_of(path: Path) -> str:
-    """A text file's content; one that ends in ``.gz`` is unpacked."""
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """A text file, read as it is asked for; one that ends in ``.gz`` is unpacked. Lines may end as on any system."""
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if path.suffix.lower() == ".gz"
+            else path.open(encoding="utf-8-sig")
+        ) as file:
+            yield file
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read ({error}); give a CSV file in UTF-8, or one packed by gzip"
         ) from error
+
+
+def header_of(path: Path) -> list[str]:
+    """The names in the first line of a CSV file; no more of the file is read."""
+    with opened(path) as file:
+        return _Rows(path, file).names
+
+
+@contextmanager
+def rows_of(path: Path) -> Iterator[_Rows]:
+    """The rows of a CSV file."""
+    with opened(path) as file:
+        yield _Rows(path, file)
+
+
+class _Rows:
+    """Rows of a CSV file under the names of its columns, each with its place for errors. Blanks around a name, and
+    around what stands under it, mean nothing.
+    """
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path, self._lines = path, csv.reader(file)
+        self.names = [name.strip() for name in next(self._read(), [])]
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
+        for row in self._read():
+            given = dict.fromkeys(self.names, "") | dict(zip(self.names, map(str.strip, row), strict=False))
+            yield f"{self._path}: line {self._lines.line_num}", given
+
+    def _read(self) -> Iterator[list[str]]:
+        """Lines with anything in them."""
+        try:
+            yield from filter(None, self._lines)
+        except csv.Error as error:
+            where = f"{self._path}: line {self._lines.line_num}"
+            raise InputError(f"{where}: is no line of a CSV file ({error}); is a quote open?") from error
 
 
 def instant(text: str, where: str) -> float:
@@ -92,6 +144,10 @@ def instant(text: str, where: str) -> float:
     except ValueError:
         pass
     else:
+        if _DAY.fullmatch(text.strip()):
+            raise InputError(
+                f"{where}: {text!r} is a day, or epoch seconds of 1970; give an instant like 2026-11-10T16:00:00Z"
+            )
         if abs(seconds) < LATEST:
             return seconds
         raise InputError(f"{where}: {text!r} is no time of these days; give epoch seconds, not milliseconds")
@@ -106,17 +162,26 @@ def instant(text: str, where: str) -> float:
 
 def read_series(path: Path) -> Series:
     """A series from a CSV file. InputError says what is wrong with it."""
-    rows = csv.DictReader(io.StringIO(text_of(path)))
-    names = rows.fieldnames or []
-    clock = next((name for name in ("timestamp", "offset_s") if name in names), None)
-    if clock is None or "value" not in names:
-        raise InputError(
-            f"{path}: line 1: has the columns {', '.join(names) or 'none'}; give timestamp (or offset_s) and value"
-        )
-    samples = list(_samples(rows, clock, path))
+    with rows_of(path) as rows:
+        if (wrong := no_series(rows.names)) is not None:
+            raise InputError(f"{path}: line 1: {wrong}; give timestamp (or offset_s) and value")
+        clock = next(name for name in CLOCKS if name in rows.names)
+        samples = list(_samples(rows, clock))
     if len(samples) < 2:
         raise InputError(f"{path}: has {len(samples)} rows; give at least two")
     return series_of(samples, dated=clock == "timestamp", name=str(path))
+
+
+def no_series(names: Sequence[str]) -> str | None:
+    """Why columns of these names hold no series; None where they do."""
+    if "value" in names and any(name in names for name in CLOCKS):
+        return None
+    return f"has the columns {shown(', '.join(names)) or 'none'}"
+
+
+def shown(text: str) -> str:
+    """A text of a file as an error repeats it: not more than ``SHOWN`` characters of it."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def series_of(samples: list[tuple[float, float]], *, dated: bool = True, name: str = "the series") -> Series:
@@ -136,17 +201,31 @@ def series_of(samples: list[tuple[float, float]], *, dated: bool = True, name: s
     return Series(times, values, every, dated)
 
 
-def _samples(rows: csv.DictReader[str], clock: str, path: Path) -> Iterator[tuple[float, float]]:
-    for row in rows:
-        where = f"{path}: line {rows.line_num}"
-        text = (row["value"] or "").strip()
+def _samples(rows: _Rows, clock: str) -> Iterator[tuple[float, float]]:
+    for where, row in rows:
+        text = row["value"]
         try:
             value = float(text) if text else math.nan
         except ValueError as error:
-            raise InputError(f"{where}: value: {text!r} is no number; leave it empty for a gap") from error
+            raise InputError(f"{where}: value: {shown(text)!r} is no number; leave it empty for a gap") from error
         if value < 0 or math.isinf(value):
             raise InputError(f"{where}: value: {text} is no demand; give 0 or more, or leave it empty for a gap")
-        yield instant(row[clock] or "", f"{where}: {clock}"), value
+        yield _time(row[clock], clock, where), value
+
+
+def _time(text: str, clock: str, where: str) -> float:
+    where = f"{where}: {clock}"
+    if clock == "timestamp":
+        return instant(text, where)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not abs(seconds) < LATEST:
+        raise InputError(
+            f"{where}: {shown(text)!r} is no number of seconds; give them from the start on, as 0, 60, 120"
+        )
+    return seconds
 
 
 def shift_of(series: Series) -> float:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from tidegate.api.walltime import to_rfc3339
 from tidegate.backtest.announcing import background_of, with_expectations
-from tidegate.backtest.calendars import SUFFIX as CALENDAR
-from tidegate.backtest.calendars import announced_in
 from tidegate.backtest.case import Case, Physics
-from tidegate.backtest.editions import earlier, kind_of
-from tidegate.backtest.happenings import WITHOUT_END, Happening, perturbed
-from tidegate.backtest.series import Grid, InputError, Series, instant, on_grid, read_series, shift_of, text_of
+from tidegate.backtest.happenings import Happening, perturbed
+from tidegate.backtest.series import Grid, InputError, Series, on_grid, shift_of
 
-SUFFIXES = (".csv", ".csv.gz")
+MOST_STEPS = 10_000_000
+"""Of a play: 4.7 years at 15 s, 80 MB for each of its curves. One row of a wrong century makes 200 million."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,7 @@ class Question:
 
 def case_of(source: Source, question: Question, physics: Physics) -> Case:
     """The case of a source: shifted in time, in units, with what is announced."""
+    _check_length(source, question.step)
     shift = shift_of(source.series)
     raw = on_grid(source.series.shifted(shift), question.step)
     capacity = question.capacity or float(np.nanmax(raw.demand)) / question.units_at_peak
@@ -87,6 +83,15 @@ def case_of(source: Source, question: Question, physics: Physics) -> Case:
     )
 
 
+def _check_length(source: Source, step: float) -> None:
+    seconds = source.series.end - float(source.series.times[0])
+    if seconds / step > MOST_STEPS:
+        raise InputError(
+            f"{source.name}: lasts {seconds / 86_400.0:,.0f} days, or {seconds / step:,.0f} steps of {step:g} s, and at"
+            f" most {MOST_STEPS:,} are played; check the first and the last time, or take a longer --step"
+        )
+
+
 def _in_units(one: Happening, capacity: float) -> Happening:
     return one if one.expected is None else replace(one, expected=one.expected / capacity)
 
@@ -118,125 +123,3 @@ def _notes(source: Source, shift: float, capacity: float, question: Question) ->
             "Announcements are right unless said otherwise: each is the largest demand within its event, less the"
             " background, taken from the trace itself. Every contestant is told the same."
         )
-
-
-# ---- a folder of traces
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Which part of a folder's traces is meant: every ``of``-th from the ``index``-th on, which counts from 0."""
-
-    index: int = 0
-    of: int = 1
-
-
-def read_suite(
-    folder: Path,
-    *,
-    only: Sequence[str] = (),
-    shard: Shard = Shard(),
-    editions: bool = False,
-    history: Sequence[Path] = (),
-) -> tuple[Source, ...]:
-    """The traces of a folder: every CSV file that has a time and a ``value`` column, with its events.
-
-    ``only``: parts of names, of which one must be in a trace's. Shards are of what is left then, by name: each trace is
-    in one of them, and of the others no more counts than their first line. A shard may be empty.
-
-    With ``editions`` each trace knows its earlier editions, whichever of them are chosen; they are looked for in the
-    folder, and in those of ``history``.
-
-    Events of a trace come from the file that its YAML names (``events_file``), from a list in that YAML, or from a file
-    (CSV or a calendar) whose name has ``events`` in it and otherwise only words of the trace's name.
-    """
-    traces = _traces_of(folder)
-    if not traces:
-        raise InputError(f"{folder}: holds no trace; give CSV files with the columns timestamp and value")
-    chosen = [path for path in traces if not only or any(part in _stem(path) for part in only)]
-    if not chosen:
-        names = ", ".join(_stem(path) for path in traces)
-        raise InputError(f"{folder}: no trace has {' or '.join(only)} in its name; there are {names}")
-    others = [*traces, *(path for place in history for path in _traces_of(place))] if editions else []
-    known: dict[Path, Source] = {}
-
-    def read(path: Path) -> Source:
-        if path not in known:
-            known[path] = read_trace(path)
-        return known[path]
-
-    found = []
-    for path in chosen[shard.index :: shard.of]:
-        kind = kind_of(_stem(path))
-        alike = [read(one) for one in others if kind is not None and one != path and kind_of(_stem(one)) == kind]
-        found.append(replace(read(path), earlier=earlier(read(path), alike)))
-    return tuple(found)
-
-
-def read_trace(path: Path) -> Source:
-    """A trace with the events that lie beside it."""
-    series = read_series(path)
-    return Source(_stem(path), series, events_of(path, series, _tables_of(path.parent)))
-
-
-def _tables_of(folder: Path) -> list[Path]:
-    """Files of events, CSV before calendars."""
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
-    return [path for path in (*files, *sorted(folder.glob(f"*{CALENDAR}"))) if "events" in _words(path)]
-
-
-def _traces_of(folder: Path) -> list[Path]:
-    """Files of demand, by name."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; give one with traces as CSV files")
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
-    return [path for path in files if "events" not in _words(path) and _is_series(path)]
-
-
-def events_of(path: Path, series: Series, tables: Sequence[Path]) -> tuple[Happening, ...]:
-    """The events that belong to a trace."""
-    told = _told(path.with_name(_stem(path) + ".yaml"))
-    named = told.get("events_file")
-    if isinstance(named, str) and (path.parent / named).is_file():
-        return announced_in(path.parent / named, series)
-    listed = told.get("events")
-    if isinstance(listed, list):
-        return tuple(_listed(listed, path))
-    words = set(_words(path))
-    for table in tables:
-        if set(_words(table)) - {"events"} <= words:
-            return announced_in(table, series)
-    return ()
-
-
-def _told(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: is no YAML that can be read ({error})") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _listed(events: Sequence[Any], path: Path) -> Iterator[Happening]:
-    for number, one in enumerate(events):
-        if not isinstance(one, dict) or "start" not in one:
-            continue
-        where = f"{path}: events[{number}]"
-        start = instant(str(one["start"]), f"{where}.start")
-        end = instant(str(one["end"]), f"{where}.end") if "end" in one else start + WITHOUT_END
-        yield Happening(str(one.get("name", f"event-{number + 1}")), str(one.get("type", "event")), start, end)
-
-
-def _is_series(path: Path) -> bool:
-    names = text_of(path).partition("\n")[0].strip().split(",")
-    return "value" in names and bool({"timestamp", "offset_s"} & set(names))
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(CALENDAR)
-
-
-def _words(path: Path) -> list[str]:
-    return _stem(path).split("_")

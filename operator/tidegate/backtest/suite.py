@@ -7,14 +7,17 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tidegate.backtest.case import Case, Physics
 from tidegate.backtest.contest import Score, Track
 from tidegate.backtest.field import Entry, played
+from tidegate.backtest.folder import LeftOut, Tell
 from tidegate.backtest.lessons import Lesson, lesson_of, reach_of
 from tidegate.backtest.operator import policy_of
 from tidegate.backtest.outcome import Outcome, row_of
+from tidegate.backtest.series import InputError
 from tidegate.backtest.sources import Question, Source, case_of
 from tidegate.planning.model import Policy
 
@@ -67,6 +70,28 @@ def outcome_of(
     done = dict(_plays(tasks, jobs, progress))
     scores = tuple(done[task.place][0] for task in tasks)
     return Outcome(case, scores, tuple(done[task.place][1] for task in tasks))
+
+
+def playable(sources: Iterable[Source], question: Question, physics: Physics, tell: Tell) -> list[Source]:
+    """Those of which a case can be made; ``tell`` hears of the others. An edition that cannot be learned from is left
+    out of what its successors know.
+    """
+    found = []
+    for source in sources:
+        if _can_be_played(source, question, physics, tell):
+            asked = replace(question, begin=None, capacity=1.0)
+            known = tuple(one for one in source.earlier if _can_be_played(one, asked, physics, tell))
+            found.append(replace(source, earlier=known))
+    return found
+
+
+def _can_be_played(source: Source, question: Question, physics: Physics, tell: Tell) -> bool:
+    try:
+        case_of(source, question, physics)
+    except InputError as error:
+        tell(LeftOut(Path(source.name), str(error), wrong=True))
+        return False
+    return True
 
 
 def suite(

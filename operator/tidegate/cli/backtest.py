@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli.backtest_inputs import (
+    MOST_SECONDS,
     Asked,
+    LeftOuts,
     Steps,
     background_of,
     earlier_of,
     entries_of,
     events_of,
+    listed,
     optional_instant,
     perturbation_of,
     physics_of,
     policy_of,
+    seconds_of,
     shard_of,
     source_of,
 )
-from tidegate.cli.output import Output
+from tidegate.cli.output import Output, failed
 
 if TYPE_CHECKING:
     from tidegate.backtest.outcome import Outcome
@@ -41,28 +45,37 @@ PLAYS = "{done} of {of} plays"
 Capacity = Annotated[
     float | None,
     typer.Option(
-        min=0, help="what one unit carries; default: the largest demand is --units-at-peak", rich_help_panel=CLUSTER
+        min=1e-6, help="what one unit carries; default: the largest demand is --units-at-peak", rich_help_panel=CLUSTER
     ),
 ]
-UnitsAtPeak = Annotated[int, typer.Option(min=1, help="units that the largest demand takes", rich_help_panel=CLUSTER)]
+UnitsAtPeak = Annotated[
+    int, typer.Option(min=1, max=50_000, help="units that the largest demand takes", rich_help_panel=CLUSTER)
+]
 Step = Annotated[float, typer.Option(min=1, max=300, help="seconds of a step", rich_help_panel=CLUSTER)]
 Spread = Annotated[
     float, typer.Option(min=0, max=2, help="deviation of the logarithm of the start lag", rich_help_panel=CLUSTER)
 ]
 PerUnit = Annotated[
-    float, typer.Option(min=0, help="seconds more of lag for each unit of a step", rich_help_panel=CLUSTER)
+    float,
+    typer.Option(min=0, max=MOST_SECONDS, help="seconds more of lag for each unit of a step", rich_help_panel=CLUSTER),
 ]
 Failed = Annotated[float, typer.Option(min=0, max=0.9, help="share of starts that fail", rich_help_panel=CLUSTER)]
 NodeUnits = Annotated[
     int, typer.Option(min=0, help="units of one machine; 0: there is always room", rich_help_panel=CLUSTER)
 ]
-NodeSeconds = Annotated[float, typer.Option(min=0, help="seconds that a new machine takes", rich_help_panel=CLUSTER)]
-Billed = Annotated[float, typer.Option(min=0, help="least seconds that a unit is paid for", rich_help_panel=CLUSTER)]
-Age = Annotated[float, typer.Option(min=0, help="seconds that the metric is late", rich_help_panel=CLUSTER)]
+NodeSeconds = Annotated[
+    float, typer.Option(min=0, max=MOST_SECONDS, help="seconds that a new machine takes", rich_help_panel=CLUSTER)
+]
+Billed = Annotated[
+    float, typer.Option(min=0, max=MOST_SECONDS, help="least seconds that a unit is paid for", rich_help_panel=CLUSTER)
+]
+Age = Annotated[
+    float, typer.Option(min=0, max=MOST_SECONDS, help="seconds that the metric is late", rich_help_panel=CLUSTER)
+]
 Gaps = Annotated[
     float, typer.Option(min=0, max=0.9, help="share of the time without a metric", rich_help_panel=CLUSTER)
 ]
-Seed = Annotated[int, typer.Option(help="of all that is drawn", rich_help_panel=CLUSTER)]
+Seed = Annotated[int, typer.Option(min=0, help="of all that is drawn", rich_help_panel=CLUSTER)]
 Policies = Annotated[
     str | None, typer.Option(help="contestants by name, with commas; default: all", rich_help_panel=CONTEST)
 ]
@@ -133,7 +146,8 @@ def backtest(
         Path | None, typer.Option(help="a ScalingPolicy; default: the defaults", rich_help_panel=CONTEST)
     ] = None,
     lag: Annotated[
-        float, typer.Option(min=0, help="seconds from the wish to ready and warm", rich_help_panel=CLUSTER)
+        float,
+        typer.Option(min=0, max=MOST_SECONDS, help="seconds from the wish to ready and warm", rich_help_panel=CLUSTER),
     ] = 180.0,
     capacity: Capacity = None,
     units_at_peak: UnitsAtPeak = 200,
@@ -220,9 +234,12 @@ def backtest(
         if max_lost is not None or max_cost is not None:
             broken = breaches(found.scores, frozenset({bounded}), lost=max_lost, cost=max_cost)
     except (InputError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    _show(found, output, report)
+        raise failed(str(error), output, 2) from error
+    unwritten = None if report is None else _write(found, report)
+    _show(found, output, report if unwritten is None else None)
+    if unwritten is not None:
+        typer.echo(unwritten, err=True)
+        raise typer.Exit(2)
     for one in broken:
         typer.echo(f"bound not kept: {one}", err=True)
     if broken:
@@ -266,27 +283,37 @@ def suite(
     sweep: Sweep = False,
     jobs: Jobs = 1,
 ) -> None:
-    """Play many traces, and print one JSON row for each play."""
-    from tidegate.backtest.series import InputError
-    from tidegate.backtest.sources import Question, read_suite
-    from tidegate.backtest.suite import suite as played
-    from tidegate.backtest.suite import text_of_rows
+    """Play many traces, and print one JSON row for each play.
 
+    Files that are left out are told on standard error. The exit code is 2 where one of them is meant as a trace and
+    cannot be used; the rows of the others are printed all the same.
+    """
+    from tidegate.backtest.folder import read_suite
+    from tidegate.backtest.series import InputError
+    from tidegate.backtest.sources import Question
+    from tidegate.backtest.suite import playable, text_of_rows
+    from tidegate.backtest.suite import suite as played
+
+    left_out = LeftOuts()
     physics = physics_of(180.0, lag_spread, 0.0, 0.0, 0, 0.0, min_billing, metric_age, metric_gaps, seed)
     try:
-        named = () if only is None else tuple(only.split(","))
+        named = () if only is None else listed(only, "--only")
+        lag_seconds = [seconds_of(one, "--lags") for one in listed(lags, "--lags")]
+        wrongs = [perturbation_of(one) for one in listed(perturbations, "--perturbations")]
         field = entries_of(policies, sweep, None)
         learns = not no_history and any(one.learns for one in field)
-        sources = read_suite(traces, only=named, shard=shard_of(shard), editions=learns, history=history or ())
+        sources = read_suite(
+            traces, only=named, shard=shard_of(shard), editions=learns, history=history or (), tell=left_out
+        )
         question = Question(step=step, units_at_peak=units_at_peak, begin=optional_instant(judge_from, "--judge-from"))
         with Steps(PLAYS) as steps:
             rows = played(
-                sources,
+                playable(sources, question, physics, left_out),
                 question,
                 physics,
                 field,
-                lags=[float(one) for one in lags.split(",")],
-                perturbations=[perturbation_of(one) for one in perturbations.split(",")],
+                lags=lag_seconds,
+                perturbations=wrongs,
                 jobs=jobs,
                 progress=steps,
             )
@@ -294,18 +321,27 @@ def suite(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     sys.stdout.write(text_of_rows(rows))
+    if left_out.wrong:
+        raise typer.Exit(2)
 
 
 # ---- what is shown
 
 
+def _write(found: Outcome, report: Path) -> str | None:
+    """Write the report; why it cannot be written, where it cannot."""
+    from tidegate.backtest.report import report as page
+
+    try:
+        report.write_text(page(found), encoding="utf-8")
+    except OSError as error:
+        return f"--report: {report}: {error.strerror or error}; what was played is shown all the same"
+    return None
+
+
 def _show(found: Outcome, output: Output, report: Path | None) -> None:
     from tidegate.backtest.outcome import EXPLAINED, figures, learned, lines
 
-    if report is not None:
-        from tidegate.backtest.report import report as page
-
-        report.write_text(page(found), encoding="utf-8")
     if output is Output.JSON:
         sys.stdout.write(json.dumps(figures(found), indent=2) + "\n")
         return

@@ -14,9 +14,13 @@ import typer
 if TYPE_CHECKING:
     from tidegate.backtest.case import Physics
     from tidegate.backtest.field import Entry
+    from tidegate.backtest.folder import LeftOut, Shard
     from tidegate.backtest.happenings import Happening
-    from tidegate.backtest.sources import Shard, Source
+    from tidegate.backtest.sources import Source
     from tidegate.planning.model import Policy
+
+MOST_SECONDS = 31 * 86_400.0
+"""Of a start lag, and of what else a cluster takes time for: a month."""
 
 
 def physics_of(
@@ -151,8 +155,8 @@ def events_of(files: list[Path], source: Source) -> list[Happening]:
 def earlier_of(files: list[Path], judged: Source) -> tuple[Source, ...]:
     """Earlier editions of a demand, in order of time."""
     from tidegate.backtest.editions import is_earlier
+    from tidegate.backtest.folder import read_trace
     from tidegate.backtest.series import InputError
-    from tidegate.backtest.sources import read_trace
 
     found = [read_trace(file) for file in files]
     for file, one in zip(files, found, strict=True):
@@ -205,10 +209,33 @@ def optional_instant(text: str | None, option: str) -> float | None:
     return None if text is None else instant(text, option)
 
 
+def listed(text: str, option: str) -> tuple[str, ...]:
+    """What an option names, with commas between."""
+    from tidegate.backtest.series import InputError
+
+    found = tuple(one.strip() for one in text.split(","))
+    if "" in found:
+        raise InputError(f"{option}: {text!r} has nothing between two commas, or at an end; leave out the comma")
+    return found
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Seconds that something takes."""
+    from tidegate.backtest.series import InputError
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds <= MOST_SECONDS:
+        raise InputError(f"{option}: {text!r} is no number of seconds; give one from 0 to {MOST_SECONDS:.0f}")
+    return seconds
+
+
 def shard_of(text: str) -> Shard:
     """Which part of the traces: ``2/8`` is the third of eight."""
+    from tidegate.backtest.folder import Shard
     from tidegate.backtest.series import InputError
-    from tidegate.backtest.sources import Shard
 
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
     if found is None or int(found[1]) >= int(found[2]):
@@ -224,6 +251,26 @@ def perturbation_of(name: str) -> str:
     if name not in PERTURBATIONS:
         raise InputError(f"there is no perturbation {name!r}; there are {', '.join(PERTURBATIONS)}")
     return name
+
+
+class LeftOuts:
+    """Tells on standard error of files that are left out, as they are met."""
+
+    MOST = 20
+    """Files that are no traces and are told one by one."""
+
+    def __init__(self) -> None:
+        self.wrong = False
+        self._others = 0
+
+    def __call__(self, one: LeftOut) -> None:
+        """One file more."""
+        self.wrong = self.wrong or one.wrong
+        self._others += not one.wrong
+        if one.wrong or self._others <= self.MOST:
+            typer.echo(str(one), err=True)
+        elif self._others == self.MOST + 1:
+            typer.echo("left out: more files that are no traces", err=True)
 
 
 class Steps:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.output import FileOption, Output, given_files
+from tidegate.cli.output import FileOption, Output, failed, given_files
 
 if TYPE_CHECKING:
     from tidegate.cli.world import Given
@@ -50,7 +50,7 @@ def explain(
     from tidegate.planning.whole import plan_whole
 
     now = instant(at, default=_now())
-    given = load(given_files(files, filename), namespace, now)
+    given = load(given_files(files, filename), namespace, now, output)
     found = [
         (p, t)
         for p in given.world.policies.values()
@@ -60,8 +60,7 @@ def explain(
     if len(found) != 1:
         known = ", ".join(sorted(f"{p.key}: {t.name}" for p in given.world.policies.values() for t in p.targets))
         what = "is not there" if not found else "is in several namespaces, give --namespace"
-        typer.echo(f"target {target} of policy {policy} {what}; there are: {known or 'none'}", err=True)
-        raise typer.Exit(1)
+        raise failed(f"target {target} of policy {policy} {what}; there are: {known or 'none'}", output, 1)
     chosen, spec = found[0]
     if learned:
         _tell_learned(given, chosen, spec, output)
@@ -120,8 +119,7 @@ def _tell_learned(given: Given, policy: Policy, target: TargetSpec, output: Outp
     from tidegate.cli.learned import lines, told
 
     if given.assumed:
-        typer.echo("--learned is asked of the cluster: leave the files out", err=True)
-        raise typer.Exit(2)
+        raise failed("--learned is asked of the cluster: leave the files out", output, 2)
     known = told(policy, target, given.learned.get(policy.key))
     if output is Output.JSON:
         print(json.dumps({"policy": str(policy.key), "target": target.name, **known}))

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,20 @@ STANDARD_INPUT = Path("-")
 """The name under which standard input is read, as kubectl does."""
 LONGEST_NAME = 253
 """Characters of an object's name that an API server allows."""
+LONGEST_PATH, LONGEST_WORDS = 4096, 1000
+"""Characters of a file's name, and of what a parser says, that are printed."""
+MOST_OBJECTS = 20_000
+"""Of one file. Ten lines of lists that refer to one another name billions."""
+MOST_FIELDS = 10_000
+"""Of one map, merged ones included."""
 MOST_EXACT = 2**53
 """Up to here every whole number is a float."""
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character, as UTF-16 has it."""
+_UNMADE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What PyYAML raises for a value that is not what its tag says, as ``!!bool x``, and for what is nested too deeply."""
 
 
 class UnreadableError(Exception):
@@ -31,16 +44,16 @@ class Document:
     """One object of a file."""
 
     file: str
-    """The file's name as it was given."""
+    """The file's name as it was given, fit to be printed."""
     index: int
     """Its place in the file, from 1."""
     content: Any
 
     @property
     def kind(self) -> str:
-        """The kind it says it is, or an empty text."""
+        """The kind it says it is, fit to be printed, or an empty text."""
         kind = self.content.get("kind") if isinstance(self.content, dict) else None
-        return kind if isinstance(kind, str) else ""
+        return shown(kind, LONGEST_NAME) if isinstance(kind, str) else ""
 
     @property
     def name(self) -> str:
@@ -66,6 +79,21 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """Join what JSON writes as two escapes: a character beyond the first 65,536."""
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and _HALF.search(value):
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return value
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse merges (``<<``) that unfold without end: of merges of merges each line makes ten times as many."""
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_FIELDS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"more than {MOST_FIELDS} fields are merged", node.start_mark
+            )
 
 
 _TIMESTAMP, _INT, _FLOAT = (f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "int", "float"))
@@ -110,7 +138,7 @@ def read_documents(paths: Iterable[Path]) -> Iterator[Document]:
     The path ``-`` is standard input. UnreadableError for a file that is not there or is no YAML.
     """
     for path in paths:
-        for file in sorted(p for p in path.iterdir() if p.suffix in SUFFIXES) if path.is_dir() else (path,):
+        for file in _files_of(path):
             yield from _documents_of(file)
 
 
@@ -119,30 +147,56 @@ def read_manifests(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     return (document.content for document in read_documents(paths) if isinstance(document.content, dict))
 
 
+def _files_of(path: Path) -> list[Path]:
+    """A file itself, or those of a folder that are read."""
+    try:
+        return sorted(one for one in path.iterdir() if one.suffix in SUFFIXES) if path.is_dir() else [path]
+    except OSError as error:
+        raise UnreadableError(f"{_named(path)}: {error.strerror or error}") from error
+
+
 def _documents_of(path: Path) -> Iterator[Document]:
+    name = _named(path)
     try:
         text = sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
-        contents = [item for content in yaml.load_all(text, Loader=_Loader) for item in _items(content)]
+        objects = (item for content in yaml.load_all(text, Loader=_Loader) for item in _items(content))
+        contents = list(islice(objects, MOST_OBJECTS + 1))
     except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror or error}") from error
+        raise UnreadableError(f"{name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"{path}: is not UTF-8 text") from error
+        raise UnreadableError(f"{name}: is not UTF-8 text") from error
     except yaml.YAMLError as error:
-        raise UnreadableError(f"{path}: {_place_of(error)}") from error
-    except (RecursionError, ValueError) as error:
-        raise UnreadableError(f"{path}: is not YAML that can be read ({type(error).__name__})") from error
+        raise UnreadableError(f"{name}: {shown(_place_of(error), LONGEST_WORDS)}") from error
+    except _UNMADE as error:
+        raise UnreadableError(f"{name}: is not YAML that can be read ({type(error).__name__})") from error
+    if len(contents) > MOST_OBJECTS:
+        raise UnreadableError(f"{name}: holds more than {MOST_OBJECTS} objects; give it in several files")
     for index, content in enumerate(contents, start=1):
-        yield Document(str(path), index, content)
+        yield Document(name, index, content)
 
 
-def _items(content: Any) -> list[Any]:
-    if content is None:
-        return []
-    if isinstance(content, dict) and str(content.get("kind", "")).endswith("List") and "items" in content:
-        items = content["items"]
-        # A list in a list is taken apart too, as kubectl does.
-        return [one for item in items for one in (_items(item) or [item])] if isinstance(items, list) else [content]
-    return [content]
+def _named(path: Path) -> str:
+    """A file's name, fit to be printed: it may be bytes that are no UTF-8."""
+    return shown(str(path), LONGEST_PATH)
+
+
+def _items(content: Any) -> Iterator[Any]:
+    """The objects of a list, and of lists in it, as kubectl takes them apart; one by one, for a list that refers to
+    others again and again has no end.
+    """
+    if _is_list(content):
+        for item in content["items"]:
+            if _is_list(item):
+                yield from _items(item)
+            else:
+                yield item
+    elif content is not None:
+        yield content
+
+
+def _is_list(content: Any) -> bool:
+    kind = content.get("kind") if isinstance(content, dict) else None
+    return isinstance(kind, str) and kind.endswith("List") and isinstance(content.get("items"), list)
 
 
 def _place_of(error: yaml.YAMLError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -26,3 +27,11 @@ FileOption = Annotated[
 def given_files(files: list[Path] | None, filename: list[Path] | None) -> list[Path]:
     """All files that a command was given, with the option and without."""
     return [*(files or []), *(filename or [])]
+
+
+def failed(words: str, output: Output, code: int) -> typer.Exit:
+    """Tell why a command does nothing: on standard error, and where JSON is asked for as JSON too. To be raised."""
+    typer.echo(words, err=True)
+    if output is Output.JSON:
+        print(json.dumps({"error": words}))
+    return typer.Exit(code)

@@ -51,14 +51,14 @@ def plan(
     from tidegate.cli.world import gather, instant, regather, tell
 
     now = asked = instant(at, default=_now())
-    given = gather(given_files(files, filename), namespace, now)
+    given = gather(given_files(files, filename), namespace, now, output)
     found = _foreseen(given, namespace, now, hours)
     following = None
     if at is None and not (found.steps or found.shifted or found.kept):
         following = next_of(_events(given, namespace), given.world.policies, now)
         if following is not None:
             now = following.seen_from(now, hours * 3600.0)
-            given = regather(given, namespace, now)
+            given = regather(given, namespace, now, output)
             found = _foreseen(given, namespace, now, hours)
     tell(given)
     until = now + hours * 3600.0

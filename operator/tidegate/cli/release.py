@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.output import Output
+from tidegate.cli.output import Output, failed
 
 if TYPE_CHECKING:
     from tidegate.control.ledger import Ledger
@@ -50,9 +50,8 @@ def release(
     While a loan is live nothing is done without --now.
     """
     if not everything:
-        typer.echo("nothing done: say --all to return every loan", err=True)
-        raise typer.Exit(1)
-    told = _run(_release(now=now, namespace=namespace, operator_namespace=operator_namespace))
+        raise failed("nothing done: say --all to return every loan", output, 1)
+    told = _run(_release(now=now, namespace=namespace, operator_namespace=operator_namespace), output)
     if output is Output.JSON:
         print(json.dumps(told))
     else:
@@ -67,21 +66,20 @@ def resume(
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json")] = Output.TEXT,
 ) -> None:
     """Lift the durable stop: the operator borrows again."""
-    lifted = _run(_resume(operator_namespace))
+    lifted = _run(_resume(operator_namespace), output)
     if output is Output.JSON:
         print(json.dumps({"lifted": lifted}))
     else:
         print("the stop is lifted" if lifted else "there was no stop")
 
 
-def _run(job: Any) -> Any:
+def _run(job: Any, output: Output) -> Any:
     from tidegate.ports import TidegateError
 
     try:
         return asyncio.run(job)
     except TidegateError as error:
-        typer.echo(f"not done: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise failed(f"not done: {error}", output, 2) from error
 
 
 def _tell(told: dict[str, Any]) -> None:

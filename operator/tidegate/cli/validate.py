@@ -155,7 +155,8 @@ def check_kind(document: Document) -> None:
     from tidegate.api.crd import KINDS
     from tidegate.api.problems import InvalidObject, Problem, quoted
 
-    group = str(document.content.get("apiVersion")).partition("/")[0]
+    version = document.content.get("apiVersion")
+    group = version.partition("/")[0] if isinstance(version, str) else ""
     if group != GROUP or document.kind in {kind.KIND for kind in KINDS}:
         return
     alike = difflib.get_close_matches(document.kind, PEOPLES, n=1)

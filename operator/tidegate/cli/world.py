@@ -22,7 +22,9 @@ from tidegate.api.together import (
     override_that_is_over,
     signals_that_nobody_carries,
 )
+from tidegate.api.walltime import EARLIEST, LATEST
 from tidegate.cli.manifests import Document, UnreadableError, read_documents
+from tidegate.cli.output import Output, failed
 from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy
 from tidegate.planning.override import Override
 from tidegate.planning.world import World
@@ -73,10 +75,12 @@ def instant(text: str | None, *, default: float) -> float:
         raise typer.BadParameter(f"{text!r} is no instant; give one like 2026-11-10T19:00:00+08:00") from error
     if moment.tzinfo is None:
         raise typer.BadParameter(f"{text!r} has no offset; add Z or one like +08:00")
+    if not EARLIEST <= moment.timestamp() <= LATEST:
+        raise typer.BadParameter(f"{text!r} is out of reach; give an instant from 1907 to 2476")
     return moment.timestamp()
 
 
-def from_files(files: Iterable[Path], now: float) -> Given:
+def from_files(files: Iterable[Path], now: float, output: Output = Output.TEXT) -> Given:
     """Policies and events of files; each target stands at its min, and no pool is looked at."""
     from tidegate.cli.validate import check_kind
 
@@ -94,8 +98,7 @@ def from_files(files: Iterable[Path], now: float) -> Given:
             if document.kind in PLANNED:
                 given_times[_identity(document)] += 1
     except UnreadableError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise failed(str(error), output, 2) from error
     given = given_of(documents, now, observed=None)
     notes = [f"{name} is given {count} times: the last one counts" for name, count in given_times.items() if count > 1]
     return _without_pools(replace(given, problems=problems + given.problems, notes=notes + given.notes))
@@ -107,35 +110,34 @@ def _identity(document: Document) -> str:
     return f"{document.kind} {shown(namespace)}/{document.name}"
 
 
-def from_cluster(namespace: str | None, now: float) -> Given:
+def from_cluster(namespace: str | None, now: float, output: Output = Output.TEXT) -> Given:
     """Policies, events, targets and pools as they are in the cluster that KUBECONFIG names."""
     from tidegate.cli.cluster import read_cluster
 
     try:
         return asyncio.run(read_cluster(namespace, now))
     except TidegateError as error:
-        typer.echo(f"the cluster could not be read: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise failed(f"the cluster could not be read: {error}", output, 2) from error
 
 
-def load(files: list[Path] | None, namespace: str | None, now: float) -> Given:
+def load(files: list[Path] | None, namespace: str | None, now: float, output: Output) -> Given:
     """From files where there are any, else from the cluster; what is not valid is told on stderr and left out."""
-    given = gather(files, namespace, now)
+    given = gather(files, namespace, now, output)
     tell(given)
     return given
 
 
-def gather(files: list[Path] | None, namespace: str | None, now: float) -> Given:
+def gather(files: list[Path] | None, namespace: str | None, now: float, output: Output) -> Given:
     """As ``load``, without a word."""
-    return from_files(files, now) if files else from_cluster(namespace, now)
+    return from_files(files, now, output) if files else from_cluster(namespace, now, output)
 
 
-def regather(given: Given, namespace: str | None, now: float) -> Given:
+def regather(given: Given, namespace: str | None, now: float, output: Output) -> Given:
     """The same as of another instant. Files are not read again: standard input can be read once. A cluster is, since
     what was seen of it is too old by then.
     """
     if not given.assumed:
-        return from_cluster(namespace, now)
+        return from_cluster(namespace, now, output)
     announcements = {event.key: event.announcement(now - WINDOW, now + WINDOW) for event in given.events}
     return replace(given, world=replace(given.world, announcements=announcements))
 
