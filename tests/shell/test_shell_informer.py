@@ -36,8 +36,6 @@ class FakeServer:
         self.fail_lists: list[Exception] = []
         self.silent = False
         self.connections = 0
-        self.unanswered = 0
-        """So many requests for a watch, the first ones, get no answer."""
         self.died = 0
         """Connections, the first ones, on which nothing comes any more."""
         self._changed = asyncio.Event()
@@ -87,8 +85,6 @@ class FakeServer:
         told = next((i for i, (version, _, _) in enumerate(self.history) if version > at), len(self.history))
         self.connections += 1
         connection = self.connections
-        if connection <= self.unanswered:
-            await asyncio.Event().wait()
         yield "OPEN", {}
         while True:
             if at < self.oldest:
@@ -204,21 +200,6 @@ async def test_a_connection_that_died_is_noticed_within_the_proof_and_nothing_is
     heard.informer.start()
     await heard.until(lambda: server.connections == 1)
     server.died = 1
-    server.put("late")
-    await heard.until(lambda: ("ADDED", "late") in heard.told)
-    assert (server.lists, heard.informer.trouble) == (1, "")
-    await heard.informer.stop()
-
-
-async def test_a_watch_that_is_never_opened_is_asked_for_anew_each_time_with_more_patience(ear: Pair) -> None:
-    """A server that takes long to open a watch must get the time; one that never answers must not be waited for."""
-    server, _ = ear
-    server.unanswered = 3
-    heard = Ear(server, proof=0.02)
-    begun = time.monotonic()
-    heard.informer.start()
-    await heard.until(lambda: server.connections == 4)
-    assert time.monotonic() - begun >= 0.02 + 0.04 + 0.08
     server.put("late")
     await heard.until(lambda: ("ADDED", "late") in heard.told)
     assert (server.lists, heard.informer.trouble) == (1, "")

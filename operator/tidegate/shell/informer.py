@@ -58,8 +58,8 @@ class Informer:
         selectors: Mapping[str, str] | None = None,
     ) -> None:
         """``on_object`` and ``on_sync`` (after each complete list) are called in the event loop and must not block.
-        ``proof``: seconds without a word after which a watch, open or only asked for, is begun anew where it left off,
-        so that a connection that died is noticed as soon. ``selectors``: the query's ``labelSelector`` and the like.
+        ``proof``: seconds without a word after which an open watch is begun anew where it left off, so that a
+        connection that died is noticed as soon. ``selectors`` are the query's: ``labelSelector``, ``fieldSelector``.
         """
         self._client = client
         self._path = path
@@ -85,8 +85,6 @@ class Informer:
         self._resumed = False
         """We ended the last watch, and nothing was told since. The version of where it left off may be forgotten by
         now, because no bookmark came in so short a time: nothing broke then, and a list tells what was missed."""
-        self._unopened = 0
-        """Requests for a watch in a row that were given up before an answer came."""
         self._task: asyncio.Task[None] | None = None
         self.listed_at = -math.inf
         """When the last complete list was asked for, by the monotonic clock."""
@@ -221,10 +219,8 @@ class Informer:
         """Watch; True when it was ended by ``again``, or for want of a sign of life."""
         if self._asked:
             return True
-        self._unopened += 1
         try:
             async with asyncio.timeout(None) as self._watching:
-                self._prove_later()
                 await self._watch(self._version or "")
         except TimeoutError:
             if self._watching is None or not self._watching.expired():
@@ -241,7 +237,6 @@ class Informer:
         )
         async with aclosing(events) as stream:
             async for kind, item in stream:
-                self._unopened = 0
                 self._prove_later()
                 if kind == "OPEN":
                     self._alive()
@@ -255,12 +250,8 @@ class Informer:
         self._alive()  # the server ended it, as asked: life enough
 
     def _prove_later(self) -> None:
-        """From now on the proof is waited for; twice as long after each request that got no answer, because a server
-        that is slow to open a watch must get the time for it.
-        """
         if self._proof is not None and self._watching is not None and not self._watching.expired():
-            bound = min(self._proof * 2.0 ** max(0, self._unopened - 1), max(self._proof, self._silence))
-            self._watching.reschedule(asyncio.get_running_loop().time() + bound)
+            self._watching.reschedule(asyncio.get_running_loop().time() + self._proof)
 
     def _changed(self, kind: str, item: Json) -> None:
         key, uid, version = _identity(item)
