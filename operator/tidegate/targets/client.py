@@ -36,6 +36,7 @@ from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
 from tidegate.targets.errors import LaterError, TooLargeError, from_answer, from_event
 from tidegate.targets.nesting import loaded
+from tidegate.targets.read import child, text
 
 Params = Mapping[str, str | int | bool]
 
@@ -147,8 +148,14 @@ class KubeClient:
     # ---- requests
 
     async def get(self, path: str, params: Params | None = None) -> Json:
-        """One object (or one page) by its path."""
+        """One document by its path, whatever it is."""
         return await self._send("GET", path, params=params)
+
+    async def find(self, path: str, name: str) -> Json:
+        """The object of that name, or a view of it. UnavailableError for a document that is none of it, as a proxy or a
+        login page may answer with 200: nothing is gone, and no field is left out, because of it.
+        """
+        return the_object(await self.get(path), f"GET {path}", name)
 
     async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncGenerator[Json, None]:
         """A list, page by page, each as the server's List document; of large objects in smaller pages. ExpiredError
@@ -295,8 +302,10 @@ class KubeClient:
             value = _parsed(data, most=CUT_AT_ONCE if params and "limit" in params else None) if data else {}
         except orjson.JSONDecodeError as error:
             raise LaterError(f"{method} {path}: the answer is not JSON: {data[:80]!r}") from error
-        if method == "GET" and not (data and isinstance(value, dict)):
+        if method != "DELETE" and not (data and isinstance(value, dict)):
             raise LaterError(f"{method} {path}: the answer is no object: {data[:80]!r}")
+        if method in ("POST", "PUT", "PATCH") and value.get("kind") == "Status":
+            raise LaterError(f"{method} {path}: the answer is not the object: {data[:80]!r}")
         return value if isinstance(value, dict) else {"value": value}
 
     async def _open(
@@ -341,6 +350,16 @@ class KubeClient:
         with suppress(ValueError):
             theirs = parsedate_to_datetime(date).timestamp() + 0.5
             self._skews.append(theirs - (sent + received) / 2)
+
+
+def the_object(document: Json, request: str, name: str) -> Json:
+    """The document that answered a request, if it is the object of that name as a server has it. Else UnavailableError:
+    whoever answered has not read the object, and may not have written it.
+    """
+    metadata = child(document, "metadata")
+    if metadata.get("name") == name and text(metadata.get("uid")):
+        return document
+    raise LaterError(f"{request}: the answer is not the object: {str(document)[:80]}")
 
 
 def _rest_of(page: Json, path: str) -> str:

@@ -113,7 +113,7 @@ class Fields:
         """
         if believed == 0 and place.subresource == SUBRESOURCE:
             try:
-                spec = child(await self._client.get(path), "spec")
+                spec = child(await self._client.find(path, place.ref.name), "spec")
             except NotFoundError as error:
                 await self._read(resource, place)
                 raise self._not_served(resource, place, place.subresource) from error
@@ -156,7 +156,7 @@ class Fields:
 
     async def _read(self, resource: Resource, place: Place) -> Json:
         try:
-            document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
+            document = await self._client.find(resource.path(place.ref.namespace, place.ref.name), place.ref.name)
         except NotServedError as error:
             raise self._not_served(resource, place) from error
         except NotFoundError as error:

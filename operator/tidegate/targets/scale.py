@@ -24,6 +24,7 @@ from tidegate.targets.takes import template_takes
 
 FIELD = "/spec/replicas"
 SUBRESOURCE = "scale"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 KINDS = (ScaleKind("apps", "Deployment", "deployments"), ScaleKind("apps", "StatefulSet", "statefulsets"))
 """Kinds that an account may scale by default; an administrator adds others."""
@@ -93,7 +94,7 @@ class Workloads:
 
     async def look(self, resource: Resource, ref: Ref) -> Workload:
         """Read one. Raises NotFoundError, RefusedError, UnavailableError."""
-        document = await self._client.get(resource.path(ref.namespace, ref.name))
+        document = await self._client.find(resource.path(ref.namespace, ref.name), ref.name)
         paths = await self.paths(resource)
         workload = workload_of(document, ref, paths)
         if paths.certain:
@@ -105,9 +106,10 @@ class Workloads:
         """The level of an object that was read, and the version of the document that it stands in."""
         if not paths.certain:
             metadata = child(document, "metadata")
-            path = resource.path(text(metadata.get("namespace")), text(metadata.get("name")), SUBRESOURCE)
+            name = text(metadata.get("name"))
+            path = resource.path(text(metadata.get("namespace")), name, SUBRESOURCE)
             try:
-                scale = await self._client.get(path)
+                scale = await self._client.find(path, name)
             except NotFoundError as error:  # the object was read just now: it has no such subresource (any more)
                 raise NotServedError(f"{path}: {error}") from error
             return whole(child(scale, "spec").get("replicas", 0)), version_of(scale)  # a real server leaves a zero out
@@ -128,9 +130,9 @@ class Workloads:
         return known
 
     async def _ask(self, resource: Resource) -> ScalePaths:
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource.plural}.{resource.group}"
+        name = f"{resource.plural}.{resource.group}"
         try:
-            definition = await self._client.get(path)
+            definition = await self._client.find(f"{DEFINITIONS}/{name}", name)
         except NotFoundError:
             return ScalePaths()  # an aggregated API, or one of the server's own groups
         except ForbiddenError:
