@@ -15,7 +15,7 @@ from tidegate.shell import informer as module
 from tidegate.shell import watches
 from tidegate.shell.informer import Informer
 from tidegate.shell.store import WatchedStore
-from tidegate.targets.errors import ExpiredError
+from tidegate.targets.errors import ExpiredError, WatchFailedError
 
 Json = dict[str, Any]
 
@@ -38,6 +38,8 @@ class FakeServer:
         self.connections = 0
         self.died = 0
         """Connections, the first ones, on which nothing comes any more."""
+        self.stuck: set[int] = set()
+        """Versions that a watch cannot tell: it ends with an ERROR event there, each time."""
         self._changed = asyncio.Event()
 
     def put(self, name: str, uid: str | None = None) -> None:
@@ -90,6 +92,8 @@ class FakeServer:
             if at < self.oldest:
                 raise ExpiredError("too old")
             if told < len(self.history) and not self.silent and connection > self.died:
+                if self.history[told][0] in self.stuck:
+                    raise WatchFailedError("etcd event received with PrevKv=nil")
                 at, kind, document = self.history[told]
                 told += 1
                 yield kind, document
@@ -192,6 +196,21 @@ async def test_a_watch_that_falls_silent_is_resumed_without_a_list(ear: Pair) ->
     await heard.until(lambda: ("ADDED", "late") in heard.told)
     assert server.lists == 1
     await heard.informer.stop()
+
+
+async def test_a_change_that_the_server_cannot_tell_hides_no_later_one(ear: Pair) -> None:
+    """A watch that fails twice at the same version never goes on from there; once may be a hiccup."""
+    server, heard = ear
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.synced)
+    server.stuck.add(server.version + 1)
+    server.drop("b")
+    server.put("d")
+    await heard.until(lambda: len(heard.told) == 5)
+    assert set(heard.told[3:]) == {("DELETED", "b"), ("ADDED", "d")}
+    server.put("e")
+    await heard.until(lambda: len(heard.told) == 6)
+    assert (server.lists, server.connections, heard.informer.trouble) == (2, 3, "")
 
 
 async def test_a_connection_that_died_is_noticed_within_the_proof_and_nothing_is_missed(ear: Pair) -> None:

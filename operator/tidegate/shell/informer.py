@@ -18,7 +18,7 @@ from contextlib import aclosing, suppress
 from tidegate.pauses import Pauses
 from tidegate.ports import Json, RefusedError, TidegateError
 from tidegate.targets.client import PAGE, KubeClient
-from tidegate.targets.errors import ExpiredError
+from tidegate.targets.errors import ExpiredError, WatchFailedError
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +146,8 @@ class Informer:
                 if not resumed:
                     await self._rest(error)
             except TidegateError as error:
+                if isinstance(error, WatchFailedError) and self._failures:
+                    self._version = None  # a second time from the same version: the server never goes on from there
                 await self._rest(error)
             except Exception as error:  # an answer that is no list or no event: as good as none
                 log.exception("%s: not understood", self._path)

@@ -34,9 +34,9 @@ from kubernetes.aio.client.configuration import Configuration
 from tidegate.pauses import Pauses
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
-from tidegate.targets.errors import LaterError, TooLargeError, from_answer, from_event
+from tidegate.targets.errors import LaterError, TooLargeError, WatchFailedError, from_answer, from_event
 from tidegate.targets.nesting import loaded
-from tidegate.targets.read import child, text
+from tidegate.targets.read import child, mapping, text
 
 Params = Mapping[str, str | int | bool]
 
@@ -245,12 +245,12 @@ class KubeClient:
             async for line in _lines(response, request):
                 event = loaded(line)
                 if event["type"] == "ERROR":
-                    raise from_event(path, event["object"])
+                    raise from_event(path, mapping(event["object"]))
                 yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise LaterError(f"{request}: broken off: {_words(error)}") from error
-        except (orjson.JSONDecodeError, KeyError) as error:
-            raise LaterError(f"{request}: not a watch event") from error
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise WatchFailedError(f"{request}: not a watch event") from error
         finally:
             response.close()
 
@@ -429,7 +429,7 @@ async def _lines(response: aiohttp.ClientResponse, request: str) -> AsyncIterato
             if line:
                 yield line
     if rest.strip():
-        raise LaterError(f"{request}: the stream ended inside an event")
+        raise WatchFailedError(f"{request}: the stream ended inside an event")
 
 
 def _words(error: BaseException) -> str:
