@@ -18,7 +18,7 @@ from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import UNKNOWN, Ref, Trouble
 from tidegate.planning.shift.model import Lane, MemberRef, Pool
-from tidegate.ports import Json, NotFoundError, Place, RefusedError, TidegateError, UnavailableError
+from tidegate.ports import Json, Manager, NotFoundError, Place, RefusedError, TidegateError, UnavailableError
 from tidegate.targets import discovery as discoveries
 from tidegate.targets import scale as scales
 from tidegate.targets.client import Form, KubeClient, Params
@@ -324,3 +324,31 @@ async def test_a_write_that_no_object_answers_may_not_have_been_done(body: bytes
         for write in (client.create("/x", {}), client.replace("/x", {}), client.patch("/x", {}, Form.MERGE)):
             with pytest.raises(UnavailableError, match="the answer is no"):
                 await write
+
+
+async def test_a_level_goes_back_to_its_owner_also_where_the_definition_may_not_be_read(
+    client: Answering, cluster: EmbeddedCluster
+) -> None:
+    """An operator of some namespaces may not: where the kind keeps its level is told by our own write."""
+    moved = version("v1beta1", storage=True)
+    moved["subresources"]["scale"]["specReplicasPath"] = ".spec.size"
+    definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"fleets.{GROUP}")
+    cluster.patch(*definition, {"spec": {"versions": [moved]}})
+    cluster.delete(*BETA[:2], "main")
+    applied = fleet(size=3)
+    del applied["spec"]["replicas"]
+    await client.patch(OBJECT, applied, Form.APPLY, manager="helm")
+    client.answers.of = {DEFINITION: (403, b"")}
+    targets = KubeTargets(client, lifetime=0.0)
+    place = (await targets.see(BETA)).place
+    assert place is not None
+    await targets.swap(place, believed=3, wanted=9)
+    for held in (await targets.held(place), (await targets.see(BETA)).held):
+        assert held is not None
+        assert (held.value, held.manager) == (9, Manager("tidegate", "Update", "scale"))
+    await targets.swap(place, believed=9, wanted=3)
+    await targets.hand_back(place, None)
+    assert (await targets.held(place)).manager is None
+    applied["spec"]["size"] = 4
+    await client.patch(OBJECT, applied, Form.APPLY, manager="helm")
+    assert (await targets.see(BETA)).observed.level == 4

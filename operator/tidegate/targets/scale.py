@@ -16,7 +16,7 @@ from tidegate.ports import Json, Manager, NotFoundError, UnavailableError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import LIFETIME, Resource
 from tidegate.targets.errors import ForbiddenError, NotServedError
-from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, owner, value_at
+from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, leaf_written, owner, value_at
 from tidegate.targets.quotas import refusal
 from tidegate.targets.read import child, count, mapping, maps, text, texts, version_of, whole
 from tidegate.targets.rules import Rule, ScaleKind, ScaleVerbs, Where
@@ -100,7 +100,8 @@ class Workloads:
         if paths.certain:
             return workload
         level, version = await self.level(resource, document, paths)
-        return replace(workload, level=level, version=version)
+        manager = owner(fields_of(document), leaf_in(document, paths))
+        return replace(workload, level=level, version=version, manager=manager)
 
     async def level(self, resource: Resource, document: Json, paths: ScalePaths) -> tuple[int | None, int]:
         """The level of an object that was read, and the version of the document that it stands in."""
@@ -148,6 +149,14 @@ class Workloads:
                     leaf_of_json_path(selector) if selector else None,
                 )
         return ScalePaths()
+
+
+def leaf_in(document: Json, paths: ScalePaths) -> Leaf:
+    """Where an object keeps its level. Where the CRD may not be read, whoever has written through ``/scale`` shows it
+    by what he owns; else it is taken to be where most keep it.
+    """
+    written = None if paths.certain else leaf_written(fields_of(document), SUBRESOURCE)
+    return written or paths.level
 
 
 def workload_of(document: Json, ref: Ref, paths: ScalePaths) -> Workload:
