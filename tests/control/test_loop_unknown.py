@@ -10,7 +10,7 @@ from scalers import ScaledCluster, Scaler
 from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.planning.model import Key, Observed, Ref, Trouble
-from tidegate.ports import Sight
+from tidegate.ports import Sight, UnavailableError
 
 UNKNOWN = (Trouble.FORBIDDEN, Trouble.NOT_SERVED, Trouble.UNREADABLE)
 
@@ -24,6 +24,8 @@ class Silent(ScaledCluster):
     async def see(self, ref: Ref) -> Sight:
         if ref.name in self.silent:
             return Sight(Observed(trouble=self.silent[ref.name], note="not now"), None)
+        if ref.name in self.unreadable:
+            raise UnavailableError("no answer")
         return await super().see(ref)
 
 
@@ -115,3 +117,15 @@ async def test_an_autoscalers_loan_waits_for_such_a_neighbour_until_its_time_is_
     assert cluster.hpas["web"].minimum == 10
     await run_until(loop, cluster.clock, loan.until + 1200.0)
     assert (cluster.hpas["web"].minimum, len(cluster.loans)) == (2, 0)
+
+
+async def test_a_target_that_names_another_object_by_now_is_looked_at_at_once() -> None:
+    """Whatever became of looks at the one that it named before: on call has mended the name."""
+    cluster = Silent(HandClock(T0 - 400.0), {"order": Thing(), "slow": Thing()}, unreadable={"slow"})
+    one = event()
+    store = FakeStore({CORE: policy(replace(target("order"), ref=target("slow").ref))}, {one.key: one})
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0 - 20.0)
+    store.policy_map[CORE] = policy(target("order"))
+    await loop.turn()
+    assert cluster.things["order"].level == 10

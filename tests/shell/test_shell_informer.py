@@ -6,9 +6,12 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from test_targets_client import QUICK, serving
 
 from tidegate.ports import RefusedError, UnavailableError
 from tidegate.shell import informer as module
@@ -404,3 +407,14 @@ async def test_who_asks_need_not_wait_until_a_pause_after_failures_is_over(
     await heard.until(lambda: heard.informer.trouble != "")
     heard.informer.again(list_all=True)
     await heard.until(lambda: heard.informer.synced)
+
+
+async def test_a_watch_that_is_never_accepted_takes_no_longer_than_any_request() -> None:
+    """It is silence that may last: a request that hangs on its way is no watch yet."""
+    async with serving(lambda _: web.Response(), replace(QUICK, accepted=0.3)) as (server, client):
+        server.hang = 5.0
+        begun = time.monotonic()
+        with pytest.raises(UnavailableError, match="not accepted within"):
+            async for _ in client.watch("/shows", resource_version="1", lasting=290, silence=5.0):
+                pass
+    assert time.monotonic() - begun < 4.0

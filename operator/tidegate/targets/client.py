@@ -81,6 +81,8 @@ class Limits:
     write: float = 4.0
     """Seconds for one write, all attempts, pauses and the wait for a turn included. The Lease may be taken 5 s after
     its holder may no longer write: a write that was begun as its holder has ended by then."""
+    accepted: float = 15.0
+    """Seconds until a watch is accepted: a request that hangs on its way looks like a watch where nothing happens."""
     answer: int = 8 << 20
     """Bytes of one answer. A page of ordinary pods has 5 MB, and takes 40 MB as values; the objects of one page may
     have 1.5 MB each, which is more than the process may take."""
@@ -239,7 +241,11 @@ class KubeClient:
         query |= {"resourceVersion": resource_version, "timeoutSeconds": max(1, int(lasting))}
         limits = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect, sock_read=silence)
         request = f"WATCH {path}"
-        response = await self._open("GET", path, query, limits=limits)
+        try:
+            async with asyncio.timeout(self._limits.accepted):  # silence counts from when it is accepted
+                response = await self._open("GET", path, query, limits=limits)
+        except TimeoutError as error:
+            raise LaterError(f"{request}: not accepted within {self._limits.accepted:g} s") from error
         try:
             yield "OPEN", {}
             async for line in _lines(response, request):
