@@ -126,6 +126,11 @@ class Informer:
         """Seconds since the server last gave a sign of life: an answer, an event or a bookmark."""
         return time.monotonic() - self._life
 
+    @property
+    def alive_at(self) -> float:
+        """When that was, by the monotonic clock."""
+        return self._life
+
     def __len__(self) -> int:
         return len(self._known)
 
