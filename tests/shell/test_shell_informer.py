@@ -6,16 +6,19 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from test_targets_client import QUICK, serving
 
 from tidegate.ports import RefusedError, UnavailableError
 from tidegate.shell import informer as module
 from tidegate.shell import watches
 from tidegate.shell.informer import Informer
 from tidegate.shell.store import WatchedStore
-from tidegate.targets.errors import ExpiredError
+from tidegate.targets.errors import ExpiredError, WatchFailedError
 
 Json = dict[str, Any]
 
@@ -38,6 +41,8 @@ class FakeServer:
         self.connections = 0
         self.died = 0
         """Connections, the first ones, on which nothing comes any more."""
+        self.stuck: set[int] = set()
+        """Versions that a watch cannot tell: it ends with an ERROR event there, each time."""
         self._changed = asyncio.Event()
 
     def put(self, name: str, uid: str | None = None) -> None:
@@ -90,6 +95,8 @@ class FakeServer:
             if at < self.oldest:
                 raise ExpiredError("too old")
             if told < len(self.history) and not self.silent and connection > self.died:
+                if self.history[told][0] in self.stuck:
+                    raise WatchFailedError("etcd event received with PrevKv=nil")
                 at, kind, document = self.history[told]
                 told += 1
                 yield kind, document
@@ -192,6 +199,21 @@ async def test_a_watch_that_falls_silent_is_resumed_without_a_list(ear: Pair) ->
     await heard.until(lambda: ("ADDED", "late") in heard.told)
     assert server.lists == 1
     await heard.informer.stop()
+
+
+async def test_a_change_that_the_server_cannot_tell_hides_no_later_one(ear: Pair) -> None:
+    """A watch that fails twice at the same version never goes on from there; once may be a hiccup."""
+    server, heard = ear
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.synced)
+    server.stuck.add(server.version + 1)
+    server.drop("b")
+    server.put("d")
+    await heard.until(lambda: len(heard.told) == 5)
+    assert set(heard.told[3:]) == {("DELETED", "b"), ("ADDED", "d")}
+    server.put("e")
+    await heard.until(lambda: len(heard.told) == 6)
+    assert (server.lists, server.connections, heard.informer.trouble) == (2, 3, "")
 
 
 async def test_a_connection_that_died_is_noticed_within_the_proof_and_nothing_is_missed(ear: Pair) -> None:
@@ -385,3 +407,14 @@ async def test_who_asks_need_not_wait_until_a_pause_after_failures_is_over(
     await heard.until(lambda: heard.informer.trouble != "")
     heard.informer.again(list_all=True)
     await heard.until(lambda: heard.informer.synced)
+
+
+async def test_a_watch_that_is_never_accepted_takes_no_longer_than_any_request() -> None:
+    """It is silence that may last: a request that hangs on its way is no watch yet."""
+    async with serving(lambda _: web.Response(), replace(QUICK, accepted=0.3)) as (server, client):
+        server.hang = 5.0
+        begun = time.monotonic()
+        with pytest.raises(UnavailableError, match="not accepted within"):
+            async for _ in client.watch("/shows", resource_version="1", lasting=290, silence=5.0):
+                pass
+    assert time.monotonic() - begun < 4.0

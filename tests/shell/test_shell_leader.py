@@ -15,6 +15,7 @@ import pytest
 
 from tidegate.ports import ConflictError, NotFoundError, UnavailableError
 from tidegate.shell.leader import LeaseLeader, LeaseTimes
+from tidegate.targets.errors import NotServedError
 
 Json = dict[str, Any]
 QUICK = LeaseTimes(duration=1.0, renew_every=0.01, deadline=0.6, trials=3, longest=1.0)
@@ -228,6 +229,32 @@ async def test_who_lost_the_lease_and_found_it_between_two_looks_is_told_that_he
         leader._lead(1, time.monotonic())
         leader._tell(leading=leader.may_write())
     assert stage.told == [True, True], "once for each time that it was lost"
+
+
+@pytest.mark.parametrize("said", [{"kind": "Status", "metadata": {}}, {"error": "log in"}, NotServedError("404")])
+async def test_what_is_no_lease_takes_none_away_and_gives_nobody_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: Json | Exception
+) -> None:
+    """A proxy that answers in the server's place: who leads goes on until his time is over."""
+    leader = stage.stand()
+    await until(leader.may_write)
+    through, asked = Client.get, 0
+
+    async def portal(client: Client, path: str) -> Json:
+        nonlocal asked
+        if asked == 2:
+            return await through(client, path)
+        asked += 1
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    since, told = leader.since(), list(stage.told)
+    monkeypatch.setattr(Client, "get", portal)
+    await until(lambda: asked == 2)
+    await until(lambda: not leader.trouble)
+    assert (leader.may_write(), leader.since(), leader.epoch, stage.told) == (True, since, 1, told)
+    assert stage.server.clients == 1, "and the client is not to blame"
 
 
 async def test_a_client_that_is_broken_is_replaced_at_once(stage: Stage) -> None:

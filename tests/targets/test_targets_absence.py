@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from aiohttp import web
+from test_targets_client import serving
 from test_targets_identity import GROUP, crd, version
 
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import UNKNOWN, Ref, Trouble
 from tidegate.planning.shift.model import Lane, MemberRef, Pool
-from tidegate.ports import Json, NotFoundError, Place, RefusedError, TidegateError, UnavailableError
+from tidegate.ports import Json, Manager, NotFoundError, Place, RefusedError, TidegateError, UnavailableError
 from tidegate.targets import discovery as discoveries
 from tidegate.targets import scale as scales
 from tidegate.targets.client import Form, KubeClient, Params
@@ -33,6 +35,9 @@ NAMED = json.dumps({"kind": "Status", "code": 404, "details": {"name": "main", "
 PLAIN = b"404 page not found\n"
 NOTHING = (404, PLAIN)
 NO_ANSWER = (0, b"")
+LOGIN = (200, b'{"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 401}')
+PORTAL = (200, b'{"error": "session has ended", "metadata": {"name": "main"}}')
+"""What a proxy answers in the server's place, with 200."""
 
 
 @dataclass
@@ -41,10 +46,14 @@ class Answers:
 
     of: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
-    def to(self, request: str) -> None:
+    def to(self, request: str) -> Json | None:
+        """An answer of 200 that was not the server's; None: it is asked."""
         for path, (code, body) in self.of.items():
+            if request.endswith(path) and code == 200:
+                return json.loads(body)  # type: ignore[no-any-return]
             if request.endswith(path):
                 raise LaterError(f"{request}: timeout") if code == 0 else from_answer(request, code, body)
+        return None
 
 
 class Answering(KubeClient):
@@ -55,14 +64,14 @@ class Answering(KubeClient):
 
     async def get(self, path: str, params: Params | None = None) -> Json:
         self.asked = (*self.asked, path)
-        self.answers.to(f"GET {path}")
-        return await super().get(path, params)
+        said = self.answers.to(f"GET {path}")
+        return await super().get(path, params) if said is None else said
 
     async def patch(
         self, path: str, body: Json | list[Json], form: Form, *, manager: str = "tidegate", force: bool = False
     ) -> Json:
-        self.answers.to(f"PATCH {path}")
-        return await super().patch(path, body, form, manager=manager, force=force)
+        said = self.answers.to(f"PATCH {path}")
+        return await super().patch(path, body, form, manager=manager, force=force) if said is None else said
 
 
 def fleet(**spec: object) -> Json:
@@ -138,6 +147,11 @@ TABLE: dict[str, tuple[dict[str, tuple[int, bytes]], tuple[str, str, str]]] = {
     "500": ({OBJECT: (500, b"")}, UNTOLD),
     "503": ({OBJECT: (503, b"")}, UNTOLD),
     "timeout": ({OBJECT: NO_ANSWER}, UNTOLD),
+    "200, a Status": ({OBJECT: LOGIN}, UNTOLD),
+    "200, a portal's word": ({OBJECT: PORTAL}, UNTOLD),
+    "200, a Status for the Scale": ({DEFINITION: (403, b""), f"{OBJECT}/scale": LOGIN}, UNTOLD),
+    "200, a Status for the definition": ({DEFINITION: LOGIN}, SEEN),
+    "200, a Status for what is served": ({SERVED: LOGIN, VERSIONS: LOGIN}, SEEN),
     "discovery fails for the group": ({SERVED: (503, b""), VERSIONS: (503, b"")}, SEEN),
     "discovery may not be read": ({SERVED: (403, b"")}, SEEN),
     "404, kind of HPAs": ({HPAS: NOTHING}, ("nobody can tell", "seen", "nobody can tell")),
@@ -302,3 +316,39 @@ async def test_where_a_kind_keeps_its_level_is_asked_anew(
     later = discoveries.time.monotonic() + discoveries.LIFETIME + 1.0
     monkeypatch.setattr(discoveries.time, "monotonic", lambda: later)
     assert (await targets.see(BETA)).observed.level == 7
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"kind": "Status", "code": 401}'], ids=["empty", "[]", "a Status"])
+async def test_a_write_that_no_object_answers_may_not_have_been_done(body: bytes) -> None:
+    async with serving(lambda _: web.Response(body=body)) as (_, client):
+        for write in (client.create("/x", {}), client.replace("/x", {}), client.patch("/x", {}, Form.MERGE)):
+            with pytest.raises(UnavailableError, match="the answer is no"):
+                await write
+
+
+async def test_a_level_goes_back_to_its_owner_also_where_the_definition_may_not_be_read(
+    client: Answering, cluster: EmbeddedCluster
+) -> None:
+    """An operator of some namespaces may not: where the kind keeps its level is told by our own write."""
+    moved = version("v1beta1", storage=True)
+    moved["subresources"]["scale"]["specReplicasPath"] = ".spec.size"
+    definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"fleets.{GROUP}")
+    cluster.patch(*definition, {"spec": {"versions": [moved]}})
+    cluster.delete(*BETA[:2], "main")
+    applied = fleet(size=3)
+    del applied["spec"]["replicas"]
+    await client.patch(OBJECT, applied, Form.APPLY, manager="helm")
+    client.answers.of = {DEFINITION: (403, b"")}
+    targets = KubeTargets(client, lifetime=0.0)
+    place = (await targets.see(BETA)).place
+    assert place is not None
+    await targets.swap(place, believed=3, wanted=9)
+    for held in (await targets.held(place), (await targets.see(BETA)).held):
+        assert held is not None
+        assert (held.value, held.manager) == (9, Manager("tidegate", "Update", "scale"))
+    await targets.swap(place, believed=9, wanted=3)
+    await targets.hand_back(place, None)
+    assert (await targets.held(place)).manager is None
+    applied["spec"]["size"] = 4
+    await client.patch(OBJECT, applied, Form.APPLY, manager="helm")
+    assert (await targets.see(BETA)).observed.level == 4

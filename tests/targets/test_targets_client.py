@@ -239,7 +239,9 @@ async def test_a_watch_event_larger_than_any_buffer_arrives_whole(served: Served
     [
         ({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}, ExpiredError),
         ({"type": "ERROR", "object": {"kind": "Status", "code": 500}}, UnavailableError),
+        ({"type": "ERROR", "object": None}, UnavailableError),
         ({"no": "event"}, UnavailableError),
+        ([], UnavailableError),
     ],
 )
 async def test_an_error_event_ends_a_watch_with_our_error(served: Served, body: object, want: type[Exception]) -> None:

@@ -347,3 +347,29 @@ async def test_a_loan_that_stands_elsewhere_than_its_field_says_is_not_obeyed(
     (listed,) = await book.list()
     assert isinstance(listed, UnreadableLoan)
     assert listed.ref is None, "it says nothing of a field that it is not the loan of"
+
+
+@pytest.mark.parametrize("body", [{"error": "session has ended"}, {"kind": "Status", "metadata": {}, "code": 401}])
+async def test_a_write_that_somebody_else_answers_in_the_servers_place_is_no_loan(
+    wire: Wire, cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch, body: Json
+) -> None:
+    """With 200. Believed, a level would be moved without a Loan, and the book could write that one never again."""
+    book, through = book_of(wire), Wire._once
+    made = loan()
+
+    async def portal(*_: Any) -> Json:
+        return body
+
+    monkeypatch.setattr(Wire, "_once", portal)
+    for fresh in (True, False):
+        with pytest.raises(UnavailableError):
+            await book.save(made, fresh=fresh)
+    monkeypatch.setattr(Wire, "_once", through)
+    assert stored(cluster, made) is None
+    await book.save(made, fresh=False)  # it may have been written: so the ledger says it
+    monkeypatch.setattr(Wire, "_once", portal)
+    with pytest.raises(UnavailableError):
+        await book.save(replace(made, pending=14), fresh=False)
+    monkeypatch.setattr(Wire, "_once", through)
+    await book.save(replace(made, pending=14), fresh=False)
+    assert stored(cluster, made)["spec"]["pending"] == 14  # type: ignore[index]

@@ -129,7 +129,7 @@ class Reading:
         """Whether the durable stop is set (``tidegate release``)."""
         home = os.environ.get("TIDEGATE_OPERATOR_NAMESPACE", "tidegate")
         try:
-            await self.client.get(stop_path(home, NAME))
+            await self.client.find(stop_path(home, NAME), NAME)
         except NotFoundError:
             return False
         except RefusedError as error:

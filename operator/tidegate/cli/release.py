@@ -201,7 +201,7 @@ async def _stop(client: KubeClient, namespace: str) -> None:
 
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
-        await client.get(stop_path(namespace, NAME))
+        await client.find(stop_path(namespace, NAME), NAME)
     except NotFoundError:
         await client.create(stop_path(namespace), stop_object(namespace, by=getpass.getuser(), at=stamp))
 

@@ -15,7 +15,7 @@ from tidegate.control.drift import Debt, Terms, is_autoscaled, other_than_us
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import MANAGER, Identity, TargetKey, Trouble
+from tidegate.planning.model import MANAGER, UNKNOWN, Identity, TargetKey
 from tidegate.ports import Beneath, ConflictError, FieldId, Held, Loan, Place, Sight, UnavailableError
 
 SCALE = "scale"
@@ -134,8 +134,15 @@ def sleeps(loan: Loan, told: Collection[FieldId], now: float) -> bool:
 
 
 async def is_driven(ledger: Ledger, loan: Loan) -> bool:
-    """Whether an autoscaler drives by now what was lent through ``/scale``: nothing is stepped down against it."""
-    return loan.place.subresource == SCALE and (await ledger.targets.see(loan.place.ref)).beneath is not None
+    """Whether an autoscaler drives by now what was lent through ``/scale``: nothing is stepped down against it.
+    UnavailableError while that cannot be told.
+    """
+    if loan.place.subresource != SCALE:
+        return False
+    sight = await ledger.targets.see(loan.place.ref)
+    if sight.beneath is None and sight.observed.trouble in UNKNOWN:
+        raise UnavailableError(f"{loan.place.ref}: what drives it cannot be told: {sight.observed.note}")
+    return sight.beneath is not None
 
 
 async def bequeath(ledger: Ledger, loan: Loan) -> Loan | None:
@@ -173,7 +180,7 @@ async def _owed_beneath(ledger: Ledger, loan: Loan) -> tuple[Place, Held, Debt] 
     if below is None or ledger.of(below.place) is not None:
         return None
     sight = await ledger.targets.see(below.place.ref)
-    if sight.observed.trouble in (Trouble.UNREADABLE, Trouble.FORBIDDEN):
+    if sight.observed.trouble in UNKNOWN:
         raise UnavailableError(f"{below.place.ref}: what it owes cannot be told: {sight.observed.note}")
     if sight.place is not None and sight.place.id == loan.place.id:
         raise UnavailableError(f"{loan.place.ref} is gone, and a watch shows it still")

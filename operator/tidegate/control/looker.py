@@ -95,7 +95,7 @@ class Looker:
             del self.sights[gone]
         for gone in (self._asked_at.keys() - specs.keys()) | (changed & self._asked_at.keys()):
             del self._asked_at[gone]
-        self._backoff.keep(specs.keys())
+        self._backoff.keep(specs.keys() - changed)
         self._owed &= specs.keys()
         self._touched = {key: at for key, at in self._touched.items() if key in specs}
         self._specs = specs

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from tidegate.control.debts import Debts, beneath_of, sleeps, terms_of
+from tidegate.control.debts import SCALE, Debts, beneath_of, sleeps, terms_of, workload_of
 from tidegate.control.drift import Terms, state_of, wanted_by
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Look, Looker
 from tidegate.planning.decision import Action, Plan, Step
-from tidegate.planning.model import UNKNOWN, Key, Observed, Policy, Ref, Release, TargetKey, Trouble
+from tidegate.planning.model import UNKNOWN, Identity, Key, Observed, Policy, Ref, Release, TargetKey, Trouble
 from tidegate.planning.reasons import Reason
 from tidegate.planning.targets import release_step
 from tidegate.planning.world import World
@@ -174,8 +174,8 @@ def of_orphans(
     """
     sights = looker.sights
     driven = {look.sight.place.id for look in sights.values() if look.sight.place}
-    known = {(key, t.name) for key, policy in world.policies.items() for t in policy.targets}
-    unseen = {key[0].namespace for key in known if _unseen(sights.get(key))}
+    known = {(key, t.name): t.ref.identity for key, policy in world.policies.items() for t in policy.targets}
+    unseen = _unseen_of(known, sights)
     elsewhere = _behind_a_scaler(world, sights)
     told = {loan.beneath.place.id for loan in ledger.loans.values() if loan.beneath is not None}
     for one, loan in ledger.loans.items():
@@ -229,11 +229,13 @@ def _of_orphan(loan: Loan, now: float) -> Applied:
     )
 
 
-def _is_over(loan: Loan, known: set[TargetKey], unseen: set[str], looker: Looker, now: float) -> bool:
+def _is_over(
+    loan: Loan, known: Mapping[TargetKey, Identity], unseen: Mapping[str, _Unseen], looker: Looker, now: float
+) -> bool:
     """Whether a loan in whose field no target's level lies may be led back."""
-    key = (loan.policy, loan.target)
-    if key not in known:
-        return loan.place.ref.namespace not in unseen  # a target nobody could look at yet may be its new name
+    key, workload = (loan.policy, loan.target), workload_of(loan)
+    if key not in known or workload not in (None, known[key]):
+        return not _may_be_renamed(loan, workload, unseen.get(loan.place.ref.namespace), now)
     look = looker.sights.get(key)
     if look is None or not looker.is_seen(key, now):
         return False
@@ -244,10 +246,36 @@ def _is_over(loan: Loan, known: set[TargetKey], unseen: set[str], looker: Looker
     return trouble is Trouble.MISSING or (trouble in _LASTING and now > loan.until)
 
 
-def _unseen(look: Look | None) -> bool:
-    if look is None:
-        return True
-    return look.sight.place is None and look.sight.observed.trouble in UNKNOWN
+@dataclass(slots=True)
+class _Unseen:
+    """Targets of a namespace of which nobody can tell where their levels lie."""
+
+    waiting: bool = False
+    """One of them was not looked at yet."""
+    workloads: set[Identity] = field(default_factory=set)
+    """Those that the others name."""
+
+
+def _unseen_of(known: Mapping[TargetKey, Identity], sights: Mapping[TargetKey, Look]) -> Mapping[str, _Unseen]:
+    found: dict[str, _Unseen] = {}
+    for key, workload in known.items():
+        look = sights.get(key)
+        if look is None:
+            found.setdefault(key[0].namespace, _Unseen()).waiting = True
+        elif look.sight.place is None and look.sight.observed.trouble in UNKNOWN:
+            found.setdefault(key[0].namespace, _Unseen()).workloads.add(workload)
+    return found
+
+
+def _may_be_renamed(loan: Loan, workload: Identity | None, unseen: _Unseen | None, now: float) -> bool:
+    """Whether a target of which nobody can tell may be the new name of the one that a loan was taken for. Of another
+    workload than the loan's it is that only where an autoscaler's field was lent, which may point there by now; one
+    that nobody can ever tell of keeps such a loan no longer than its time.
+    """
+    if unseen is None:
+        return False
+    elsewhere = loan.place.subresource != SCALE and now <= loan.until
+    return unseen.waiting or workload in unseen.workloads or elsewhere
 
 
 def _behind_a_scaler(world: World, sights: Mapping[TargetKey, Look]) -> set[object]:

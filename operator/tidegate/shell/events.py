@@ -163,7 +163,7 @@ class KubeEventSink:
     async def _uid(self, subject: Ref) -> str | None:
         with suppress(TidegateError):
             if resource := await self._discovery.find(subject.api_version, subject.kind):
-                found = await self._client.get(resource.path(subject.namespace, subject.name))
+                found = await self._client.find(resource.path(subject.namespace, subject.name), subject.name)
                 return str(found["metadata"]["uid"])
         return None
 

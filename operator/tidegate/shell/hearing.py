@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from tidegate.planning.instants import rfc3339
 from tidegate.planning.withheld import Unheard
 from tidegate.shell.informer import Informer
-from tidegate.shell.kinds import HELD_FOR, FewKinds
+from tidegate.shell.kinds import GRACE, HELD_FOR, FewKinds
+from tidegate.shell.watches import OBEYED_WITHIN
+
+STOP_LOST = OBEYED_WITHIN + GRACE
+"""Seconds without a sign of life of a watch that broke, after which a durable stop may have been set unheard."""
 
 
 @dataclass(slots=True)
@@ -35,11 +39,21 @@ class Hearing:
         """Without it nothing at all is written: others may be returning what was lent."""
         return self.stop.listed_at >= self.leads_since()
 
+    def stop_lost_since(self) -> float | None:
+        """Since when nobody could tell whether the durable stop was set, by the monotonic clock; None while it can be
+        told. A break of seconds is none.
+        """
+        lost = self.stop.trouble and time.monotonic() - self.stop.alive_at > STOP_LOST
+        return self.stop.alive_at if lost else None
+
     def unheard(self) -> Unheard | None:
         """See ``ports.Store``."""
         if not self.stop_heard():
             return self._told("the durable stop", self.leads_since(), self.stop.trouble, math.inf, raises=False)
-        deaf = self.few.deaf()
+        deaf, lost = self.few.deaf(), self.stop_lost_since()
+        if lost is not None:
+            raises = time.monotonic() - lost > HELD_FOR and (deaf is None or self.few.may_raise())
+            return self._told("the durable stop", lost, self.stop.trouble, HELD_FOR, raises=raises)
         if deaf is None:
             return None
         held_for = HELD_FOR if self.few.known else math.inf
@@ -49,6 +63,9 @@ class Hearing:
         """What on-call may have said and nobody has heard, for a probe."""
         if not self.stop_heard():
             return "the durable stop was not listed since this process leads: nothing is written"
+        if (lost := self.stop_lost_since()) is not None:
+            words = f"whether the durable stop is set could not be told for {time.monotonic() - lost:.0f} s"
+            return f"{words}: nothing is lowered, and nothing raised for {HELD_FOR:.0f} s ({self.stop.trouble})"
         return self.few.trouble() or None
 
     def _told(self, what: str, since: float, said: str, held_for: float, *, raises: bool) -> Unheard:

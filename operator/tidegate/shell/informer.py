@@ -18,7 +18,7 @@ from contextlib import aclosing, suppress
 from tidegate.pauses import Pauses
 from tidegate.ports import Json, RefusedError, TidegateError
 from tidegate.targets.client import PAGE, KubeClient
-from tidegate.targets.errors import ExpiredError
+from tidegate.targets.errors import ExpiredError, WatchFailedError
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,11 @@ class Informer:
         """Seconds since the server last gave a sign of life: an answer, an event or a bookmark."""
         return time.monotonic() - self._life
 
+    @property
+    def alive_at(self) -> float:
+        """When that was, by the monotonic clock."""
+        return self._life
+
     def __len__(self) -> int:
         return len(self._known)
 
@@ -146,6 +151,8 @@ class Informer:
                 if not resumed:
                     await self._rest(error)
             except TidegateError as error:
+                if isinstance(error, WatchFailedError) and self._failures:
+                    self._version = None  # a second time from the same version: the server never goes on from there
                 await self._rest(error)
             except Exception as error:  # an answer that is no list or no event: as good as none
                 log.exception("%s: not understood", self._path)

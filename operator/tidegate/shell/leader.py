@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tidegate.pauses import Pauses
-from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError
+from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError, UnavailableError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
+from tidegate.targets.errors import NotServedError
+from tidegate.targets.read import mapping
 from tidegate.targets.rules import LEASE_NAME, Rule, Where
 
 log = logging.getLogger(__name__)
@@ -238,7 +240,9 @@ class LeaseLeader:
     async def _renew_or_take(self, client: KubeClient) -> None:
         sent = time.monotonic()  # before the request: a late answer must not lengthen our time
         try:
-            lease = await client.get(self._path)
+            lease = await self._look(client)
+        except NotServedError:
+            raise  # which says nothing of the Lease
         except NotFoundError:
             self._renewed = None
             if self._recorded:
@@ -258,6 +262,13 @@ class LeaseLeader:
             sent, epoch = time.monotonic(), self._highest + 1
             await client.replace(self._path, self._document(epoch, since=_now(), lease=lease))
             self._lead(epoch, sent)
+
+    async def _look(self, client: KubeClient) -> Json:
+        """The Lease. UnavailableError for a document that is none of it, as a proxy may answer: it tells no holder."""
+        lease = await client.get(self._path)
+        if mapping(lease.get("metadata")).get("name") != self._metadata["name"]:
+            raise UnavailableError(f"GET {self._path}: the answer is not the Lease: {str(lease)[:80]}")
+        return lease
 
     def _is_free(self, spec: Json) -> bool:
         """Nobody holds it, or we have watched it stand still for its holder's whole duration."""
@@ -280,7 +291,7 @@ class LeaseLeader:
     async def _release(self, client: KubeClient) -> None:
         """Empty the holder; if that fails, the others wait for the duration, as after a crash."""
         try:
-            lease = await client.get(self._path)
+            lease = await self._look(client)
             if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
                 epoch = int(lease["spec"].get("leaseTransitions") or 0)
                 await client.replace(self._path, self._document(epoch, since=None, lease=lease, holder=""))

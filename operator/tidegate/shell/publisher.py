@@ -22,7 +22,7 @@ from tidegate.api.conditions import merge_conditions
 from tidegate.planning.model import Key
 from tidegate.ports import Json, NotFoundError, StatusPatch, TidegateError, UnavailableError
 from tidegate.shell.status_queue import Name, StatusQueue
-from tidegate.targets.client import Form, KubeClient
+from tidegate.targets.client import Form, KubeClient, the_object
 from tidegate.targets.discovery import Resource
 from tidegate.targets.rules import Rule, Where
 
@@ -204,13 +204,14 @@ class StatusPublisher:
         path = self._resources[kind].path(key.namespace, key.name)
         change: Json = {}
         try:
-            current = (await self._client.get(path)).get("status") or {}
+            current = (await self._client.find(path, key.name)).get("status") or {}
             if digest(current) != wanted:
                 change = difference(current, self._dated(current, _told(status)))
             if change:
                 if not self._may_write():  # what it shows may have been asked for seconds ago
                     raise UnavailableError("we do not lead any more")
-                await self._client.patch(f"{path}/status", {"status": change}, Form.MERGE)
+                shown = await self._client.patch(f"{path}/status", {"status": change}, Form.MERGE)
+                the_object(shown, f"PATCH {path}/status", key.name)
                 self.writes += 1
         except NotFoundError:
             self._note(name, before, None)

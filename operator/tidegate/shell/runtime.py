@@ -337,13 +337,14 @@ class Runtime:
         self.store.on_change("")
 
     async def _listen_again(self, leader: LeaseLeader, few: FewKinds) -> None:
-        """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not, and that
-        the few kinds are listed after a watch of ours broke.
+        """See that the durable stop is listed whenever we have begun to lead, whoever told us of it or not, or when it
+        cannot be heard of any more, and that the few kinds are listed after a watch of ours broke.
         """
         while True:
             await asyncio.sleep(UNHEARD)
             few.broke(max(one.broke_at for one in self._informers.values()))
-            if self._informers["stop"].listed_at < leader.since() < math.inf:
+            lost = self._hearing is not None and self._hearing.stop_lost_since() is not None
+            if lost or self._informers["stop"].listed_at < leader.since() < math.inf:
                 self._informers["stop"].again(list_all=True)
 
     def _beaten(self, beat: Beat) -> None:

@@ -34,8 +34,9 @@ from kubernetes.aio.client.configuration import Configuration
 from tidegate.pauses import Pauses
 from tidegate.planning.model import MANAGER
 from tidegate.ports import Json, RefusedError
-from tidegate.targets.errors import LaterError, TooLargeError, from_answer, from_event
+from tidegate.targets.errors import LaterError, TooLargeError, WatchFailedError, from_answer, from_event
 from tidegate.targets.nesting import loaded
+from tidegate.targets.read import child, mapping, text
 
 Params = Mapping[str, str | int | bool]
 
@@ -80,6 +81,8 @@ class Limits:
     write: float = 4.0
     """Seconds for one write, all attempts, pauses and the wait for a turn included. The Lease may be taken 5 s after
     its holder may no longer write: a write that was begun as its holder has ended by then."""
+    accepted: float = 15.0
+    """Seconds until a watch is accepted: a request that hangs on its way looks like a watch where nothing happens."""
     answer: int = 8 << 20
     """Bytes of one answer. A page of ordinary pods has 5 MB, and takes 40 MB as values; the objects of one page may
     have 1.5 MB each, which is more than the process may take."""
@@ -147,8 +150,14 @@ class KubeClient:
     # ---- requests
 
     async def get(self, path: str, params: Params | None = None) -> Json:
-        """One object (or one page) by its path."""
+        """One document by its path, whatever it is."""
         return await self._send("GET", path, params=params)
+
+    async def find(self, path: str, name: str) -> Json:
+        """The object of that name, or a view of it. UnavailableError for a document that is none of it, as a proxy or a
+        login page may answer with 200: nothing is gone, and no field is left out, because of it.
+        """
+        return the_object(await self.get(path), f"GET {path}", name)
 
     async def pages(self, path: str, *, size: int = PAGE, params: Params | None = None) -> AsyncGenerator[Json, None]:
         """A list, page by page, each as the server's List document; of large objects in smaller pages. ExpiredError
@@ -232,18 +241,22 @@ class KubeClient:
         query |= {"resourceVersion": resource_version, "timeoutSeconds": max(1, int(lasting))}
         limits = aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect, sock_read=silence)
         request = f"WATCH {path}"
-        response = await self._open("GET", path, query, limits=limits)
+        try:
+            async with asyncio.timeout(self._limits.accepted):  # silence counts from when it is accepted
+                response = await self._open("GET", path, query, limits=limits)
+        except TimeoutError as error:
+            raise LaterError(f"{request}: not accepted within {self._limits.accepted:g} s") from error
         try:
             yield "OPEN", {}
             async for line in _lines(response, request):
                 event = loaded(line)
                 if event["type"] == "ERROR":
-                    raise from_event(path, event["object"])
+                    raise from_event(path, mapping(event["object"]))
                 yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise LaterError(f"{request}: broken off: {_words(error)}") from error
-        except (orjson.JSONDecodeError, KeyError) as error:
-            raise LaterError(f"{request}: not a watch event") from error
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise WatchFailedError(f"{request}: not a watch event") from error
         finally:
             response.close()
 
@@ -295,8 +308,10 @@ class KubeClient:
             value = _parsed(data, most=CUT_AT_ONCE if params and "limit" in params else None) if data else {}
         except orjson.JSONDecodeError as error:
             raise LaterError(f"{method} {path}: the answer is not JSON: {data[:80]!r}") from error
-        if method == "GET" and not (data and isinstance(value, dict)):
+        if method != "DELETE" and not (data and isinstance(value, dict)):
             raise LaterError(f"{method} {path}: the answer is no object: {data[:80]!r}")
+        if method in ("POST", "PUT", "PATCH") and value.get("kind") == "Status":
+            raise LaterError(f"{method} {path}: the answer is not the object: {data[:80]!r}")
         return value if isinstance(value, dict) else {"value": value}
 
     async def _open(
@@ -341,6 +356,16 @@ class KubeClient:
         with suppress(ValueError):
             theirs = parsedate_to_datetime(date).timestamp() + 0.5
             self._skews.append(theirs - (sent + received) / 2)
+
+
+def the_object(document: Json, request: str, name: str) -> Json:
+    """The document that answered a request, if it is the object of that name as a server has it. Else UnavailableError:
+    whoever answered has not read the object, and may not have written it.
+    """
+    metadata = child(document, "metadata")
+    if metadata.get("name") == name and text(metadata.get("uid")):
+        return document
+    raise LaterError(f"{request}: the answer is not the object: {str(document)[:80]}")
 
 
 def _rest_of(page: Json, path: str) -> str:
@@ -410,7 +435,7 @@ async def _lines(response: aiohttp.ClientResponse, request: str) -> AsyncIterato
             if line:
                 yield line
     if rest.strip():
-        raise LaterError(f"{request}: the stream ended inside an event")
+        raise WatchFailedError(f"{request}: the stream ended inside an event")
 
 
 def _words(error: BaseException) -> str:

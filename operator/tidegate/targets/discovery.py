@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tidegate.planning.model import Ref
-from tidegate.ports import Json, NotFoundError, RefusedError, TidegateError
+from tidegate.ports import Json, NotFoundError, RefusedError, TidegateError, UnavailableError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.read import child, maps, text
 
@@ -142,7 +142,7 @@ class Discovery:
                 self._versions.pop(group, None)
             if group not in self._versions:
                 try:
-                    document = await self._client.get(f"/apis/{group}")
+                    document = _told(await self._client.get(f"/apis/{group}"), "versions")
                 except NotFoundError:
                     document = {}
                 self._asked[f"{group}/"] = time.monotonic()
@@ -155,7 +155,7 @@ class Discovery:
         """
         asked = time.monotonic()
         try:
-            document = await self._client.get(group_path(api_version))
+            document = _told(await self._client.get(group_path(api_version)), "resources")
         except NotFoundError:
             document = {}
         except TidegateError:
@@ -166,6 +166,15 @@ class Discovery:
         self._known = {key: one for key, one in self._known.items() if key[0] != api_version}
         for resource in resources_of(api_version, document):
             self._known[api_version, resource.kind] = resource
+
+
+def _told(document: Json, what: str) -> Json:
+    """An answer of the server about what it serves; UnavailableError for another document: a proxy's, say, because of
+    which nothing is served no more.
+    """
+    if what not in document:
+        raise UnavailableError(f"what is served cannot be told: the answer holds no {what}: {str(document)[:80]}")
+    return document
 
 
 def resources_of(api_version: str, document: Json) -> list[Resource]:

@@ -66,6 +66,12 @@ class LaterError(UnavailableError):
         """The server is known not to have begun the request: it may be sent again whatever it is."""
 
 
+class WatchFailedError(LaterError):
+    """A watch that did not get past the version that was told last: an ERROR event other than 410, or what is no event
+    or half of one.
+    """
+
+
 def from_answer(request: str, code: int, data: bytes, *, retry_after: str | None = None) -> TidegateError:
     """The error for an answer of 400 and above. ``request`` is ``VERB path``. The answer is chained as its cause."""
     status = _status(data)
@@ -77,7 +83,12 @@ def from_answer(request: str, code: int, data: bytes, *, retry_after: str | None
 
 def from_event(path: str, status: Json) -> TidegateError:
     """The error for an ERROR event of a watch, whose object is a Status."""
-    return from_answer(f"WATCH {path}", whole(status.get("code")) or 500, orjson.dumps(status))
+    error = from_answer(f"WATCH {path}", whole(status.get("code")) or 500, orjson.dumps(status))
+    if isinstance(error, ExpiredError):
+        return error
+    failed = WatchFailedError(str(error))
+    failed.__cause__ = error.__cause__
+    return failed
 
 
 def _by_code(message: str, code: int, status: Json, retry_after: str | None) -> TidegateError:

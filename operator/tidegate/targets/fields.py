@@ -16,7 +16,7 @@ from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.errors import InvalidError, NotServedError, PatchFailedError
 from tidegate.targets.ownership import Leaf, appliers_without, fields_of, handed_back, leaf_of_pointer, owner, value_at
 from tidegate.targets.read import child, text, version_of, whole
-from tidegate.targets.scale import SUBRESOURCE, Workloads
+from tidegate.targets.scale import SUBRESOURCE, Workloads, leaf_in
 
 HAND_BACK_TRIES = 8
 """Tries to patch a resourceVersion that status writes keep moving: a busy Deployment moves it several times a second
@@ -85,7 +85,7 @@ class Fields:
                 await asyncio.sleep(HAND_BACK_PAUSES.after(attempt))
             document = await self._read(resource, place)
             version = text(child(document, "metadata").get("resourceVersion"))
-            leaf = await self._leaf(resource, place)
+            leaf = await self._leaf(resource, place, document)
             fields = handed_back(fields_of(document), leaf, to=manager, api_version=resource.api_version)
             if fields is None or await self._rewrite(resource, place, version, fields):
                 return
@@ -113,7 +113,7 @@ class Fields:
         """
         if believed == 0 and place.subresource == SUBRESOURCE:
             try:
-                spec = child(await self._client.get(path), "spec")
+                spec = child(await self._client.find(path, place.ref.name), "spec")
             except NotFoundError as error:
                 await self._read(resource, place)
                 raise self._not_served(resource, place, place.subresource) from error
@@ -156,7 +156,7 @@ class Fields:
 
     async def _read(self, resource: Resource, place: Place) -> Json:
         try:
-            document = await self._client.get(resource.path(place.ref.namespace, place.ref.name))
+            document = await self._client.find(resource.path(place.ref.namespace, place.ref.name), place.ref.name)
         except NotServedError as error:
             raise self._not_served(resource, place) from error
         except NotFoundError as error:
@@ -167,13 +167,13 @@ class Fields:
             raise NotFoundError(f"{place.ref} was deleted; another of that name took its place")
         return document
 
-    async def _leaf(self, resource: Resource, place: Place) -> Leaf:
+    async def _leaf(self, resource: Resource, place: Place, document: Json) -> Leaf:
         if place.subresource == SUBRESOURCE:
-            return (await self._workloads.paths(resource)).level
+            return leaf_in(document, await self._workloads.paths(resource))
         return leaf_of_pointer(place.field)
 
     async def _held(self, resource: Resource, place: Place, document: Json) -> Held:
-        leaf = await self._leaf(resource, place)
+        leaf = await self._leaf(resource, place, document)
         stands = value_at(document, leaf)
         value, version = whole(stands), version_of(document)
         if place.subresource == SUBRESOURCE:

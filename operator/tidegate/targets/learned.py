@@ -15,7 +15,7 @@ from typing import Any
 
 from tidegate.planning.model import Key
 from tidegate.ports import ConflictError, Json, Learned, NotFoundError, RefusedError
-from tidegate.targets.client import KubeClient
+from tidegate.targets.client import KubeClient, the_object
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError
 from tidegate.targets.read import child, text, whole
@@ -91,7 +91,7 @@ class KubeLearnedBook:
             except (ExistsError, ConflictError):
                 await self._look(one)
                 raise
-            self._remember(one.of, written)
+            self._remember(one.of, the_object(written, f"saving {self._path(one.of)}", self._at(one.of).name))
 
     async def remove(self, of: Key) -> None:
         """See ``ports.LearnedBook``."""
@@ -123,7 +123,7 @@ class KubeLearnedBook:
     async def _look(self, one: Learned) -> None:
         """Learn what stands there, for the next try. RefusedError when a leader of a later epoch wrote it."""
         try:
-            document = await self._client.get(self._path(one.of))
+            document = await self._client.find(self._path(one.of), self._at(one.of).name)
         except NotFoundError:
             self._stored.pop(one.of, None)
             return

@@ -31,7 +31,7 @@ from tidegate.ports import (
     UnavailableError,
     UnreadableLoan,
 )
-from tidegate.targets.client import KubeClient
+from tidegate.targets.client import KubeClient, the_object
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError, NotServedError
 from tidegate.targets.read import child, mapping, text, version_of, whole
@@ -170,11 +170,15 @@ class KubeLoanBook:
 
     async def _create(self, loan: Loan) -> None:
         try:
-            made = await self._client.create(LOANS.path(loan.key.namespace), self._to_object(loan))
+            made = await self._made(loan)
         except ExistsError:
             await self._adopt(loan)
         else:
             self._remember(loan.key, made)
+
+    async def _made(self, loan: Loan) -> Json:
+        path = LOANS.path(loan.key.namespace)
+        return the_object(await self._client.create(path, self._to_object(loan)), f"POST {path}", loan.key.name)
 
     async def _adopt(self, loan: Loan) -> None:
         """Take a Loan that is there already, if it is the one that we meant to create: the answer was lost then. It is
@@ -197,11 +201,11 @@ class KubeLoanBook:
                 stored = self._stored.get(loan.key) or (await self._look(loan))[0]
                 _not_deposed(loan, stored)
                 written = await self._client.replace(_path(loan.key), self._onto(stored, loan))
+                the_object(written, f"PUT {_path(loan.key)}", loan.key.name)
             except NotFoundError:  # somebody deleted it, or a deletion of ours arrived late
                 self._stored.pop(loan.key, None)
                 with suppress(ExistsError):  # it came between our two requests
-                    written = await self._client.create(LOANS.path(loan.key.namespace), self._to_object(loan))
-                    self._remember(loan.key, written)
+                    self._remember(loan.key, await self._made(loan))
                     return
             except NotUnderstoodError:
                 raise
@@ -223,7 +227,7 @@ class KubeLoanBook:
 
     async def _look(self, loan: Loan) -> tuple[_Stored, Loan]:
         """The Loan that is there. NotUnderstoodError for one that cannot be read: it keeps the original."""
-        document = await self._client.get(_path(loan.key))
+        document = await self._client.find(_path(loan.key), loan.key.name)
         read = self._read(document)
         if isinstance(read, UnreadableLoan):
             raise NotUnderstoodError(f"loan {loan.key} is there and cannot be understood: {read.note}")

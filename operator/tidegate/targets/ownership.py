@@ -85,6 +85,25 @@ def handed_back(fields: Sequence[Json], leaf: Leaf, *, to: Manager | None, api_v
     return given if given != list(fields) else None
 
 
+def leaf_written(fields: Sequence[Json], subresource: str) -> Leaf | None:
+    """The one leaf that somebody owns by a write through a subresource, we ourselves before others."""
+    written = [entry for entry in fields if text(entry.get("subresource")) == subresource]
+    for entry in sorted(written, key=lambda one: one.get("manager") != MANAGER):
+        if leaf := _only_leaf(child(entry, "fieldsV1")):
+            return leaf
+    return None
+
+
+def _only_leaf(node: Json) -> Leaf:
+    """Empty where there are several."""
+    leaf: Leaf = ()
+    while keys := [key for key in node if key != "."]:
+        if len(keys) > 1 or not keys[0].startswith("f:"):
+            return ()
+        leaf, node = (*leaf, keys[0][2:]), child(node, keys[0])
+    return leaf
+
+
 def _given(fields: list[Json], leaf: Leaf, to: Manager, api_version: str) -> list[Json]:
     for index, entry in enumerate(fields):
         if _manager(entry) == to:

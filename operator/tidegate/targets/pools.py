@@ -169,7 +169,7 @@ class KubePools:
             return await self._jobs(lane, member)
         if member.kind == "Job":
             path = f"/apis/batch/v1/namespaces/{member.namespace}/jobs/{member.object_name}"
-            return await self._of_jobs([await self._client.get(path)], lane, member)
+            return await self._of_jobs([await self._client.find(path, member.object_name)], lane, member)
         return await self._scaled(lane, member, member.object_name)
 
     async def _jobs(self, lane: Lane, member: MemberRef) -> list[_Found | CannotStop]:

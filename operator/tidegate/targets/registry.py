@@ -146,7 +146,7 @@ class KubeTargets:
         if not resource.namespaced:
             return trouble(Trouble.NOT_SCALABLE, f"{ref} belongs to the cluster, not to a namespace")
         try:
-            document = await self._client.get(resource.path(ref.namespace, ref.name))
+            document = await self._client.find(resource.path(ref.namespace, ref.name), ref.name)
         except NotFoundError as error:
             raise await self._absence(resource, ref, error) from error
         metadata = child(document, "metadata")

@@ -16,7 +16,7 @@ from tidegate.ports import Json, Manager, NotFoundError, UnavailableError
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import LIFETIME, Resource
 from tidegate.targets.errors import ForbiddenError, NotServedError
-from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, owner, value_at
+from tidegate.targets.ownership import Leaf, fields_of, leaf_of_json_path, leaf_written, owner, value_at
 from tidegate.targets.quotas import refusal
 from tidegate.targets.read import child, count, mapping, maps, text, texts, version_of, whole
 from tidegate.targets.rules import Rule, ScaleKind, ScaleVerbs, Where
@@ -24,6 +24,7 @@ from tidegate.targets.takes import template_takes
 
 FIELD = "/spec/replicas"
 SUBRESOURCE = "scale"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 KINDS = (ScaleKind("apps", "Deployment", "deployments"), ScaleKind("apps", "StatefulSet", "statefulsets"))
 """Kinds that an account may scale by default; an administrator adds others."""
@@ -93,21 +94,23 @@ class Workloads:
 
     async def look(self, resource: Resource, ref: Ref) -> Workload:
         """Read one. Raises NotFoundError, RefusedError, UnavailableError."""
-        document = await self._client.get(resource.path(ref.namespace, ref.name))
+        document = await self._client.find(resource.path(ref.namespace, ref.name), ref.name)
         paths = await self.paths(resource)
         workload = workload_of(document, ref, paths)
         if paths.certain:
             return workload
         level, version = await self.level(resource, document, paths)
-        return replace(workload, level=level, version=version)
+        manager = owner(fields_of(document), leaf_in(document, paths))
+        return replace(workload, level=level, version=version, manager=manager)
 
     async def level(self, resource: Resource, document: Json, paths: ScalePaths) -> tuple[int | None, int]:
         """The level of an object that was read, and the version of the document that it stands in."""
         if not paths.certain:
             metadata = child(document, "metadata")
-            path = resource.path(text(metadata.get("namespace")), text(metadata.get("name")), SUBRESOURCE)
+            name = text(metadata.get("name"))
+            path = resource.path(text(metadata.get("namespace")), name, SUBRESOURCE)
             try:
-                scale = await self._client.get(path)
+                scale = await self._client.find(path, name)
             except NotFoundError as error:  # the object was read just now: it has no such subresource (any more)
                 raise NotServedError(f"{path}: {error}") from error
             return whole(child(scale, "spec").get("replicas", 0)), version_of(scale)  # a real server leaves a zero out
@@ -128,9 +131,9 @@ class Workloads:
         return known
 
     async def _ask(self, resource: Resource) -> ScalePaths:
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource.plural}.{resource.group}"
+        name = f"{resource.plural}.{resource.group}"
         try:
-            definition = await self._client.get(path)
+            definition = await self._client.find(f"{DEFINITIONS}/{name}", name)
         except NotFoundError:
             return ScalePaths()  # an aggregated API, or one of the server's own groups
         except ForbiddenError:
@@ -146,6 +149,14 @@ class Workloads:
                     leaf_of_json_path(selector) if selector else None,
                 )
         return ScalePaths()
+
+
+def leaf_in(document: Json, paths: ScalePaths) -> Leaf:
+    """Where an object keeps its level. Where the CRD may not be read, whoever has written through ``/scale`` shows it
+    by what he owns; else it is taken to be where most keep it.
+    """
+    written = None if paths.certain else leaf_written(fields_of(document), SUBRESOURCE)
+    return written or paths.level
 
 
 def workload_of(document: Json, ref: Ref, paths: ScalePaths) -> Workload:
