@@ -362,19 +362,28 @@ class Making:
 
     def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> Asked:
         """See ``verdict.Needed``."""
-        curve = self.curves.get((policy.key, target.name))
-        if curve is None or curve.units is None:
+        every = self._need_of(policy, target)
+        if every is None:
             return Asked()
-        last = self.known.stop - 1
-        low, high = (min(max(self.book.index(at), self.known.start), last) for at in (since, until))
-        units = curve.units[low : max(high, low + 1)]
+        low, high = (min(max(self.book.index(at) - self.known.start, 0), len(every) - 1) for at in (since, until))
+        units = every[low : max(high, low + 1)]
         most = int(units.max())
         bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0
         if bounded <= there:
             return Asked(bounded, wish=most)
-        first = low + int((units > min(there, most - 1)).argmax())
-        lead = self._plans[policy.key, target.name].lead.seconds + curve.shift
-        return Asked(bounded, (first + self.book.first) * self.book.cell - lead, most)
+        first = self.book.first + self.known.start + low + int((units > min(there, most - 1)).argmax())
+        lead = self._plans[policy.key, target.name].lead.seconds + self.curves[policy.key, target.name].shift
+        return Asked(bounded, first * self.book.cell - lead, most)
+
+    def _need_of(self, policy: Policy, target: TargetSpec) -> Units | None:
+        """What is announced of a target in the columns that are known, with what overrides add; None: nothing."""
+        curve = self.curves.get((policy.key, target.name))
+        if curve is None or curve.units is None:
+            return None
+        if any(one.action is OverrideAction.BOOST for one in self._spoken(policy, target)):
+            line = self.boosted(policy, target)
+            return None if line is None else line.units
+        return curve.units[self.known]
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):
