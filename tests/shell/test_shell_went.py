@@ -84,6 +84,48 @@ def test_an_event_that_was_blocked_to_the_end_is_not_called_ready_afterwards() -
     assert evening.on_time()[0] == "False"
 
 
+@pytest.mark.parametrize(("bad", "want"), [(LATE, "Late"), (FULL, "Blocked")])
+def test_what_was_late_at_its_opening_is_not_called_on_time_afterwards(bad: Verdict, want: str) -> None:
+    evening = Evening()
+    for at in (T0 - 20.0, T0 - 10.0):
+        evening.beat(at, bad)
+    shown = evening.beat(T0 + 96.0, READY)
+    assert (shown["outcome"], evening.on_time()[0]) == ("Ready", "True"), "by now"
+    assert (shown["lastOccurrence"]["outcome"], shown["lastOccurrence"]["message"]) == (want, bad.message)
+    over = evening.beat(T0 + LENGTH + 1.0)
+    assert (over["lastOccurrence"]["outcome"], over["lastOccurrence"]["readyTime"]) == (want, "2026-11-09T16:01:36Z")
+    assert evening.on_time()[0] == "False"
+    assert evening.on_time()[2].startswith(f"The occurrence of 2026-11-09T16:00:00Z was {want}, all of it ready at ")
+
+
+def test_of_what_was_told_while_it_was_on_the_worst_is_kept() -> None:
+    evening = Evening()
+    for at, verdict in enumerate((LATE, LATE, FULL, FULL, LATE, LATE, READY)):
+        shown = evening.beat(T0 + 60.0 * at, verdict)
+    assert shown["lastOccurrence"]["outcome"] == "Blocked"
+
+
+@pytest.mark.parametrize("at", [T0 - 1.0, T0 + 4.0])
+def test_what_was_bad_and_is_mended_by_t0_is_no_word_on_how_it_went(at: float) -> None:
+    evening = Evening()
+    for before in (T0 - 20.0, T0 - 10.0):
+        evening.beat(before, FULL)
+    evening.beat(at, READY)
+    assert evening.beat(T0 + LENGTH + 1.0)["lastOccurrence"]["outcome"] == "Ready"
+
+
+def test_the_next_life_knows_what_was_told_while_it_was_on() -> None:
+    first = Evening()
+    for at in (T0 - 20.0, T0 - 10.0):
+        shown = first.beat(at, LATE)
+    second = Evening(shown)
+    shown = second.beat(T0 + 60.0, READY)
+    third = Evening(shown)
+    third.beat(T0 + 120.0, READY)
+    over = third.beat(T0 + LENGTH + 1.0)["lastOccurrence"]
+    assert (over["outcome"], over["message"]) == ("Late", LATE.message)
+
+
 def test_an_event_that_was_put_off_before_it_began_has_not_gone_in_any_way() -> None:
     evening = Evening()
     evening.beat(T0 - 600.0, READY)
