@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -250,3 +251,40 @@ def test_what_is_only_looked_at_again_waits_behind_what_is_new() -> None:
     evening.beat(T0 - 600.0, READY)
     evening.beat(T0 - 540.0, READY)
     assert evening.wall.looked == [False]
+
+
+# ---- between two leaders
+
+
+def swept(evening: Evening, at: float) -> Json:
+    """The status after the sweep that a new leader begins with."""
+    evening.clock.at = at
+    asyncio.run(evening.reporter._sweep())
+    return evening.wall.status
+
+
+def test_what_the_last_leader_told_stands_until_the_next_one_has_looked_twice() -> None:
+    first = Evening()
+    for at in (T0 - 600.0, T0 - 590.0):
+        shown = first.beat(at, FULL)
+    second = Evening(shown)
+    assert second.beat(T0 - 500.0, FULL) == {}
+    assert swept(second, T0 - 499.5) == {}, "nothing is written over it"
+    assert second.beat(T0 - 498.0, FULL)["outcome"] == "Blocked"
+
+
+def test_it_does_not_stand_for_long_without_a_word_of_the_next_one() -> None:
+    first = Evening()
+    second = Evening(first.beat(T0 - 600.0, READY))
+    second.beat(T0 - 500.0)
+    assert swept(second, T0 - 471.0) == {}
+    assert swept(second, T0 - 469.0)["outcome"] == "Armed"
+    assert second.on_time() == ("Unknown", "NotJudgedYet", "The verdict is being worked out.")
+
+
+def test_a_verdict_on_another_occurrence_does_not_stand() -> None:
+    shown = Evening().beat(T0 - 600.0, replace(READY, starts_at=T0 - 7 * 86_400.0))
+    shown = {**shown, "nextOccurrence": {"start": "2026-11-02T16:00:00Z"}}
+    second = Evening(shown)
+    second.beat(T0 - 500.0)
+    assert swept(second, T0 - 499.0)["outcome"] == "Armed"

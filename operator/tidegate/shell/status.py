@@ -56,9 +56,11 @@ def event_status(
     now: float,
     last: Json | None = None,
     unprepared: str = "",
+    due: bool = False,
 ) -> Json:
     """Of a LiveEvent: armed, its verdict, its next occurrence, how the last one went. One that waits for next Friday is
-    Ready. ``unprepared``: which of its signals nothing prepares, in words.
+    Ready. ``unprepared``: which of its signals nothing prepares, in words. ``due``: it
+    is so near that there will be a verdict in a moment.
     """
     generation = event.generation
     occurrence = event.next_occurrence(now)
@@ -72,7 +74,7 @@ def event_status(
             *accepted_conditions(generation=generation, reason=armed, message=message),
             _on_time(verdict, generation)
             if verdict is not None
-            else _not_judged(last, occurrence is None, generation, unprepared),
+            else _not_judged(last, occurrence is None, generation, unprepared, due=due),
             condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
@@ -160,17 +162,23 @@ def _story(last: Json | None) -> str | None:
     return _cut(f"The occurrence of {last['start']} was {last['outcome']}{ready}: {last['message']}")
 
 
-def _not_judged(last: Json | None, over: bool, generation: int, unprepared: str) -> Json:
+def _not_judged(last: Json | None, over: bool, generation: int, unprepared: str, *, due: bool) -> Json:
     """While there is no verdict: how it went when it is over, else that one will be given."""
     story = _story(last)
     if over:
         status = None if last is None else last["outcome"] == Outcome.READY.value
         message = story or "It is over, and nobody saw how it went."
         return condition("OnTime", status, "Over", message, generation=generation)
-    message = "A verdict is given from an hour before T-0."
+    message = "The verdict is being worked out." if due else "A verdict is given from an hour before T-0."
     if unprepared:
         message += f" But {unprepared}."
-    return condition("OnTime", None, "NotDueYet", _cut(f"{message} {story or ''}".strip()), generation=generation)
+    return condition(
+        "OnTime",
+        None,
+        "NotJudgedYet" if due else "NotDueYet",
+        _cut(f"{message} {story or ''}".strip()),
+        generation=generation,
+    )
 
 
 def _on_time(verdict: Verdict, generation: int) -> Json:

@@ -39,7 +39,7 @@ class Went:
     _last: dict[Key, Json] = field(default_factory=dict)
     """As shown in ``status.lastOccurrence``: of an occurrence that is on as soon as something bad was told of it."""
     _shown: dict[Key, Json] = field(default_factory=dict)
-    """What objects showed of an occurrence when this process met them, until it tells a verdict itself."""
+    """The verdicts that objects show."""
 
     def judged(self, key: Key, before: Verdict | None, verdict: Verdict, now: float) -> None:
         """A verdict is shown, after another one. Ready since is since when all was there that the occurrence needs to
@@ -83,6 +83,10 @@ class Went:
         known = self._ready.get(key)
         return known[1] if known is not None and known[0] == starts_at else None
 
+    def shows(self, key: Key, starts_at: float) -> bool:
+        """Whether an object shows a verdict on an occurrence, whoever gave it."""
+        return key in self._shown and self._shown[key]["start"] == to_rfc3339(starts_at)
+
     def last(self, key: Key) -> Json | None:
         """How the last occurrence went; None when nobody saw one."""
         return self._last.get(key)
@@ -99,7 +103,9 @@ class Went:
         ):
             self._last[key] = dict(last)
         if (shown := _shown(status)) is not None:
-            self._shown.setdefault(key, shown)
+            self._shown[key] = shown
+        else:
+            self._shown.pop(key, None)
         since, start = status.get("readyTime"), coming.get("start") if isinstance(coming, Mapping) else None
         if key not in self._ready and isinstance(since, str) and isinstance(start, str):
             try:
@@ -125,10 +131,12 @@ def _is_worse(one: Json, other: Json) -> bool:
 
 
 def _shown(status: Mapping[str, object]) -> Json | None:
-    """The bad verdict that a status shows of its current or next occurrence; None when it shows none."""
+    """The verdict that a status shows on its current or next occurrence; None when it shows none."""
     outcome, verdict, coming = status.get("outcome"), status.get("verdict"), status.get("nextOccurrence")
     start = coming.get("start") if isinstance(coming, Mapping) else None
-    if not (isinstance(outcome, str) and outcome in _BAD and isinstance(verdict, str) and isinstance(start, str)):
+    if not (isinstance(outcome, str) and isinstance(verdict, str) and isinstance(start, str)):
+        return None
+    if not verdict.startswith(f"{outcome}: "):  # how an earlier one went
         return None
     return {"start": start, "outcome": outcome, "message": verdict.removeprefix(f"{outcome}: ")[:500]}
 
