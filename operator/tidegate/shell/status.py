@@ -108,8 +108,8 @@ def policy_status(
     mine = [plan.targets[policy.key, target.name] for target in policy.targets]
     bad = [p for p in mine if p.reason in _TROUBLES]
     blind = [p for p in mine if p.blind]
-    deaf = next((p.withheld for p in mine if p.withheld and p.withheld.reason is Reason.NOT_HEARD), None)
-    reason, message = _readiness(policy, bad, note, deaf)
+    mute = [p.withheld for p in mine if p.withheld and p.withheld.reason in (Reason.NOT_HEARD, Reason.STOPPED)]
+    reason, message = _readiness(policy, bad, note, next(iter(mute), None))
     upcoming = [told[0] for p in mine if (told := next_change(p)) is not None]
     return {
         "observedGeneration": generation,
@@ -125,13 +125,14 @@ def policy_status(
     }
 
 
-def _readiness(policy: Policy, bad: list[TargetPlan], note: str, deaf: Withheld | None) -> tuple[str, str]:
+def _readiness(policy: Policy, bad: list[TargetPlan], note: str, mute: Withheld | None) -> tuple[str, str]:
     if note:
         return "KeepsLastValid", _cut(note)
-    if deaf is not None:
-        return deaf.reason.value, _cut(f"Nothing is written: {deaf.message}.")
+    troubles = "; ".join(f"{p.target}: {p.message}" for p in bad)
+    if mute is not None:
+        return mute.reason.value, _cut(f"Nothing is written: {mute.message}. {troubles}".strip())
     if bad:
-        return bad[0].reason.value, _cut("; ".join(f"{p.target}: {p.message}" for p in bad))
+        return bad[0].reason.value, _cut(troubles)
     if policy.mode is Mode.OBSERVE:
         return "Observing", "Observe: nothing is written; the targets show what would be done."
     return "Enforcing", ""
