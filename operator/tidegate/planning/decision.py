@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -33,6 +33,19 @@ class Judgement:
     reason: Reason
     level: int
     message: str
+
+
+def cut_of(trail: Iterable[Judgement]) -> Judgement | None:
+    """What cut a need, so that less is done than is asked for; None where all is done."""
+    asked, cut = 0, None
+    for judgement in trail:
+        if judgement.level < (asked if cut is None else cut.level):
+            cut = judgement
+        elif judgement.level < asked:
+            continue  # it leaves what another one cut
+        elif judgement.level > asked:
+            asked, cut = judgement.level, None
+    return cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
-from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
+from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan, cut_of
 from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
 from tidegate.planning.following import correction, following, live_lead
 from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, step_down, waits
@@ -40,6 +40,9 @@ _DOWNWARDS = {
     Reason.POLICY_MINIMUM: "the policy's min is all that is still needed",
 }
 """The reasons for a level, said of a step down to it."""
+
+
+_ENOUGH = (Reason.ALREADY_ENOUGH, Reason.OWNER_LEVEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         return _troubled(facts, _Outlook(line, whole, rise), say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
+    if reason in _ENOUGH and (cut := cut_of(trail)) is not None:
+        reason, message = cut.reason, cut.message  # enough of what was left of the need, which is not enough
     if level == facts.current and (
         reason is Reason.RELEASE_STEP or (reason is Reason.EVENT_DEMAND and not observed.loan)
     ):
