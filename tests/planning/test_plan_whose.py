@@ -111,6 +111,26 @@ def test_what_should_have_been_ready_by_now_takes_its_time_anew() -> None:
     assert found.ready_at == pytest.approx(ON + 30.0, abs=1)
 
 
+def test_what_needs_machines_comes_when_they_have_come() -> None:
+    far = policy(target(lead=LeadTimeGuess(30.0, machine_seconds=240.0)), signals=(signal(),))
+    crowd = crowded(far)
+    for spare, wait in ((20, 30.0), (19, 270.0)):
+        found = told(replace(crowd, observed={KEY: replace(LENT, spare_units=spare)}), ON)
+        assert found.ready_at == pytest.approx(ON + wait, abs=1)
+
+
+def test_what_is_kept_of_a_measurement_is_not_expected_in_time() -> None:
+    """Thirty were measured, twelve of them are ready, and for minutes nobody has measured anything."""
+    blind = Reading(Freshness.STALE, 3000.0, T0 + 90.0, blind_since=T0 + 90.0, confirmed=3000.0)
+    there = replace(LENT, level=30, ready=12)
+    w = world(
+        event(), policies=(policy(signals=(signal(),)),), observed={KEY: there}, readings={(CORE, "orders"): blind}
+    )
+    assert told(w, T0 + 600.0).message == (
+        "order: 12 of 30 ready, what is announced is in time; more is kept while nobody can measure"
+    )
+
+
 def test_measured_demand_within_the_headroom_of_what_is_ready_is_not_late_and_not_called_in_time() -> None:
     roomy = policy(target(headroom=2.0), signals=(signal(),))
     there = replace(LENT, level=30, ready=30, desired=30)

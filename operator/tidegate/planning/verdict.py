@@ -297,6 +297,8 @@ def _alone(case: Case, start: float) -> Verdict:
     rest = "the rest is expected in time"
     if case.is_on and plan.measured > observed.ready:
         rest = f"measured demand with its headroom needs {plan.measured} now, and the rest follows"
+    elif plan.reason is Reason.BLIND:
+        rest = "what is announced is in time; more is kept while nobody can measure"
     return Verdict(Outcome.READY, Reason.ON_PLAN, f"{ready}, {rest}", start, target=name)
 
 
@@ -331,10 +333,12 @@ def _late(case: Case) -> Iterator[Verdict]:
 
 
 def _on_its_way(case: Case) -> float:
-    """When units that measured demand asks for will be ready: one lead time after their write; what should be ready and
-    is not takes its time anew.
+    """When units that measured demand asks for will be ready: one lead time after their write, and when machines have
+    come where they do not fit on those that are up; what should be ready and is not takes its time anew.
     """
-    loan, lead = case.observed.loan, case.plan.lead.seconds
+    loan, lead, spare = case.observed.loan, case.plan.lead.seconds, case.observed.spare_units
+    if spare is not None and case.plan.measured - (case.observed.ready or 0) > spare:
+        lead += case.machine_seconds
     written = loan is not None and case.plan.action is not Action.RAISE
     ready_at = (loan.stepped_at if loan is not None and written else case.now) + lead
     return ready_at if ready_at > case.now else case.now + lead
