@@ -202,7 +202,7 @@ def _target(plan: TargetPlan, seen: Observed) -> Json:
             "floor": plan.level,
             "peakFloor": plan.peak if plan.peak_at is not None else None,
             "peakTime": to_rfc3339(plan.peak_at) if plan.peak_at is not None else None,
-            "ready": seen.ready if seen.loan is not None or plan.level is None else min(seen.ready or 0, plan.level),
+            "ready": _ready(plan, seen),
             "nextStepTime": to_rfc3339(change[0]) if change is not None else None,
             "nextStepFloor": change[1] if change is not None else None,
             "leadTimeSeconds": round(plan.lead.seconds),
@@ -212,6 +212,13 @@ def _target(plan: TargetPlan, seen: Observed) -> Json:
             "overridden": "; ".join(plan.overridden)[:OVERRIDDEN_MOST] or None,
         }
     )
+
+
+def _ready(plan: TargetPlan, seen: Observed) -> int | None:
+    """Units ready, at rest no more than the level; None where nobody can tell by now."""
+    if seen.ready is None or not seen.seen:
+        return None
+    return seen.ready if seen.loan is not None or plan.level is None else min(seen.ready, plan.level)
 
 
 def _known(fields: Json) -> Json:
