@@ -75,6 +75,8 @@ class Making:
     _left_out: dict[Key, str] = field(default_factory=dict)
     """Policies of which an event that is near could not be summed."""
     _starts_of: dict[Key, tuple[float, ...]] = field(default_factory=dict)
+    _needs: dict[TargetKey, Units] = field(default_factory=dict)
+    """What is announced of targets in the columns that are known, with what overrides add."""
     _plans: dict[TargetKey, TargetPlan] = field(default_factory=dict)
     _verdicts: dict[Key, Verdict] = field(default_factory=dict)
     _steps: list[tuple[int, Step]] = field(default_factory=list)
@@ -380,10 +382,13 @@ class Making:
         curve = self.curves.get((policy.key, target.name))
         if curve is None or curve.units is None:
             return None
-        if any(one.action is OverrideAction.BOOST for one in self._spoken(policy, target)):
-            line = self.boosted(policy, target)
-            return None if line is None else line.units
-        return curve.units[self.known]
+        key = policy.key, target.name
+        if key not in self._needs:  # asked for each event that is near
+            self._needs[key] = curve.units[self.known]
+            if any(one.action is OverrideAction.BOOST for one in self._spoken(policy, target)):
+                line = self.boosted(policy, target)
+                self._needs[key] = line.units if line is not None else self._needs[key]
+        return self._needs[key]
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):

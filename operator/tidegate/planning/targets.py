@@ -136,8 +136,10 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         return _troubled(facts, _Outlook(line, whole, rise), say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
-    if reason in _ENOUGH and (cut := cut_of(trail)) is not None:
-        reason, message = cut.reason, cut.message  # enough of what was left of the need, which is not enough
+    cut = cut_of(trail) if reason in _ENOUGH else None
+    # Enough of what was left of the need is not enough. That nothing can be planned is said of whole targets alone.
+    if cut is not None and cut.reason is not Reason.CANNOT_BE_PLANNED:
+        reason, message = cut.reason, cut.message
     if level == facts.current and (
         reason is Reason.RELEASE_STEP or (reason is Reason.EVENT_DEMAND and not observed.loan)
     ):

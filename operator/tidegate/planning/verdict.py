@@ -103,7 +103,8 @@ def _is_of_one_time(case: Case) -> bool:
     """
     plan, most = case.plan, case.observed.maximum
     cut = any(one.reason in (Reason.SCALER_MAXIMUM, Reason.POLICY_MAXIMUM) for one in plan.trail)
-    bounded = plan.peak >= case.maximum or (most is not None and plan.peak > most) or bool(case.observed.rooms)
+    bounded = plan.peak >= case.maximum or (most is not None and plan.peak > most)
+    bounded = bounded or any(plan.peak > room.units for room in case.observed.rooms)
     late = plan.shortages or plan.measured > (case.observed.ready or 0)
     return bool(plan.refusals or plan.withheld or late or cut or bounded)
 
