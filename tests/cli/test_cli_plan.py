@@ -81,6 +81,17 @@ def test_explain_says_who_asked_for_how_much(evening: str) -> None:
     assert told["leadTime"]["seconds"] == sum(told["leadTime"]["parts"].values())
 
 
+def test_explain_says_that_what_is_planned_is_not_written_and_what_stands(evening: str) -> None:
+    args = ("explain", "core", "order", evening, "--at", "2026-11-10T00:10:00+08:00")
+    told, text = json.loads(run(*args, "-o", "json")[1]), run(*args)[1]
+    assert (told["level"], told["stands"], told["withheld"]) == (10, 2, "ScalingPolicy/core only observes")
+    assert "not written  ScalingPolicy/core only observes; 2 stands" in text
+    Path(evening).write_text(Path(evening).read_text().replace("targets:", "mode: Enforce\n  targets:"))
+    told, text = json.loads(run(*args, "-o", "json")[1]), run(*args)[1]
+    assert told["withheld"] is None
+    assert "not written" not in text
+
+
 def test_explain_of_what_is_not_there_names_what_is(evening: str) -> None:
     code, _, err = run("explain", "core", "ordre", evening)
     assert code == 1

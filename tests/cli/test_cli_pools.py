@@ -235,6 +235,8 @@ def test_a_stopped_operator_is_shown_to_do_nothing(site: Callable[..., Site]) ->
     _, out, _ = run("plan", *BEFORE)
     assert "The operator is stopped (tidegate release)" in out
     assert "Nothing will be done." in out
+    out = run("explain", "core", "orders", *BEFORE)[1]
+    assert "not written  the durable stop is set (tidegate resume lifts it)" in out
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from test_shell_reporter import READY, T0, Noon, Wall
@@ -13,7 +14,8 @@ from test_shell_store import CORE, live_event, scaling_policy
 from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
 from tidegate.planning.decision import Action, Plan
-from tidegate.planning.model import Key, Ref
+from tidegate.planning.model import Key, Observed, PlanSettings, Ref
+from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
 from tidegate.ports import StatusPatch
@@ -110,3 +112,21 @@ async def test_a_loop_that_is_held_up_is_noticed() -> None:
         await asyncio.sleep(0.001)
     assert stillness.longest() >= 0.06
     measuring.cancel()
+
+
+async def test_how_many_units_are_ready_has_no_series_while_nobody_can_tell() -> None:
+    showing, _, store, metrics = stage(0)
+    policy = store.policy(CORE)
+    assert policy is not None
+    labels = {"namespace": "shop", "policy": "core", "target": "order"}
+
+    async def counted(seen: Observed) -> list[float | None]:
+        world = World({CORE: policy}, {}, {(CORE, "order"): seen}, settings=PlanSettings())
+        showing.take(Beat(T0, world, make_plan(world, T0), (), (), True, 0, None))
+        await showing.show_waiting()
+        return [metrics.registry.get_sample_value(f"tidegate_target_{name}", labels) for name in ("level", "ready")]
+
+    seen = Observed(level=5, ready=4, desired=5)
+    assert await counted(seen) == [5.0, 4.0]
+    assert await counted(replace(seen, seen=False, note="not seen for 40 s")) == [5.0, None]
+    assert await counted(seen) == [5.0, 4.0]

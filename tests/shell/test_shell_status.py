@@ -117,6 +117,26 @@ def test_observe_says_so() -> None:
     assert conditions(shown(Observed(level=2, ready=2), mode=Mode.OBSERVE))["Ready"] == ("True", "Observing")
 
 
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.OBSERVE])
+def test_a_policy_says_that_the_durable_stop_is_set_also_while_nothing_is_due(mode: Mode) -> None:
+    chosen = replace(parse_policy(scaling_policy()), mode=mode)
+    missing = Observed(trouble=Trouble.MISSING, note="Deployment/order does not exist")
+    for seen, more in ((Observed(level=2, ready=2), ""), (missing, " order: Deployment/order does not exist")):
+        world = World({CORE: chosen}, {}, {(CORE, "order"): seen}, settings=PlanSettings(), stopped=True)
+        status = policy_status(chosen, make_plan(world, T0), world.observed)
+        (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
+        assert (ready["status"], ready["reason"]) == ("True", "Stopped")
+        assert ready["message"] == (f"Nothing is written: the durable stop is set (tidegate resume lifts it).{more}")
+
+
+def test_how_many_units_are_ready_is_left_out_while_nobody_can_tell() -> None:
+    seen = Observed(level=2, ready=2, desired=2)
+    assert shown(seen)["targets"][0]["ready"] == 2
+    assert "ready" not in shown(replace(seen, seen=False, note="not seen for 40 s"))["targets"][0]
+    assert "ready" not in shown(replace(seen, ready=None))["targets"][0]
+    assert shown(replace(seen, ready=0))["targets"][0]["ready"] == 0
+
+
 def test_pods_that_come_and_go_at_rest_change_no_status() -> None:
     """Between events the reactive scaler moves replicas all day: that is none of our status's business."""
     assert shown(Observed(level=2, ready=7)) == shown(Observed(level=2, ready=9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -82,6 +83,48 @@ def test_an_event_that_was_blocked_to_the_end_is_not_called_ready_afterwards() -
     assert shown["lastOccurrence"]["outcome"] == "Blocked"
     assert "readyTime" not in shown["lastOccurrence"]
     assert evening.on_time()[0] == "False"
+
+
+@pytest.mark.parametrize(("bad", "want"), [(LATE, "Late"), (FULL, "Blocked")])
+def test_what_was_late_at_its_opening_is_not_called_on_time_afterwards(bad: Verdict, want: str) -> None:
+    evening = Evening()
+    for at in (T0 - 20.0, T0 - 10.0):
+        evening.beat(at, bad)
+    shown = evening.beat(T0 + 96.0, READY)
+    assert (shown["outcome"], evening.on_time()[0]) == ("Ready", "True"), "by now"
+    assert (shown["lastOccurrence"]["outcome"], shown["lastOccurrence"]["message"]) == (want, bad.message)
+    over = evening.beat(T0 + LENGTH + 1.0)
+    assert (over["lastOccurrence"]["outcome"], over["lastOccurrence"]["readyTime"]) == (want, "2026-11-09T16:01:36Z")
+    assert evening.on_time()[0] == "False"
+    assert evening.on_time()[2].startswith(f"The occurrence of 2026-11-09T16:00:00Z was {want}, all of it ready at ")
+
+
+def test_of_what_was_told_while_it_was_on_the_worst_is_kept() -> None:
+    evening = Evening()
+    for at, verdict in enumerate((LATE, LATE, FULL, FULL, LATE, LATE, READY)):
+        shown = evening.beat(T0 + 60.0 * at, verdict)
+    assert shown["lastOccurrence"]["outcome"] == "Blocked"
+
+
+@pytest.mark.parametrize("at", [T0 - 1.0, T0 + 4.0])
+def test_what_was_bad_and_is_mended_by_t0_is_no_word_on_how_it_went(at: float) -> None:
+    evening = Evening()
+    for before in (T0 - 20.0, T0 - 10.0):
+        evening.beat(before, FULL)
+    evening.beat(at, READY)
+    assert evening.beat(T0 + LENGTH + 1.0)["lastOccurrence"]["outcome"] == "Ready"
+
+
+def test_the_next_life_knows_what_was_told_while_it_was_on() -> None:
+    first = Evening()
+    for at in (T0 - 20.0, T0 - 10.0):
+        shown = first.beat(at, LATE)
+    second = Evening(shown)
+    shown = second.beat(T0 + 60.0, READY)
+    third = Evening(shown)
+    third.beat(T0 + 120.0, READY)
+    over = third.beat(T0 + LENGTH + 1.0)["lastOccurrence"]
+    assert (over["outcome"], over["message"]) == ("Late", LATE.message)
 
 
 def test_an_event_that_was_put_off_before_it_began_has_not_gone_in_any_way() -> None:
@@ -208,3 +251,40 @@ def test_what_is_only_looked_at_again_waits_behind_what_is_new() -> None:
     evening.beat(T0 - 600.0, READY)
     evening.beat(T0 - 540.0, READY)
     assert evening.wall.looked == [False]
+
+
+# ---- between two leaders
+
+
+def swept(evening: Evening, at: float) -> Json:
+    """The status after the sweep that a new leader begins with."""
+    evening.clock.at = at
+    asyncio.run(evening.reporter._sweep())
+    return evening.wall.status
+
+
+def test_what_the_last_leader_told_stands_until_the_next_one_has_looked_twice() -> None:
+    first = Evening()
+    for at in (T0 - 600.0, T0 - 590.0):
+        shown = first.beat(at, FULL)
+    second = Evening(shown)
+    assert second.beat(T0 - 500.0, FULL) == {}
+    assert swept(second, T0 - 499.5) == {}, "nothing is written over it"
+    assert second.beat(T0 - 498.0, FULL)["outcome"] == "Blocked"
+
+
+def test_it_does_not_stand_for_long_without_a_word_of_the_next_one() -> None:
+    first = Evening()
+    second = Evening(first.beat(T0 - 600.0, READY))
+    second.beat(T0 - 500.0)
+    assert swept(second, T0 - 471.0) == {}
+    assert swept(second, T0 - 469.0)["outcome"] == "Armed"
+    assert second.on_time() == ("Unknown", "NotJudgedYet", "The verdict is being worked out.")
+
+
+def test_a_verdict_on_another_occurrence_does_not_stand() -> None:
+    shown = Evening().beat(T0 - 600.0, replace(READY, starts_at=T0 - 7 * 86_400.0))
+    shown = {**shown, "nextOccurrence": {"start": "2026-11-02T16:00:00Z"}}
+    second = Evening(shown)
+    second.beat(T0 - 500.0)
+    assert swept(second, T0 - 499.0)["outcome"] == "Armed"

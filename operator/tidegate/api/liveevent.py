@@ -238,14 +238,14 @@ class Share(Stored):
 
 
 class LastOccurrence(Stored):
-    """How an occurrence went, as told last before it ended."""
+    """How an occurrence went."""
 
     start: Annotated[str, Field(max_length=35)]
     """T-0, UTC."""
     outcome: Annotated[str, Field(max_length=16)]
-    """The last verdict in one word: Ready, Late, Blocked or Unknown."""
+    """Blocked or Late where that was told of it while it was on, else the last verdict: Ready or Unknown."""
     message: Annotated[str, Field(max_length=512)]
-    """Its sentence."""
+    """The sentence of that verdict."""
     ready_time: Annotated[str, Field(max_length=35)] | None = None
     """When all of it was ready, UTC; absent when it was not at the end."""
 
@@ -282,7 +282,8 @@ class LiveEventStatus(Stored):
     """When this was last looked at, UTC: shown from 15 minutes before T-0 to the end, moved at most every 30 s. Two
     minutes old, it means that nobody leads, or that the loop is stuck. Absent while too many events run at once."""
     last_occurrence: LastOccurrence | None = None
-    """How the last occurrence went; absent when none was seen to end."""
+    """How the last occurrence went, or how the one goes that is on, as soon as that was Late or Blocked; absent when
+    none was seen."""
 
 
 class LiveEvent:

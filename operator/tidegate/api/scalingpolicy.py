@@ -268,7 +268,7 @@ class TargetStatus(Stored):
     peak_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
     """When that floor is needed, UTC."""
     ready: Annotated[int, Field(ge=0)] | None = None
-    """Units ready now."""
+    """Units ready now; absent while nobody can tell."""
     next_step_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
     """When the floor moves next, UTC. Absent where it will not move: the target cannot be driven, the durable stop is
     set, the pool refuses, or nothing that is announced asks for another floor.

@@ -86,6 +86,8 @@ def explain(
         "dueFor": _utc(kept.at) if kept is not None else None,
         "level": decided.level,
         "ownersLevel": seen.loan.original if seen.loan is not None else seen.level,
+        "stands": seen.level,
+        "withheld": decided.withheld.message if decided.withheld is not None else None,
         "reason": decided.reason.value,
         "message": decided.message,
         "askedBy": [
@@ -139,6 +141,9 @@ def _print(told: dict[str, Any]) -> None:
 
     level = "level unknown" if told["level"] is None else f"level {told['level']}"
     print(f"{told['policy']} {told['target']} at {told['at']}: {level}, needed {max(told['need'], told['due'])}")
+    if told["withheld"] is not None:
+        stands = f"; {told['stands']} stands" if told["stands"] not in (None, told["level"]) else ""
+        print(f"not written  {told['withheld']}{stands}")
     if told["assumedLevels"]:
         print("  (without a cluster: the target is taken to stand at its policy's min)")
     if told["dueFor"] is None or told["dueFor"] == told["at"]:

@@ -52,12 +52,21 @@ class Case:
     """Where the policy says so."""
     machine_seconds: float
     """How long a machine takes to come, as the policy says."""
+    headroom: float
     tight: tuple[Room, str] | None
     """A shared bound under which its peak does not fit."""
     now: float
     occurrence: Occurrence
+    times: tuple[tuple[float, float], ...]
+    """From when to when the occurrence needs this target: from T-0 to its end, and while one of the target's signals
+    has any demand of it, lead-ins and what follows by a lag included."""
     needed: Callable[[int], Asked]
-    """As ``Needed``, of all events together while this one is on: by the units that are there."""
+    """As ``Needed``, of all events together at these times, from T-0 and from now on: by the units that are there."""
+
+    @property
+    def is_on(self) -> bool:
+        """What is measured now is measured of this occurrence too."""
+        return self.occurrence.start <= self.now
 
 
 Cause = Callable[[Case], Evidence | None]
@@ -76,15 +85,27 @@ def in_trouble(case: Case) -> Evidence | None:
 def left_to_nobody(case: Case) -> Evidence | None:
     """More is needed than is there, and nobody will write it: green would be a lie."""
     observed, withheld = case.observed, case.plan.withheld
-    there = max(observed.level or 0, observed.ready or 0, observed.desired or 0)
     if withheld is None or observed.level is None:
         return None
-    needed, due_at, _ = case.needed(there)
-    if needed <= there or withheld.until <= due_at:  # enough is there; or it is over before anything is due
+    there = max(observed.level, observed.ready or 0, observed.desired or 0)
+    stays = _stays(case, there)
+    needed, due_at, _ = case.needed(stays)
+    if case.is_on and case.plan.measured > max(needed, there):
+        needed, due_at = case.plan.measured, case.now
+    if needed <= stays or withheld.until <= due_at:  # enough is there; or it is over before anything is due
         return None
     seen = "are" if observed.seen else "were last seen"
-    message = f"{needed} units are needed, {there} {seen} there, and nobody raises them: {withheld.message}"
+    who = "nobody raises them" if stays == there else f"their floor goes down to {stays}"
+    message = f"{needed} units are needed, {there} {seen} there, and {who}: {withheld.message}"
     return Evidence(withheld.reason, withheld.object, withheld.field, message)
+
+
+def _stays(case: Case, there: int) -> int:
+    """How much of what is there stays: a policy that only observes gives back what it has borrowed."""
+    loan = case.observed.loan
+    if loan is None or case.plan.withheld is None or case.plan.withheld.reason is not Reason.OBSERVE_ONLY:
+        return there
+    return min(loan.original, there)
 
 
 def under_the_scalers_maximum(case: Case) -> Evidence | None:
@@ -92,11 +113,11 @@ def under_the_scalers_maximum(case: Case) -> Evidence | None:
     plan, observed = case.plan, case.observed
     scaler = observed.scaler or plan.ref
     cut = next((j for j in plan.trail if j.reason is Reason.SCALER_MAXIMUM), None)
-    if cut is not None:
+    if cut is not None and case.is_on:  # also what is measured
         return Evidence(Reason.SCALER_MAXIMUM, scaler, "spec.maxReplicas", cut.message)
-    if observed.maximum is None or plan.peak <= observed.maximum:
+    if observed.maximum is None or (units := case.needed(observed.maximum).units) <= observed.maximum:
         return None
-    message = over_scalers_maximum(plan.peak, observed.maximum)
+    message = over_scalers_maximum(units, observed.maximum)
     return Evidence(Reason.SCALER_MAXIMUM, scaler, "spec.maxReplicas", message)
 
 
@@ -111,7 +132,7 @@ def under_the_policys_maximum(case: Case) -> Evidence | None:
     there = max(case.maximum, plan.level or 0, ready)
     about = policy_ref(plan.policy)
     cut = next((j for j in plan.trail if j.reason is Reason.POLICY_MAXIMUM), None)
-    if cut is not None and there == case.maximum and case.occurrence.start <= case.now:  # also what is measured
+    if cut is not None and there == case.maximum and case.is_on:  # also what is measured
         return Evidence(Reason.POLICY_MAXIMUM, about, case.maximum_field, cut.message)
     if (wish := case.needed(there).wish) <= there:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -13,6 +13,7 @@ from tidegate.planning.shift.inputs import TimetableInputs
 from tidegate.planning.shift.model import PoolFacts
 from tidegate.planning.shift.outcome import PoolPlan
 from tidegate.planning.shift.step import PoolStep
+from tidegate.planning.timeline import Shortage
 from tidegate.planning.withheld import Withheld
 
 
@@ -32,6 +33,19 @@ class Judgement:
     reason: Reason
     level: int
     message: str
+
+
+def cut_of(trail: Iterable[Judgement]) -> Judgement | None:
+    """What cut a need, so that less is done than is asked for; None where all is done."""
+    asked, cut = 0, None
+    for judgement in trail:
+        if judgement.level < (asked if cut is None else cut.level):
+            cut = judgement
+        elif judgement.level < asked:
+            continue  # it leaves what another one cut
+        elif judgement.level > asked:
+            asked, cut = judgement.level, None
+    return cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +103,10 @@ class TargetPlan:
     trail: tuple[Judgement, ...]
     reason: Reason
     message: str
-    ready_at: float | None = None
-    """When what comes too late will be ready; None when all is ready or comes in time."""
-    short_at: float | None = None
-    """When that would have been needed."""
+    shortages: tuple[Shortage, ...] = ()
+    """The first need that comes before what is ready for it, and the last one; empty when all is ready or in time."""
+    measured: int = 0
+    """Units that measured demand needs now, as it is, within the policy's max; 0 while none counts."""
     wanted: int | None = None
     """The level with what the pool holds back for now; equal to ``level`` where it holds nothing back."""
     must_by: float | None = None
@@ -109,6 +123,11 @@ class TargetPlan:
     """Why nothing is written, where that is somebody's will or nobody can tell whose: None while the operator acts."""
     overridden: tuple[str, ...] = ()
     """What on-call says of it now, a sentence an override: shown wherever the number is."""
+
+    @property
+    def ready_at(self) -> float | None:
+        """When what comes too late first will be ready; None when all is ready or comes in time."""
+        return self.shortages[0].ready_at if self.shortages else None
 
 
 @dataclass(frozen=True, slots=True)

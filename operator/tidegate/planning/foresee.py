@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tidegate.planning.decision import Judgement, Plan, Step, TargetPlan
+from tidegate.planning.decision import Plan, Step, cut_of
 from tidegate.planning.model import Key, TargetKey
 from tidegate.planning.obeying import obeyed
 from tidegate.planning.plan import Planner
@@ -126,19 +126,6 @@ def _kept(plan: Plan, now: float) -> Iterator[Kept]:
     for key, one in plan.targets.items():
         if one.reason in UNDRIVEN:
             yield Kept(now, key[0], key[1], one.need or None, one.level, one.reason, one.message)
-        elif (cut := _cut(one)) is not None:
+        elif (cut := cut_of(one.trail)) is not None:
             asked = max(judgement.level for judgement in one.trail)
             yield Kept(now, key[0], key[1], asked, one.trail[-1].level, cut.reason, cut.message)
-
-
-def _cut(plan: TargetPlan) -> Judgement | None:
-    """What cut a need, so that less is done than is asked for; None where all is done."""
-    asked, cut = 0, None
-    for judgement in plan.trail:
-        if judgement.level < (asked if cut is None else cut.level):
-            cut = judgement
-        elif judgement.level < asked:
-            continue  # it leaves what another one cut
-        elif judgement.level > asked:
-            asked, cut = judgement.level, None
-    return cut

@@ -218,13 +218,22 @@ def owner_level(facts: Facts, level: int) -> Judgement | None:
                 Reason.NO_EVENT_AHEAD, facts.current, "nothing is borrowed and no event needs anything now"
             )
         return Judgement(
-            Reason.ALREADY_ENOUGH, facts.current, f"{level} units needed, {facts.current} are there anyway"
+            Reason.ALREADY_ENOUGH,
+            facts.current,
+            f"{_asked(facts, level, facts.current)}, {facts.current} are there anyway",
         )
     if level > facts.rest:
         return None
     if level > 0:
-        return Judgement(Reason.OWNER_LEVEL, facts.rest, f"{level} units needed, the owner's own value is {facts.rest}")
+        message = f"{_asked(facts, level, facts.rest)}, the owner's own value is {facts.rest}"
+        return Judgement(Reason.OWNER_LEVEL, facts.rest, message)
     return Judgement(Reason.LOAN_ENDED, facts.rest, f"no event needs more than the owner's own {facts.rest}")
+
+
+def _asked(facts: Facts, level: int, there: int) -> str:
+    """What is needed, or, where that is more than is there, what a bound has left of it."""
+    asked = max(level, facts.due)
+    return f"{asked} units needed" if asked <= there else f"{level} units left of the need"
 
 
 def release(facts: Facts, level: int) -> Judgement | None:

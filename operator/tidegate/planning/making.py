@@ -75,6 +75,8 @@ class Making:
     _left_out: dict[Key, str] = field(default_factory=dict)
     """Policies of which an event that is near could not be summed."""
     _starts_of: dict[Key, tuple[float, ...]] = field(default_factory=dict)
+    _needs: dict[TargetKey, Units] = field(default_factory=dict)
+    """What is announced of targets in the columns that are known, with what overrides add."""
     _plans: dict[TargetKey, TargetPlan] = field(default_factory=dict)
     _verdicts: dict[Key, Verdict] = field(default_factory=dict)
     _steps: list[tuple[int, Step]] = field(default_factory=list)
@@ -362,19 +364,31 @@ class Making:
 
     def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> Asked:
         """See ``verdict.Needed``."""
-        curve = self.curves.get((policy.key, target.name))
-        if curve is None or curve.units is None:
+        every = self._need_of(policy, target)
+        if every is None:
             return Asked()
-        last = self.known.stop - 1
-        low, high = (min(max(self.book.index(at), self.known.start), last) for at in (since, until))
-        units = curve.units[low : max(high, low + 1)]
+        low, high = (min(max(self.book.index(at) - self.known.start, 0), len(every) - 1) for at in (since, until))
+        units = every[low : max(high, low + 1)]
         most = int(units.max())
         bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0
         if bounded <= there:
             return Asked(bounded, wish=most)
-        first = low + int((units > min(there, most - 1)).argmax())
-        lead = self._plans[policy.key, target.name].lead.seconds + curve.shift
-        return Asked(bounded, (first + self.book.first) * self.book.cell - lead, most)
+        first = self.book.first + self.known.start + low + int((units > min(there, most - 1)).argmax())
+        lead = self._plans[policy.key, target.name].lead.seconds + self.curves[policy.key, target.name].shift
+        return Asked(bounded, first * self.book.cell - lead, most)
+
+    def _need_of(self, policy: Policy, target: TargetSpec) -> Units | None:
+        """What is announced of a target in the columns that are known, with what overrides add; None: nothing."""
+        curve = self.curves.get((policy.key, target.name))
+        if curve is None or curve.units is None:
+            return None
+        key = policy.key, target.name
+        if key not in self._needs:  # asked for each event that is near
+            self._needs[key] = curve.units[self.known]
+            if any(one.action is OverrideAction.BOOST for one in self._spoken(policy, target)):
+                line = self.boosted(policy, target)
+                self._needs[key] = line.units if line is not None else self._needs[key]
+        return self._needs[key]
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):

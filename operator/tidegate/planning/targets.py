@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
-from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan
+from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan, cut_of
 from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
 from tidegate.planning.following import correction, following, live_lead
 from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, step_down, waits
@@ -30,7 +30,7 @@ from tidegate.planning.model import (
 from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.readings import Measure, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
-from tidegate.planning.timeline import Timeline, stage_shift
+from tidegate.planning.timeline import Shortage, Timeline, stage_shift
 from tidegate.planning.withheld import Unheard, outranked, withheld
 
 _DOWNWARDS = {
@@ -40,6 +40,9 @@ _DOWNWARDS = {
     Reason.POLICY_MINIMUM: "the policy's min is all that is still needed",
 }
 """The reasons for a level, said of a step down to it."""
+
+
+_ENOUGH = (Reason.ALREADY_ENOUGH, Reason.OWNER_LEVEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,10 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         return _troubled(facts, _Outlook(line, whole, rise), say)
     trail = judge(facts)
     level, reason, message = trail[-1].level, trail[-1].reason, trail[-1].message
+    cut = cut_of(trail) if reason in _ENOUGH else None
+    # Enough of what was left of the need is not enough. That nothing can be planned is said of whole targets alone.
+    if cut is not None and cut.reason is not Reason.CANNOT_BE_PLANNED:
+        reason, message = cut.reason, cut.message
     if level == facts.current and (
         reason is Reason.RELEASE_STEP or (reason is Reason.EVENT_DEMAND and not observed.loan)
     ):
@@ -335,7 +342,6 @@ def _plan(
     if facts.left_out and facts.observed.loan is not None:  # what cannot be read may have asked for that long
         until = max(until or 0.0, facts.observed.loan.until)
     wanted = _wanted(facts, level, trail)
-    ready_at, short_at = _expected(facts, action, level, wanted, outlook)
     return TargetPlan(
         policy=facts.policy.key,
         target=facts.target.name,
@@ -354,8 +360,8 @@ def _plan(
         trail=trail,
         reason=reason,
         message=message,
-        ready_at=ready_at,
-        short_at=short_at,
+        shortages=_shortages(facts, action, level, wanted, outlook),
+        measured=_measured(facts),
         must_by=_must_by(facts, line) if action is Action.RAISE else None,
         blind=facts.blind_since is not None,
         blind_signals=tuple(map(str, facts.measure.blind)),
@@ -376,10 +382,19 @@ def _wanted(facts: Facts, level: int | None, trail: tuple[Judgement, ...]) -> in
     return level
 
 
-def _expected(
+def _measured(facts: Facts) -> int:
+    """See ``TargetPlan``. What may come within the lead time is not there yet."""
+    if facts.due <= 0 and not facts.follows:
+        return 0
+    held = facts.current if facts.observed.loan is not None else 0
+    most = max((min(one.now, one.allowed(facts.due, held)) for one in facts.measure.demands), default=0)
+    return min(most, facts.target.maximum)
+
+
+def _shortages(
     facts: Facts, action: Action, level: int | None, wanted: int | None, outlook: _Outlook
-) -> tuple[float | None, float | None]:
-    """(when what is late will be ready, when it would have been needed); None for both when all comes in time.
+) -> tuple[Shortage, ...]:
+    """What comes too late: see ``TargetPlan``.
 
     What the pool holds back is written now at the earliest. What came late to its machines counts as written later by
     as much; where the missing units' pods are to be seen starting, they say when they will be ready.
@@ -389,22 +404,21 @@ def _expected(
     if facts.policy.live is not None and wanted is not None:
         wanted = min(wanted, facts.due)  # what measured demand may still grow by is nobody's need yet
     if line is None or level is None or wanted is None or ready is None or ready >= wanted:
-        return None, None
+        return ()
     held_back, level = wanted > level, wanted
     if facts.observed.ordered:
         each = start_seconds(outlook.lead)
         begun = turn_begun(facts.observed, each, now=facts.now)
-        late = line.in_turn(facts.now, begun=begun, ready=ready, level=level, each=each)
-        return (None, None) if late is None else (late[1], late[0])
+        return line.in_turn(facts.now, begun=begun, ready=ready, level=level, each=each)
     written = loan is not None and action is not Action.RAISE and not held_back
     written_at = min(loan.stepped_at, facts.now) if loan is not None and written else facts.now
     usual = line.placing(facts.now, level)
     written_at += slipped(facts.observed, machines, written_at=written_at, usual=usual, now=facts.now)
     late = line.lateness(facts.now, written_at=written_at, ready=ready, level=level, reserve=facts.settings.reserve)
-    if late is None:
-        return None, None
     seen = started_at(facts.observed, outlook.lead, missing=level - ready, now=facts.now)
-    return (seen if seen is not None and seen > facts.now else late[1]), late[0]
+    if seen is None or seen <= facts.now:
+        return late
+    return tuple(Shortage(one.short_at, seen) for one in late if one.short_at < seen)
 
 
 def _must_by(facts: Facts, line: Timeline | None) -> float:

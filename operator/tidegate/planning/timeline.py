@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,14 @@ def stage_shift(policy: Policy, target: TargetSpec) -> float:
         if other.stage in later:
             later[other.stage] = max(later[other.stage], other.settle)
     return sum(later.values())
+
+
+class Shortage(NamedTuple):
+    """A need that what is ready for it comes after."""
+
+    short_at: float
+    """When it begins."""
+    ready_at: float
 
 
 TOLERANCE = 1.0
@@ -217,8 +226,8 @@ class Timeline:
 
     def lateness(
         self, now: float, *, written_at: float, ready: int, level: int, reserve: float
-    ) -> tuple[float, float] | None:
-        """(first instant at which more is needed than is ready, when it will be ready); None when it comes in time.
+    ) -> tuple[Shortage, ...]:
+        """What is needed before it is ready: the first such need and the last one; empty when all comes in time.
 
         A need in reach of ``level`` is met in time when the level was written no later than the need was due, plus the
         ``reserve`` that its lead time kept for a slow write and its place in the queue of writes. What should be ready
@@ -232,9 +241,11 @@ class Timeline:
         late = written_at - due - reserves
         short = (units > ready) & (units <= level)
         if short[0] and late[0] <= TOLERANCE:  # it should have been ready by now
-            return float(starts[0]), float(starts[0] + (starts[0] - due[0] - reserves[0]))
-        where = np.flatnonzero(short & (late > TOLERANCE))
-        return (float(starts[where[0]]), float(starts[where[0]] + late[where[0]])) if len(where) else None
+            late[0] = starts[0] - due[0] - reserves[0]
+            where = np.flatnonzero(short & ((late > TOLERANCE) | (starts == starts[0])))
+        else:
+            where = np.flatnonzero(short & (late > TOLERANCE))
+        return tuple(Shortage(float(starts[at]), float(starts[at] + late[at])) for at in _ends(where))
 
     def supplied(self, since: float, *, above: int, at: float, reserve: float) -> tuple[float, float]:
         """``lateness`` of units whose machines come at an instant: (when the first need from ``since`` on that is above
@@ -247,7 +258,7 @@ class Timeline:
         begin = (first + self.first) * self.cell
         return begin, begin + at - self._due(first) - (reserve + self.shift + float(self.lag.writing[first]))
 
-    def in_turn(self, now: float, *, begun: float, ready: int, level: int, each: float) -> tuple[float, float] | None:
+    def in_turn(self, now: float, *, begun: float, ready: int, level: int, each: float) -> tuple[Shortage, ...]:
         """``lateness`` of units that start one after the other, ``each`` in so many seconds, the next since ``begun``:
         the pace itself tells when the last one will be ready.
         """
@@ -258,7 +269,7 @@ class Timeline:
         where = np.flatnonzero(
             (wanted > ready) & (begun + (wanted - ready) * each > np.maximum(starts, now) + TOLERANCE)
         )
-        return (float(starts[where[0]]), last) if len(where) else None
+        return tuple(Shortage(float(starts[at]), last) for at in _ends(where))
 
     def ended_before(self, now: float) -> float | None:
         """When the need last ended; None while there is one."""
@@ -267,6 +278,11 @@ class Timeline:
             return None
         past = np.flatnonzero(self.units[:here] > 0)
         return float((int(past[-1]) + 1 + self.first) * self.cell) if len(past) else -math.inf
+
+
+def _ends(where: NDArray[np.intp]) -> list[int]:
+    """The first and the last of some columns; one where they are the same, none where there are none."""
+    return sorted({int(where[0]), int(where[-1])}) if len(where) else []
 
 
 def timeline(

@@ -8,13 +8,14 @@ only what does not rest on seeing it may be said: else the verdict is Unknown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 
 from tidegate.planning.book import SHIFT, WATCH, Book, Entry, LeftOut
 from tidegate.planning.causes import CAUSES, UNKNOWN, UNSEEN_CAUSES, Asked, Case, policy_ref, refused
-from tidegate.planning.decision import Outcome, TargetPlan, Verdict
+from tidegate.planning.decision import Action, Outcome, TargetPlan, Verdict
 from tidegate.planning.evidence import cramped
 from tidegate.planning.foretold import nobody_prepares
 from tidegate.planning.limits import over_a_limit
@@ -34,6 +35,8 @@ from tidegate.planning.world import World
 PACE = 5.0
 """Seconds on which verdicts tick: time alone changes one no sooner."""
 
+ROUNDED = 1e-9
+"""What a share may be off by for having been rounded."""
 REMEMBERED = 4096
 """Verdicts that rest on nothing but a name, a message and an instant, and are given anew by each plan."""
 _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY: 3}
@@ -41,6 +44,8 @@ _ORDER = {Outcome.BLOCKED: 0, Outcome.LATE: 1, Outcome.UNKNOWN: 2, Outcome.READY
 
 Found = tuple[Key, Verdict]
 
+Spans = frozenset[tuple[str, float, float]]
+"""By signal, from when to when an occurrence has any demand for it."""
 
 Needed = Callable[[TargetSpec, float, float, int], Asked]
 """Of a target between two instants, and of the units that are there."""
@@ -55,7 +60,7 @@ def of_policy(
     needed: Needed = lambda target, since, until, there: Asked(),
 ) -> Iterator[Found]:
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
-    alike: dict[tuple[frozenset[str], Occurrence | None], Verdict] = {}
+    alike: dict[tuple[frozenset[str], Occurrence | None, Spans], Verdict] = {}
     carriers: dict[frozenset[str], list[TargetSpec]] = {}
     near, horizon = near_of(book, policy.key, now), now + world.settings.horizon
     now = now // PACE * PACE
@@ -65,24 +70,43 @@ def of_policy(
         occurrence = current_occurrence(entry.announcement.occurrences, now)
         if occurrence is None or occurrence.start - WATCH > now:
             continue
-        verdict = alike.get((entry.every, occurrence))
+        spans = _spans(entry, occurrence, book.cell, (now, horizon))
+        verdict = alike.get((entry.every, occurrence, spans))
         if verdict is None:
             carrying = carriers.get(entry.every)
             if carrying is None:
                 carrying = [t for t in policy.targets if any(signal in entry.every for signal, _ in t.capacity)]
                 carriers[entry.every] = carrying
-            verdict = alike.get((entry.every, None))
+            verdict = alike.get((entry.every, None, frozenset()))
             if verdict is None:
-                verdict = _verdict(world, plans, policy, entry.every, carrying, occurrence, now, needed)
-                mine = [(plans[policy.key, t.name], t.maximum) for t in carrying]
-                # These are for one time alone: refusals, what is withheld, and what may be above the policy's max.
-                if not any(one.refusals or one.withheld or one.peak >= most for one, most in mine):
-                    alike[entry.every, None] = verdict
+                cases = _cases(world, plans, policy, carrying, occurrence, spans, now, needed)
+                verdict = _verdict(policy, entry.every, cases, occurrence)
+                if not any(map(_is_of_one_time, cases)):
+                    alike[entry.every, None, frozenset()] = verdict
             whole = verdict.reason is Reason.READY and _is_whole(world, policy, carrying, occurrence, now, needed)
             verdict = replace(verdict, starts_at=occurrence.start, whole=whole)
-            alike[entry.every, occurrence] = verdict
+            alike[entry.every, occurrence, spans] = verdict
         verdict = _within_limits(verdict, book, policy, entry, occurrence, (now, horizon))
         yield key, _with_what_nobody_prepares(verdict, entry.every - carried, entry.announcement, policy)
+
+
+def _spans(entry: Entry, occurrence: Occurrence, cell: float, within: tuple[float, float]) -> Spans:
+    """When an occurrence has demand, lead-ins and what follows by a lag included, as far as it is looked ahead."""
+    origin, (now, horizon) = math.floor(occurrence.start / cell), within
+    every = [(one.signal, one.first * cell, one.end * cell) for one in entry.parts if one.origin == origin]
+    return frozenset([one for one in every if one[1] < horizon and one[2] > now])
+
+
+def _is_of_one_time(case: Case) -> bool:
+    """What is found of a target is for one occurrence alone: refusals, what is withheld or comes late, what is
+    measured, and what may be above a bound.
+    """
+    plan, most = case.plan, case.observed.maximum
+    cut = any(one.reason in (Reason.SCALER_MAXIMUM, Reason.POLICY_MAXIMUM) for one in plan.trail)
+    bounded = plan.peak >= case.maximum or (most is not None and plan.peak > most)
+    bounded = bounded or any(plan.peak > room.units for room in case.observed.rooms)
+    late = plan.shortages or plan.measured > (case.observed.ready or 0)
+    return bool(plan.refusals or plan.withheld or late or cut or bounded)
 
 
 def _within_limits(
@@ -182,35 +206,56 @@ def current_occurrence(occurrences: Iterable[Occurrence], now: float) -> Occurre
     return None
 
 
-def _verdict(
+def _cases(
     world: World,
     plans: Mapping[tuple[Key, str], TargetPlan],
     policy: Policy,
-    signals: frozenset[str],
     carrying: list[TargetSpec],
     occurrence: Occurrence,
+    spans: Spans,
     now: float,
     needed: Needed,
-) -> Verdict:
-    if not carrying:
+) -> list[Case]:
+    """The targets of an occurrence, each with all that may speak against it."""
+    cases = []
+    for target in sorted(carrying, key=lambda t: t.name):
+        signals = {signal for signal, _ in target.capacity}
+        whole = occurrence.start, occurrence.start + occurrence.duration
+        times = (whole, *sorted((first, last) for signal, first, last in spans if signal in signals))
+        asked = [(max(begin, occurrence.start, now), end) for begin, end in times if end > now]
+        case = Case(
+            plan=plans[policy.key, target.name],
+            observed=world.observed.get((policy.key, target.name), Observed()),
+            maximum=target.maximum,
+            maximum_field=f"spec.targets[{policy.targets.index(target)}].max",
+            machine_seconds=target.lead.machine_seconds,
+            headroom=target.headroom,
+            tight=None,
+            now=now,
+            occurrence=occurrence,
+            times=times,
+            needed=partial(_asked, needed, target, asked),
+        )
+        cases.append(case)
+    tight = cramped([(_at_its_peak(case), case.observed) for case in cases])
+    return [replace(case, tight=tight.get(case.plan.target)) for case in cases]
+
+
+def _asked(needed: Needed, target: TargetSpec, times: list[tuple[float, float]], there: int) -> Asked:
+    """What all events together ask of a target at some times."""
+    found = [needed(target, begin, end, there) for begin, end in times]
+    return Asked(max(one.units for one in found), min(one.due_at for one in found), max(one.wish for one in found))
+
+
+def _at_its_peak(case: Case) -> TargetPlan:
+    """A target's plan with the largest need of this time: what others need hours later is no word on this one."""
+    return replace(case.plan, peak=case.needed(0).units) if case.observed.rooms else case.plan
+
+
+def _verdict(policy: Policy, signals: frozenset[str], cases: list[Case], occurrence: Occurrence) -> Verdict:
+    if not cases:
         message = f"no target of {policy.key.name} carries {', '.join(sorted(signals)) or 'any of its signals'}"
         return Verdict(Outcome.BLOCKED, Reason.NO_TARGET, message, occurrence.start, object=policy_ref(policy.key))
-    seen = {t.name: (plans[policy.key, t.name], world.observed.get((policy.key, t.name), Observed())) for t in carrying}
-    tight = cramped(seen.values())
-    span = max(occurrence.start, now), occurrence.start + occurrence.duration
-    cases = [
-        Case(
-            *seen[t.name],
-            t.maximum,
-            f"spec.targets[{policy.targets.index(t)}].max",
-            t.lead.machine_seconds,
-            tight.get(t.name),
-            now,
-            occurrence,
-            partial(needed, t, *span),
-        )
-        for t in sorted(carrying, key=lambda t: t.name)
-    ]
     judged = [_of_target(case, occurrence.start) for case in cases]
     worst = min(judged, key=lambda v: (_ORDER[v.outcome], -(v.ready_at or 0.0)))
     if len(judged) > 1 and all(v.reason is Reason.READY for v in judged):
@@ -250,7 +295,12 @@ def _alone(case: Case, start: float) -> Verdict:
     ready = f"{name}: {observed.ready} of {wanted} ready"
     if observed.ready >= wanted:
         return Verdict(Outcome.READY, Reason.READY, ready, start, target=name)
-    return Verdict(Outcome.READY, Reason.ON_PLAN, f"{ready}, the rest is expected in time", start, target=name)
+    rest = "the rest is expected in time"
+    if case.is_on and plan.measured > observed.ready:
+        rest = f"measured demand with its headroom needs {plan.measured} now, and the rest follows"
+    elif plan.reason is Reason.BLIND:
+        rest = "what is announced is in time; more is kept while nobody can measure"
+    return Verdict(Outcome.READY, Reason.ON_PLAN, f"{ready}, {rest}", start, target=name)
 
 
 def _late(case: Case) -> Iterator[Verdict]:
@@ -267,11 +317,32 @@ def _late(case: Case) -> Iterator[Verdict]:
     seen = observed.seen and plan.reason is not Reason.UNREADABLE
     if not seen or plan.level is None or observed.ready is None:
         return
-    if plan.short_at is not None and plan.ready_at is not None:
-        wanted = max(plan.level, plan.wanted or 0)
-        message = f"{plan.target}: {observed.ready} of {wanted} ready, the rest is expected"
-        message += f" {_roughly(plan.ready_at - plan.short_at)} late"
-        yield late(Reason.LATE, message, ready_at=plan.ready_at)
+    said = f"{plan.target}: {observed.ready} of {max(plan.level, plan.wanted or 0)} ready"
+    # What is missing for another event, and is ready before this one needs any, is not this one's.
+    mine = [
+        (max(one.short_at, begin), one.ready_at)
+        for one in plan.shortages
+        for begin, end in case.times
+        if one.ready_at > begin and one.short_at < end
+    ]
+    if mine:
+        short_at, ready_at = min(mine)
+        yield late(Reason.LATE, f"{said}, the rest is expected {_roughly(ready_at - short_at)} late", ready_at=ready_at)
+    if case.is_on and observed.ready < math.ceil(plan.measured / (1.0 + case.headroom) - ROUNDED):
+        message = f"{said}, measured demand needs {plan.measured} now, and the rest is on its way"
+        yield late(Reason.LATE, message, ready_at=_on_its_way(case))
+
+
+def _on_its_way(case: Case) -> float:
+    """When units that measured demand asks for will be ready: one lead time after their write, and when machines have
+    come where they do not fit on those that are up; what should be ready and is not takes its time anew.
+    """
+    loan, lead, spare = case.observed.loan, case.plan.lead.seconds, case.observed.spare_units
+    if spare is not None and case.plan.measured - (case.observed.ready or 0) > spare:
+        lead += case.machine_seconds
+    written = loan is not None and case.plan.action is not Action.RAISE
+    ready_at = (loan.stepped_at if loan is not None and written else case.now) + lead
+    return ready_at if ready_at > case.now else case.now + lead
 
 
 def _roughly(seconds: float) -> str:

@@ -28,7 +28,7 @@ class OwnMetrics:
         names = ("namespace", "policy", "target")
         self._floor = self._gauge("target_floor", "Least level that the plan asks for now.", names)
         self._level = self._gauge("target_level", "Value of the field that holds the floor, as last read.", names)
-        self._ready = self._gauge("target_ready", "Units ready.", names)
+        self._ready = self._gauge("target_ready", "Units ready; no series while nobody can tell.", names)
         self._next_step = self._gauge("next_step_seconds", "Seconds until the target's next planned step.", names)
         self._overridden = self._gauge("target_overridden", "Overrides in force on the target.", names)
         self._blind = self._gauge(

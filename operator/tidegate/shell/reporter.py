@@ -15,6 +15,7 @@ from tidegate.api.walltime import to_rfc3339
 from tidegate.api.zonedata import zone_data
 from tidegate.control.loop import Beat
 from tidegate.control.wishes import Applied
+from tidegate.planning.book import WATCH
 from tidegate.planning.causes import NOBODYS_FAULT
 from tidegate.planning.decision import Action, Outcome, Verdict
 from tidegate.planning.explain import own_share
@@ -47,6 +48,10 @@ text of every event that needs it, and the policy's own status has them."""
 RETOLD_EACH = 0.2
 """Seconds that each event with a verdict adds to that: in all no more than five are told anew a second."""
 
+STANDS = 30.0
+"""Seconds after we have begun to lead for which the verdict stands that the last leader told, until there is another
+one: a first look takes as long as that where the API server is slow."""
+
 _DID = {Action.RAISE: "FloorRaised", Action.LOWER: "FloorLowered", Action.RETURN: "LoanReturned"}
 _VERDICTS = {Outcome.READY: "OnTime", Outcome.LATE: "RunningLate", Outcome.BLOCKED: "Blocked"}
 
@@ -63,6 +68,7 @@ class Reporter:
     most_looked: int = 150
     """Events of which the instant of the last look is shown: of a quarter of the status writes that are allowed."""
     last: Beat | None = None
+    _leads_since: float | None = None
     _live: set[Key] = field(default_factory=set)
     _told: dict[Key, Verdict] = field(default_factory=dict)
     _told_at: dict[Key, float] = field(default_factory=dict)
@@ -92,7 +98,10 @@ class Reporter:
         self.last = beat
         self.say(beat.applied)
         if not beat.leading:
+            self._leads_since = None
             return
+        if self._leads_since is None:
+            self._leads_since = self.clock.now()
         for patch in chain(
             self._policies(beat),
             self._near_events(beat),
@@ -253,12 +262,15 @@ class Reporter:
         if parsed is None:
             self._changes_at.pop(key, None)
             return []
-        now = self.clock.now()
+        now, verdict = self.clock.now(), self._told.get(key)
+        coming = parsed.next_occurrence(now)
+        due = verdict is None and coming is not None and coming.start - WATCH <= now
+        if due and coming is not None and self._stands(key, coming.start, now):
+            return []
         self._changes_at[key] = event_changes_at(parsed, now)
         policy = self.store.policy(Key(key.namespace, parsed.policy))
         announced = self.store.announcements().get(key)
         share = own_share(announced, policy, cell=self.cell) if policy and announced else ()
-        verdict = self._told.get(key)
         names = uncarried(parsed.base, policy) if policy else []
         status = event_status(
             parsed,
@@ -268,12 +280,18 @@ class Reporter:
             now=now,
             last=self._went.last(key),
             unprepared=nobody_prepares(names, policy) if policy and names else "",
+            due=due,
         )
         since = self._went.ready_since(key, verdict.starts_at) if verdict is not None else None
         looked = self._looked_at.get(key)
         status["readyTime"] = to_rfc3339(since) if since is not None else None
         status["lookedAt"] = to_rfc3339(looked) if looked is not None else None
         return [StatusPatch("LiveEvent", key, status)]
+
+    def _stands(self, key: Key, starts_at: float, now: float) -> bool:
+        """Whether a verdict of the last leader is on show, and it is too early for one of ours."""
+        led = self._leads_since
+        return led is not None and 0.0 <= now - led < STANDS and self._went.shows(key, starts_at)
 
     def _foretold(self, event: ParsedEvent, policy: Policy | None) -> Verdict | None:
         """What is known to be wrong with an event that has no verdict yet."""

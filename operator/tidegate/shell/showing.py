@@ -77,6 +77,8 @@ class Showing:
                 continue
             self._counted[key] = plan, seen
             level, ready = (seen.level, seen.ready) if seen is not None else (None, None)
+            if seen is not None and not seen.seen:
+                ready = None  # how many are ready now nobody knows
             next_at = change[0] if (change := next_change(plan)) is not None else None
             self._metrics.target(
                 *key,

@@ -56,9 +56,11 @@ def event_status(
     now: float,
     last: Json | None = None,
     unprepared: str = "",
+    due: bool = False,
 ) -> Json:
     """Of a LiveEvent: armed, its verdict, its next occurrence, how the last one went. One that waits for next Friday is
-    Ready. ``unprepared``: which of its signals nothing prepares, in words.
+    Ready. ``unprepared``: which of its signals nothing prepares, in words. ``due``: it
+    is so near that there will be a verdict in a moment.
     """
     generation = event.generation
     occurrence = event.next_occurrence(now)
@@ -72,7 +74,7 @@ def event_status(
             *accepted_conditions(generation=generation, reason=armed, message=message),
             _on_time(verdict, generation)
             if verdict is not None
-            else _not_judged(last, occurrence is None, generation, unprepared),
+            else _not_judged(last, occurrence is None, generation, unprepared, due=due),
             condition("Live", live, "Borrowing" if live else "NothingBorrowed", generation=generation),
         ],
         "nextOccurrence": describe_occurrence(event, occurrence) if occurrence is not None else None,
@@ -106,8 +108,8 @@ def policy_status(
     mine = [plan.targets[policy.key, target.name] for target in policy.targets]
     bad = [p for p in mine if p.reason in _TROUBLES]
     blind = [p for p in mine if p.blind]
-    deaf = next((p.withheld for p in mine if p.withheld and p.withheld.reason is Reason.NOT_HEARD), None)
-    reason, message = _readiness(policy, bad, note, deaf)
+    mute = [p.withheld for p in mine if p.withheld and p.withheld.reason in (Reason.NOT_HEARD, Reason.STOPPED)]
+    reason, message = _readiness(policy, bad, note, next(iter(mute), None))
     upcoming = [told[0] for p in mine if (told := next_change(p)) is not None]
     return {
         "observedGeneration": generation,
@@ -123,13 +125,14 @@ def policy_status(
     }
 
 
-def _readiness(policy: Policy, bad: list[TargetPlan], note: str, deaf: Withheld | None) -> tuple[str, str]:
+def _readiness(policy: Policy, bad: list[TargetPlan], note: str, mute: Withheld | None) -> tuple[str, str]:
     if note:
         return "KeepsLastValid", _cut(note)
-    if deaf is not None:
-        return deaf.reason.value, _cut(f"Nothing is written: {deaf.message}.")
+    troubles = "; ".join(f"{p.target}: {p.message}" for p in bad)
+    if mute is not None:
+        return mute.reason.value, _cut(f"Nothing is written: {mute.message}. {troubles}".strip())
     if bad:
-        return bad[0].reason.value, _cut("; ".join(f"{p.target}: {p.message}" for p in bad))
+        return bad[0].reason.value, _cut(troubles)
     if policy.mode is Mode.OBSERVE:
         return "Observing", "Observe: nothing is written; the targets show what would be done."
     return "Enforcing", ""
@@ -160,17 +163,23 @@ def _story(last: Json | None) -> str | None:
     return _cut(f"The occurrence of {last['start']} was {last['outcome']}{ready}: {last['message']}")
 
 
-def _not_judged(last: Json | None, over: bool, generation: int, unprepared: str) -> Json:
+def _not_judged(last: Json | None, over: bool, generation: int, unprepared: str, *, due: bool) -> Json:
     """While there is no verdict: how it went when it is over, else that one will be given."""
     story = _story(last)
     if over:
         status = None if last is None else last["outcome"] == Outcome.READY.value
         message = story or "It is over, and nobody saw how it went."
         return condition("OnTime", status, "Over", message, generation=generation)
-    message = "A verdict is given from an hour before T-0."
+    message = "The verdict is being worked out." if due else "A verdict is given from an hour before T-0."
     if unprepared:
         message += f" But {unprepared}."
-    return condition("OnTime", None, "NotDueYet", _cut(f"{message} {story or ''}".strip()), generation=generation)
+    return condition(
+        "OnTime",
+        None,
+        "NotJudgedYet" if due else "NotDueYet",
+        _cut(f"{message} {story or ''}".strip()),
+        generation=generation,
+    )
 
 
 def _on_time(verdict: Verdict, generation: int) -> Json:
@@ -193,7 +202,7 @@ def _target(plan: TargetPlan, seen: Observed) -> Json:
             "floor": plan.level,
             "peakFloor": plan.peak if plan.peak_at is not None else None,
             "peakTime": to_rfc3339(plan.peak_at) if plan.peak_at is not None else None,
-            "ready": seen.ready if seen.loan is not None or plan.level is None else min(seen.ready or 0, plan.level),
+            "ready": _ready(plan, seen),
             "nextStepTime": to_rfc3339(change[0]) if change is not None else None,
             "nextStepFloor": change[1] if change is not None else None,
             "leadTimeSeconds": round(plan.lead.seconds),
@@ -203,6 +212,13 @@ def _target(plan: TargetPlan, seen: Observed) -> Json:
             "overridden": "; ".join(plan.overridden)[:OVERRIDDEN_MOST] or None,
         }
     )
+
+
+def _ready(plan: TargetPlan, seen: Observed) -> int | None:
+    """Units ready, at rest no more than the level; None where nobody can tell by now."""
+    if seen.ready is None or not seen.seen:
+        return None
+    return seen.ready if seen.loan is not None or plan.level is None else min(seen.ready, plan.level)
 
 
 def _known(fields: Json) -> Json:
