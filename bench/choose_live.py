@@ -77,6 +77,11 @@ def choice(rows: Sequence[Row]) -> tuple[float, float] | None:
     return min(found)[1] if found else None
 
 
+def done_of(rows: Sequence[Row]) -> set[tuple[str, float, float]]:
+    """(part, quantile, fade) of the plays that stand in a file of rows, which may hold other programs' rows too."""
+    return {(row["part"], row["quantile"], row["fade"]) for row in rows if "part" in row}
+
+
 def dear(rows: Sequence[Row]) -> float:
     """Mean cost of some plays, with what was lost."""
     return float(mean(row["cost_ratio"] + PRICE * row["lost_demand_percent"] for row in rows))
@@ -119,7 +124,7 @@ def main() -> int:
     for part in PARTS:
         case = case_of_part(part, asked.traces)
         for quantile, fade in grid:
-            if (part.name, quantile, fade) in {(r["part"], r["quantile"], r["fade"]) for r in rows_of(asked.rows)}:
+            if (part.name, quantile, fade) in done_of(rows_of(asked.rows)):
                 continue
             variant = replace(LIVE_ALONE, live=Live(quantile=quantile, fall_per_minute=fade))
             begun = time.process_time()
@@ -128,7 +133,7 @@ def main() -> int:
             row = {**row_of(case, score), "part": part.name, "quantile": quantile, "fade": fade}
             with asked.rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**row, "cpu_seconds": spent, "commit": commit()}) + "\n")
-    print("\n".join(table(rows_of(asked.rows))))
+    print("\n".join(table([row for row in rows_of(asked.rows) if "part" in row])))
     return 0
 
 

@@ -237,7 +237,7 @@ async def test_what_is_no_lease_takes_none_away_and_gives_nobody_one(
 ) -> None:
     """A proxy that answers in the server's place: who leads goes on until his time is over."""
     leader = stage.stand()
-    await until(leader.may_write)
+    await until(lambda: leader.may_write() and bool(stage.told))
     through, asked = Client.get, 0
 
     async def portal(client: Client, path: str) -> Json:

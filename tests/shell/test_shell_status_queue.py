@@ -181,6 +181,10 @@ def test_the_pause_of_an_object_grows_and_an_answer_ends_it() -> None:
 # ---- the worker
 
 
+def _answered(name: str, status: Json) -> Json:
+    return {"metadata": {"name": name, "uid": f"uid of {name}"}, "status": dict(status)}
+
+
 @dataclass
 class Server:
     """Answers when it is let; objects in ``hanging`` never, and of those in ``lost`` the next answer is lost."""
@@ -191,8 +195,8 @@ class Server:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[str] = field(default_factory=list)
 
-    async def get(self, path: str) -> Json:
-        name = path.rsplit("/", 1)[-1]
+    async def find(self, path: str, name: str) -> Json:
+        assert path.endswith(f"/{name}")
         self.asked.append(name)
         if name in self.hanging:
             await asyncio.Event().wait()
@@ -202,11 +206,12 @@ class Server:
             raise UnavailableError("no answer: Server disconnected")
         if name.startswith("gone"):
             raise NotFoundError(path)
-        return {"metadata": {}, "status": self.shown.get(name, {})}
+        return _answered(name, self.shown.get(name, {}))
 
     async def patch(self, path: str, body: Json, form: object) -> Json:
-        self.shown.setdefault(path.split("/")[-2], {}).update(body["status"])
-        return {}
+        name = path.split("/")[-2]
+        self.shown.setdefault(name, {}).update(body["status"])
+        return _answered(name, self.shown[name])
 
 
 @dataclass
