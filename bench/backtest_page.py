@@ -96,6 +96,7 @@ def chosen(rows: Sequence[Row]) -> Iterator[str]:
         " Each part begins with nothing learned but its own history, which loses more than whoever knows an edition.\n"
     )
     yield from choose_live.table(rows)
+    yield from _played_at(rows)
 
 
 def chosen_for_payments(rows: Sequence[Row]) -> Iterator[str]:
@@ -109,6 +110,14 @@ def chosen_for_payments(rows: Sequence[Row]) -> Iterator[str]:
         " how much less is lost than by an HPA that costs the same: the largest mean of that.\n"
     )
     yield from choose_payments.table(rows)
+    yield from _played_at(rows)
+
+
+def _played_at(rows: Sequence[Row]) -> Iterator[str]:
+    """A choice is made more seldom than plays are."""
+    commits = sorted({row["commit"] for row in rows if "commit" in row})
+    if commits:
+        yield f"\nPlayed at commit {', '.join(commits)}."
 
 
 def table(bench: Bench, own: Sequence[Row]) -> Iterator[str]:
