@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fault_scene import Workload
-from wire import Ask
+from wire import Ask, Hit
 
 HOLDERS = ("horizontalpodautoscalers", "deployments", "statefulsets", "jobs")
 
@@ -17,3 +19,14 @@ def concerns(ask: Ask, one: Workload) -> bool:
     if ask.plural == "loans":
         return ask.namespace in ("", one.namespace) and (not ask.name or f"-{one.name}-" in ask.name)
     return ask.plural in ("liveevents", "scalingpolicies", "overrides", "capacitypools") and ask.deed in ("list", "get")
+
+
+def failing_since(hits: Iterable[Hit], plural: str, now: float, *, pause: float) -> float | None:
+    """Since when lists of a kind have failed with no pause of ``pause`` seconds; None where they do not fail now."""
+    since = None
+    for hit in sorted(hits, key=lambda hit: hit.end, reverse=True):
+        if hit.ask.plural == plural and hit.ask.deed == "list":
+            if hit.end < (now if since is None else since) - pause:
+                break
+            since = hit.start if since is None else min(since, hit.start)
+    return since

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fault_concerns import HOLDERS, concerns
+from fault_concerns import HOLDERS, concerns, failing_since
 from fault_field import Field
 from fault_lending import LOOP, Lending
 from fault_list import Fault, Finding, RequestFaults
@@ -40,6 +40,8 @@ WRITTEN = 15.0
 """Seconds that a borrowed field may be without a Loan: the time of one beat, to notice that somebody took it away."""
 PATIENCE = 3.0
 """Seconds that a level may be short without any excuse: the judge looks once a second."""
+UNHEARD = 90.0
+"""Seconds for which levels may wait for whether all is stopped: a minute, and a reaction."""
 STARTS_WITHIN = 60.0
 """Seconds from the start of a process to the end of its start-up, when nothing is in its way."""
 
@@ -352,7 +354,9 @@ class Judge:
             return "left to whoever sets it back"
         if self._hit_lately(lambda ask: concerns(ask, one.workload)):
             return "a request for it failed"
-        return ""
+        at = self.begin + now
+        since = failing_since((*self._recent, *self.hits[self._seen_hits :]), "configmaps", at, pause=REACTION)
+        return "" if since is None or at - since > UNHEARD else "whether all is stopped cannot be told"
 
     def _waits_for_machines(self, one: Field, now: float) -> bool:
         """Whether what a level is short of has to be lent first; after a wrong clock, what was given back meanwhile;

@@ -89,7 +89,7 @@ class Informer:
         self.listed_at = -math.inf
         """When the last complete list was asked for, by the monotonic clock."""
         self.broke_at = -math.inf
-        """When it last failed, by the monotonic clock."""
+        """When it last failed after it had worked, by the monotonic clock: what fails on has not broken again."""
         self.synced = False
         """A list has been complete."""
         self.lists = 0
@@ -162,7 +162,8 @@ class Informer:
     async def _rest(self, error: Exception) -> None:
         """Pause after a failure; the first loss of a watch is ordinary and costs next to nothing."""
         self._failures += 1
-        self.broke_at = time.monotonic()
+        if not self.trouble:
+            self.broke_at = time.monotonic()
         self.trouble = str(error)
         level = logging.ERROR if isinstance(error, RefusedError) else logging.INFO
         log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)

@@ -59,8 +59,8 @@ def event_status(
     due: bool = False,
 ) -> Json:
     """Of a LiveEvent: armed, its verdict, its next occurrence, how the last one went. One that waits for next Friday is
-    Ready. ``unprepared``: which of its signals nothing prepares, in words. ``due``: it
-    is so near that there will be a verdict in a moment.
+    Ready. ``unprepared``: which of its signals nothing prepares, in words. ``due``: it is so near that there will be a
+    verdict in a moment.
     """
     generation = event.generation
     occurrence = event.next_occurrence(now)
