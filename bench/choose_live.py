@@ -98,17 +98,18 @@ def settings_of(rows: Sequence[Row]) -> dict[tuple[float, float], list[Row]]:
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """All settings, and which of them the rule chooses."""
     chosen, parts = choice(rows), [part.name for part in PARTS]
-    yield _line("quantile", "fade, % a minute", *parts, "mean lost %", "mean cost", "with what was lost", "")
-    yield _line(*["---:"] * (len(parts) + 5), "---")
+    yield line("quantile", "fade, % a minute", *parts, "mean lost %", "mean cost", "with what was lost", "")
+    yield line(*["---:"] * (len(parts) + 5), "---")
     for setting, of in settings_of(rows).items():
         by_part = {row["part"]: f"{row['lost_demand_percent']:.3f} / {row['cost_ratio']:.3f}" for row in of}
         lost, cost = (mean(row[name] for row in of) for name in ("lost_demand_percent", "cost_ratio"))
         figures = [by_part.get(part, "") for part in parts]
         means = f"{lost:.3f}", f"{cost:.3f}", f"{dear(of):.4f}"
-        yield _line(f"{setting[0]:g}", f"{100 * setting[1]:g}", *figures, *means, "chosen" if setting == chosen else "")
+        yield line(f"{setting[0]:g}", f"{100 * setting[1]:g}", *figures, *means, "chosen" if setting == chosen else "")
 
 
-def _line(*cells: str) -> str:
+def line(*cells: str) -> str:
+    """A line of a table."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from backtest_table import commit, rows_of
-from choose_live import Part, case_of_part
+from choose_live import Part, case_of_part, line
 
 from tidegate.backtest.field import Entry, played
 from tidegate.backtest.outcome import row_of
@@ -85,13 +85,13 @@ def choice(rows: Sequence[Row]) -> Setting | None:
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """All settings, and which of them the rule chooses."""
     chosen, means = choice(rows), gains(rows)
-    yield _line("quantile", "fade, % a minute", *(one.name for one in EDITIONS), "mean: less lost", "")
-    yield _line(*["---:"] * (len(EDITIONS) + 3), "---")
+    yield line("quantile", "fade, % a minute", *(one.name for one in EDITIONS), "mean: less lost", "")
+    yield line(*["---:"] * (len(EDITIONS) + 3), "---")
     for setting, own in settings_of(rows).items():
         by_edition = {row["edition"]: row for row in own}
         figures = [_figures(rows, by_edition.get(edition.name)) for edition in EDITIONS]
         share = f"{means[setting]:.1%}" if setting in means else ""
-        yield _line(f"{setting[0]:g}", f"{100 * setting[1]:g}", *figures, share, "chosen" if setting == chosen else "")
+        yield line(f"{setting[0]:g}", f"{100 * setting[1]:g}", *figures, share, "chosen" if setting == chosen else "")
 
 
 def _figures(rows: Sequence[Row], row: Row | None) -> str:
@@ -99,10 +99,6 @@ def _figures(rows: Sequence[Row], row: Row | None) -> str:
     if row is None or share is None:
         return ""
     return f"{row['lost_demand_percent']:.2f} / {row['cost_ratio']:.3f}: {share:+.1%}"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def entries(settings: Sequence[Setting]) -> Iterator[tuple[Row, Entry]]:

@@ -15,6 +15,7 @@ import pytest
 
 from tidegate.ports import ConflictError, NotFoundError, UnavailableError
 from tidegate.shell.leader import LeaseLeader, LeaseTimes
+from tidegate.targets.client import the_object
 from tidegate.targets.errors import NotServedError
 
 Json = dict[str, Any]
@@ -33,10 +34,11 @@ class Server:
     clients: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def write(self, body: Json) -> None:
+    def write(self, body: Json) -> Json:
         self.version += 1
         self.lease = copy.deepcopy(body)
-        self.lease["metadata"] = {**self.lease["metadata"], "resourceVersion": str(self.version)}
+        self.lease["metadata"] = {**self.lease["metadata"], "uid": "lease-1", "resourceVersion": str(self.version)}
+        return copy.deepcopy(self.lease)
 
     def edit(self, spec: Json | None) -> None:
         """Somebody replaces the Lease's spec, or deletes it."""
@@ -66,21 +68,24 @@ class Client:
                 raise NotFoundError(path)
             return copy.deepcopy(self.server.lease)
 
-    async def create(self, path: str, body: Json) -> None:
+    async def find(self, path: str, name: str) -> Json:
+        return the_object(await self.get(path), path, name)
+
+    async def create(self, path: str, body: Json) -> Json:
         self._trouble()
         with self.server.lock:
             if self.server.lease is not None:
                 raise ConflictError("exists")
-            self.server.write(body)
+            return self.server.write(body)
 
-    async def replace(self, path: str, body: Json) -> None:
+    async def replace(self, path: str, body: Json) -> Json:
         self._trouble()
         with self.server.lock:
             if self.server.lease is None:
                 raise NotFoundError(path)
             if body["metadata"].get("resourceVersion") != self.server.lease["metadata"]["resourceVersion"]:
                 raise ConflictError("old")
-            self.server.write(body)
+            return self.server.write(body)
 
     async def close(self) -> None:
         pass
@@ -255,6 +260,21 @@ async def test_what_is_no_lease_takes_none_away_and_gives_nobody_one(
     await until(lambda: not leader.trouble)
     assert (leader.may_write(), leader.since(), leader.epoch, stage.told) == (True, since, 1, told)
     assert stage.server.clients == 1, "and the client is not to blame"
+
+
+async def test_nobody_leads_by_a_write_that_somebody_else_answered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy answers writes in the server's place: the Lease is as it was, and others may take it."""
+    leader = stage.stand()
+    await until(leader.may_write)
+
+    async def portal(client: Client, path: str, body: Json) -> Json:
+        return {"metadata": {}, "error": "log in"}
+
+    monkeypatch.setattr(Client, "replace", portal)
+    await until(lambda: not leader.may_write())
+    assert "is not the object" in leader.trouble
 
 
 async def test_a_client_that_is_broken_is_replaced_at_once(stage: Stage) -> None:

@@ -36,8 +36,8 @@ class Played:
 
 
 HPAS = {70.0: Played("hpa-70", 0.002, 1.412), 80.0: Played("hpa-80", 0.067, 1.237)}
-OVER_90 = Played("tidegate-live+hpa-90", 0.033, 1.117)
-ALONE = Played("tidegate-live", 0.048, 1.085)
+OVER_90 = Played("tidegate-live+hpa-90", 0.034, 1.116)
+ALONE = Played("tidegate-live", 0.047, 1.084)
 
 
 @dataclass(frozen=True, slots=True)

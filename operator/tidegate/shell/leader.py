@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tidegate.pauses import Pauses
-from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError, UnavailableError
-from tidegate.targets.client import KubeClient
+from tidegate.ports import ConflictError, Json, NotFoundError, TidegateError
+from tidegate.targets.client import KubeClient, the_object
 from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import NotServedError
-from tidegate.targets.read import mapping
 from tidegate.targets.rules import LEASE_NAME, Rule, Where
 
 log = logging.getLogger(__name__)
@@ -247,28 +246,29 @@ class LeaseLeader:
             self._renewed = None
             if self._recorded:
                 sent, epoch = time.monotonic(), self._highest + 1
-                await client.create(self._collection, self._document(epoch, since=_now()))
+                self._wrote(await client.create(self._collection, self._document(epoch, since=_now())))
                 self._lead(epoch, sent)
             return
         spec = lease.get("spec") or {}
         self._highest = max(self._highest, int(spec.get("leaseTransitions") or 0))
         if spec.get("holderIdentity") == self._identity:
             epoch = self._highest  # also where somebody has lowered the number: epochs only grow
-            await client.replace(self._path, self._document(epoch, since=spec.get("acquireTime"), lease=lease))
+            document = self._document(epoch, since=spec.get("acquireTime"), lease=lease)
+            self._wrote(await client.replace(self._path, document))
             self._lead(epoch, sent)
             return
         self._renewed = None
         if self._is_free(spec) and self._recorded:
             sent, epoch = time.monotonic(), self._highest + 1
-            await client.replace(self._path, self._document(epoch, since=_now(), lease=lease))
+            self._wrote(await client.replace(self._path, self._document(epoch, since=_now(), lease=lease)))
             self._lead(epoch, sent)
 
     async def _look(self, client: KubeClient) -> Json:
-        """The Lease. UnavailableError for a document that is none of it, as a proxy may answer: it tells no holder."""
-        lease = await client.get(self._path)
-        if mapping(lease.get("metadata")).get("name") != self._metadata["name"]:
-            raise UnavailableError(f"GET {self._path}: the answer is not the Lease: {str(lease)[:80]}")
-        return lease
+        return await client.find(self._path, self._metadata["name"])
+
+    def _wrote(self, answer: Json) -> None:
+        """UnavailableError for an answer that is no Lease, as a proxy may give: nobody leads by what is not written."""
+        the_object(answer, f"writing {self._path}", self._metadata["name"])
 
     def _is_free(self, spec: Json) -> bool:
         """Nobody holds it, or we have watched it stand still for its holder's whole duration."""
