@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -177,6 +178,16 @@ def _wait_for(url: str) -> None:
             pass
         time.sleep(0.1)
     raise TimeoutError("prometheus did not scrape both jobs within 30 s")
+
+
+def every_scrape_was_taken(ground: Ground) -> bool:
+    """Whether Prometheus has what it scraped since the scenes began: a busy machine makes it give up a scrape, and what
+    was exposed to that one alone is never seen.
+    """
+    query = urlencode({"query": f"min_over_time(up[{math.ceil(ground.at)}s])"})
+    with urllib.request.urlopen(f"{ground.direct}/api/v1/query?{query}", timeout=10) as answer:
+        found = json.load(answer)["data"]["result"]
+    return len(found) == len(JOBS) and all(float(series["value"][1]) == 1.0 for series in found)
 
 
 class Watch:
