@@ -172,10 +172,11 @@ class Site:
         """How many the operator holds."""
         return len(self.cluster.list("Loan", self.namespace)["items"])
 
-    def meant(self, target: str) -> int:
-        """The level that the operator meant last for an object, as its Loan has it."""
+    def written(self, target: str) -> set[int]:
+        """The levels that the operator wrote last to an object, as its Loan has them: read back, and meant since."""
         loans = [loan["spec"] for loan in self.cluster.list("Loan", self.namespace)["items"]]
-        return int(next(loan["pending"] for loan in loans if loan["target"]["name"] == target))
+        (loan,) = [loan for loan in loans if loan["target"]["name"] == target]
+        return {loan["verified"], loan["pending"]}
 
     def _value(self, path: str, pointer: str) -> Any:
         document: Any = self.cluster.send("GET", path)

@@ -190,9 +190,6 @@ def test_work_that_was_stopped_for_a_peak_is_not_started_by_an_up_in_mid_event(s
             lifted = all(now[path] > before[path] for path in MOVED)
             return now[nightly] is True and (now[loader] or 0) < before[loader] and lifted
 
-        def as_meant() -> bool:
-            return site.levels(LENDING) == {nightly: True, loader: site.meant("batch-loader")}
-
         eventually(lent, 240, f"work is stopped and the floors rise; {operator.tail()}")
         assert site.used() <= room
 
@@ -203,8 +200,10 @@ def test_work_that_was_stopped_for_a_peak_is_not_started_by_an_up_in_mid_event(s
         third = site.timed("up, in mid-event, another field of the Job and of the relays changed", stack.up)
         assert third["update"] == 2, third
         assert site.cluster.get("Job", site.namespace, "nightly-1")["spec"]["backoffLimit"] == 5
-        eventually(as_meant, 10, "what stands is what the operator meant last, which may move by itself meanwhile")
-        assert site.levels(LENDING)[loader] < before[loader]
+        known, stands = site.written("batch-loader"), site.levels(LENDING)  # the operator may have moved it meanwhile
+        assert stands[nightly] is True
+        assert stands[loader] in known | site.written("batch-loader")
+        assert stands[loader] < before[loader]
 
         home = ("--operator-namespace", site.system)
         told = site.cluster.run(sys.executable, "-m", "tidegate.cli.main", "release", "--all", "--now", *home)
