@@ -15,7 +15,7 @@ from tidegate.control.poollooker import LOOK_AGAIN, OLD
 from tidegate.control.rounds import SUSPECT_SHARE, TENANT_SHARE, Job, chosen
 from tidegate.control.timetabler import FEW, GIVES_WAY, Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish
-from tidegate.control.writer import Writer
+from tidegate.control.writer import DOWN_LATER, Writer
 from tidegate.planning.decision import Action, PoolView
 from tidegate.planning.model import Key
 from tidegate.planning.reasons import Reason
@@ -322,6 +322,31 @@ async def test_a_tool_that_reapplies_is_overruled_five_times_and_then_left_alone
     assert not site.conflicts.may_assert(place().id, site.clock.at)
     site.clock.at += WINDOW
     assert site.conflicts.may_assert(place().id, site.clock.at)
+
+
+@pytest.mark.parametrize("returned", [False, True])
+async def test_a_tool_is_overruled_no_oftener_where_a_pool_lets_a_level_in_step_by_step(
+    site: Site, *, returned: bool
+) -> None:
+    """Each time it re-applies, what is free lies below the level that was there, down to what the tool has set: then
+    nothing is borrowed for a moment.
+    """
+    site.cluster.things["order"] = Thing()
+    writer = writer_of(site)
+    for round_ in range(ASSERTIONS + 1):
+        assert site.conflicts.may_assert(place().id, site.clock.at), round_
+        site.cluster.things["order"].write(2, "argocd", site.clock.at)
+        for level in (2, 6, 10):
+            held, loan = site.cluster.things["order"].level, site.ledger.of(place())
+            one = wish(level=level, held=held)
+            back = returned and level == held and loan is not None
+            writer.post([replace(one, kind=Kind.RETURN, loan=loan) if back else one], site.clock.at)
+            for job in writer.due(site.clock.at + DOWN_LATER):
+                await writer.do(job)
+            site.clock.at += 1.0
+        assert site.cluster.things["order"].level == 10
+        site.clock.at += 17.0
+    assert not site.conflicts.may_assert(place().id, site.clock.at)
 
 
 # ---- a fair choice

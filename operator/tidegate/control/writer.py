@@ -55,6 +55,8 @@ class Writer:
     events: EventSink
     may_begin: Callable[[], bool]
     """Whether writes may begin: we lead, the loans are loaded, and no durable stop stands."""
+    lets: Callable[[Wish], bool] = lambda wish: True
+    """Whether what on-call said of a wish's namespace was heard, or levels may rise there all the same."""
     on_done: Callable[[Applied], None] = lambda applied: None
     slots: int = SLOTS
     refusals: Refusals = field(default_factory=Refusals)
@@ -107,7 +109,7 @@ class Writer:
             return []
         found = []
         for one, wish in self._wishes.items():
-            if self._until(wish, now) > now or self._is_vain(wish, now):
+            if self._until(wish, now) > now or self._is_vain(wish, now) or not self.lets(wish):
                 continue
             due_at = self._since.get(one, now) + (0.0 if wish.upwards else DOWN_LATER)
             found.append(Job(one, wish.tenant, due_at, self._suspects(one)))
@@ -121,7 +123,7 @@ class Writer:
         """Carry out the wish of a field."""
         one: FieldId = job.key  # type: ignore[assignment]
         wish = self._wishes.pop(one, None)
-        if wish is None or wish.field in self._busy or not self.may_begin():
+        if wish is None or wish.field in self._busy or not self.may_begin() or not self.lets(wish):
             return
         self._busy.add(wish.field)
         begun = self.clock.now()
@@ -215,7 +217,8 @@ class Writer:
         if wish.place is None or wish.held is None or wish.terms is None:
             return
         loan = self.ledger.of(wish.place)
-        overruled = loan is not None and loan.verified == wish.level and drift(loan, wish.held) is Drift.REAPPLIED
+        # Whatever is written next: what a pool lets in step by step begins below the level that was there.
+        overruled = loan is not None and drift(loan, wish.held) is Drift.REAPPLIED
         try:
             await self.ledger.move(wish.place, held=wish.held, level=wish.level, terms=wish.terms)
         except OverwrittenError:  # whoever is quicker than our reading back is one of them too
@@ -249,7 +252,11 @@ class Writer:
             if self.ledger.writes > writes:  # it was written, and is not there: whoever was quicker counts
                 self.conflicts.asserted(wish.field, now)
             raise
-        self.conflicts.forget(wish.field)
+        if wish.held is not None and drift(loan, wish.held) is Drift.REAPPLIED:
+            # Set back by a tool, and needed no more or not to be had just now: what is borrowed anew overrules that.
+            self.conflicts.asserted(wish.field, now)
+        else:
+            self.conflicts.forget(wish.field)
         return wish.said
 
     async def _lead_back(self, wish: Wish) -> Applied | None:
