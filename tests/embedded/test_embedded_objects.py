@@ -13,7 +13,7 @@ from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.errors import ApiError
 from tidegate.embedded.jsonpath import find
 from tidegate.embedded.merge import merge_patch, strategic_merge
-from tidegate.embedded.pods import quantity
+from tidegate.embedded.pods import MOST, quantity
 from tidegate.embedded.resources import Column, Resource
 from tidegate.embedded.selectors import label_test
 from tidegate.embedded.shape import BUILTIN
@@ -374,6 +374,14 @@ def test_quantities_and_ages_as_people_write_them() -> None:
         3.0,
         1024.0,
         1000.0,
+        None,
+        None,
+    ]
+    assert [quantity(q) for q in ("1e999999", "9e23k", "-1e999", "inf", "nan", "k")] == [
+        MOST,
+        MOST,
+        -MOST,
+        None,
         None,
         None,
     ]

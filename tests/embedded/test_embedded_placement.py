@@ -39,6 +39,17 @@ def test_a_node_that_is_not_ready_takes_no_new_pod_until_it_is_back() -> None:
     assert placed(cluster) == {"machine-0000": 4, "machine-0001": 2}
 
 
+def test_a_pod_that_asks_for_more_than_there_are_numbers_lies_nowhere_and_takes_nothing() -> None:
+    clock = HandClock()
+    cluster = cluster_with(clock, 1)
+    cluster.create(deployment(replicas=1, cpu="1e999999", name="odd"))
+    cluster.create(deployment(replicas=4, cpu="1"))
+    pass_time(cluster, clock, 5.0)
+    assert placed(cluster) == {"machine-0000": 4}
+    (odd,) = (p for p in pods(cluster) if "nodeName" not in p["spec"])
+    assert condition(odd, "PodScheduled")["message"] == "0/1 nodes are available: 1 Insufficient cpu."
+
+
 def test_a_cordoned_node_keeps_its_pods_and_takes_no_other() -> None:
     clock = HandClock()
     cluster = cluster_with(clock, 1)

@@ -21,6 +21,9 @@ STOP_SECONDS = "tidegate.dev/stop-seconds"
 CHECKPOINT_SECONDS = "tidegate.dev/checkpoint-seconds"
 """Annotation of a Job's pod template: a pod's work is kept every so many seconds; without it, at its end only."""
 
+MOST = 1e24
+"""The largest quantity."""
+
 _SUFFIXES = {
     "n": 1e-9,
     "u": 1e-6,
@@ -91,7 +94,9 @@ def _requested(container: Json, resource: str) -> float:
 
 
 def quantity(text: Any) -> float | None:
-    """A Kubernetes quantity (``250m``, ``2``, ``1Gi``) as a number; None for what is none, or beyond all numbers."""
+    """A Kubernetes quantity (``250m``, ``2``, ``1Gi``) as a number; None for what is none. One that is too large is
+    taken for the largest, as a server does: a pod that asks for it lies nowhere.
+    """
     if text is None or isinstance(text, bool):
         return None
     told = str(text).strip()
@@ -100,7 +105,9 @@ def quantity(text: Any) -> float | None:
         number = float(digits) * _SUFFIXES[told[len(digits) :]]
     except (ValueError, KeyError):
         return None
-    return number if math.isfinite(number) else None
+    if math.isnan(number) or not any(map(str.isdigit, digits)):
+        return None
+    return max(-MOST, min(number, MOST))
 
 
 @dataclass(frozen=True, slots=True)
