@@ -99,6 +99,10 @@ class Cluster:
     async def list(self) -> Sequence[Loan]:
         return list(self.loans.values())
 
+    @property
+    def closed(self) -> frozenset[str]:
+        return frozenset()
+
     async def names(self) -> frozenset[Key]:
         return frozenset(self.loans)
 
@@ -175,6 +179,9 @@ class Store:
 
     def unheard(self) -> Unheard | None:
         return None
+
+    def unheard_in(self) -> Mapping[str, Unheard]:
+        return {}
 
     def unread(self) -> dict[Key, str]:
         return {}

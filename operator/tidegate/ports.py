@@ -168,8 +168,14 @@ class LoanBook(Protocol):
     async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """Every loan in our scope, also those of a former life, and those that cannot be understood."""
 
+    @property
+    def closed(self) -> frozenset[str]:
+        """Namespaces of several whose loans we may not read: what is lent there is not known, as of the last list.
+        One is closed no more once its loans were listed, or were seen to be none.
+        """
+
     async def names(self) -> frozenset[Key]:
-        """The names of all that are there in our scope."""
+        """The names of all that are there in our scope; in a namespace that may not be read, those that were."""
 
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """Create (``fresh``) or replace by key. Returns when the server has it.
@@ -380,6 +386,9 @@ class Store(Protocol):
         """What on-call says (stop, policies, overrides, pools) that was not listed since we lead, or since it could not
         be heard; None when all was. Until then nothing is written: it would be by what was true before.
         """
+
+    def unheard_in(self) -> Mapping[str, Unheard]:
+        """The same of single namespaces, where we are of some alone: each holds its own writes back, and no other's."""
 
     def unusable(self) -> frozenset[Key]:
         """Policies that are there but cannot be understood, and were never understood by this process."""

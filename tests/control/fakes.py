@@ -92,6 +92,7 @@ class Thing:
     rooms: tuple[Room, ...] = ()
     ordered: bool = False
     """Units start one after the other, each in ``start_seconds``."""
+    namespace: str = NS
 
     def write(self, level: int, manager: str, now: float) -> None:
         if level > self.level:
@@ -142,7 +143,8 @@ class FakeCluster:
         return replace(sight, observed=replace(sight.observed, evidence=thing.evidence, rooms=thing.rooms))
 
     def place(self, name: str) -> Place:
-        return Place(Ref("apps/v1", "Deployment", NS, name), self.things[name].uid, "/spec/replicas", "scale")
+        thing = self.things[name]
+        return Place(Ref("apps/v1", "Deployment", thing.namespace, name), thing.uid, "/spec/replicas", "scale")
 
     async def held(self, place: Place) -> Held:
         self.faults.step()
@@ -176,6 +178,10 @@ class FakeCluster:
     async def list(self) -> Sequence[Loan]:
         self.faults.step()
         return list(self.loans.values())
+
+    @property
+    def closed(self) -> frozenset[str]:
+        return frozenset()
 
     async def names(self) -> frozenset[Key]:
         return frozenset(self.loans)
@@ -219,6 +225,7 @@ class FakeStore:
     on_call_heard: bool = True
     raises_unheard: bool = False
     unheard_since: float = 0.0
+    unheard_map: dict[str, Unheard] = field(default_factory=dict)
     last_valid_map: dict[Key, tuple[LastValid, ...]] = field(default_factory=dict)
     recalled: list[LastValid] = field(default_factory=list)
 
@@ -263,6 +270,9 @@ class FakeStore:
         if self.on_call_heard:
             return None
         return Unheard(UNHEARD, self.unheard_since, self.unheard_since + 60.0, self.raises_unheard)
+
+    def unheard_in(self) -> dict[str, Unheard]:
+        return self.unheard_map
 
     def unusable(self) -> frozenset[Key]:
         return self.broken

@@ -18,7 +18,7 @@ from tidegate.control.rounds import Job, run_once
 from tidegate.planning.decision import Outcome
 from tidegate.planning.model import Key, Ref
 from tidegate.planning.reasons import Reason
-from tidegate.planning.withheld import TOLD_AFTER
+from tidegate.planning.withheld import TOLD_AFTER, Unheard
 from tidegate.ports import ConflictError, Held, Loan, OverwrittenError, Place, Sight, UnreadableLoan
 
 # ---- loans
@@ -91,6 +91,33 @@ async def test_what_is_not_heard_for_long_holds_no_level_down_and_lowers_none() 
     store.on_call_heard = True
     await run_until(loop, cluster.clock, T0 + 5400.0)
     assert (cluster.things["order"].level, cluster.loans) == (2, {})
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_what_is_not_heard_in_one_namespace_holds_back_what_is_written_there_and_nothing_else(
+    raises: bool,
+) -> None:
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing(), "web": Thing(namespace="elsewhere")})
+    elsewhere = Key("elsewhere", CORE.name)
+    mine, other = target(), replace(target(), name="web", ref=Ref("apps/v1", "Deployment", "elsewhere", "web"))
+    show = event(duration=600.0)
+    shows = {show.key: show, Key("elsewhere", "show"): replace(show, key=Key("elsewhere", "show"))}
+    policies = {CORE: policy(mine, hold=30.0), elsewhere: replace(policy(other, hold=30.0), key=elsewhere)}
+    store = FakeStore(policies, shows)
+    store.unheard_map = {"elsewhere": Unheard("overrides could not be listed (403)", T0 - 90.0, T0, raises)}
+    loop, beats = operator(cluster, store), list[Beat]()
+    await run_until(loop, cluster.clock, T0, each=beats.append)
+    assert cluster.things["order"].level == 10
+    assert cluster.things["web"].level == (10 if raises else 2)
+    told = {key.namespace: one.reason for key, one in beats[-1].plan.verdicts.items()}
+    assert (told["elsewhere"] is Reason.NOT_HEARD) is not raises
+    assert told[CORE.namespace] is not Reason.NOT_HEARD
+    await run_until(loop, cluster.clock, T0 + 3600.0)
+    assert cluster.things["order"].level == 2
+    assert cluster.things["web"].level == (10 if raises else 2), "nothing is lowered there"
+    store.unheard_map = {}
+    await run_until(loop, cluster.clock, T0 + 5400.0)
+    assert (cluster.things["web"].level, cluster.loans) == (2, {})
 
 
 async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site: Site) -> None:

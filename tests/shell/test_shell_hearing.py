@@ -13,11 +13,12 @@ from tidegate.shell.kinds import HELD_FOR, Deaf
 
 @dataclass
 class Watch:
-    """Of the durable stop."""
+    """Of the durable stop, or of what is announced in a namespace."""
 
     listed_at: float = 0.0
     alive_at: float = 0.0
     trouble: str = ""
+    synced: bool = True
 
 
 @dataclass
@@ -25,17 +26,22 @@ class Few:
     """Policies, overrides and pools."""
 
     said: Deaf | None = None
+    said_of: dict[str, Deaf] = field(default_factory=dict)
+    """Of namespaces."""
     raises: bool = False
-    known: bool = True
+    everything: bool = True
 
-    def deaf(self) -> Deaf | None:
-        return self.said
+    def deaf(self, scope: str) -> Deaf | None:
+        return self.said_of.get(scope) if scope else self.said
 
-    def may_raise(self) -> bool:
+    def known(self, scope: str) -> bool:
+        return self.everything
+
+    def may_raise(self, scope: str) -> bool:
         return self.raises
 
     def trouble(self) -> str:
-        return ""
+        return "nobody is heard" if self.said_of else ""
 
 
 @dataclass
@@ -45,9 +51,13 @@ class Ears:
     at: float = 200.0
     stop: Watch = field(default_factory=lambda: Watch(listed_at=150.0, alive_at=200.0))
     few: Few = field(default_factory=Few)
+    events: dict[str, Watch] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
 
     def hearing(self) -> Hearing:
-        return Hearing(self.stop, self.few, lambda: 100.0, lambda: 1_794_240_000.0 + self.at)  # type: ignore[arg-type]
+        stop, few, events = self.stop, self.few, self.events
+        now = lambda: 1_794_240_000.0 + self.at  # noqa: E731
+        return Hearing(stop, few, lambda: 100.0, now, events, lambda: self.closed)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -82,3 +92,36 @@ def test_a_stop_that_can_be_heard_of_no_more_holds_all_writes_and_then_those_tha
 def test_a_watch_of_the_stop_where_nothing_happens_is_heard(ears: Ears) -> None:
     ears.at += 5 * STOP_LOST
     assert ears.hearing().unheard() is None
+
+
+def test_what_cannot_be_listed_of_one_namespace_is_said_of_it_alone(ears: Ears) -> None:
+    """Whoever owns one may delete it, and our rights with it."""
+    ears.events = {"live": Watch(), "shop": Watch()}
+    hearing = ears.hearing()
+    assert (hearing.unheard(), hearing.unheard_in(), hearing.trouble()) == (None, {}, None)
+    ears.few.said_of = {"shop": Deaf("overrides", 150.0, "403")}
+    (one,) = hearing.unheard_in().values()
+    assert one.message.startswith("overrides could not be listed since")
+    assert hearing.unheard_in().keys() == {"shop"}
+    assert (hearing.unheard(), hearing.trouble()) == (None, None), "the others are served"
+    ears.few.raises = True
+    ears.at += HELD_FOR
+    assert hearing.unheard_in()["shop"].raises
+    assert hearing.unheard_in()["shop"].since == one.since
+    ears.few.said_of["live"] = Deaf("overrides", 170.0, "403")
+    assert hearing.trouble() == "nobody is heard", "none is served"
+
+
+@pytest.mark.parametrize("what", ["liveevents", "loans"])
+def test_a_namespace_of_which_events_or_loans_were_never_listed_is_waited_for_without_end(
+    what: str, ears: Ears
+) -> None:
+    """What is borrowed there would be returned, or borrowed twice."""
+    ears.events = {"live": Watch(), "shop": Watch(synced=what != "liveevents", trouble="403")}
+    ears.closed = frozenset({"shop"} if what == "loans" else ())
+    ears.few.raises = True
+    ears.at += 10 * HELD_FOR
+    hearing = ears.hearing()
+    assert hearing.unheard_in().keys() == {"shop"}
+    one = hearing.unheard_in()["shop"]
+    assert (one.message.startswith(f"{what} could not be listed since"), one.raises) == (True, False)

@@ -27,10 +27,17 @@ class Server:
     objects: dict[str, list[Json]] = field(default_factory=dict)
     troubles: dict[str, Exception] = field(default_factory=dict)
     meanwhile: Callable[[], None] = lambda: None
+    closed: dict[str, Exception] = field(default_factory=dict)
+    """What all of a namespace is answered."""
+    asked: list[str] = field(default_factory=list)
 
     async def items(self, path: str) -> list[Json]:
         plural = path.rsplit("/", 1)[-1]
+        self.asked.append(path)
         self.meanwhile()
+        for namespace, trouble in self.closed.items():
+            if f"/namespaces/{namespace}/" in path:
+                raise trouble
         if plural in self.troubles:
             raise self.troubles[plural]
         return self.objects.get(plural, [])
@@ -76,14 +83,14 @@ async def test_before_overrides_were_ever_listed_plans_are_shown_and_nothing_is_
     assert len(stage.store.policies()) == 1
     for waited in (0.0, 1.0, 10.0, 2 * module.HELD_FOR):
         clock.at += waited
-        assert (stage.few.heard(), stage.few.may_raise(), stage.few.known) == (False, False, False)
+        assert (stage.few.heard(), stage.few.may_raise(), stage.few.known()) == (False, False, False)
         deaf = stage.few.deaf()
         assert deaf is not None
         assert (deaf.kinds, deaf.said) == ("overrides", "403")
     assert stage.few.trouble().endswith("nothing is written")
     stage.server.troubles.clear()
     await stage.few.list_again()
-    assert (stage.store.synced, stage.few.heard(), stage.few.known) == (True, True, True)
+    assert (stage.store.synced, stage.few.heard(), stage.few.known()) == (True, True, True)
     assert len(stage.store.overrides()) == 1
 
 
@@ -202,7 +209,7 @@ async def test_of_a_list_only_what_is_new_is_taken_in_and_what_is_invalid_is_tri
         return {**made, "metadata": {**made["metadata"], "resourceVersion": version}}
 
     puts: list[str] = []
-    few = stage.few._kinds["ScalingPolicy"]
+    few = stage.few._kinds["ScalingPolicy", ""]
     put = few.put
     few.put = lambda obj: puts.append(obj["metadata"]["resourceVersion"]) or put(obj)  # type: ignore[func-returns-value]
     for version, told in (("1", ["1"]), ("1", ["1"]), ("2", ["1", "2"])):
@@ -338,3 +345,97 @@ async def test_a_break_that_a_later_list_has_mended_is_over_and_one_after_its_qu
     await stage.few.list_again()
     clock.at += 60.0
     assert not stage.few.heard()
+
+
+# ---- several namespaces
+
+
+class Several(Server):
+    """Each object lies in its namespace."""
+
+    async def items(self, path: str) -> list[Json]:
+        found = await super().items(path)
+        return [one for one in found if f"/namespaces/{one['metadata']['namespace']}/" in path]
+
+
+def placed(made: Json, namespace: str) -> Json:
+    return {**made, "metadata": {**made["metadata"], "namespace": namespace}}
+
+
+def several(*namespaces: str, **told: Any) -> Stage:
+    stage = Stage(Several(**told))
+    few = FewKinds(stage.server, stage.store, Shown(), namespaces, since=lambda: stage.leads_since)  # type: ignore[arg-type]
+    stage.few = few
+    return stage
+
+
+async def test_a_namespace_that_refuses_us_at_the_start_is_not_known_and_the_others_are(clock: Clocked) -> None:
+    there = {
+        "scalingpolicies": [placed(scaling_policy(), "live"), placed(scaling_policy(), "shop")],
+        "overrides": [placed(override(), "live")],
+    }
+    stage = several("live", "shop", objects=there, closed={"shop": RefusedError("403")})
+    stage.leads_since = clock.monotonic()
+    clock.at += 1.0
+    await stage.few.list_first()
+    assert (stage.store.synced, {key.namespace for key in stage.store.policies()}) == (True, {"live"})
+    assert (stage.few.heard("live"), stage.few.heard("shop"), stage.few.known("shop")) == (True, False, False)
+    assert stage.few.deaf("live") is None
+    deaf = stage.few.deaf("shop")
+    assert deaf is not None
+    assert (deaf.kinds, deaf.said, deaf.since) == ("overrides, scalingpolicies", "403", stage.leads_since)
+    clock.at += 2 * module.HELD_FOR
+    assert not stage.few.may_raise("shop"), "nothing is known of what on-call said there"
+    stage.server.closed.clear()
+    await stage.few.ask()
+    assert (stage.few.heard("shop"), len(stage.store.policies())) == (True, 2)
+
+
+@pytest.mark.parametrize("answer", [UnavailableError("503"), NotFoundError("404")])
+async def test_a_namespace_that_does_not_answer_at_the_start_is_waited_for(answer: Exception) -> None:
+    stage = several("live", "shop", closed={"shop": answer})
+    with pytest.raises(type(answer)):
+        await stage.few.list_first()
+    assert not stage.store.plannable
+
+
+@pytest.mark.parametrize("namespaces", [("live",), ("live", "shop")])
+async def test_where_every_namespace_refuses_us_the_start_waits(namespaces: tuple[str, ...]) -> None:
+    stage = several(*namespaces, closed=dict.fromkeys(namespaces, RefusedError("403")))
+    with pytest.raises(RefusedError):
+        await stage.few.list_first()
+    assert not stage.store.plannable
+    stage.server.closed.clear()
+    await stage.few.list_first()
+    assert stage.store.synced
+
+
+async def test_a_namespace_that_refuses_us_later_keeps_what_was_known_and_is_asked_for_with_the_rest(
+    clock: Clocked,
+) -> None:
+    there = {"scalingpolicies": [placed(scaling_policy(), "live"), placed(scaling_policy(), "shop")]}
+    stage = several("live", "shop", objects=there)
+    await stage.few.list_first()
+    stage.server.closed = {"shop": RefusedError("403")}
+    await stage.few.ask()
+    clock.at += module.GRACE + 1.0
+    assert (stage.few.heard("live"), stage.few.heard("shop"), len(stage.store.policies())) == (True, False, 2)
+    assert stage.few._unheard() == [], "nobody lists all others every two seconds for its sake"
+    stage.server.asked.clear()
+    await stage.few.ask()
+    assert sum("/namespaces/shop/" in path for path in stage.server.asked) == 2
+    clock.at += module.HELD_FOR
+    assert (stage.few.may_raise("shop"), stage.few.trouble("live")) == (True, "")
+    stage.server.closed.clear()
+    await stage.few.ask()
+    assert stage.few.heard()
+
+
+async def test_what_a_list_of_one_namespace_lacks_is_deleted_there_alone() -> None:
+    there = {"scalingpolicies": [placed(scaling_policy(), "live"), placed(scaling_policy(), "shop")]}
+    stage = several("live", "shop", objects=there)
+    await stage.few.list_first()
+    there["scalingpolicies"].pop()
+    assert await stage.few.list_again() == []
+    stage.at += GRACE + 1.0
+    assert [key.namespace for key in stage.store.policies()] == ["live"]

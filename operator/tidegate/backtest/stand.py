@@ -110,6 +110,11 @@ class Workload:
         """All loans."""
         return list(self.loans.values())
 
+    @property
+    def closed(self) -> frozenset[str]:
+        """None: all are read."""
+        return frozenset()
+
     async def names(self) -> frozenset[Key]:
         """Their names."""
         return frozenset(self.loans)
@@ -185,6 +190,10 @@ class Announced:
 
     def unheard(self) -> Unheard | None:
         """Everything is heard."""
+
+    def unheard_in(self) -> Mapping[str, Unheard]:
+        """Everywhere."""
+        return {}
         return None
 
     def unusable(self) -> frozenset[Key]:

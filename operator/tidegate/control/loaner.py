@@ -83,7 +83,7 @@ class LoanLoader:
     def _due_at(self, now: float) -> float:
         if not self.ledger.loaded:
             return self._backoff.until("loans", now)
-        if not self.ledger.loans and self._checked_drops == self.ledger.drops:
+        if not self.ledger.loans and not self.ledger.book.closed and self._checked_drops == self.ledger.drops:
             return min((self._strange.until(key, now) for key in self.ledger.strange), default=math.inf)
         checked_at = self._checked_at = min(self._checked_at, now)  # a clock that was set back checks soon
         every = max(CHECKED_EVERY, EACH_COSTS * len(self.ledger.loans)) * self.speed

@@ -32,7 +32,7 @@ from tidegate.control.timetabler import Timetabler
 from tidegate.control.wishes import Applied, Kind, Wish, of_debts, of_orphans, of_records, of_steps
 from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan
-from tidegate.planning.model import Announcement, Key, Observed, PlanSettings, Policy, Ref, SignalSpec, TargetKey
+from tidegate.planning.model import Announcement, Key, PlanSettings, Policy, Ref, SignalSpec, TargetKey
 from tidegate.planning.plan import Planner
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.world import World
@@ -154,7 +154,7 @@ class Loop:
         self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
         self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
         self.reader.forecast = self.forecaster.take
-        self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, on_done=self._after)
+        self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, self._lets, self._after)
         self.loader = LoanLoader(
             ledger, self.clock, self.leadership, self._may_load, self._may_watch, on_news=self._loaded, speed=speed
         )
@@ -206,6 +206,10 @@ class Loop:
         unheard = self.store.unheard()
         leads = self.leadership.may_write() and self.store.synced and (unheard is None or unheard.raises)
         return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
+
+    def _lets(self, wish: Wish) -> bool:
+        holds = self.store.unheard(), self.store.unheard_in().get(wish.tenant)
+        return all(one is None or one.lets(upwards=wish.upwards) for one in holds)
 
     def _may_load(self) -> bool:
         return self.writer.idle and self.store.plannable and not self.store.stopped()
@@ -301,10 +305,10 @@ class Loop:
         yield
         if acting:
             self.memory.decided(plan.pools, now)
-            heard, wishes = self.store.unheard() is None, self._wishes(world, plan, pools, now)
+            wishes = filter(self._lets, self._wishes(world, plan, pools, now))
             # Not of pools: who may rise there is decided anew each time, for all of a pool together.
             left = {k for k, p in policies.items() if p.pool is None and only is not None and k.namespace not in only}
-            self.writer.post((one for one in wishes if heard or one.upwards), now, aside=frozenset(left))
+            self.writer.post(wishes, now, aside=frozenset(left))
         else:
             self.writer.withdraw()
         leading = self.leadership.may_write() and self._knows()
@@ -366,7 +370,7 @@ class Loop:
         announced: Mapping[Key, Announcement],
         now: float,
     ) -> World:
-        readings = self.reader.told(now)
+        readings, looker = self.reader.told(now), self.looker
         worlds = {}
         if self.pool_work is not None:
             drained, places = self.memory.lane_drains(), self.memory.places
@@ -375,22 +379,19 @@ class Loop:
         return World(
             policies=policies,
             announcements=announced,
-            observed=self._observed(now),
+            observed=self._settling.with_answers(looker.observed(now), looker.sights, self.writer.refusals, now),
             readings={key: one for key, one in readings.items() if key[0].namespace},
             measured=self.memory.starts(),
             settings=self.plan_settings,
             stopped=self.store.stopped(),
             unheard=self.store.unheard(),
+            unheard_in=self.store.unheard_in(),
             pools=worlds,
             overrides=self.store.overrides(),
             unread=self.store.unread(),
             writes_per_second=self.memory.writes_per_second(),
             timetables=dict(self.timetabler.timetables),
         )
-
-    def _observed(self, now: float) -> dict[TargetKey, Observed]:
-        sights = self.looker.sights
-        return self._settling.with_answers(self.looker.observed(now), sights, self.writer.refusals, now)
 
     # ---- apply
 

@@ -259,7 +259,8 @@ class Making:
         """
         world, key = self.world, policy.key
         of: list[object] = [policy, world.stopped, self.book.revision.get(key, 0), self._left_out.get(key)]
-        of += [world.unheard, world.unheard is not None and world.unheard.withholds(self.now)]
+        unheard = world.unheard_of(key.namespace)
+        of += [unheard, unheard is not None and unheard.withholds(self.now)]
         of += [world.unread.get(key), world.unread.get(Key(key.namespace, ""))]
         of += [world.readings.get((key, signal.name)) for signal in policy.signals]
         for one in self._overrides.get(key, ()):
@@ -312,7 +313,8 @@ class Making:
         start = self._start(policy, target)
         pools = self.pools
         spoken, world = self._spoken(policy, target), self.world
-        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), world.stopped, world.unheard)
+        unheard = world.unheard_of(policy.key.namespace)
+        say = Say(spoken, pools.limits.get(key), pools.refusals.get(key, ()), world.stopped, unheard)
         situation = Situation(
             policy,
             target,

@@ -34,6 +34,10 @@ class Unheard:
         """Whether it keeps levels from rising, and has for long enough to be told."""
         return not self.raises and now - self.since >= TOLD_AFTER
 
+    def lets(self, *, upwards: bool) -> bool:
+        """Whether a level may be written all the same."""
+        return self.raises and upwards
+
 
 @dataclass(frozen=True, slots=True)
 class Withheld:

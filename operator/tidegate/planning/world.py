@@ -56,6 +56,8 @@ class World:
     """The durable stop is set: nothing is borrowed and nothing is moved."""
     unheard: Unheard | None = None
     """What on-call says cannot be listed; None while it is heard."""
+    unheard_in: Mapping[str, Unheard] = field(default_factory=dict)
+    """The same of single namespaces, by their names."""
     pools: Mapping[str, PoolWorld] = field(default_factory=dict)
     """Pools by name."""
     timetables: Mapping[str, Timetabled] = field(default_factory=dict)
@@ -67,3 +69,8 @@ class World:
     writes_per_second: float = 100.0
     """Levels that our own process can finish writing a second, as measured by the loop. When more rise at one instant,
     the time that writing them takes is part of their lead."""
+
+    def unheard_of(self, namespace: str) -> Unheard | None:
+        """What cannot be listed and holds back what is written in a namespace: of two the one that does for longer."""
+        both = (self.unheard, self.unheard_in.get(namespace))
+        return max((one for one in both if one is not None), key=lambda one: one.raises_at, default=None)

@@ -1,14 +1,15 @@
 """Whether what on-call says is heard: the durable stop, policies, overrides and pools, since we lead and since a break.
 
-What was not listed holds writes back: they would be by what was true before. This module says so, for the loop, for the
-verdicts and for the probes, in the same words.
+What was not listed holds writes back: they would be by what was true before. What was not listed of one namespace of
+several holds back what is written there, and nothing else: whoever owns it may delete it, and our rights with it. This
+module says so, for the loop, for the verdicts and for the probes, in the same words.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tidegate.planning.instants import rfc3339
@@ -32,8 +33,12 @@ class Hearing:
     """When we began to lead, by the monotonic clock; infinite before."""
     now: Callable[[], float]
     """Epoch seconds."""
+    events: Mapping[str, Informer] = field(default_factory=dict)
+    """The watches of what is announced, by namespace; none where there is one for the whole cluster."""
+    loans_closed: Callable[[], frozenset[str]] = frozenset
+    """Namespaces whose loans may not be read."""
     _dated: dict[float, float] = field(default_factory=dict)
-    """The last instant of the monotonic clock that was told, in epoch seconds: told again it is the same."""
+    """The last instants of the monotonic clock that were told, in epoch seconds: told again they are the same."""
 
     def stop_heard(self) -> bool:
         """Without it nothing at all is written: others may be returning what was lent."""
@@ -50,14 +55,29 @@ class Hearing:
         """See ``ports.Store``."""
         if not self.stop_heard():
             return self._told("the durable stop", self.leads_since(), self.stop.trouble, math.inf, raises=False)
-        deaf, lost = self.few.deaf(), self.stop_lost_since()
-        if lost is not None:
-            raises = time.monotonic() - lost > HELD_FOR and (deaf is None or self.few.may_raise())
-            return self._told("the durable stop", lost, self.stop.trouble, HELD_FOR, raises=raises)
-        if deaf is None:
+        whole, lost = self._listed(""), self.stop_lost_since()
+        if lost is None:
+            return whole
+        raises = time.monotonic() - lost > HELD_FOR and (whole is None or whole.raises)
+        return self._told("the durable stop", lost, self.stop.trouble, HELD_FOR, raises=raises)
+
+    def unheard_in(self) -> Mapping[str, Unheard]:
+        """See ``ports.Store``."""
+        return {scope: one for scope in self.events if (one := self._unheard_in(scope)) is not None}
+
+    def _unheard_in(self, scope: str) -> Unheard | None:
+        """Of a namespace of several. What is announced there, or lent, must have been listed once."""
+        if not self.events[scope].synced:
+            return self._told("liveevents", self.leads_since(), self.events[scope].trouble, math.inf, raises=False)
+        if scope in self.loans_closed():
+            return self._told("loans", self.leads_since(), "", math.inf, raises=False)
+        return self._listed(scope)
+
+    def _listed(self, scope: str) -> Unheard | None:
+        if (deaf := self.few.deaf(scope)) is None:
             return None
-        held_for = HELD_FOR if self.few.known else math.inf
-        return self._told(deaf.kinds, deaf.since, deaf.said, held_for, raises=self.few.may_raise())
+        held_for = HELD_FOR if self.few.known(scope) else math.inf
+        return self._told(deaf.kinds, deaf.since, deaf.said, held_for, raises=self.few.may_raise(scope))
 
     def trouble(self) -> str | None:
         """What on-call may have said and nobody has heard, for a probe."""
@@ -66,6 +86,8 @@ class Hearing:
         if (lost := self.stop_lost_since()) is not None:
             words = f"whether the durable stop is set could not be told for {time.monotonic() - lost:.0f} s"
             return f"{words}: nothing is lowered, and nothing raised for {HELD_FOR:.0f} s ({self.stop.trouble})"
+        if self.events and len(self.unheard_in()) < len(self.events):
+            return None  # the others are served; their own statuses and ``tidegate_unheard`` tell of these
         return self.few.trouble() or None
 
     def _told(self, what: str, since: float, said: str, held_for: float, *, raises: bool) -> Unheard:
@@ -75,5 +97,7 @@ class Hearing:
 
     def _date(self, since: float) -> float:
         if since not in self._dated:
-            self._dated = {since: self.now() - (time.monotonic() - since)}
+            if len(self._dated) > 2 * len(self.events):
+                self._dated.clear()
+            self._dated[since] = self.now() - (time.monotonic() - since)
         return self._dated[since]

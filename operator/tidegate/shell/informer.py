@@ -52,19 +52,22 @@ class Informer:
         *,
         on_object: Handler,
         on_sync: Callable[[], None],
+        on_refusal: Callable[[], None] = lambda: None,
         page: int = PAGE,
         silence: float = SILENCE,
         proof: float | None = None,
         selectors: Mapping[str, str] | None = None,
     ) -> None:
-        """``on_object`` and ``on_sync`` (after each complete list) are called in the event loop and must not block.
-        ``proof``: seconds without a word after which an open watch is begun anew where it left off, so that a
-        connection that died is noticed as soon. ``selectors`` are the query's: ``labelSelector``, ``fieldSelector``.
+        """``on_object``, ``on_sync`` (after each complete list) and ``on_refusal`` (the server says: you may not) are
+        called in the event loop and must not block. ``proof``: seconds without a word after which an open watch is
+        begun anew where it left off, so that a connection that died is noticed as soon. ``selectors`` are the query's:
+        ``labelSelector``, ``fieldSelector``.
         """
         self._client = client
         self._path = path
         self._on_object = on_object
         self._on_sync = on_sync
+        self._on_refusal = on_refusal
         self._page = page
         self._silence = silence
         self._proof = proof
@@ -98,6 +101,8 @@ class Informer:
         """Objects whose handler failed; each was logged."""
         self.trouble = ""
         """Why it is not watching, in words; empty while it is."""
+        self.refused = False
+        """The server answers, and says that we may not: nothing here is dead."""
 
     def start(self) -> None:
         """Begin, in the running event loop."""
@@ -164,8 +169,10 @@ class Informer:
         self._failures += 1
         if not self.trouble:
             self.broke_at = time.monotonic()
-        self.trouble = str(error)
-        level = logging.ERROR if isinstance(error, RefusedError) else logging.INFO
+        self.trouble, self.refused = str(error), isinstance(error, RefusedError)
+        if self.refused:
+            self._on_refusal()
+        level = logging.ERROR if self.refused else logging.INFO
         log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)
         self._woken.clear()
         with suppress(TimeoutError):
@@ -177,7 +184,7 @@ class Informer:
     def _well(self) -> None:
         self._alive()
         self._failures = 0
-        self.trouble = ""
+        self.trouble, self.refused = "", False
         self._resumed = False
 
     # ---- the list
@@ -248,7 +255,7 @@ class Informer:
                 self._prove_later()
                 if kind == "OPEN":
                     self._alive()
-                    self.trouble = ""
+                    self.trouble, self.refused = "", False
                     continue
                 self._well()
                 self._version = item["metadata"]["resourceVersion"]

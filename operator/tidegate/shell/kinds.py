@@ -2,7 +2,7 @@
 
 Listed once before the loop begins, because a policy or a pool that was not read yet looks like one that was deleted,
 and its loans would be returned; and again now and then, as the cure for a watch that lost one. Each kind is listed
-for itself: one that the server refuses holds no other up.
+for itself, and so is each namespace, where there are several: one that the server refuses holds no other up.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tidegate.planning.model import Key
-from tidegate.ports import NotFoundError, TidegateError
+from tidegate.ports import NotFoundError, RefusedError, TidegateError
+from tidegate.shell.bodies import key_of
 from tidegate.shell.pace import Pace
 from tidegate.shell.publisher import StatusPublisher
-from tidegate.shell.store import WatchedStore, key_of
+from tidegate.shell.store import WatchedStore
 from tidegate.targets.client import KubeClient
 from tidegate.targets.discovery import Resource
 
@@ -55,15 +56,17 @@ EXPIRY = 1.0
 
 @dataclass(slots=True)
 class FewKind:
-    """One kind: where it is listed and whom its objects go to."""
+    """One kind in one place: where it is listed and whom its objects go to."""
 
     resource: Resource
-    scopes: tuple[str, ...]
+    scope: str
+    """A namespace; empty: the whole cluster."""
     put: Callable[[Mapping[str, Any]], object]
     delete: Callable[[Key], None]
-    synced: Callable[[], None]
-    """Is told when the first list is complete."""
     listed: bool = False
+    closed: bool = False
+    """The server refuses this namespace, one of several, as it answered last: it was deleted, and our rights with it,
+    or whoever owns it took them from us. The others wait for it no longer."""
     listed_at: float = -math.inf
     """When the last complete list was asked for, by the monotonic clock."""
     broken_at: float = -math.inf
@@ -110,32 +113,20 @@ class FewKinds:
         self._since = since
         self._hear = asyncio.Event()
         self._client, self._store, self._publisher = client, store, publisher
-        scopes = namespaces or ("",)
+        scopes = sorted(set(namespaces)) if namespaces else [""]
         store.overrides_synced, store.pools_synced = False, namespaces is not None
-
-        def policies_listed() -> None:
-            store.policies_synced = True
-
-        def overrides_listed() -> None:
-            store.overrides_synced = True
-
-        def pools_listed() -> None:
-            store.pools_synced = True
-
-        kinds = [
-            FewKind(POLICIES, scopes, store.put_policy, store.delete_policy, policies_listed),
-            FewKind(OVERRIDES, scopes, store.put_override, store.delete_override, overrides_listed),
-        ]
+        kinds = [FewKind(POLICIES, scope, store.put_policy, store.delete_policy) for scope in scopes]
+        kinds += [FewKind(OVERRIDES, scope, store.put_override, store.delete_override) for scope in scopes]
         if namespaces is None:
-            kinds.append(FewKind(POOLS, ("",), store.put_pool, lambda key: store.delete_pool(key.name), pools_listed))
-        self._kinds = {kind.resource.kind: kind for kind in kinds}
+            kinds.append(FewKind(POOLS, "", store.put_pool, lambda key: store.delete_pool(key.name)))
+        self._kinds = {(kind.resource.kind, kind.scope): kind for kind in kinds}
 
     def seen(self, kind: str, what: str, body: Mapping[str, Any]) -> None:
         """The watch saw an object: ``ADDED``, ``MODIFIED``, ``DELETED``, or ``None`` in the first listing."""
-        one = self._kinds.get(kind)
+        key = key_of(body)
+        one = self._kinds.get((kind, key.namespace)) or self._kinds.get((kind, ""))
         if one is None:
             return
-        key = key_of(body)
         one.newer.add(key)
         one.versions.pop(key, None)
         if what == "DELETED":
@@ -151,48 +142,52 @@ class FewKinds:
 
         TidegateError, after all were tried, when one could not be listed without which there is nothing to plan: to be
         called again. Overrides are asked for again by ``list_for_ever``: until they were listed nothing is written, and
-        statuses say so.
+        statuses say so. So is a namespace that is closed, unless every one is.
         """
         waiting = [one for one in self._kinds.values() if not one.listed]
-        failed = {one.resource: found for one in waiting if (found := await self._list_each([one]))}
-        failed.pop(OVERRIDES, None)
-        for errors in failed.values():
-            raise errors[0]
+        failed = [(one, found[0]) for one in waiting if (found := await self._list_each([one]))]
+        for one, error in failed:
+            if one.resource is not OVERRIDES and not self._settled(one.resource):
+                raise error
 
-    def heard(self) -> bool:
-        """Whether each kind was listed since we began to lead, and since a break of more than seconds; who never led
-        needs nothing anew.
+    def scopes(self) -> frozenset[str]:
+        """Where they are listed."""
+        return frozenset(one.scope for one in self._kinds.values())
+
+    def heard(self, scope: str | None = None) -> bool:
+        """Whether each kind, or each of one scope, was listed since we began to lead, and since a break of more than
+        seconds; who never led needs nothing anew.
         """
         now = time.monotonic()
         return not any(
-            not one.listed or self._before_lead(one) or now - one.deaf_since > GRACE for one in self._kinds.values()
+            not one.listed or self._before_lead(one) or now - one.deaf_since > GRACE for one in self._of(scope)
         )
 
-    def may_raise(self) -> bool:
+    def may_raise(self, scope: str | None = None) -> bool:
         """Whether what was not heard is waited for no longer: levels may rise by what was known last. Of what was never
         listed nothing is known: it is waited for.
         """
-        return self.known and self._deaf_for() > HELD_FOR
+        return self.known(scope) and self._deaf_for(scope) > HELD_FOR
 
-    @property
-    def known(self) -> bool:
+    def known(self, scope: str | None = None) -> bool:
         """Each kind was listed once."""
-        return all(one.listed for one in self._kinds.values())
+        return all(one.listed for one in self._of(scope))
 
-    def trouble(self) -> str:
+    def trouble(self, scope: str | None = None) -> str:
         """What was not heard, since when, and what goes on meanwhile; empty when all was."""
-        if (deaf := self.deaf()) is None:
+        if (deaf := self.deaf(scope)) is None:
             return ""
-        goes_on = "levels are raised by what was known before, nothing is lowered" if self.may_raise() else ""
-        return f"{deaf.kinds} were not listed for {self._deaf_for():.0f} s: {goes_on or 'nothing is written'}"
+        goes_on = "levels are raised by what was known before, nothing is lowered" if self.may_raise(scope) else ""
+        return f"{deaf.kinds} were not listed for {self._deaf_for(scope):.0f} s: {goes_on or 'nothing is written'}"
 
-    def deaf(self) -> Deaf | None:
+    def deaf(self, scope: str | None = None) -> Deaf | None:
         """What was not heard, since when, and what was answered; None when all was."""
-        if self.heard():
+        if self.heard(scope):
             return None
-        unheard = sorted(self._unheard(), key=lambda one: one.resource.plural)
+        unheard = [one for one in self._of(scope) if not one.listed or self._is_unheard(one)]
         said = next((one.said for one in unheard if one.said), "")
-        return Deaf(", ".join(one.resource.plural for one in unheard), min(map(self._since_when, unheard)), said)
+        kinds = sorted({one.resource.plural for one in unheard})
+        return Deaf(", ".join(kinds), min(map(self._since_when, unheard)), said)
 
     def broke(self, at: float) -> None:
         """A watch of ours on the same server broke, by the monotonic clock: those that we do not see may have, too."""
@@ -202,9 +197,17 @@ class FewKinds:
         if lost:
             self._hear.set()
 
-    def _deaf_for(self) -> float:
+    def _of(self, scope: str | None) -> list[FewKind]:
+        return [one for one in self._kinds.values() if scope is None or one.scope == scope]
+
+    def _settled(self, resource: Resource) -> bool:
+        """A kind was listed wherever it may be, and it may somewhere."""
+        ours = [one for one in self._kinds.values() if one.resource is resource]
+        return any(one.listed for one in ours) and all(one.listed or one.closed for one in ours)
+
+    def _deaf_for(self, scope: str | None) -> float:
         now = time.monotonic()
-        return max((now - self._since_when(one) for one in self._unheard()), default=0.0)
+        return max((now - self._since_when(one) for one in self._of(scope) if self._is_unheard(one)), default=0.0)
 
     def _since_when(self, one: FewKind) -> float:
         return min(one.deaf_since, self._since()) if self._before_lead(one) else one.deaf_since
@@ -223,19 +226,21 @@ class FewKinds:
         for one in self._kinds.values():
             if one.turn.locked():
                 continue  # it is being listed: that says as much
-            if one.listed and len(self._store.known(one.resource.kind)) <= FEW:
+            if one.closed:
+                await self._list_each([one])
+                continue
+            if one.listed and len(self._known(one)) <= FEW:
                 if await self._list_each([one], changed=True):
                     self._hear.set()
                 continue
             asked = time.monotonic()
             try:
-                for scope in one.scopes:
-                    await self._client.get(one.resource.path(scope), {"limit": 1})
+                await self._client.get(one.resource.path(one.scope), {"limit": 1})
             except NotFoundError:
                 continue  # a kind that is not served: nobody can have changed any
             except TidegateError as error:
                 log.warning("%s cannot be listed: %s", one.resource.plural, error)
-                self._break(one, asked, str(error))
+                self._refused(one, asked, error)
                 self._hear.set()
 
     def hear(self) -> None:
@@ -247,13 +252,22 @@ class FewKinds:
         while True:
             await self._rest()
             unheard = self._unheard()
-            await self._list_each(unheard or self._kinds.values())
+            await self._list_each(unheard or [one for one in self._kinds.values() if not one.closed])
             if unheard and len(self._unheard()) < len(unheard):
-                log.info("heard again: %s", ", ".join(sorted(one.resource.plural for one in unheard)))
+                log.info("heard again: %s", ", ".join(sorted({one.resource.plural for one in unheard})))
                 self._store.on_change("")
 
     def _unheard(self) -> list[FewKind]:
-        return [one for one in self._kinds.values() if self._before_lead(one) or one.deaf_since < math.inf]
+        """What is to be listed at once. What is closed is asked for with the rest, every ten seconds."""
+        return [one for one in self._kinds.values() if self._is_unheard(one) and not one.closed]
+
+    def _is_unheard(self, one: FewKind) -> bool:
+        return self._before_lead(one) or one.deaf_since < math.inf
+
+    def _known(self, one: FewKind) -> frozenset[Key]:
+        """Its objects, as far as we know."""
+        known = self._store.known(one.resource.kind)
+        return frozenset(key for key in known if key.namespace == one.scope) if one.scope else known
 
     def _before_lead(self, one: FewKind) -> bool:
         return one.listed_at < self._since() < math.inf
@@ -289,9 +303,10 @@ class FewKinds:
                 async with one.turn:
                     await self._list(one, changed=changed)
             except TidegateError as error:
-                log.warning("%s could not be listed: %s", one.resource.plural, error)
+                level = logging.DEBUG if one.closed and one.said == str(error) else logging.WARNING
+                log.log(level, "%s could not be listed: %s", one.resource.plural, error)
                 failed.append(error)
-                self._break(one, asked, str(error))
+                self._refused(one, asked, error)
             except Exception as error:  # an answer that is no list
                 log.exception("%s could not be listed", one.resource.plural)
                 failed.append(error)
@@ -301,15 +316,13 @@ class FewKinds:
     async def _list(self, one: FewKind, *, changed: bool) -> None:
         one.newer, asked, served = set(), time.monotonic(), True
         listed: dict[Key, Mapping[str, Any]] = {}
-        for scope in one.scopes:
-            try:
-                for found in await self._client.items(one.resource.path(scope)):
-                    listed[key_of(found)] = found
-            except NotFoundError:
-                if one.resource is POLICIES:
-                    raise
-                log.warning("the cluster does not serve %s: its CRD is missing, or its version", one.resource.plural)
-                served = False
+        try:
+            listed = {key_of(found): found for found in await self._client.items(one.resource.path(one.scope))}
+        except NotFoundError:
+            if one.resource is POLICIES:
+                raise
+            log.warning("the cluster does not serve %s: its CRD is missing, or its version", one.resource.plural)
+            served = False
         pace, kind = Pace(), one.resource.kind
         for key, obj in listed.items():
             # One that is invalid is looked at again, now and then: what it may not have beside others may have gone.
@@ -322,7 +335,7 @@ class FewKinds:
                 self._publisher.seen(kind, key, obj.get("status"))
             await pace.breathe()
         # A kind that is not served says nothing of its objects: where they are deleted with it, the watch tells.
-        gone = self._store.known(kind) - listed.keys() - one.newer if served else ()
+        gone = self._known(one) - listed.keys() - one.newer if served else ()
         for key in gone:
             one.versions.pop(key, None)
             one.delete(key)
@@ -330,6 +343,28 @@ class FewKinds:
         one.listed_at, one.said = asked, ""
         if one.broken_at < asked:
             one.deaf_since = math.inf
-        if not one.listed:
-            one.listed = True
-            one.synced()
+        first, one.listed = not one.listed, True
+        if one.closed:
+            one.closed = False
+            log.info("%s of namespace %s can be listed again", one.resource.plural, one.scope)
+            self._store.on_change("")
+        if first:
+            self._settle()
+
+    def _refused(self, one: FewKind, asked: float, error: TidegateError) -> None:
+        """It could not be listed. A namespace of several that refuses is closed: the others do not wait for it."""
+        self._break(one, asked, str(error))
+        closed = isinstance(error, RefusedError) and one.scope != "" and len(self.scopes()) > 1
+        if closed and not one.closed:
+            what = f"{one.resource.plural} of namespace {one.scope}"
+            log.warning("%s may not be listed: until they are, nothing is written there; others do not wait", what)
+            one.closed = True
+            self._settle()
+        one.closed = closed
+
+    def _settle(self) -> None:
+        """Tell the store which kinds are known."""
+        store = self._store
+        store.policies_synced = store.policies_synced or self._settled(POLICIES)
+        store.overrides_synced = store.overrides_synced or self._settled(OVERRIDES)
+        store.pools_synced = store.pools_synced or self._settled(POOLS)

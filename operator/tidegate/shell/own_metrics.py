@@ -171,6 +171,11 @@ class OwnMetrics:
         text = "Age of the oldest that we know and go by, of each kind of knowledge."
         self.registry.register(_Asked("tidegate_oldest_knowledge_seconds", text, "kind", ages))
 
+    def unheard(self, where: Callable[[], Collection[str]]) -> None:
+        """Ask for the namespaces in which nothing is written, because we may not list them, whenever it is scraped."""
+        text = "1 for a namespace of several that we may not list: nothing is written there."
+        self.registry.register(_Asked("tidegate_unheard", text, "namespace", lambda: dict.fromkeys(where(), 1.0)))
+
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(f"tidegate_{name}", text, labels, registry=self.registry)
 

@@ -15,6 +15,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from tidegate.shell.informer import Informer
+
 Check = Callable[[], str | None]
 """What is wrong, in words; None when nothing is."""
 
@@ -22,6 +24,12 @@ Check = Callable[[], str | None]
 def age_check(age: Callable[[], float], *, limit: float) -> Check:
     """Wrong when something has given no sign of life for ``limit`` seconds."""
     return lambda: None if (seconds := age()) <= limit else f"no sign of life for {seconds:.0f} s (limit {limit:.0f} s)"
+
+
+def watch_check(watch: Informer, *, limit: float) -> Check:
+    """The same of a watch. One that the server refuses is not dead: a new start of ours would be refused as well."""
+    silent = age_check(watch.age_seconds, limit=limit)
+    return lambda: None if watch.refused else silent()
 
 
 def knowledge_check(ages: Callable[[], Mapping[str, float]], *, limits: Mapping[str, float]) -> Check:

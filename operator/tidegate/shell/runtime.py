@@ -31,7 +31,7 @@ from tidegate.shell.leader import LeaseLeader
 from tidegate.shell.lifecycle import Opened, persistently
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.podwatch import PodWatch
-from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check
+from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check, watch_check
 from tidegate.shell.publisher import StatusPublisher
 from tidegate.shell.reporter import Reporter
 from tidegate.shell.settings import Settings
@@ -260,12 +260,14 @@ class Runtime:
             clients.watches, self.settings.namespaces, self.store, reporter, publisher, on_sync=synced
         )
         stop = stop_watch(clients.watches, self.settings.operator_namespace, self.store, on_sync=synced)
-        informers["stop"] = stop
-        self._informers = informers
-        self._hearing = Hearing(stop, few, leader.since, self.clock.now)
-        self.store.hearing = self._hearing.unheard
-        for name, informer in informers.items():
-            self._alive[name] = age_check(informer.age_seconds, limit=SILENT)
+        several = informers if self.settings.namespaces else {}
+        closed = works.loop.book
+        self._hearing = hearing = Hearing(stop, few, leader.since, self.clock.now, several, lambda: closed.closed)
+        self.store.hearing, self.store.hearing_in = hearing.unheard, hearing.unheard_in
+        self.metrics.unheard(hearing.unheard_in)
+        self._informers = {f"liveevents {scope}".strip(): one for scope, one in informers.items()} | {"stop": stop}
+        for name, informer in self._informers.items():
+            self._alive[name] = watch_check(informer, limit=SILENT)
             self.metrics.watch_age(name, informer.age_seconds)
             self.group.keep(f"watch {name}", informer.run)
 

@@ -21,6 +21,7 @@ from tidegate.planning.override import Override
 from tidegate.planning.shift.model import Pool
 from tidegate.planning.withheld import Unheard
 from tidegate.ports import LastValid
+from tidegate.shell.bodies import generation_of, key_of, policy_of
 from tidegate.shell.confine import confined
 from tidegate.shell.inorder import InOrder
 from tidegate.shell.versions import Versions
@@ -73,6 +74,8 @@ class WatchedStore:
     """Policies whose queries are not confined yet, and why."""
     hearing: Callable[[], Unheard | None] = lambda: None
     """What of the durable stop, policies, overrides and pools was not listed since we began to lead."""
+    hearing_in: Callable[[], Mapping[str, Unheard]] = dict
+    """The same of single namespaces."""
     events: dict[Key, ParsedEvent] = field(default_factory=dict)
     invalid: dict[tuple[str, Key], Invalid] = field(default_factory=dict)
     policies_synced: bool = False
@@ -143,6 +146,10 @@ class WatchedStore:
     def unheard(self) -> Unheard | None:
         """See ``ports.Store``."""
         return self.hearing()
+
+    def unheard_in(self) -> Mapping[str, Unheard]:
+        """See ``ports.Store``."""
+        return self.hearing_in()
 
     def unusable(self) -> frozenset[Key]:
         """Invalid policies without a valid version that this process has seen: after a restart, say."""
@@ -369,7 +376,7 @@ class WatchedStore:
             return parsed
         self._told_at = math.nan
         uid = str(obj["metadata"].get("uid") or "")
-        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems, _policy_of(obj), uid)
+        self.invalid[kind, key] = Invalid(kind, key, generation_of(obj), problems, policy_of(obj), uid)
         return None
 
     def _adopt(self, kind: str, key: Key) -> None:
@@ -427,23 +434,3 @@ class WatchedStore:
             if fresh != self._announcements[key]:
                 self._announcements[key] = fresh
                 self._changes.add(key)
-
-
-def key_of(obj: Mapping[str, Any]) -> Key:
-    """Namespace and name of an object as read."""
-    metadata = obj["metadata"]
-    return Key(metadata.get("namespace", ""), metadata["name"])
-
-
-def generation_of(obj: Mapping[str, Any]) -> int:
-    """Generation of an object as read; 0 without one."""
-    generation = obj["metadata"].get("generation")
-    return generation if isinstance(generation, int) else 0
-
-
-def _policy_of(obj: Mapping[str, Any]) -> str:
-    """The policy that an object names; empty where that cannot be read."""
-    spec = obj.get("spec")
-    ref = spec.get("policyRef") if isinstance(spec, Mapping) else None
-    name = ref.get("name") if isinstance(ref, Mapping) else None
-    return name if isinstance(name, str) else ""

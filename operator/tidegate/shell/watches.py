@@ -8,11 +8,12 @@ from typing import Any
 
 from tidegate.control.stop import NAME as STOP
 from tidegate.control.stop import stop_path
+from tidegate.shell.bodies import key_of
 from tidegate.shell.informer import Informer
 from tidegate.shell.kinds import EVENTS
 from tidegate.shell.publisher import StatusPublisher
 from tidegate.shell.reporter import Reporter
-from tidegate.shell.store import WatchedStore, key_of
+from tidegate.shell.store import WatchedStore
 from tidegate.targets.client import KubeClient
 
 OBEYED_WITHIN = 10.0
@@ -34,10 +35,12 @@ def event_watches(
     *,
     on_sync: Callable[[], None],
 ) -> dict[str, Informer]:
-    """An informer a namespace, by name; ``on_sync`` is called when the first list of each is complete."""
+    """An informer a namespace, by its name; ``on_sync`` is called when the first list of each is complete. A namespace
+    of several that the server refuses is not waited for, once another was listed.
+    """
     scopes = namespaces or ("",)
     proof = ANNOUNCED_WITHIN * max(1.0, len(scopes) / 10)
-    waiting = set(scopes)
+    waiting, refused = set(scopes), set[str]()
     arrived = 0
 
     def seen(kind: str, obj: Mapping[str, Any]) -> None:
@@ -55,17 +58,31 @@ def event_watches(
         if waiting and arrived % FROZEN_EVERY == 0:
             gc.freeze()
 
-    def complete(scope: str) -> None:
-        waiting.discard(scope)
-        if not waiting and not store.events_synced:
+    def settle() -> None:
+        if waiting <= refused and len(waiting) < len(scopes) and not store.events_synced:
             gc.freeze()
             store.events_synced = True
             on_sync()
 
-    def informer(scope: str) -> Informer:
-        return Informer(client, EVENTS.path(scope), on_object=seen, on_sync=lambda: complete(scope), proof=proof)
+    def complete(scope: str) -> None:
+        waiting.discard(scope)
+        settle()
 
-    return {f"liveevents {scope}".strip(): informer(scope) for scope in scopes}
+    def refuse(scope: str) -> None:
+        refused.add(scope)
+        settle()
+
+    def informer(scope: str) -> Informer:
+        return Informer(
+            client,
+            EVENTS.path(scope),
+            on_object=seen,
+            on_sync=lambda: complete(scope),
+            on_refusal=lambda: refuse(scope),
+            proof=proof,
+        )
+
+    return {scope: informer(scope) for scope in scopes}
 
 
 def stop_watch(

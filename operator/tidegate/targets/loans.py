@@ -115,24 +115,37 @@ class KubeLoanBook:
         self._from_object = from_object
         self._namespaces = tuple(sorted(set(namespaces))) if namespaces is not None else ("",)
         self._stored: dict[Key, _Stored] = {}
+        self._closed: frozenset[str] = frozenset()
+
+    @property
+    def closed(self) -> frozenset[str]:
+        """See ``ports.LoanBook``."""
+        return self._closed
 
     async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """See ``ports.LoanBook``; in order of their keys."""
         found: dict[Key, Loan | UnreadableLoan] = {}
-        for namespace in self._namespaces:
-            for document in await self._client.items(LOANS.path(namespace)):
-                read = self._read(document)
-                found[read.key] = read
-                if isinstance(read, Loan):
-                    self._remember(read.key, document)
-                else:  # nothing may be written over it
-                    self._stored.pop(read.key, None)
+        documents, closed = await listed(self._client, self._namespaces)
+        for document in documents:
+            read = self._read(document)
+            found[read.key] = read
+            if isinstance(read, Loan):
+                self._remember(read.key, document)
+            else:  # nothing may be written over it
+                self._stored.pop(read.key, None)
+        for key in [key for key in self._stored if key.namespace in closed]:
+            del self._stored[key]
+        self._closed = closed
         return [found[key] for key in sorted(found)]
 
     async def names(self) -> frozenset[Key]:
         """See ``ports.LoanBook``."""
-        every = [child(one, "metadata") for ns in self._namespaces for one in await self._client.items(LOANS.path(ns))]
-        return frozenset(Key(text(one.get("namespace")), text(one.get("name"))) for one in every)
+        documents, closed = await listed(self._client, self._namespaces)
+        every = (child(one, "metadata") for one in documents)
+        there = {Key(text(one.get("namespace")), text(one.get("name"))) for one in every}
+        # Of those that may be read again and hold loans all are read anew before they count as open: see the loader.
+        self._closed &= closed | {key.namespace for key in there}
+        return frozenset(there | {key for key in self._stored if key.namespace in closed})
 
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """See ``ports.LoanBook``. DeposedError when a leader of a later epoch has written it."""
@@ -293,9 +306,27 @@ async def latest_epoch(client: KubeClient, namespaces: Sequence[str] | None = No
 
     A Lease that somebody deleted counts from nought again; the leader that takes it goes on from here.
     """
-    epochs = [0]
-    for namespace in [""] if namespaces is None else sorted(set(namespaces)):
-        with suppress(NotFoundError):
-            documents = await client.items(LOANS.path(namespace))
-            epochs.extend(whole(child(document, "spec").get("epoch")) or 0 for document in documents)
-    return max(epoch for epoch in epochs if epoch <= MOST_EPOCH)
+    try:
+        documents, _ = await listed(client, ("",) if namespaces is None else sorted(set(namespaces)))
+    except NotFoundError:
+        return 0
+    epochs = (whole(child(document, "spec").get("epoch")) or 0 for document in documents)
+    return max((epoch for epoch in epochs if epoch <= MOST_EPOCH), default=0)
+
+
+async def listed(client: KubeClient, namespaces: Sequence[str]) -> tuple[list[Json], frozenset[str]]:
+    """All Loans of these namespaces, and the namespaces that the server refuses us. One that was deleted takes our
+    rights there with it, and whoever owns it may take them from us: neither is anything to the others.
+
+    The error of a namespace that does not answer; a refusal where all are refused.
+    """
+    found: list[Json] = []
+    closed: dict[str, RefusedError] = {}
+    for namespace in namespaces:
+        try:
+            found += await client.items(LOANS.path(namespace))
+        except RefusedError as error:
+            closed[namespace] = error
+    if len(closed) == len(namespaces):
+        raise next(iter(closed.values()))
+    return found, frozenset(closed)
