@@ -214,6 +214,19 @@ class Cluster:
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         }
         self.create({"apiVersion": f"{rbac}/v1", "kind": binds, "metadata": named, **binding})
+        return self._kubeconfig_of(namespace, name, folder)
+
+    def grant_in(self, elsewhere: str, namespace: str, name: str) -> None:
+        """Give an account of one namespace the same rules in another."""
+        metadata, rbac = {"name": name, "namespace": elsewhere}, "rbac.authorization.k8s.io"
+        self.create({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": operator_rules()})
+        binding = {
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }
+        self.create({"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata, **binding})
+
+    def _kubeconfig_of(self, namespace: str, name: str, folder: Path) -> Path:
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",

@@ -15,12 +15,21 @@ class Operator:
     """One process for one namespace, which is also where its Lease and its durable stop stand."""
 
     def __init__(
-        self, namespace: str, name: str, kubeconfig: Path, folder: Path, *, whole_cluster: bool = False, **settings: str
+        self,
+        namespace: str,
+        name: str,
+        kubeconfig: Path,
+        folder: Path,
+        *,
+        whole_cluster: bool = False,
+        also: tuple[str, ...] = (),
+        **settings: str,
     ) -> None:
-        """``settings`` are more ``TIDEGATE_*`` variables, without the prefix. ``whole_cluster``: it watches all
-        namespaces; its Lease stands in this one all the same.
+        """``also`` are namespaces beside its own. ``settings`` are more ``TIDEGATE_*`` variables, without the prefix.
+        ``whole_cluster``: it watches all namespaces; its Lease stands in this one all the same.
         """
         self.whole_cluster = whole_cluster
+        self._namespaces = (namespace, *also)
         self.namespace = namespace
         self.name = name
         self.log = folder / f"{namespace}-{name}.log"
@@ -35,7 +44,8 @@ class Operator:
         self.lives += 1
         command = [sys.executable, "-m", "kopf", "run", "-m", "tidegate.shell.app"]
         command += ["--standalone"]
-        command += ["--all-namespaces"] if self.whole_cluster else ["--namespace", self.namespace]
+        ours = [f"--namespace={one}" for one in self._namespaces]
+        command += ["--all-namespaces"] if self.whole_cluster else ours
         with self.log.open("ab") as log:
             log.write(f"==== life {self.lives}\n".encode())
             log.flush()
@@ -87,7 +97,7 @@ class Operator:
             "PYTHONPATH": str(ROOT / "operator"),
             "PYTHONUNBUFFERED": "1",
             "KUBECONFIG": str(self._kubeconfig),
-            "TIDEGATE_NAMESPACES": "" if self.whole_cluster else self.namespace,
+            "TIDEGATE_NAMESPACES": "" if self.whole_cluster else ",".join(self._namespaces),
             "TIDEGATE_OPERATOR_NAMESPACE": self.namespace,
             "TIDEGATE_IDENTITY": self.identity,
             "TIDEGATE_LISTEN_PROBES": "0",

@@ -35,10 +35,10 @@ class Scene:
 
     # ---- acting
 
-    def operator(self, name: str = "one", **settings: str) -> Operator:
-        """An operator for this namespace with an account of its own; not started."""
+    def operator(self, name: str = "one", *, also: tuple[str, ...] = (), **settings: str) -> Operator:
+        """An operator for this namespace, and ``also`` for others, with an account of its own; not started."""
         account = self.cluster.account(self.ns, f"tidegate-{name}", self.folder)
-        made = Operator(self.ns, name, account, self.folder, **settings)
+        made = Operator(self.ns, name, account, self.folder, also=also, **settings)
         self.operators.append(made)
         return made
 

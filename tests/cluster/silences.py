@@ -1,4 +1,4 @@
-"""Seven ways in which nobody acts, and what ``kubectl get liveevents`` says of them a minute after each began.
+"""Ways in which nobody acts, and what ``kubectl get liveevents`` says of them a minute after each began.
 
 The show is two minutes and a half ahead, needs 20 units of which 2 are there, and its step is due a minute before it.
 """
@@ -114,6 +114,62 @@ def unheard(scene: Scene) -> None:
     _grant(scene, role["rules"])
     scene.until_floor(FLOOR, 45)
     scene.until(lambda: _reason(scene) != "NotHeard", 30, "it is well again")
+
+
+def closed(scene: Scene) -> None:
+    """The operator is of two namespaces. Whoever owns the other deletes it in mid-event, and makes it again later."""
+    other = scene.cluster.namespace("gone")
+    try:
+        _closed(scene, other)
+    finally:
+        scene.cluster.drop_namespace(other)
+
+
+def _closed(scene: Scene, other: str) -> None:
+    scene.workload()
+    operator = scene.operator(also=(other,))
+    _shop_in(scene, other, 40.0)
+    scene.leading(operator)
+    scene.until(lambda: _floor_in(scene, other) == FLOOR, 60, "the other namespace is served")
+    scene.cluster.drop_namespace(other)
+    scene.until(lambda: not _is_there(scene, other), 90, "it is gone")
+    scene.mark("the other namespace is gone")
+    operator.kill()
+    scene.leading(operator)
+    _announced(scene, policy(scene.ns, "web"), 60.0)
+    scene.until_floor(FLOOR, 45)
+    scene.notes["in time"] = time.time() <= scene.t0
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}}
+    scene.cluster.send("POST", "api/v1/namespaces", made)
+    _shop_in(scene, other, 60.0)
+    scene.until(lambda: _floor_in(scene, other) == FLOOR, 60, "it is served as soon as it is there again")
+    scene.mark("and served again")
+    scene.notes["lives"] = operator.lives
+    scene.notes["errors"] = [
+        line for line in operator.log.read_text(errors="replace").splitlines() if "Traceback" in line
+    ]
+
+
+def _shop_in(scene: Scene, namespace: str, ahead: float) -> None:
+    scene.cluster.grant_in(namespace, scene.ns, "tidegate-one")
+    scene.apply(deployment(namespace, "web", replicas=None))
+    scene.apply(hpa(namespace, "web"))
+    scene.apply(policy(namespace, "web"))
+    scene.apply(event(namespace, "show", t0=in_seconds(ahead)))
+
+
+def _is_there(scene: Scene, namespace: str) -> bool:
+    try:
+        scene.cluster.send("GET", f"api/v1/namespaces/{namespace}")
+    except ApiError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
+
+
+def _floor_in(scene: Scene, namespace: str) -> int:
+    return int(scene.cluster.get("HorizontalPodAutoscaler", namespace, "web")["spec"]["minReplicas"])
 
 
 def _others(role: Json) -> list[Json]:

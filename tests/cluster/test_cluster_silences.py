@@ -66,6 +66,14 @@ def test_what_on_call_says_that_may_not_be_listed_is_named_with_the_servers_answ
     scene.claim(not scene.notes["written"], "nothing was written meanwhile")
 
 
+@of(play.closed)
+def test_a_namespace_that_is_deleted_holds_no_other_up_and_is_served_when_it_is_there_again(scene: Scene) -> None:
+    """Nor is a start of the operator in between held up."""
+    scene.claim(bool(scene.notes["in time"]), "the event of the other was prepared for in time")
+    scene.claim(scene.notes["lives"] == 2, "nobody had to start it anew for that")
+    scene.claim(scene.notes["errors"] == [], f"{scene.notes['errors']}")
+
+
 @of(play.killed)
 def test_of_an_operator_that_was_killed_the_age_of_the_last_look_tells(scene: Scene) -> None:
     claim_old(scene)

@@ -121,6 +121,8 @@ class FakeCluster:
     level_writes: list[tuple[float, str, int, int]] = field(default_factory=list)
     examined: list[tuple[float, str]] = field(default_factory=list)
     """What an audit log would say: at whose pods somebody looked, and when."""
+    closed_to_us: frozenset[str] = frozenset()
+    """Namespaces whose loans may not be read."""
 
     # ---- ports.Targets
     async def see(self, ref: Ref) -> Sight:
@@ -181,7 +183,7 @@ class FakeCluster:
 
     @property
     def closed(self) -> frozenset[str]:
-        return frozenset()
+        return self.closed_to_us
 
     async def names(self) -> frozenset[Key]:
         return frozenset(self.loans)

@@ -35,6 +35,18 @@ async def test_loans_are_not_read_while_a_write_is_under_way_or_another_gives_th
     assert loader.due(T0) == []
 
 
+async def test_while_a_namespace_may_not_be_read_it_is_looked_whether_it_may_though_nothing_is_lent(site: Site) -> None:
+    loader = LoanLoader(site.ledger, site.clock, site.leader, lambda: True)
+    for _ in range(2):
+        site.clock.at += CHECKED_EVERY
+        for job in loader.due(site.clock.at):
+            await loader.do(job)
+    site.clock.at += CHECKED_EVERY
+    assert loader.due(site.clock.at) == []
+    site.cluster.closed_to_us = frozenset({"elsewhere"})
+    assert [job.key for job in loader.due(site.clock.at)] == ["check"]
+
+
 async def test_the_loop_reads_no_loans_while_a_write_of_its_own_is_under_way_or_a_stop_stands() -> None:
     cluster = FakeCluster(HandClock(T0), {"order": Thing()})
     store = FakeStore({}, {})
@@ -118,6 +130,20 @@ async def test_what_is_not_heard_in_one_namespace_holds_back_what_is_written_the
     store.unheard_map = {}
     await run_until(loop, cluster.clock, T0 + 5400.0)
     assert (cluster.things["web"].level, cluster.loans) == (2, {})
+
+
+async def test_what_was_decided_while_a_namespace_was_not_heard_is_not_written_before_it_is_decided_anew() -> None:
+    """An override that was listed only now may forbid it."""
+    cluster = FakeCluster(HandClock(T0 - 60.0), {"order": Thing()})
+    show = event(duration=600.0)
+    store = FakeStore({CORE: policy(target(), hold=30.0)}, {show.key: show})
+    store.unheard_map = {NS: Unheard("overrides could not be listed (403)", T0 - 90.0, T0, raises=False)}
+    loop = operator(cluster, store)
+    await run_until(loop, cluster.clock, T0)
+    store.unheard_map = {}
+    assert loop.writer.due(cluster.clock.at + 60.0) == []
+    await run_until(loop, cluster.clock, T0 + 5.0)
+    assert cluster.things["order"].level == 10
 
 
 async def test_a_field_whose_loan_cannot_be_understood_is_not_borrowed_anew(site: Site) -> None:

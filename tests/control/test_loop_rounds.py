@@ -292,6 +292,19 @@ def test_what_is_decided_for_a_few_takes_no_raise_of_others_back(site: Site) -> 
     assert [job.key for job in writer.due(T0 + 60.0)] == [place("mine").id]
 
 
+async def test_what_a_namespace_may_not_have_any_more_is_neither_begun_nor_done(site: Site) -> None:
+    """Between a decision and its writes it was found that on-call cannot be heard there."""
+    site.cluster.things["order"] = Thing()
+    held = set[str]()
+    writer = Writer(site.ledger, site.clock, site.conflicts, Sink(), lambda: True, lambda one: one.tenant not in held)
+    writer.post([wish()], T0)
+    (job,) = writer.due(T0)
+    held.add(NS)
+    assert writer.due(T0) == []
+    await writer.do(job)
+    assert site.cluster.level_writes == []
+
+
 def test_what_raises_goes_before_what_lowers(site: Site) -> None:
     writer = writer_of(site)
     writer.post([wish("down", level=2, held=10), wish("up")], T0)

@@ -133,8 +133,12 @@ def test_of_a_pause_and_what_is_not_heard_the_longer_one_is_named(until: float, 
     assert told(w, SOON).reason is reason
 
 
-def test_a_decision_that_stands_is_made_anew_when_what_is_not_heard_is_to_be_told() -> None:
+@pytest.mark.parametrize("where", ["everywhere", "in its namespace"])
+def test_a_decision_that_stands_is_made_anew_when_what_is_not_heard_is_to_be_told(where: str) -> None:
     planner, w = Planner(PlanSettings()), unheard(SOON)
+    if where == "in its namespace":
+        assert w.unheard is not None
+        w = replace(w, unheard=None, unheard_in={NS: w.unheard})
 
     def planned(at: float) -> Verdict:
         planning = planner.begin(w, at, changed=None if at == SOON else frozenset(), stands=60.0)
@@ -143,6 +147,15 @@ def test_a_decision_that_stands_is_made_anew_when_what_is_not_heard_is_to_be_tol
         return planning.plan.verdicts[SHOW]
 
     assert [planned(SOON + after).reason is Reason.NOT_HEARD for after in (0.0, 5.0, 10.0)] == [False, False, True]
+
+
+def test_of_what_is_not_heard_anywhere_and_in_the_namespace_the_longer_one_is_named_and_of_another_none_is() -> None:
+    w = unheard(SOON - 10.0)
+    assert w.unheard is not None
+    longer = replace(w.unheard, message="liveevents could not be listed", raises_at=math.inf)
+    assert "liveevents" in told(replace(w, unheard_in={NS: longer}), SOON).message
+    assert "overrides" in told(replace(w, unheard_in={NS: replace(longer, raises_at=SOON + 1.0)}), SOON).message
+    assert told(replace(w, unheard=None, unheard_in={"other": longer}), SOON).reason is not Reason.NOT_HEARD
 
 
 def test_a_policy_that_another_outranks_blocks_its_events() -> None:

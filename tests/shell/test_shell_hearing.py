@@ -56,7 +56,7 @@ class Ears:
 
     def hearing(self) -> Hearing:
         stop, few, events = self.stop, self.few, self.events
-        now = lambda: 1_794_240_000.0 + self.at  # noqa: E731
+        now = lambda: 1_794_240_000.0 + self.at * 1.001  # noqa: E731 - no two clocks are alike
         return Hearing(stop, few, lambda: 100.0, now, events, lambda: self.closed)  # type: ignore[arg-type]
 
 
@@ -109,6 +109,9 @@ def test_what_cannot_be_listed_of_one_namespace_is_said_of_it_alone(ears: Ears) 
     assert hearing.unheard_in()["shop"].raises
     assert hearing.unheard_in()["shop"].since == one.since
     ears.few.said_of["live"] = Deaf("overrides", 170.0, "403")
+    told = hearing.unheard_in()
+    ears.at += 0.7
+    assert hearing.unheard_in() == told, "the same while the same is wrong: nothing is decided anew for it"
     assert hearing.trouble() == "nobody is heard", "none is served"
 
 
