@@ -1,4 +1,4 @@
-"""The chart's one alert, in a real Prometheus: it fires when nobody leads or the loop is stuck, and only then."""
+"""The chart's alerts, in a real Prometheus: nobody leads or the loop is stuck, or a namespace refuses the operator."""
 
 from __future__ import annotations
 
@@ -66,18 +66,34 @@ def test_it_fires_when_nobody_acts_and_only_then(what: str, tmp_path: Path) -> N
         labels = OURS % name if name != "elsewhere" else '{namespace="else", job="tidegate-metrics", instance="x"}'
         series.append({"series": f"tidegate_leader{labels}", "values": leader})
         series.append({"series": f"tidegate_decision_age_seconds{labels}", "values": age})
-    test: dict[str, Any] = {
-        "rule_files": ["rules.yaml"],
-        "evaluation_interval": "15s",
-        "tests": [{"interval": "30s", "input_series": series, "alert_rule_test": [], "promql_expr_test": []}],
-    }
-    expr = 'ALERTS{alertname="TidegateNobodyActs", alertstate="firing"}'
     labels = '{alertname="TidegateNobodyActs", alertstate="firing", severity="critical"}'
-    found = [{"labels": f"ALERTS{labels}", "value": 1}] if fires else []
-    test["tests"][0]["promql_expr_test"] = [{"expr": expr, "eval_time": "6m", "exp_samples": found}]
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test), encoding="utf-8")
+    told(tmp_path, series, "TidegateNobodyActs", "6m", [labels] if fires else [])
+
+
+@pytest.mark.parametrize(("leads", "refuses", "fires"), [(1, 1, True), (1, 0, False), (0, 1, False)])
+def test_it_tells_of_a_namespace_that_refuses_the_leader(leads: int, refuses: int, fires: bool, tmp_path: Path) -> None:
+    """Who does not lead writes nowhere anyway."""
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule(tmp_path)), encoding="utf-8")
+    labels = OURS % "a"
+    series = [{"series": f"tidegate_leader{labels}", "values": f"{leads}x20"}]
+    if refuses:
+        unheard = labels.replace("{", '{exported_namespace="gone", ')
+        series.append({"series": f"tidegate_unheard{unheard}", "values": "1x20"})
+    name = "TidegateNamespaceRefuses"
+    wanted = f'{{alertname="{name}", alertstate="firing", exported_namespace="gone", severity="warning"}}'
+    told(tmp_path, series, name, "7m", [wanted] if fires else [])
+
+
+def told(folder: Path, series: list[Json], name: str, at: str, wanted: list[str]) -> None:
+    """Promtool says that exactly these alerts of a name fire at an instant."""
+    expr, found = f'ALERTS{{alertname="{name}", alertstate="firing"}}', [f"ALERTS{one}" for one in wanted]
+    samples = [{"labels": one, "value": 1} for one in found]
+    asked = [{"expr": expr, "eval_time": at, "exp_samples": samples}]
+    played = {"interval": "30s", "input_series": series, "alert_rule_test": [], "promql_expr_test": asked}
+    test: dict[str, Any] = {"rule_files": ["rules.yaml"], "evaluation_interval": "15s", "tests": [played]}
+    (folder / "test.yaml").write_text(yaml.safe_dump(test), encoding="utf-8")
     done = subprocess.run(
-        [program("promtool"), "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [program("promtool"), "test", "rules", "test.yaml"], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
