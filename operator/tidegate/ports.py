@@ -268,8 +268,14 @@ class LearnedBook(Protocol):
     async def list(self) -> Sequence[Learned]:
         """All in our scope; one that cannot be understood is left out. NotFoundError: the cluster serves none."""
 
+    @property
+    def closed(self) -> frozenset[str]:
+        """Namespaces of several in which we might not read at the last list: what stands there is not known."""
+
     async def save(self, one: Learned) -> None:
-        """Create or replace. ConflictError when somebody wrote it since: the next try replaces what stands there."""
+        """Create or replace. ConflictError when somebody wrote it since: the next try replaces what stands there.
+        RefusedError in a namespace that is closed: it would be written over.
+        """
 
     async def remove(self, of: Key) -> None:
         """Delete what was learned of a policy or pool that is gone. One that is gone is well gone."""

@@ -36,6 +36,7 @@ from tidegate.ports import (
     NotFoundError,
     Place,
     Pools,
+    RefusedError,
     Sight,
     UnavailableError,
 )
@@ -316,14 +317,22 @@ class Shelf:
     list_trouble: Exception | None = None
     save_trouble: dict[Key, Exception] = field(default_factory=dict)
     saves: int = 0
+    refusing: set[str] = field(default_factory=set)
+    """Namespaces that may not be read."""
+    closed: frozenset[str] = frozenset()
+    lists: int = 0
 
     async def list(self) -> Sequence[Learned]:
+        self.lists += 1
         if self.list_trouble is not None:
             raise self.list_trouble
-        return list(self.objects.values())
+        self.closed = frozenset(self.refusing)
+        return [one for one in self.objects.values() if one.of.namespace not in self.closed]
 
     async def save(self, one: Learned) -> None:
         self.saves += 1
+        if one.of.namespace in self.closed:
+            raise RefusedError("never read")
         if one.of in self.save_trouble:
             raise self.save_trouble[one.of]
         self.objects[one.of] = one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Leader, Shelf, Thing, operator
@@ -15,6 +15,7 @@ from tidegate.control.rounds import run_once
 from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
 from tidegate.control.writerate import FASTEST, WriteRate
 from tidegate.planning.model import Key, Measured
+from tidegate.planning.withheld import Unheard
 from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
 
 SHORT = Key(NS, "other")
@@ -125,6 +126,43 @@ async def test_one_object_that_may_not_be_written_stops_no_other_and_counts_by_i
     await site.round()
     assert (site.told(), site.told(SHORT)) == ((30.0,), (40.0,))
     assert set(site.shelf.objects) == {SHORT}
+
+
+async def test_what_was_learned_in_a_namespace_that_refuses_us_is_kept_there_and_read_when_it_is_open_again() -> None:
+    """The others lose nothing by it meanwhile."""
+    far = Key("elsewhere", "core")
+    former = {one: Learned(one, starts={"order": (Measured(8, 600.0),)}) for one in (CORE, far)}
+    site = Site(Shelf(dict(former), refusing={"elsewhere"}))
+    site.store.policy_map[far] = replace(site.store.policy_map[CORE], key=far)
+    site.store.unheard_map = {"elsewhere": Unheard("scalingpolicies could not be listed (403)", T0)}
+    await site.round()
+    assert (site.told(), site.told(far)) == ((600.0,), ())
+    site.measure(30.0, of=far)
+    site.measure(40.0)
+    for _ in range(3):
+        site.clock.at += SAVED_EVERY
+        await site.round()
+    assert site.told() == (600.0, 40.0)
+    assert (site.shelf.objects[far], site.shelf.lists) == (former[far], 1)
+    site.store.unheard_map, site.shelf.refusing = {}, set()
+    await site.round()
+    assert site.told(far) == (600.0,)
+    assert site.told() == (600.0, 40.0)
+    site.measure(50.0, of=far)
+    site.clock.at += SAVED_EVERY
+    await site.round()
+    assert (site.told(far), site.shelf.lists) == ((600.0, 50.0), 2)
+
+
+async def test_where_only_the_record_of_a_namespace_may_not_be_read_it_is_asked_for_ever_more_seldom() -> None:
+    site = Site(Shelf(refusing={"elsewhere"}))
+    for _ in range(600):
+        await site.round()
+        site.clock.at += 1.0
+    assert 5 < site.shelf.lists < 15
+    site.measure(30.0)
+    await site.round()
+    assert site.told() == (30.0,), "nobody else waits for it"
 
 
 async def test_a_write_that_somebody_was_quicker_than_is_made_again() -> None:

@@ -140,6 +140,9 @@ async def _release(*, now: bool, namespace: list[str] | None, operator_namespace
             returned, failed = [*returned, *done], failed | left
         newer = [loan for loan in await book.list() if isinstance(loan, Loan) and loan.epoch not in epochs]
         failed |= {_name(loan): "an operator has written it meanwhile; run this again" for loan in newer}
+        failed |= {
+            f"namespace {one}": "its Loans may not be read; one that was deleted has none" for one in book.closed
+        }
         return {"refused": False, "live": live, "returned": returned, "failed": failed}
     finally:
         await client.close()

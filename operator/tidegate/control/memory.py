@@ -200,18 +200,30 @@ class Memory:
         """See ``rounds.Round``."""
         if self.book is None or not self.leadership.may_write() or not self.store.synced:
             return []
-        if self._epoch != self.leadership.epoch or self._without:  # the kind may be installed, or allowed, later
-            return [Job("record", "record", now)] if self._backoff.until("record", now) <= now else []
-        return [Job(of, of.namespace, at) for of in self._changed() if (at := self._due_at(of, now)) <= now]
+        jobs = []
+        if self._is_unread and self._backoff.until("record", now) <= now:
+            jobs = [Job("record", "record", now)]
+        if self._epoch != self.leadership.epoch or self._without:
+            return jobs
+        return jobs + [Job(of, of.namespace, at) for of in self._changed() if (at := self._due_at(of, now)) <= now]
 
     def next_at(self, now: float) -> float | None:
         """See ``rounds.Round``."""
         if self.book is None or not self.leadership.may_write() or not self.store.synced:
             return None
+        record = [max(now, self._backoff.until("record", now))] if self._is_unread else []
         if self._epoch != self.leadership.epoch or self._without:
-            return max(now, self._backoff.until("record", now))
-        ahead = [at for of in self._changed() if (at := self._due_at(of, now)) > now]
+            return record[0]
+        ahead = record + [at for of in self._changed() if (at := self._due_at(of, now)) > now]
         return min([*ahead, self._gather_again_at] if self._gather_again_at < math.inf else ahead, default=None)
+
+    @property
+    def _is_unread(self) -> bool:
+        """The record, or a part of it, is to be read: the kind may be installed by now, or we may read where we might
+        not before.
+        """
+        again = self.book is not None and self.book.closed - self.store.unheard_in().keys()
+        return bool(again) or self._epoch != self.leadership.epoch or self._without
 
     async def do(self, job: Job) -> None:
         """Read the record, or bring one object of it up."""
@@ -232,7 +244,8 @@ class Memory:
         else:
             self.trouble = ""
             self.on_news()
-            self._backoff.well(job.key)
+            if of is not None or not self._is_unread:
+                self._backoff.well(job.key)
 
     # ---- beneath
 
@@ -260,7 +273,7 @@ class Memory:
         epoch, own, drained = self.leadership.epoch, self.stopwatch.samples(), self.drains.samples()
         sized = self.sizes.samples()
         found = {one.of: one for one in await book.list()}
-        kept = self._without and self._epoch == epoch
+        kept = self._epoch == epoch
         self._gathered_at, self._compared = -math.inf, None  # what was gathered before is nobody's record
         self.recorded, self._epoch, self._unread_since, self._without = found, epoch, math.inf, False
         self._own.clear()

@@ -20,6 +20,7 @@ from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError
 from tidegate.targets.read import child, text, whole
 from tidegate.targets.rules import Rule
+from tidegate.targets.scopes import listed
 
 log = logging.getLogger("tidegate.learned")
 
@@ -61,22 +62,30 @@ class KubeLearnedBook:
         self._scopes = ("",) if namespaces is None else tuple(sorted({*namespaces}))
         self._stored: dict[Key, Json] = {}
         """Metadata as the server last told it, without managedFields, by whose it is."""
+        self._closed: frozenset[str] = frozenset()
+
+    @property
+    def closed(self) -> frozenset[str]:
+        """See ``ports.LearnedBook``."""
+        return self._closed
 
     async def list(self) -> Sequence[Learned]:
         """See ``ports.LearnedBook``."""
         found: dict[Key, Learned] = {}
         self._stored.clear()
-        for scope in self._scopes:
-            for number, document in enumerate(await self._client.items(LEARNED.path(scope)), 1):
-                if number % AT_ONCE == 0:
-                    await asyncio.sleep(0)
-                if (one := self._read(document)) is not None:
-                    found[one.of] = one
-                    self._remember(one.of, document)
+        documents, self._closed = await listed(self._client, LEARNED, self._scopes)
+        for number, document in enumerate(documents, 1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if (one := self._read(document)) is not None:
+                found[one.of] = one
+                self._remember(one.of, document)
         return [found[of] for of in sorted(found)]
 
     async def save(self, one: Learned) -> None:
         """See ``ports.LearnedBook``."""
+        if self._at(one.of).namespace in self._closed:
+            raise RefusedError(f"what was learned in namespace {one.of.namespace} was never read: it stays as it is")
         async with self._client.one_write(f"saving what was learned of {one.of}"):
             stored = self._stored.get(one.of)
             try:

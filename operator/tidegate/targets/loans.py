@@ -36,6 +36,7 @@ from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError, NotServedError
 from tidegate.targets.read import child, mapping, text, version_of, whole
 from tidegate.targets.rules import Rule
+from tidegate.targets.scopes import listed
 
 log = logging.getLogger("tidegate.loans")
 
@@ -125,7 +126,7 @@ class KubeLoanBook:
     async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """See ``ports.LoanBook``; in order of their keys."""
         found: dict[Key, Loan | UnreadableLoan] = {}
-        documents, closed = await listed(self._client, self._namespaces)
+        documents, closed = await listed(self._client, LOANS, self._namespaces)
         for document in documents:
             read = self._read(document)
             found[read.key] = read
@@ -140,7 +141,7 @@ class KubeLoanBook:
 
     async def names(self) -> frozenset[Key]:
         """See ``ports.LoanBook``."""
-        documents, closed = await listed(self._client, self._namespaces)
+        documents, closed = await listed(self._client, LOANS, self._namespaces)
         every = (child(one, "metadata") for one in documents)
         there = {Key(text(one.get("namespace")), text(one.get("name"))) for one in every}
         # Of those that may be read again and hold loans all are read anew before they count as open: see the loader.
@@ -307,26 +308,8 @@ async def latest_epoch(client: KubeClient, namespaces: Sequence[str] | None = No
     A Lease that somebody deleted counts from nought again; the leader that takes it goes on from here.
     """
     try:
-        documents, _ = await listed(client, ("",) if namespaces is None else sorted(set(namespaces)))
+        documents, _ = await listed(client, LOANS, ("",) if namespaces is None else sorted(set(namespaces)))
     except NotFoundError:
         return 0
     epochs = (whole(child(document, "spec").get("epoch")) or 0 for document in documents)
     return max((epoch for epoch in epochs if epoch <= MOST_EPOCH), default=0)
-
-
-async def listed(client: KubeClient, namespaces: Sequence[str]) -> tuple[list[Json], frozenset[str]]:
-    """All Loans of these namespaces, and the namespaces that the server refuses us. One that was deleted takes our
-    rights there with it, and whoever owns it may take them from us: neither is anything to the others.
-
-    The error of a namespace that does not answer; a refusal where all are refused.
-    """
-    found: list[Json] = []
-    closed: dict[str, RefusedError] = {}
-    for namespace in namespaces:
-        try:
-            found += await client.items(LOANS.path(namespace))
-        except RefusedError as error:
-            closed[namespace] = error
-    if len(closed) == len(namespaces):
-        raise next(iter(closed.values()))
-    return found, frozenset(closed)

@@ -1,4 +1,4 @@
-"""Of several namespaces one may refuse us: its loans are not known, and the others' are."""
+"""Of several namespaces one may refuse us: what is lent and was learned there is not known, and the others' is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import pytest
 from test_targets_loanbook import NS, loan
 
 from tidegate.api.crd import all_crds
+from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.api.loan import loan_from_object, loan_to_object
+from tidegate.cli.release import _release
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
-from tidegate.planning.model import Key
-from tidegate.ports import Json, Loan
+from tidegate.planning.model import Key, Measured
+from tidegate.ports import Json, Learned, Loan, RefusedError
 from tidegate.targets.client import KubeClient, Limits
 from tidegate.targets.errors import ForbiddenError
+from tidegate.targets.learned import KubeLearnedBook
 from tidegate.targets.loans import KubeLoanBook, latest_epoch, loan_key
 
 
@@ -95,3 +98,52 @@ async def test_where_all_refuse_us_nothing_is_known_of_any_loan(walled: Walled, 
     for attempt in (book.list(), book.names(), latest_epoch(walled, namespaces)):
         with pytest.raises(ForbiddenError):
             await attempt
+
+
+async def test_whoever_releases_is_told_of_a_namespace_whose_loans_may_not_be_read(
+    walled: Walled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect() -> Walled:
+        return walled
+
+    monkeypatch.setattr(KubeClient, "connect", connect)
+    walled.walls = frozenset({"shop"})
+    told = await _release(now=True, namespace=[NS, "shop"], operator_namespace=NS)
+    assert told["failed"] == {"namespace shop": "its Loans may not be read; one that was deleted has none"}
+
+
+# ---- what was learned
+
+
+def record_in(client: KubeClient) -> KubeLearnedBook:
+    return KubeLearnedBook(client, (NS, "shop"), home=NS, to_object=learned_to_object, from_object=learned_from_object)
+
+
+def learned(namespace: str, seconds: float) -> Learned:
+    return Learned(Key(namespace, "core"), starts={"order": (Measured(8, seconds),)})
+
+
+async def test_what_was_learned_where_we_may_not_read_is_not_written_over_and_the_others_is_known(
+    walled: Walled,
+) -> None:
+    former = record_in(walled)
+    for one in (learned(NS, 50.0), learned("shop", 600.0)):
+        await former.save(one)
+    walled.walls = frozenset({"shop"})
+    book = record_in(walled)
+    assert await book.list() == [learned(NS, 50.0)]
+    assert book.closed == {"shop"}
+    walled.walls = frozenset()
+    with pytest.raises(RefusedError, match="never read"):
+        await book.save(learned("shop", 20.0))
+    await book.save(learned(NS, 60.0))
+    assert set(map(str, await book.list())) == {str(learned(NS, 60.0)), str(learned("shop", 600.0))}
+    assert book.closed == frozenset()
+    await book.save(learned("shop", 700.0))
+    assert learned("shop", 700.0) in await record_in(walled).list()
+
+
+async def test_where_all_refuse_us_nothing_is_known_of_what_was_learned(walled: Walled) -> None:
+    walled.walls = frozenset({NS, "shop"})
+    with pytest.raises(ForbiddenError):
+        await record_in(walled).list()
