@@ -28,6 +28,7 @@ from tidegate.ports import (
     ConflictError,
     EventSink,
     FieldId,
+    Held,
     Loan,
     NotFoundError,
     OverwrittenError,
@@ -218,7 +219,7 @@ class Writer:
             return
         loan = self.ledger.of(wish.place)
         # Whatever is written next: what a pool lets in step by step begins below the level that was there.
-        overruled = loan is not None and drift(loan, wish.held) is Drift.REAPPLIED
+        overruled = loan is not None and _is_set_back(loan, wish.held)
         try:
             await self.ledger.move(wish.place, held=wish.held, level=wish.level, terms=wish.terms)
         except OverwrittenError:  # whoever is quicker than our reading back is one of them too
@@ -245,6 +246,8 @@ class Writer:
             words = f"somebody keeps setting {loan.place.field} back: it is left to them, and not at {loan.original}"
             return replace(wish.said, reason=Reason.FIELD_MANAGER_CONFLICT, message=words)
         believed = wish.held.value if wish.held is not None else None
+        ours = self.ledger.returned(wish.field) is not None  # and the loan stays for a write that may come late
+        set_back = wish.held is not None and not ours and _is_set_back(loan, wish.held)
         writes = self.ledger.writes
         try:
             await self.ledger.give_back(loan, believed=believed)
@@ -252,8 +255,7 @@ class Writer:
             if self.ledger.writes > writes:  # it was written, and is not there: whoever was quicker counts
                 self.conflicts.asserted(wish.field, now)
             raise
-        if wish.held is not None and drift(loan, wish.held) is Drift.REAPPLIED:
-            # Set back by a tool, and needed no more or not to be had just now: what is borrowed anew overrules that.
+        if set_back:  # and needed no more, or not to be had just now: what is borrowed anew overrules that
             self.conflicts.asserted(wish.field, now)
         else:
             self.conflicts.forget(wish.field)
@@ -283,6 +285,11 @@ class Writer:
         else:
             await self.ledger.move(loan.place, held=held, level=level, terms=_same_terms(loan))
         return replace(wish.said, action=action, before=held.value, level=level)
+
+
+def _is_set_back(loan: Loan, held: Held) -> bool:
+    """Whether our level was there, and somebody has brought another back. A first write that never came is no such."""
+    return loan.verified is not None and drift(loan, held) is Drift.REAPPLIED
 
 
 def _same_terms(loan: Loan) -> Terms:
