@@ -296,7 +296,9 @@ async def test_what_a_namespace_may_not_have_any_more_is_neither_begun_nor_done(
     """Between a decision and its writes it was found that on-call cannot be heard there."""
     site.cluster.things["order"] = Thing()
     held = set[str]()
-    writer = Writer(site.ledger, site.clock, site.conflicts, Sink(), lambda: True, lambda one: one.tenant not in held)
+    writer = Writer(
+        site.ledger, site.clock, site.conflicts, Sink(), lambda: True, lambda: lambda one: one.tenant not in held
+    )
     writer.post([wish()], T0)
     (job,) = writer.due(T0)
     held.add(NS)

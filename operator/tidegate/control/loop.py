@@ -154,7 +154,7 @@ class Loop:
         self.looker = Looker(self.targets, ledger, self.clock, idle, speed=speed, on_news=self.news, on_look=self._seen)
         self.reader = Reader(self.metrics, self.clock, self.settings.beat_seconds, speed=speed, on_news=self.news)
         self.reader.forecast = self.forecaster.take
-        self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, self._lets, self._after)
+        self.writer = Writer(ledger, self.clock, self.conflicts, self.events, self.acts, self._letting, self._after)
         self.loader = LoanLoader(
             ledger, self.clock, self.leadership, self._may_load, self._may_watch, on_news=self._loaded, speed=speed
         )
@@ -207,9 +207,9 @@ class Loop:
         leads = self.leadership.may_write() and self.store.synced and (unheard is None or unheard.raises)
         return leads and self.ledger.loaded and self.memory.known(self.clock.now()) and not self.store.stopped()
 
-    def _lets(self, wish: Wish) -> bool:
-        holds = self.store.unheard(), self.store.unheard_in().get(wish.tenant)
-        return all(one is None or one.lets(upwards=wish.upwards) for one in holds)
+    def _letting(self) -> Callable[[Wish], bool]:
+        whole, parts = self.store.unheard(), self.store.unheard_in()
+        return lambda wish: all(u is None or u.lets(upwards=wish.upwards) for u in (whole, parts.get(wish.tenant)))
 
     def _may_load(self) -> bool:
         return self.writer.idle and self.store.plannable and not self.store.stopped()
@@ -305,7 +305,7 @@ class Loop:
         yield
         if acting:
             self.memory.decided(plan.pools, now)
-            wishes = filter(self._lets, self._wishes(world, plan, pools, now))
+            wishes = filter(self._letting(), self._wishes(world, plan, pools, now))
             # Not of pools: who may rise there is decided anew each time, for all of a pool together.
             left = {k for k, p in policies.items() if p.pool is None and only is not None and k.namespace not in only}
             self.writer.post(wishes, now, aside=frozenset(left))

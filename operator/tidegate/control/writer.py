@@ -56,8 +56,8 @@ class Writer:
     events: EventSink
     may_begin: Callable[[], bool]
     """Whether writes may begin: we lead, the loans are loaded, and no durable stop stands."""
-    lets: Callable[[Wish], bool] = lambda wish: True
-    """Whether what on-call said of a wish's namespace was heard, or levels may rise there all the same."""
+    letting: Callable[[], Callable[[Wish], bool]] = lambda: lambda wish: True
+    """Tells, as of now, whether what on-call said of a wish's namespace was heard, or levels may rise all the same."""
     on_done: Callable[[Applied], None] = lambda applied: None
     slots: int = SLOTS
     refusals: Refusals = field(default_factory=Refusals)
@@ -108,9 +108,9 @@ class Writer:
         """See ``rounds.Round``."""
         if not self.may_begin():
             return []
-        found = []
+        found, lets = list[Job](), self.letting()
         for one, wish in self._wishes.items():
-            if self._until(wish, now) > now or self._is_vain(wish, now) or not self.lets(wish):
+            if self._until(wish, now) > now or self._is_vain(wish, now) or not lets(wish):
                 continue
             due_at = self._since.get(one, now) + (0.0 if wish.upwards else DOWN_LATER)
             found.append(Job(one, wish.tenant, due_at, self._suspects(one)))
@@ -124,7 +124,7 @@ class Writer:
         """Carry out the wish of a field."""
         one: FieldId = job.key  # type: ignore[assignment]
         wish = self._wishes.pop(one, None)
-        if wish is None or wish.field in self._busy or not self.may_begin() or not self.lets(wish):
+        if wish is None or wish.field in self._busy or not self.may_begin() or not self.letting()(wish):
             return
         self._busy.add(wish.field)
         begun = self.clock.now()
