@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fault_list import Fault
 from fault_scene import Workload
 from wire import Ask, Hit
+
+FEW = ("liveevents", "scalingpolicies", "overrides", "capacitypools")
+REOPENED = 60.0
+"""Seconds until what was announced in a namespace that refused us is written."""
 
 HOLDERS = ("horizontalpodautoscalers", "deployments", "statefulsets", "jobs")
 
@@ -18,7 +23,16 @@ def concerns(ask: Ask, one: Workload) -> bool:
         return ask.namespace in ("", one.namespace) and ask.name in ("", one.name)
     if ask.plural == "loans":
         return ask.namespace in ("", one.namespace) and (not ask.name or f"-{one.name}-" in ask.name)
-    return ask.plural in ("liveevents", "scalingpolicies", "overrides", "capacitypools") and ask.deed in ("list", "get")
+    ours = ask.namespace in ("", one.namespace)
+    return ours and ask.plural in FEW and ask.deed in ("list", "get")
+
+
+def closed_lately(faults: Iterable[Fault], namespace: str, now: float) -> bool:
+    """Whether a namespace refuses us, or has until a moment ago: it is asked for again every ten seconds, and what is
+    announced there within half a minute.
+    """
+    mine = [one for one in faults if one.kind == "closed" and one.args["namespace"] == namespace]
+    return any(one.at <= now < one.end + REOPENED for one in mine)
 
 
 def failing_since(hits: Iterable[Hit], plural: str, now: float, *, pause: float) -> float | None:

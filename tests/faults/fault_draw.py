@@ -29,7 +29,23 @@ def draw_faults(scene: Scene) -> list[Fault]:
         found.append(
             Fault(number, told.pop("kind"), float(round(told.pop("at"), 1)), float(told.pop("lasting", 0.0)), told)
         )
-    return found
+    return [*found, *_closed(scene, len(found) + 1)]
+
+
+def _closed(scene: Scene, number: int) -> list[Fault]:
+    """A namespace of an operator that is of several refuses it, from the start or later; now and then all die in it."""
+    chance = Random(f"closed {scene.seed}")
+    if scene.scope is None or chance.random() < 0.2:
+        return []
+    at = 0.0 if chance.random() < 0.3 else round(_when(chance, scene), 1)
+    lasting = float(round(chance.uniform(30.0, 400.0), 1))
+    faults = [Fault(number, "closed", at, lasting, {"how": "403", "namespace": chance.choice(scene.namespaces)})]
+    if chance.random() < 0.5:
+        faults += [
+            Fault(number + n, "kill", at + round(lasting * chance.random(), 1), 0.0, {"slot": slot})
+            for n, slot in enumerate(scene.slots, start=1)
+        ]
+    return faults
 
 
 def _some(chance: Random, scene: Scene, draw: Draw) -> list[Told]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fault_concerns import HOLDERS, concerns, failing_since
+from fault_concerns import HOLDERS, closed_lately, concerns, failing_since
 from fault_field import Field
 from fault_lending import LOOP, Lending
 from fault_list import Fault, Finding, RequestFaults
@@ -301,9 +301,8 @@ class Judge:
 
     def started_late(self, slot: str, since: float, tries: int) -> None:
         """A process is up and its start-up is not over."""
-        if self.now() - since > STARTS_WITHIN and not self._hit_lately(
-            lambda ask: ask.slot == slot, within=STARTS_WITHIN
-        ):
+        mine = lambda ask: ask.slot == slot and not closed_lately(self.faults, ask.namespace, self.now())  # noqa: E731
+        if self.now() - since > STARTS_WITHIN and not self._hit_lately(mine, within=STARTS_WITHIN):
             self.find("never-started", slot, f"{tries} tries in {self.now() - since:.0f} s")
 
     # ---- what is needed
@@ -352,6 +351,8 @@ class Judge:
         often, within = CONFLICT
         if sum(now - at < within for at in one.reapplied) >= often:
             return "left to whoever sets it back"
+        if closed_lately(self.faults, one.workload.namespace, now):
+            return "its namespace refuses us"
         if self._hit_lately(lambda ask: concerns(ask, one.workload)):
             return "a request for it failed"
         at = self.begin + now

@@ -82,7 +82,7 @@ class RequestFaults:
             return None
         since = now - self.begin
         for fault in self.faults:
-            if fault.kind != "requests" or not fault.at <= since < fault.at + fault.lasting:
+            if fault.kind not in ("requests", "closed") or not fault.at <= since < fault.at + fault.lasting:
                 continue
             if not _meets(fault.args, ask) or self._done.get(fault.number, 0) >= fault.args.get("most", 10**9):
                 continue

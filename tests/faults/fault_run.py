@@ -167,7 +167,7 @@ class Stage:
     def born(self, slot: str) -> Life:
         """Start a process in a slot."""
         number = self._numbers[slot] = self._numbers.get(slot, 0) + 1
-        life = self.lives[slot] = Life(slot, number, self.wire, self.prometheus)
+        life = self.lives[slot] = Life(slot, number, self.wire, self.prometheus, scope=self.scene.scope)
         self.all_lives.append(life)
         self._born[slot] = self.since()
         self._unwell[slot] = 0

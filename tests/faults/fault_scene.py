@@ -123,6 +123,13 @@ class Scene:
         return tuple(dict.fromkeys(one.namespace for one in self.workloads))
 
     @property
+    def scope(self) -> tuple[str, ...] | None:
+        """The namespaces that the operator is of, in one scene of six without a pool; None: the whole cluster."""
+        if self.pool or Random(f"scope {self.seed}").random() >= 1 / 6:
+            return None
+        return (*self.namespaces, "tenant")
+
+    @property
     def last_end(self) -> float:
         return max(show.end for show in self.shows)
 

@@ -59,7 +59,16 @@ def clock_error() -> float:
 class Life:
     """One process, from its start to its death."""
 
-    def __init__(self, slot: str, number: int, wire: Wire, prometheus: FakePrometheus, *, beat: float = 15.0) -> None:
+    def __init__(
+        self,
+        slot: str,
+        number: int,
+        wire: Wire,
+        prometheus: FakePrometheus,
+        *,
+        beat: float = 15.0,
+        scope: tuple[str, ...] | None = None,
+    ) -> None:
         self.slot = slot
         self.identity = f"{slot}-{number}"
         self.skew = 0.0
@@ -77,7 +86,7 @@ class Life:
         self._lost: list[str] = []
         self._settings = Settings(
             operator_namespace=HOME, identity=self.identity, api_url="http://cluster", prometheus_url="http://prom",
-            beat_seconds=beat, log_level="info",
+            beat_seconds=beat, log_level="info", namespaces=scope,
         )  # fmt: skip
         self._runtime: runtime.Runtime | None = None
         self._informers: list[asyncio.Task[None]] = []
@@ -132,9 +141,11 @@ class Life:
                 await asyncio.sleep(START_AGAIN)
         self.started_at = asyncio.get_running_loop().time()
         client = await KubeClient.connect()
-        for kind in (POLICIES, OVERRIDES, POOLS):
-            informer = Informer(client, kind.path(""), on_object=self._seen(kind.kind), on_sync=lambda: None)
-            self._informers.append(asyncio.create_task(informer.run(), name=f"kopf {kind.plural}"))
+        scope = self._settings.namespaces
+        watched = [(kind, ns) for kind in (POLICIES, OVERRIDES) for ns in scope or ("",)]
+        for kind, ns in watched if scope else [*watched, (POOLS, "")]:
+            informer = Informer(client, kind.path(ns), on_object=self._seen(kind.kind), on_sync=lambda: None)
+            self._informers.append(asyncio.create_task(informer.run(), name=f"kopf {kind.plural} {ns}".strip()))
 
     def _seen(self, kind: str) -> Callable[[str, Mapping[str, Any]], None]:
         def seen(what: str, body: Mapping[str, Any]) -> None:
