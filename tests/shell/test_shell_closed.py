@@ -118,6 +118,16 @@ async def test_a_namespace_that_refuses_us_is_waited_for_only_where_no_other_was
         await one.stop()
 
 
+async def test_a_refusal_that_lasts_is_an_error_once(ear: Pair, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811
+    server, heard = ear
+    server.fail_lists = [RefusedError("403")] * 5
+    with caplog.at_level("INFO", logger=informer.__name__):
+        heard.informer.start()
+        await heard.until(lambda: heard.informer.synced)
+    told = [record.levelname for record in caplog.records if record.name == informer.__name__]
+    assert told == ["ERROR", "INFO", "INFO", "INFO", "INFO"]
+
+
 async def test_a_watch_that_the_server_refuses_is_not_dead(ear: Pair) -> None:  # noqa: F811
     """A new start of the process would be refused as well: one that is silent is another matter."""
     server, _ = ear

@@ -169,10 +169,10 @@ class Informer:
         self._failures += 1
         if not self.trouble:
             self.broke_at = time.monotonic()
-        self.trouble, self.refused = str(error), isinstance(error, RefusedError)
+        before, self.trouble, self.refused = self.trouble, str(error), isinstance(error, RefusedError)
         if self.refused:
             self._on_refusal()
-        level = logging.ERROR if self.refused else logging.INFO
+        level = logging.ERROR if self.refused and self.trouble != before else logging.INFO
         log.log(level, "%s: %s (attempt %d)", self._path, error, self._failures)
         self._woken.clear()
         with suppress(TimeoutError):
