@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fault_list import Fault
 from fault_scene import Workload
 from wire import Ask, Hit
 
 FEW = ("liveevents", "scalingpolicies", "overrides", "capacitypools")
+STARTS_WITHIN = 60.0
+"""Seconds from the start of a process to the end of its start-up, when nothing is in its way."""
 REOPENED = 60.0
 """Seconds until what was announced in a namespace that refused us is written."""
 
@@ -33,6 +35,12 @@ def closed_lately(faults: Iterable[Fault], namespace: str, now: float) -> bool:
     """
     mine = [one for one in faults if one.kind == "closed" and one.args["namespace"] == namespace]
     return any(one.at <= now < one.end + REOPENED for one in mine)
+
+
+def held_up(hits: Iterable[Hit], slot: str, faults: Sequence[Fault], now: float) -> bool:
+    """Whether any of these was in the way of a replica's start; that a namespace of several refuses us is not."""
+    mine = (hit for hit in hits if hit.ask.slot == slot)
+    return any(hit.how != "403" or not closed_lately(faults, hit.ask.namespace, now) for hit in mine)
 
 
 def failing_since(hits: Iterable[Hit], plural: str, now: float, *, pause: float) -> float | None:

@@ -7,11 +7,11 @@ and for ``REACTION`` seconds after; a change of leader may take ``FAIL_OVER``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fault_concerns import HOLDERS, closed_lately, concerns, failing_since
+from fault_concerns import HOLDERS, STARTS_WITHIN, closed_lately, concerns, failing_since, held_up
 from fault_field import Field
 from fault_lending import LOOP, Lending
 from fault_list import Fault, Finding, RequestFaults
@@ -42,8 +42,6 @@ PATIENCE = 3.0
 """Seconds that a level may be short without any excuse: the judge looks once a second."""
 UNHEARD = 90.0
 """Seconds for which levels may wait for whether all is stopped: a minute, and a reaction."""
-STARTS_WITHIN = 60.0
-"""Seconds from the start of a process to the end of its start-up, when nothing is in its way."""
 
 
 @dataclass
@@ -301,9 +299,9 @@ class Judge:
 
     def started_late(self, slot: str, since: float, tries: int) -> None:
         """A process is up and its start-up is not over."""
-        mine = lambda ask: ask.slot == slot and not closed_lately(self.faults, ask.namespace, self.now())  # noqa: E731
-        if self.now() - since > STARTS_WITHIN and not self._hit_lately(mine, within=STARTS_WITHIN):
-            self.find("never-started", slot, f"{tries} tries in {self.now() - since:.0f} s")
+        took, hits = self.now() - since, self._lately(STARTS_WITHIN)
+        if took > STARTS_WITHIN and not held_up(hits, slot, self.faults, self.now()):
+            self.find("never-started", slot, f"{tries} tries in {took:.0f} s")
 
     # ---- what is needed
 
@@ -405,9 +403,11 @@ class Judge:
         return self.requests.stalled(plural, self.begin + self.now(), within=REACTION)
 
     def _hit_lately(self, concerns: Callable[[Ask], bool], *, within: float = REACTION) -> bool:
+        return any(concerns(hit.ask) for hit in self._lately(within))
+
+    def _lately(self, within: float) -> Iterator[Hit]:
         since = self.begin + self.now() - within
-        mine = (hit for hit in (*self._recent, *self.hits[self._seen_hits :]) if hit.end > since)
-        return any(concerns(hit.ask) for hit in mine)
+        return filter(lambda hit: hit.end > since, (*self._recent, *self.hits[self._seen_hits :]))
 
     # ---- the end
 

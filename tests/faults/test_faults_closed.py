@@ -8,9 +8,11 @@ from itertools import count
 
 import fault_run
 import pytest
+from fault_concerns import held_up
 from fault_list import Fault
 from fault_run import Outcome, run
 from test_faults_harness import SCENE
+from wire import Ask, Hit
 
 from tidegate.ports import Json
 from tidegate.shell.kinds import FewKinds
@@ -63,3 +65,14 @@ def test_who_reads_no_loans_while_one_namespace_refuses_is_found(monkeypatch: py
 
     monkeypatch.setattr(loans, "listed", all_or_none)
     assert closed(monkeypatch, "tenant", 0.0, 900.0).kinds & {"no-leader", "below-need"}
+
+
+def test_a_start_may_be_held_up_by_what_hangs_and_not_by_what_refuses() -> None:
+    refuses = [Fault(1, "closed", 0.0, 900.0, {"how": "403", "namespace": "shop"})]
+
+    def hit(how: str, slot: str = "a", namespace: str = "shop") -> Hit:
+        return Hit(Ask(slot, f"{slot}-1", "list", "scalingpolicies", namespace, "", "GET", ""), how, 1.0, 2.0)
+
+    assert not held_up([hit("403"), hit("hang", slot="b")], "a", refuses, 10.0)
+    assert held_up([hit("403"), hit("hang")], "a", refuses, 10.0)
+    assert held_up([hit("403", namespace="tidegate")], "a", refuses, 10.0)
