@@ -2,6 +2,7 @@
 """Fault runs: the real operator on the embedded API in simulated time, through seeded random faults, before a judge.
 
 python tests/faults/run.py --runs 200 --seed 1
+python tests/faults/run.py --runs 200 --seed 1 --first 200
 python tests/faults/run.py --runs 50 --seed 1 --drawn hpa,sidecar
 python tests/faults/run.py --only 17 --verbose
 python tests/faults/run.py --only 17 --shrink
@@ -37,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.only is not None:
         return _one(asked.only, verbose=asked.verbose, shrink=asked.shrink)
     begun = time.monotonic()
-    seeds = list(islice(_seeds(asked.seed, set(filter(None, asked.drawn.split(",")))), asked.runs))
+    series = _seeds(asked.seed, set(filter(None, asked.drawn.split(","))))
+    seeds = list(islice(series, asked.first, asked.first + asked.runs))
     outcomes = []
     for outcome in _play(seeds, asked.jobs):
         outcomes.append(outcome)
@@ -56,6 +58,9 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=20, help="how many runs")
     parser.add_argument("--seed", type=int, default=1, help="which series of runs")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the number of its first run, from 0: to go on with a series"
+    )
     parser.add_argument(
         "--drawn", default="", help="only runs in which one of these is drawn: kinds of faults, or hows"
     )
