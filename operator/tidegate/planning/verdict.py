@@ -222,7 +222,7 @@ def _cases(
         signals = {signal for signal, _ in target.capacity}
         whole = occurrence.start, occurrence.start + occurrence.duration
         times = (whole, *sorted((first, last) for signal, first, last in spans if signal in signals))
-        asked = [(max(begin, occurrence.start, now), end) for begin, end in times if end > now]
+        asked = list(dict.fromkeys((max(begin, occurrence.start, now), end) for begin, end in times if end > now))
         case = Case(
             plan=plans[policy.key, target.name],
             observed=world.observed.get((policy.key, target.name), Observed()),
@@ -238,7 +238,7 @@ def _cases(
         )
         cases.append(case)
     tight = cramped([(_at_its_peak(case), case.observed) for case in cases])
-    return [replace(case, tight=tight.get(case.plan.target)) for case in cases]
+    return [replace(case, tight=tight.get(case.plan.target)) for case in cases] if tight else cases
 
 
 def _asked(needed: Needed, target: TargetSpec, times: list[tuple[float, float]], there: int) -> Asked:
