@@ -154,6 +154,26 @@ async def test_what_was_learned_in_a_namespace_that_refuses_us_is_kept_there_and
     assert (site.told(far), site.shelf.lists) == ((600.0, 50.0), 2)
 
 
+async def test_what_was_learned_of_policies_that_may_not_be_listed_is_not_deleted_and_counts_when_they_are() -> None:
+    """They look like policies that are gone."""
+    far = Key("elsewhere", "core")
+    former = Learned(far, starts={"order": (Measured(8, 600.0),)})
+    site = Site(Shelf({far: former}))
+    site.store.unheard_map = {"elsewhere": Unheard("scalingpolicies could not be listed (403)", T0)}
+    for _ in range(3):
+        await site.round()
+        site.watch.forget({(CORE, "order")})
+        site.clock.at += SAVED_EVERY
+    assert (site.shelf.objects, site.shelf.lists) == ({far: former}, 1)
+    site.store.unheard_map = {}
+    site.store.policy_map[far] = replace(site.store.policy_map[CORE], key=far)
+    await site.round()
+    site.measure(30.0, of=far)
+    site.clock.at += SAVED_EVERY
+    await site.round()
+    assert (site.told(far), site.shelf.lists) == ((600.0, 30.0), 2)
+
+
 async def test_where_only_the_record_of_a_namespace_may_not_be_read_it_is_asked_for_ever_more_seldom() -> None:
     site = Site(Shelf(refusing={"elsewhere"}))
     for _ in range(600):

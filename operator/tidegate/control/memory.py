@@ -110,6 +110,8 @@ class Memory:
     """Why the record could not be read or written at the last try; empty when it was."""
     _epoch: int | None = None
     """Of the leadership for which the record was read."""
+    _missed: frozenset[str] = frozenset()
+    """Namespaces whose policies were not known when it was read: what it tells of them was of nobody then."""
     _unread_since: float = math.inf
     _without: bool = False
     """The record cannot be kept: what this life knows counts."""
@@ -222,7 +224,7 @@ class Memory:
         """The record, or a part of it, is to be read: the kind may be installed by now, or we may read where we might
         not before.
         """
-        again = self.book is not None and self.book.closed - self.store.unheard_in().keys()
+        again = self.book is not None and (self.book.closed | self._missed) - self.store.unheard_in().keys()
         return bool(again) or self._epoch != self.leadership.epoch or self._without
 
     async def do(self, job: Job) -> None:
@@ -274,6 +276,7 @@ class Memory:
         sized = self.sizes.samples()
         found = {one.of: one for one in await book.list()}
         kept = self._epoch == epoch
+        self._missed = frozenset(ns for ns, one in self.store.unheard_in().items() if one.raises_at == math.inf)
         self._gathered_at, self._compared = -math.inf, None  # what was gathered before is nobody's record
         self.recorded, self._epoch, self._unread_since, self._without = found, epoch, math.inf, False
         self._own.clear()
@@ -336,7 +339,9 @@ class Memory:
             differ = [of for of, one in gathered.items() if not _says(self.recorded.get(of), one)]
             self._differ = [*differ, *(of for of in self.recorded if of not in gathered)]
             self._compared = gathered
-        return self._differ
+        # A policy that may not be listed is not one that is gone, and its record is read again before it is written.
+        unheard = self._missed | self.store.unheard_in().keys()
+        return [of for of in self._differ if of.namespace not in unheard] if unheard else self._differ
 
     def _gather(self) -> Mapping[Key, Learned]:
         """What this life knows, by policy or pool; of those that are gone nothing."""
