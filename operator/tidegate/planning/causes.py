@@ -61,7 +61,7 @@ class Case:
     """From when to when the occurrence needs this target: from T-0 to its end, and while one of the target's signals
     has any demand of it, lead-ins and what follows by a lag included."""
     needed: Callable[[int], Asked]
-    """As ``Needed``, of all events together at these times, from T-0 and from now on: by the units that are there."""
+    """As ``Needs.asked``, at these times, from T-0 and from now on: by the units that are there."""
 
     @property
     def is_on(self) -> bool:

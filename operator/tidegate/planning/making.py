@@ -17,7 +17,6 @@ import numpy as np
 from tidegate.planning import verdict
 from tidegate.planning.book import WATCH, Book
 from tidegate.planning.capacity import Units
-from tidegate.planning.causes import Asked
 from tidegate.planning.curves import Curves
 from tidegate.planning.decision import Action, Plan, PoolLimit, PoolView, Step, TargetPlan, Verdict
 from tidegate.planning.explain import Askers
@@ -25,6 +24,7 @@ from tidegate.planning.following import correction, following, live_lead
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.leadtime import Lag, Start, start_time
 from tidegate.planning.model import STAGES, Key, Mode, Observed, Policy, Reading, Ref, TargetKey, TargetSpec
+from tidegate.planning.needs import Needs
 from tidegate.planning.override import Override, OverrideAction, in_force
 from tidegate.planning.phases import AFTER, BEFORE
 from tidegate.planning.pools import PoolOutcome, PoolTarget, pools_of
@@ -75,8 +75,6 @@ class Making:
     _left_out: dict[Key, str] = field(default_factory=dict)
     """Policies of which an event that is near could not be summed."""
     _starts_of: dict[Key, tuple[float, ...]] = field(default_factory=dict)
-    _needs: dict[TargetKey, Units] = field(default_factory=dict)
-    """What is announced of targets in the columns that are known, with what overrides add."""
     _plans: dict[TargetKey, TargetPlan] = field(default_factory=dict)
     _verdicts: dict[Key, Verdict] = field(default_factory=dict)
     _steps: list[tuple[int, Step]] = field(default_factory=list)
@@ -355,8 +353,9 @@ class Making:
 
     def _judge(self, policy: Policy, judged: dict[Key, Verdict]) -> Iterator[None]:
         """The verdicts on a policy's events, into ``judged``."""
-        needed = partial(self._needed, policy)
-        found = verdict.of_policy(self.world, self.book, self._plans, policy, self.now, needed)
+        first = self.book.first + self.known.start
+        needs = Needs(partial(self._need_of, policy), partial(self._ahead, policy), first, self.book.cell)
+        found = verdict.of_policy(self.world, self.book, self._plans, policy, self.now, needs)
         while (some := attempt(lambda: list(islice(found, VERDICTS)))) != []:
             if isinstance(some, Failure):
                 missing = verdict.near_of(self.book, policy.key, self.now) - judged.keys()
@@ -364,33 +363,20 @@ class Making:
             judged.update(some)
             yield
 
-    def _needed(self, policy: Policy, target: TargetSpec, since: float, until: float, there: int) -> Asked:
-        """See ``verdict.Needed``."""
-        every = self._need_of(policy, target)
-        if every is None:
-            return Asked()
-        low, high = (min(max(self.book.index(at) - self.known.start, 0), len(every) - 1) for at in (since, until))
-        units = every[low : max(high, low + 1)]
-        most = int(units.max())
-        bounded = min(max(most, target.minimum), target.maximum) if most > 0 else 0
-        if bounded <= there:
-            return Asked(bounded, wish=most)
-        first = self.book.first + self.known.start + low + int((units > min(there, most - 1)).argmax())
-        lead = self._plans[policy.key, target.name].lead.seconds + self.curves[policy.key, target.name].shift
-        return Asked(bounded, first * self.book.cell - lead, most)
-
     def _need_of(self, policy: Policy, target: TargetSpec) -> Units | None:
         """What is announced of a target in the columns that are known, with what overrides add; None: nothing."""
         curve = self.curves.get((policy.key, target.name))
         if curve is None or curve.units is None:
             return None
+        if any(one.action is OverrideAction.BOOST for one in self._spoken(policy, target)):
+            line = self.boosted(policy, target)
+            return line.units if line is not None else curve.units[self.known]
+        return curve.units[self.known]
+
+    def _ahead(self, policy: Policy, target: TargetSpec) -> float:
+        """Seconds before a need of a target at which its write is due."""
         key = policy.key, target.name
-        if key not in self._needs:  # asked for each event that is near
-            self._needs[key] = curve.units[self.known]
-            if any(one.action is OverrideAction.BOOST for one in self._spoken(policy, target)):
-                line = self.boosted(policy, target)
-                self._needs[key] = line.units if line is not None else self._needs[key]
-        return self._needs[key]
+        return self._plans[key].lead.seconds + self.curves[key].shift
 
     def _told(self, found: Iterator[verdict.Found]) -> Iterator[None]:
         while some := list(islice(found, VERDICTS)):

@@ -214,14 +214,14 @@ class Timeline:
     def end_of_need(self, now: float, above: int, until: float) -> float | None:
         """When the current (or next) stretch of need above a level ends; None without one."""
         low, high = self.column(now), self.column(until) + 1
-        busy = self.units[low:high] > above
-        if not busy.any():
+        where = np.flatnonzero(self.units[low:high] > above)
+        if not len(where):
             return None
-        begin = int(busy.argmax())
-        gap = max(1, math.ceil((self.hold + self.longest_lead) / self.cell))
-        where = np.flatnonzero(busy[begin:]) + begin
-        breaks = np.flatnonzero(np.diff(where) > gap)
-        last = int(where[breaks[0]]) if len(breaks) else int(where[-1])
+        last = int(where[-1])
+        if last - int(where[0]) >= len(where):  # it has gaps
+            gap = max(1, math.ceil((self.hold + self.longest_lead) / self.cell))
+            breaks = np.flatnonzero(np.diff(where) > gap)
+            last = int(where[breaks[0]]) if len(breaks) else last
         return float((low + last + 1 + self.first) * self.cell)
 
     def lateness(

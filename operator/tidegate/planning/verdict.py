@@ -9,8 +9,8 @@ only what does not rest on seeing it may be said: else the verdict is Unknown.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 from tidegate.planning.book import SHIFT, WATCH, Book, Entry, LeftOut
@@ -27,8 +27,10 @@ from tidegate.planning.model import (
     Occurrence,
     Policy,
     Ref,
+    TargetKey,
     TargetSpec,
 )
+from tidegate.planning.needs import Needs
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
 
@@ -47,47 +49,81 @@ Found = tuple[Key, Verdict]
 Spans = frozenset[tuple[str, float, float]]
 """By signal, from when to when an occurrence has any demand for it."""
 
-Needed = Callable[[TargetSpec, float, float, int], Asked]
-"""Of a target between two instants, and of the units that are there."""
-
 
 def of_policy(
-    world: World,
-    book: Book,
-    plans: Mapping[tuple[Key, str], TargetPlan],
-    policy: Policy,
-    now: float,
-    needed: Needed = lambda target, since, until, there: Asked(),
+    world: World, book: Book, plans: Mapping[TargetKey, TargetPlan], policy: Policy, now: float, needs: Needs
 ) -> Iterator[Found]:
     """Verdicts of a policy's events that are near; those of equal signals share all but their instant."""
-    alike: dict[tuple[frozenset[str], Occurrence | None, Spans], Verdict] = {}
-    carriers: dict[frozenset[str], list[TargetSpec]] = {}
     near, horizon = near_of(book, policy.key, now), now + world.settings.horizon
     now = now // PACE * PACE
+    judging = _Judging(world, book, plans, policy, needs, now, horizon)
     carried = frozenset(signal for target in policy.targets for signal, _ in target.capacity)
     for key in near:
         entry = book.entries[key]
         occurrence = current_occurrence(entry.announcement.occurrences, now)
         if occurrence is None or occurrence.start - WATCH > now:
             continue
-        spans = _spans(entry, occurrence, book.cell, (now, horizon))
-        verdict = alike.get((entry.every, occurrence, spans))
-        if verdict is None:
-            carrying = carriers.get(entry.every)
-            if carrying is None:
-                carrying = [t for t in policy.targets if any(signal in entry.every for signal, _ in t.capacity)]
-                carriers[entry.every] = carrying
-            verdict = alike.get((entry.every, None, frozenset()))
-            if verdict is None:
-                cases = _cases(world, plans, policy, carrying, occurrence, spans, now, needed)
-                verdict = _verdict(policy, entry.every, cases, occurrence)
-                if not any(map(_is_of_one_time, cases)):
-                    alike[entry.every, None, frozenset()] = verdict
-            whole = verdict.reason is Reason.READY and _is_whole(world, policy, carrying, occurrence, now, needed)
-            verdict = replace(verdict, starts_at=occurrence.start, whole=whole)
-            alike[entry.every, occurrence, spans] = verdict
+        verdict = judging.of(entry, occurrence)
         verdict = _within_limits(verdict, book, policy, entry, occurrence, (now, horizon))
         yield key, _with_what_nobody_prepares(verdict, entry.every - carried, entry.announcement, policy)
+
+
+@dataclass(slots=True)
+class _Judging:
+    """The verdicts on a policy's events by what its targets show. What is found once is said of all that it is true
+    of.
+    """
+
+    world: World
+    book: Book
+    plans: Mapping[TargetKey, TargetPlan]
+    policy: Policy
+    needs: Needs
+    now: float
+    horizon: float
+    _carriers: dict[frozenset[str], list[TargetSpec]] = field(default_factory=dict)
+    """By the signals of an event: the targets that carry any of them."""
+    _alike: dict[frozenset[str], Verdict] = field(default_factory=dict)
+    """By the signals of an event: what is found at any time."""
+    _of_a_time: dict[tuple[frozenset[str], Occurrence, Spans], Verdict] = field(default_factory=dict)
+    """By signals and time: what is found of that time alone."""
+
+    def of(self, entry: Entry, occurrence: Occurrence) -> Verdict:
+        """The verdict on one occurrence of an event."""
+        verdict = self._alike.get(entry.every) or self._at_its_time(entry, occurrence)
+        whole = verdict.reason is Reason.READY and self._is_whole(self._carrying(entry.every), occurrence)
+        return replace(verdict, starts_at=occurrence.start, whole=whole)
+
+    def _at_its_time(self, entry: Entry, occurrence: Occurrence) -> Verdict:
+        spans = _spans(entry, occurrence, self.book.cell, (self.now, self.horizon))
+        verdict = self._of_a_time.get((entry.every, occurrence, spans))
+        if verdict is not None:
+            return verdict
+        carrying = self._carrying(entry.every)
+        cases = _cases(self.world, self.plans, self.policy, carrying, occurrence, spans, self.now, self.needs)
+        verdict = _verdict(self.policy, entry.every, cases, occurrence)
+        if any(map(_is_of_one_time, cases)):
+            self._of_a_time[entry.every, occurrence, spans] = verdict
+        else:
+            self._alike[entry.every] = verdict
+        return verdict
+
+    def _carrying(self, signals: frozenset[str]) -> list[TargetSpec]:
+        carrying = self._carriers.get(signals)
+        if carrying is None:
+            carrying = [one for one in self.policy.targets if any(name in signals for name, _ in one.capacity)]
+            self._carriers[signals] = carrying
+        return carrying
+
+    def _is_whole(self, carrying: list[TargetSpec], occurrence: Occurrence) -> bool:
+        """See ``Verdict.whole``."""
+        begin, end = max(occurrence.start, self.now), occurrence.start + occurrence.duration
+        for target in carrying:
+            seen = self.world.observed.get((self.policy.key, target.name))
+            there = (seen.ready or 0) if seen is not None else 0
+            if self.needs.exceed(target, begin, end, there):
+                return False
+        return True
 
 
 def _spans(entry: Entry, occurrence: Occurrence, cell: float, within: tuple[float, float]) -> Spans:
@@ -116,19 +152,6 @@ def _within_limits(
     if verdict.outcome is Outcome.BLOCKED or not policy.limits:
         return verdict
     return over_a_limit(book, policy, entry, occurrence, span) or verdict
-
-
-def _is_whole(
-    world: World, policy: Policy, carrying: list[TargetSpec], occurrence: Occurrence, now: float, needed: Needed
-) -> bool:
-    """See ``Verdict.whole``."""
-    begin, end = max(occurrence.start, now), occurrence.start + occurrence.duration
-    for target in carrying:
-        seen = world.observed.get((policy.key, target.name))
-        there = (seen.ready or 0) if seen is not None else 0
-        if needed(target, begin, end, there).units > there:
-            return False
-    return True
 
 
 def _with_what_nobody_prepares(
@@ -208,13 +231,13 @@ def current_occurrence(occurrences: Iterable[Occurrence], now: float) -> Occurre
 
 def _cases(
     world: World,
-    plans: Mapping[tuple[Key, str], TargetPlan],
+    plans: Mapping[TargetKey, TargetPlan],
     policy: Policy,
     carrying: list[TargetSpec],
     occurrence: Occurrence,
     spans: Spans,
     now: float,
-    needed: Needed,
+    needs: Needs,
 ) -> list[Case]:
     """The targets of an occurrence, each with all that may speak against it."""
     cases = []
@@ -234,16 +257,16 @@ def _cases(
             now=now,
             occurrence=occurrence,
             times=times,
-            needed=partial(_asked, needed, target, asked),
+            needed=partial(_asked, needs, target, asked),
         )
         cases.append(case)
     tight = cramped([(_at_its_peak(case), case.observed) for case in cases])
     return [replace(case, tight=tight.get(case.plan.target)) for case in cases] if tight else cases
 
 
-def _asked(needed: Needed, target: TargetSpec, times: list[tuple[float, float]], there: int) -> Asked:
+def _asked(needs: Needs, target: TargetSpec, times: list[tuple[float, float]], there: int) -> Asked:
     """What all events together ask of a target at some times."""
-    found = [needed(target, begin, end, there) for begin, end in times]
+    found = [needs.asked(target, begin, end, there) for begin, end in times]
     return Asked(max(one.units for one in found), min(one.due_at for one in found), max(one.wish for one in found))
 
 
