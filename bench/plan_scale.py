@@ -30,6 +30,7 @@ from tidegate.planning.decision import Plan
 from tidegate.planning.model import Announcement, Key, Observed, Policy
 from tidegate.planning.plan import Planner, Planning
 from tidegate.planning.world import World
+from tidegate.shell.runtime import COLLECTED
 
 DAY = 86_400.0
 NOW = 1_794_240_000.0
@@ -119,7 +120,8 @@ def measure(events: int, workloads: int) -> dict[str, float]:
     announcements = parse(iter(raw))
     parse_seconds = time.process_time() - begin
     del raw  # the operator keeps no raw objects either
-    gc.freeze()  # as the operator does after its first list
+    gc.set_threshold(*COLLECTED)  # as the operator does at its start
+    gc.freeze()  # and after its first list
     observed = {(p.key, t.name): Observed(level=2, ready=2, desired=2) for p in policies.values() for t in p.targets}
     world = World(policies, announcements, observed)
     planner = Planner(world.settings)
