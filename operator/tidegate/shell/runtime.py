@@ -62,8 +62,8 @@ planner itself stops to go by it, so that one target that hangs makes nobody unr
 COLLECTED = 3000, 3, 66
 """Objects made after which the garbage collector looks through the youngest; how many such looks one through the middle
 ones takes, and how many of those one through all. The last holds the event loop up for 70 ms where a namespace has a
-thousand large objects, and Python's own numbers make it every second there; these, nine times as seldom. One through the
-middle ones takes 4 ms where 2,000 targets are decided, and 12 ms were it made after ten of the first. What is in no
+thousand large objects, and Python's own numbers make it every second there; these, nine times as seldom. One through
+the middle ones takes 4 ms where 2,000 targets are decided, and 12 ms were it made after ten of the first. What is in no
 circle goes at once all the same."""
 
 LOOP_ENDS, DRAINED, FLUSHED, RELEASED, CANCELLED, CLOSED = 5.0, 12.0, 3.0, 5.0, 3.0, 2.0
