@@ -11,6 +11,7 @@ from fakes import FakeCluster, HandClock, Leader, Thing, key_of
 from scenes import a_loan
 from worlds import CORE, NS, T0, policy, target
 
+from tidegate.control.age import Age
 from tidegate.control.ledger import Ledger
 from tidegate.control.looker import Looker
 from tidegate.control.rounds import Job
@@ -86,6 +87,20 @@ async def test_of_many_targets_those_are_due_whose_time_has_come_whatever_happen
         alone = {key: looker._due_at(key, now) for key in looker._specs}
         assert found == {key: at for key, at in alone.items() if at <= now}
         assert looker._next_due == min((at for at in alone.values() if at > now), default=math.inf)
+
+
+async def test_a_target_that_is_not_seen_leaves_it_known_that_another_is() -> None:
+    cluster = Behind(HandClock(T0), {name: Thing(level=2) for name in ("order", "stock")}, scaler="s")
+    looker = Looker(cluster, Ledger(cluster, cluster, cluster.clock, Leader(), key_of), cluster.clock, 60.0)
+    both = frozenset({ORDER, (CORE, "stock")})
+    looker.want({CORE: policy(target("order"), target("stock"))}, active=both, near=frozenset())
+    assert looker.age(T0) == Age(), "nothing was seen yet"
+    for key in both:
+        await looker.do(Job(key, NS, T0))
+    cluster.clock.at = T0 + 900.0
+    assert looker.age(T0 + 900.0) == Age(900.0, 900.0)
+    await looker.do(Job(ORDER, NS, T0 + 900.0))
+    assert looker.age(T0 + 900.0) == Age(0.0, 900.0)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import pytest
 from fakes import HandClock
 from worlds import CORE, T0
 
+from tidegate.control.age import Age
 from tidegate.control.reader import Reader, SignalKey
 from tidegate.planning.model import Freshness, Reading, SignalSpec
 
@@ -78,8 +79,8 @@ async def test_on_a_clock_that_is_hurried_tenfold_a_reading_lasts_ten_times_as_l
 
 async def test_signals_are_as_old_as_the_question_that_is_longest_ago() -> None:
     one = reader()
-    assert one.age(T0 + 50.0) == 0.0, "none was asked yet"
+    assert one.age(T0 + 50.0) == Age(), "none was asked yet"
     await read(one)
-    assert one.age(T0 + 50.0) == 50.0
+    assert one.age(T0 + 50.0) == Age(50.0, 50.0)
     one.want({ORDERS: SPEC}, wanted=frozenset())
-    assert one.age(T0 + 50.0) == 0.0, "none is wanted"
+    assert one.age(T0 + 50.0) == Age(), "none is wanted"

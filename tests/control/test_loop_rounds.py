@@ -9,6 +9,7 @@ from fakes import HandClock, Sink, Thing
 from sites import POOL, UNIT, Site, nobody, place, terms
 from worlds import CORE, NS, T0, policy, target
 
+from tidegate.control.age import Age
 from tidegate.control.conflicts import ASSERTIONS, WINDOW
 from tidegate.control.drift import Terms
 from tidegate.control.poollooker import LOOK_AGAIN, OLD
@@ -117,12 +118,12 @@ async def test_a_pool_that_nobody_names_any_more_is_forgotten_and_later_looked_a
 
 
 async def test_pools_are_as_old_as_the_look_that_is_longest_ago(site: Site) -> None:
-    assert site.looker.age(T0) == 0.0
+    assert site.looker.age(T0) == Age()
     site.looker.want({"p": POOL, "q": replace(POOL, name="q")}, busy=frozenset())
     await site.look()
     site.clock.at += 20.0
     await site.looker.do(Job("q", "q", site.clock.at))
-    assert site.looker.age(T0 + 50.0) == 50.0
+    assert site.looker.age(T0 + 50.0) == Age(30.0, 50.0)
 
 
 async def test_an_object_made_anew_under_the_same_name_is_not_the_one_that_was_lent(site: Site) -> None:
@@ -198,11 +199,11 @@ async def test_a_solver_that_fails_leaves_the_last_timetable_says_why_and_is_ask
 async def test_timetables_are_as_old_as_the_oldest_that_is_not_good_any_more() -> None:
     work = Timetabler(Counting(), HandClock(T0))
     work.want({"p": view(), "q": view("q", now=T0 + 60.0)})
-    assert work.age(T0 + 100.0) == 0.0, "none was made yet"
+    assert work.age(T0 + 100.0) == Age(), "none was made yet"
     await pursue(work, T0)
-    assert work.age(T0 + 100.0) == 0.0, "all are good"
+    assert work.age(T0 + 100.0) == Age(), "all are good"
     work.want({"p": view(now=T0 + 90.0), "q": view("q", now=T0 + 90.0)})
-    assert work.age(T0 + 100.0) == 100.0
+    assert work.age(T0 + 100.0) == Age(40.0, 100.0)
 
 
 def needed(name: str, *owners: str, standing: Timetabled | None = None) -> PoolView:

@@ -8,10 +8,11 @@ import aiohttp
 import pytest
 from prometheus_client import generate_latest
 
+from tidegate.control.age import Age
 from tidegate.planning.model import Key
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.shell.own_metrics import OwnMetrics
-from tidegate.shell.probes import Heart, Probes, age_check
+from tidegate.shell.probes import Heart, Probes, age_check, knowledge_check
 
 SHOP = Key("shop", "core")
 
@@ -60,6 +61,22 @@ def test_a_loop_that_does_not_come_round_is_not_alive(monkeypatch: pytest.Monkey
     assert check() is not None
     heart.beat()
     assert check() is None
+
+
+def test_what_is_not_seen_of_one_tenant_makes_nobody_unready_and_what_is_not_seen_at_all_does() -> None:
+    ages = {"targets": Age(youngest=2.0, oldest=4000.0), "pools": Age(), "loans": Age(900.0, 900.0)}
+    check = knowledge_check(lambda: ages, limits={"targets": 300.0, "pools": 600.0})
+    assert check() is None
+    ages["targets"] = Age(youngest=301.0, oldest=4000.0)
+    assert check() == "targets as of 301 s ago (limit 300 s)"
+    ages["pools"] = Age(700.0, 700.0)
+    assert check() == "pools as of 700 s ago (limit 600 s); targets as of 301 s ago (limit 300 s)"
+
+
+def test_the_oldest_knowledge_of_each_kind_is_a_metric() -> None:
+    metrics = OwnMetrics()
+    metrics.oldest_knowledge(lambda: {"targets": Age(2.0, 4000.0), "pools": Age()})
+    assert series(metrics, "tidegate_oldest_knowledge_seconds") == {("targets",): 4000.0, ("pools",): 0.0}
 
 
 def series(metrics: OwnMetrics, name: str) -> dict[tuple[str, ...], float]:

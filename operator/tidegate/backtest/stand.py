@@ -194,7 +194,6 @@ class Announced:
     def unheard_in(self) -> Mapping[str, Unheard]:
         """Everywhere."""
         return {}
-        return None
 
     def unusable(self) -> frozenset[Key]:
         """Nothing is unusable."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.age import Age
 from tidegate.control.drift import state_of
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
@@ -226,10 +227,9 @@ class Looker:
             taken.setdefault((loan.policy, loan.target), loan)
         return {key: self._told(key, look, taken.get(key), now) for key, look in self.sights.items()}
 
-    def age(self, now: float) -> float:
-        """Age of the oldest sight in shares of its bound, times the bound of an active one: seconds for a metric."""
-        shares = (max(0.0, now - look.at) / self._bound(key) for key, look in self.sights.items())
-        return max(shares, default=0.0) * ACTIVE_BOUND
+    def age(self, now: float) -> Age:
+        """Age of the sights in shares of their bounds, times the bound of an active one: seconds for a metric."""
+        return Age.of((now - look.at) / self._bound(key) * ACTIVE_BOUND for key, look in self.sights.items())
 
     def believed(self, key: TargetKey) -> Held | None:
         """What a target's field is believed to hold, for a compare-and-swap; None when nobody can tell."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.control import attention
+from tidegate.control.age import Age
 from tidegate.control.conflicts import Conflicts
 from tidegate.control.debts import debts_of
 from tidegate.control.drains import Drains
@@ -228,15 +229,11 @@ class Loop:
         """All rounds: what the process drives freely."""
         return (*self.readers, self.timetabler, self.writer)
 
-    def ages(self, now: float) -> dict[str, float]:
-        """Seconds since the oldest knowledge of each kind."""
-        pools = 0.0 if self.pool_looker is None else self.pool_looker.age(now)
-        return {
-            "targets": self.looker.age(now),
-            "signals": self.reader.age(now),
-            "pools": pools,
-            "timetables": self.timetabler.age(now),
-        }
+    def ages(self, now: float) -> dict[str, Age]:
+        """The age of each kind of knowledge."""
+        pools = Age() if self.pool_looker is None else self.pool_looker.age(now)
+        targets, signals, timetables = self.looker.age(now), self.reader.age(now), self.timetabler.age(now)
+        return {"targets": targets, "signals": signals, "pools": pools, "timetables": timetables}
 
     # ---- one turn
 

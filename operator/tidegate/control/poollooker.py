@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.age import Age
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
 from tidegate.control.rounds import Backoff, Job
@@ -205,9 +206,9 @@ class PoolLooker:
         look = self.looks.get(name)
         return look is None or now - look.at > OLD * self.speed
 
-    def age(self, now: float) -> float:
-        """Seconds since the pool that was seen least lately was asked for."""
-        return max((max(0.0, now - look.at) for look in self.looks.values()), default=0.0)
+    def age(self, now: float) -> Age:
+        """Seconds since the looks at the pools were asked for."""
+        return Age.of(now - look.at for look in self.looks.values())
 
     def _due_at(self, name: str, now: float) -> float:
         asked = self._asked_at.get(name)

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.age import Age
 from tidegate.control.blindness import Blindness
 from tidegate.control.confirmation import Confirmation, is_ahead
 from tidegate.control.rounds import Backoff, Job
@@ -185,10 +186,10 @@ class Reader:
         asked = self._asked_at.get(key, now)
         return max(0.0, now - asked) * (1.0 - 1.0 / self.speed)
 
-    def age(self, now: float) -> float:
-        """Seconds since the oldest of the wanted signals was asked for; 0 when none is wanted."""
+    def age(self, now: float) -> Age:
+        """Seconds since the wanted signals were asked for."""
         wanted = (self._asked_at.get(key) for key in self._wanted)
-        return max((now - at for at in wanted if at is not None), default=0.0)
+        return Age.of(now - at for at in wanted if at is not None)
 
     def _due_at(self, key: SignalKey, now: float) -> float:
         asked = self._asked_at.get(key)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidegate.control.age import Age
 from tidegate.control.rounds import Backoff, Job
 from tidegate.planning.decision import PoolView
 from tidegate.planning.shift.inputs import Timetabled, TimetableInputs
@@ -94,10 +95,9 @@ class Timetabler:
         for namespace in sorted(waiting) if len(waiting) <= FEW else ():
             self.on_news(namespace)
 
-    def age(self, now: float) -> float:
-        """Seconds since the oldest timetable that is not good any more was made; 0 when all are good."""
-        old = (self.timetables[name].made_for for name in self._views if name in self.timetables)
-        return max((max(0.0, now - at) for at in old), default=0.0)
+    def age(self, now: float) -> Age:
+        """Seconds since the timetables that are not good any more were made."""
+        return Age.of(now - self.timetables[name].made_for for name in self._views if name in self.timetables)
 
 
 def _due_at(inputs: TimetableInputs) -> float:

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tidegate.api.zonedata import zone_data
+from tidegate.control.age import Age
 from tidegate.planning.model import Key
 from tidegate.planning.resources import NOTHING, Resources
 
@@ -166,10 +167,14 @@ class OwnMetrics:
         text = "1 for a task that ended by itself and has not lived for long since."
         self.registry.register(_Asked("tidegate_task_trouble", text, "task", lambda: dict.fromkeys(trouble(), 1.0)))
 
-    def oldest_knowledge(self, ages: Callable[[], Mapping[str, float]]) -> None:
+    def oldest_knowledge(self, ages: Callable[[], Mapping[str, Age]]) -> None:
         """Ask for the age of the oldest knowledge of each kind whenever it is scraped."""
         text = "Age of the oldest that we know and go by, of each kind of knowledge."
-        self.registry.register(_Asked("tidegate_oldest_knowledge_seconds", text, "kind", ages))
+
+        def oldest() -> dict[str, float]:
+            return {kind: age.oldest for kind, age in ages().items()}
+
+        self.registry.register(_Asked("tidegate_oldest_knowledge_seconds", text, "kind", oldest))
 
     def unheard(self, where: Callable[[], Collection[str]]) -> None:
         """Ask for the namespaces in which nothing is written, because we may not list them, whenever it is scraped."""

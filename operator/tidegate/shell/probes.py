@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from tidegate.control.age import Age
 from tidegate.shell.informer import Informer
 
 Check = Callable[[], str | None]
@@ -32,16 +33,17 @@ def watch_check(watch: Informer, *, limit: float) -> Check:
     return lambda: None if watch.refused else silent()
 
 
-def knowledge_check(ages: Callable[[], Mapping[str, float]], *, limits: Mapping[str, float]) -> Check:
-    """Wrong when the oldest knowledge of a kind is older than its limit. A kind of which nothing is known yet is not
-    old.
+def knowledge_check(ages: Callable[[], Mapping[str, Age]], *, limits: Mapping[str, float]) -> Check:
+    """Wrong when all that is known of a kind is older than its limit. A kind of which nothing is known yet is not old.
+
+    One target that hangs makes nobody unready: it may be any tenant's, and its own status says so.
     """
 
     def check() -> str | None:
         old = [
-            f"{kind} as of {age:.0f} s ago (limit {limits[kind]:.0f} s)"
+            f"{kind} as of {age.youngest:.0f} s ago (limit {limits[kind]:.0f} s)"
             for kind, age in sorted(ages().items())
-            if kind in limits and age > limits[kind]
+            if kind in limits and age.youngest > limits[kind]
         ]
         return "; ".join(old) or None
 

@@ -56,8 +56,8 @@ STUCK = 180.0
 process counts as not alive."""
 
 OLD = {"targets": 300.0, "signals": 600.0, "pools": 600.0, "timetables": 1800.0}
-"""Seconds by kind after which what we go by makes the process not ready. Judgment: several times the age at which the
-planner itself stops to go by it, so that one target that hangs makes nobody unready at once."""
+"""Seconds by kind after which the process is not ready, when nothing of that kind was seen since. Judgment: several
+times the age at which the planner itself stops to go by it."""
 
 COLLECTED = 3000, 3, 66
 """Objects made after which the garbage collector looks through the youngest; how many such looks one through the middle

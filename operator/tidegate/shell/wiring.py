@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.api.learned import learned_from_object, learned_to_object
 from tidegate.api.loan import loan_from_object, loan_to_object
+from tidegate.control.age import Age
 from tidegate.control.loop import Beat, Loop, LoopSettings
 from tidegate.metrics.credentials import Credentials
 from tidegate.metrics.past import PrometheusPast
@@ -59,8 +60,8 @@ class Works:
         """Where the levels of all known targets lie."""
         return [look.sight.place for look in self.loop.looker.sights.values()]
 
-    def ages(self) -> Mapping[str, float]:
-        """Seconds of the oldest knowledge of each kind that there is."""
+    def ages(self) -> Mapping[str, Age]:
+        """The age of each kind of knowledge."""
         return self.loop.ages(self.clock.now())
 
     def gates(self, group: TaskGroup, on_end: Callable[[str, str], None]) -> list[Gate]:
