@@ -93,6 +93,7 @@ class Lenders:
         scaler["spec"]["maxReplicas"] = one.workload.high + 2
         cluster.create(scaler, manager="helm")
         await asyncio.sleep(fault.lasting)
+        cluster.step()  # what it does in this second is before its end
         kind = scaler["apiVersion"], scaler["kind"]
         cluster.delete(*kind, one.workload.name, namespace=one.workload.namespace)
         stored = cluster.get(one.workload.held_by[0], one.workload.kind, one.workload.name, one.workload.namespace)

@@ -215,3 +215,32 @@ def test_two_events_that_differ_in_a_signal_that_nobody_carries_have_a_sentence_
     shows = (event(), event("other", expected=(("order", 1.0), ("orders", 1.0))))
     verdicts = make_plan(world(*shows), SOON).verdicts
     assert ["nothing prepares" in verdicts[one.key].message for one in shows] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("since", "ends", "reason"),
+    [
+        (SOON - 9.0, None, Reason.POLICY_MISSING),
+        (SOON - 10.0, None, Reason.NOT_HEARD),
+        (SOON - 1.0, math.inf, Reason.NOT_HEARD),
+        (math.inf, math.inf, Reason.NOT_HEARD),
+    ],
+    ids=["for seconds", "for longer", "never", "before we lead"],
+)
+def test_that_a_policy_does_not_exist_is_said_where_policies_were_listed_alone(
+    since: float, ends: float | None, reason: Reason
+) -> None:
+    """Policies of a namespace that answers again are listed after its events: they are not missing until then."""
+    where = unheard(since, ends=ends).unheard
+    assert where is not None
+    w = replace(world(replace(event(), policy="gone")), unheard_in={NS: where})
+    said = told(w, SOON)
+    assert (said.outcome, said.reason) == (Outcome.BLOCKED, reason)
+    assert str(said.object) == "ScalingPolicy/gone"
+    if reason is Reason.NOT_HEARD:
+        assert said.message == (
+            "nothing is written, and whether there is a ScalingPolicy gone is not known: "
+            "overrides could not be listed (403)"
+        )
+    elsewhere = replace(w, unheard_in={"elsewhere": where})
+    assert told(elsewhere, SOON).reason is Reason.POLICY_MISSING

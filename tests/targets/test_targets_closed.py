@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -16,21 +17,25 @@ from tidegate.cli.release import _release
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import Key, Measured
-from tidegate.ports import Json, Learned, Loan, RefusedError
+from tidegate.ports import Json, Learned, Loan, RefusedError, UnavailableError
+from tidegate.targets import scopes
 from tidegate.targets.client import KubeClient, Limits
 from tidegate.targets.errors import ForbiddenError
 from tidegate.targets.learned import KubeLearnedBook
-from tidegate.targets.loans import KubeLoanBook, latest_epoch, loan_key
+from tidegate.targets.loans import LOANS, KubeLoanBook, latest_epoch, loan_key
 
 
 class Walled(KubeClient):
-    """A client that some namespaces refuse."""
+    """A client that some namespaces refuse, and some give no answer."""
 
     walls: frozenset[str] = frozenset()
+    mute: frozenset[str] = frozenset()
 
     async def _once(self, method: str, path: str, *rest: Any) -> Json:
         if any(f"/namespaces/{one}/" in path for one in self.walls):
             raise ForbiddenError(f"{method} {path}: the API server answered 403")
+        if any(f"/namespaces/{one}/" in path for one in self.mute):
+            raise UnavailableError(f"{method} {path}: no answer")
         return await super()._once(method, path, *rest)
 
 
@@ -98,6 +103,86 @@ async def test_where_all_refuse_us_nothing_is_known_of_any_loan(walled: Walled, 
     for attempt in (book.list(), book.names(), latest_epoch(walled, namespaces)):
         with pytest.raises(ForbiddenError):
             await attempt
+
+
+async def test_a_namespace_that_does_not_answer_is_waited_for_once_and_then_not_known(walled: Walled) -> None:
+    """Or it would keep those waiting whose loans are to be read anew."""
+    book = book_in(walled, NS, "shop")
+    for one in (loan(), beyond(epoch=9)):
+        await book.save(one, fresh=True)
+    walled.mute = frozenset({"shop"})
+    with pytest.raises(UnavailableError):
+        await book.list()
+    assert (await book.list(), book.closed) == ([loan()], {"shop"})
+    assert (await book.names(), book.closed) == ({loan().key}, {"shop"})
+    walled.mute = frozenset()
+    assert await book.names() == {loan().key, beyond().key}
+    assert book.closed == {"shop"}, "it holds loans that nobody has read"
+    assert set(await book.list()) == {loan(), beyond(epoch=9)}
+    walled.mute = frozenset({"shop"})
+    with pytest.raises(UnavailableError):
+        await book.list()
+
+
+async def test_loans_that_are_not_told_are_not_gone_and_hold_up_no_other(walled: Walled) -> None:
+    book = book_in(walled, NS, "shop")
+    for one in (loan(), beyond()):
+        await book.save(one, fresh=True)
+    await book.list()
+    walled.mute = frozenset({"shop"})
+    await walled.delete(f"/apis/tidegate.dev/v1alpha1/namespaces/{NS}/loans/{loan().key.name}")
+    assert (await book.names(), book.closed) == ({beyond().key}, frozenset())
+
+
+async def test_the_latest_epoch_is_not_told_while_a_namespace_does_not_answer(walled: Walled) -> None:
+    """It may hold the loan that bears it."""
+    walled.mute = frozenset({"shop"})
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            await latest_epoch(walled, (NS, "shop"))
+
+
+async def test_where_none_answers_nothing_is_known_however_often_it_is_asked(walled: Walled) -> None:
+    walled.walls, walled.mute = frozenset({NS}), frozenset({"shop"})
+    book = book_in(walled, NS, "shop")
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            await book.list()
+
+
+async def test_namespaces_are_asked_beside_one_another_and_a_few_at_a_time() -> None:
+    begun, let_go = list[str](), asyncio.Event()
+
+    class Slow:
+        async def items(self, path: str) -> list[Json]:
+            begun.append(path)
+            await let_go.wait()
+            return [{"path": path}]
+
+    client: Any = Slow()
+    names = [f"shop-{number}" for number in range(3 * scopes.AT_ONCE)]
+    listing = asyncio.create_task(scopes.listed(client, LOANS, names))
+    await asyncio.sleep(0.01)
+    assert len(begun) == scopes.AT_ONCE
+    let_go.set()
+    assert [document["path"].split("/")[5] for document in (await listing).found] == names
+
+
+@pytest.mark.parametrize("beside", [(), (NS,)])
+async def test_one_of_several_that_hangs_is_given_up_before_the_others_have_waited_long(
+    beside: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scopes, "ANSWERED_WITHIN", 0.01)
+
+    class Hangs:
+        async def items(self, path: str) -> list[Json]:
+            if "/shop/" in path:
+                await asyncio.sleep(0.1)
+            return [{"path": path}]
+
+    client: Any = Hangs()
+    listing = await scopes.listed(client, LOANS, (*beside, "shop"))
+    assert (len(listing.found), listing.missing) == (1, frozenset({"shop"} if beside else ()))
 
 
 async def test_whoever_releases_is_told_of_a_namespace_whose_loans_may_not_be_read(

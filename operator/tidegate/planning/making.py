@@ -248,7 +248,8 @@ class Making:
             self._verdicts.update(verdicts)
             decisions.put(key, Standing(inputs[key], queues, self.now, plans, steps, verdicts))
         for missing in self.book.by_policy.keys() - self.roster.policies.keys():
-            yield from self._told(verdict.of_nobody(self.book, missing, self.now))
+            unheard = self.world.unheard_of(missing.namespace)
+            yield from self._told(verdict.of_nobody(self.book, missing, self.now, unheard))
         yield from self._told(verdict.of_left_out(self.book.left_out, self.now))
 
     def _inputs(self, policy: Policy) -> Inputs:

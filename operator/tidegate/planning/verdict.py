@@ -32,6 +32,7 @@ from tidegate.planning.model import (
 )
 from tidegate.planning.needs import Needs
 from tidegate.planning.reasons import Reason
+from tidegate.planning.withheld import Unheard
 from tidegate.planning.world import World
 
 PACE = 5.0
@@ -171,13 +172,18 @@ def near_of(book: Book, policy: Key, now: float) -> frozenset[Key]:
     return frozenset(book.near.get((policy, int(now // PACE * PACE // SHIFT)), ()))
 
 
-def of_nobody(book: Book, policy: Key, now: float) -> Iterator[Found]:
-    """Verdicts of the events whose policy is missing; they have one at any time."""
+def of_nobody(book: Book, policy: Key, now: float, unheard: Unheard | None = None) -> Iterator[Found]:
+    """Verdicts of the events whose policy is missing; they have one at any time. Where policies could not be listed
+    nobody knows that it is: ``unheard`` as ``World.unheard_of`` tells.
+    """
+    untold = unheard is not None and (unheard.raises_at == math.inf or unheard.withholds(now))
+    said = unheard.message if unheard is not None and untold else ""
     now = now // PACE * PACE
     for key in book.by_policy[policy]:
         occurrence = current_occurrence(book.entries[key].announcement.occurrences, now)
         if occurrence is not None:
-            yield key, _without_policy(policy, occurrence.start)
+            start = occurrence.start
+            yield key, _unheard_of(policy, said, start) if said else _without_policy(policy, start)
 
 
 def of_left_out(left_out: Mapping[Key, LeftOut], now: float) -> Iterator[Found]:
@@ -192,6 +198,12 @@ def of_left_out(left_out: Mapping[Key, LeftOut], now: float) -> Iterator[Found]:
 def _without_policy(policy: Key, starts_at: float) -> Verdict:
     message = f"ScalingPolicy {policy.name} does not exist in namespace {policy.namespace}"
     return Verdict(Outcome.BLOCKED, Reason.POLICY_MISSING, message, starts_at, object=policy_ref(policy))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _unheard_of(policy: Key, said: str, starts_at: float) -> Verdict:
+    message = f"nothing is written, and whether there is a ScalingPolicy {policy.name} is not known: {said}"
+    return Verdict(Outcome.BLOCKED, Reason.NOT_HEARD, message, starts_at, object=policy_ref(policy))
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -2,7 +2,8 @@
 
 Listed once before the loop begins, because a policy or a pool that was not read yet looks like one that was deleted,
 and its loans would be returned; and again now and then, as the cure for a watch that lost one. Each kind is listed
-for itself, and so is each namespace, where there are several: one that the server refuses holds no other up.
+for itself, and so is each namespace, where there are several: one that the server refuses holds no other up, and one
+that hangs only a start.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,6 +51,10 @@ HELD_FOR = 60.0
 """Seconds without having heard after which levels are raised again by what was known last. Judgment: a floor that comes
 a minute late is in most lead times' room; one that never comes is an outage of our own making."""
 
+SLOTS, HUNG_SLOTS = 8, 4
+"""Lists and questions at once, and those of them whose last one hung: however many namespaces hang, others get theirs.
+"""
+
 EXPIRY = 1.0
 """Seconds between two looks for deleted objects whose grace has ended."""
 
@@ -67,6 +72,8 @@ class FewKind:
     closed: bool = False
     """The server refuses this namespace, one of several, as it answered last: it was deleted, and our rights with it,
     or whoever owns it took them from us. The others wait for it no longer."""
+    hung: bool = False
+    """It was asked for, and there was no answer, or none that says anything."""
     listed_at: float = -math.inf
     """When the last complete list was asked for, by the monotonic clock."""
     broken_at: float = -math.inf
@@ -111,9 +118,11 @@ class FewKinds:
         listed again.
         """
         self._since = since
-        self._hear = asyncio.Event()
+        self._slots, self._hung_slots = asyncio.Semaphore(SLOTS), asyncio.Semaphore(HUNG_SLOTS)
         self._client, self._store, self._publisher = client, store, publisher
         scopes = sorted(set(namespaces)) if namespaces else [""]
+        self._hear = {scope: asyncio.Event() for scope in scopes}
+        """By scope: something is to be listed at once."""
         store.overrides_synced, store.pools_synced = False, namespaces is not None
         kinds = [FewKind(POLICIES, scope, store.put_policy, store.delete_policy) for scope in scopes]
         kinds += [FewKind(OVERRIDES, scope, store.put_override, store.delete_override) for scope in scopes]
@@ -145,14 +154,14 @@ class FewKinds:
         statuses say so. So is a namespace that is closed, unless every one is.
         """
         waiting = [one for one in self._kinds.values() if not one.listed]
-        failed = [(one, found[0]) for one in waiting if (found := await self._list_each([one]))]
-        for one, error in failed:
-            if one.resource is not OVERRIDES and not self._settled(one.resource):
-                raise error
+        answers = await asyncio.gather(*(self._list_each([one]) for one in waiting))
+        for one, failed in zip(waiting, answers, strict=True):
+            if failed and one.resource is not OVERRIDES and not self._settled(one.resource):
+                raise failed[0]
 
     def scopes(self) -> frozenset[str]:
         """Where they are listed."""
-        return frozenset(one.scope for one in self._kinds.values())
+        return frozenset(self._hear)
 
     def heard(self, scope: str | None = None) -> bool:
         """Whether each kind, or each of one scope, was listed since we began to lead, and since a break of more than
@@ -194,8 +203,7 @@ class FewKinds:
         lost = [one for one in self._kinds.values() if one.listed_at < at and one.broken_at < at]
         for one in lost:
             self._break(one, at)
-        if lost:
-            self._hear.set()
+            self._hear[one.scope].set()
 
     def _of(self, scope: str | None) -> list[FewKind]:
         return [one for one in self._kinds.values() if scope is None or one.scope == scope]
@@ -217,13 +225,26 @@ class FewKinds:
 
     async def ask_for_ever(self) -> None:
         """See now and then that each kind can be listed."""
-        while True:
-            await asyncio.sleep(ASKED_EVERY)
-            await self.ask()
+
+        async def ask(scope: str) -> None:
+            while True:
+                await asyncio.sleep(ASKED_EVERY)
+                await self._ask(scope)
+
+        await self._for_each_scope(ask)
 
     async def ask(self) -> None:
         """See that each kind can be listed; what cannot is not heard until it was."""
-        for one in self._kinds.values():
+        await self._for_each_scope(self._ask)
+
+    async def _for_each_scope(self, job: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        """Beside one another: none waits for another."""
+        async with asyncio.TaskGroup() as group:
+            for scope in self._hear:
+                group.create_task(job(scope))
+
+    async def _ask(self, scope: str) -> None:
+        for one in self._of(scope):
             if one.turn.locked():
                 continue  # it is being listed: that says as much
             if one.closed:
@@ -231,35 +252,46 @@ class FewKinds:
                 continue
             if one.listed and len(self._known(one)) <= FEW:
                 if await self._list_each([one], changed=True):
-                    self._hear.set()
+                    self._hear[scope].set()
                 continue
             asked = time.monotonic()
             try:
-                await self._client.get(one.resource.path(one.scope), {"limit": 1})
+                async with self._slot(one):
+                    await self._client.get(one.resource.path(one.scope), {"limit": 1})
             except NotFoundError:
                 continue  # a kind that is not served: nobody can have changed any
             except TidegateError as error:
                 log.warning("%s cannot be listed: %s", one.resource.plural, error)
                 self._refused(one, asked, error)
-                self._hear.set()
+                self._hear[scope].set()
 
     def hear(self) -> None:
         """We lead: list at once."""
-        self._hear.set()
+        for one in self._hear.values():
+            one.set()
 
     async def list_for_ever(self) -> None:
         """Again now and then, each kind for itself; at once what was not listed since we began to lead."""
+        await self._for_each_scope(self._keep_listed)
+
+    async def _keep_listed(self, scope: str) -> None:
         while True:
-            await self._rest()
-            unheard = self._unheard()
-            await self._list_each(unheard or [one for one in self._kinds.values() if not one.closed])
-            if unheard and len(self._unheard()) < len(unheard):
+            await self._rest(scope)
+            unheard = self._unheard(scope)
+            await self._list_each(unheard or [one for one in self._of(scope) if not one.closed])
+            if unheard and len(self._unheard(scope)) < len(unheard):
                 log.info("heard again: %s", ", ".join(sorted({one.resource.plural for one in unheard})))
                 self._store.on_change("")
 
-    def _unheard(self) -> list[FewKind]:
+    def _unheard(self, scope: str) -> list[FewKind]:
         """What is to be listed at once. What is closed is asked for with the rest, every ten seconds."""
-        return [one for one in self._kinds.values() if self._is_unheard(one) and not one.closed]
+        return [one for one in self._of(scope) if self._is_unheard(one) and not one.closed]
+
+    @asynccontextmanager
+    async def _slot(self, one: FewKind) -> AsyncIterator[None]:
+        """For one list or question."""
+        async with self._hung_slots if one.hung else nullcontext(), self._slots:
+            yield
 
     def _is_unheard(self, one: FewKind) -> bool:
         return self._before_lead(one) or one.deaf_since < math.inf
@@ -272,21 +304,22 @@ class FewKinds:
     def _before_lead(self, one: FewKind) -> bool:
         return one.listed_at < self._since() < math.inf
 
-    async def _rest(self) -> None:
+    async def _rest(self, scope: str) -> None:
         """Until it is time to list again: what failed is tried again by the next round."""
         begun = time.monotonic()
         while True:
             now = time.monotonic()
             pause = RELIST_SOON if 0.0 <= now - self._since() < RELIST else RELIST
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hear.wait(), UNHEARD)
-            if self._hear.is_set() or self._unheard() or now - begun >= pause:
+                await asyncio.wait_for(self._hear[scope].wait(), UNHEARD)
+            if self._hear[scope].is_set() or self._unheard(scope) or now - begun >= pause:
                 break
-        self._hear.clear()
+        self._hear[scope].clear()
 
     async def list_again(self) -> list[Exception]:
         """List every kind once more; what failed was logged."""
-        return await self._list_each(self._kinds.values())
+        answers = await asyncio.gather(*(self._list_each(self._of(scope)) for scope in self._hear))
+        return [error for failed in answers for error in failed]
 
     async def expire_for_ever(self) -> None:
         """Let deleted objects go when their grace has ended, also while nothing else happens."""
@@ -300,7 +333,7 @@ class FewKinds:
         for one in kinds:
             asked = time.monotonic()
             try:
-                async with one.turn:
+                async with one.turn, self._slot(one):
                     await self._list(one, changed=changed)
             except TidegateError as error:
                 level = logging.DEBUG if one.closed and one.said == str(error) else logging.WARNING
@@ -343,7 +376,7 @@ class FewKinds:
         one.listed_at, one.said = asked, ""
         if one.broken_at < asked:
             one.deaf_since = math.inf
-        first, one.listed = not one.listed, True
+        first, one.listed, one.hung = not one.listed, True, False
         if one.closed:
             one.closed = False
             log.info("%s of namespace %s can be listed again", one.resource.plural, one.scope)
@@ -354,7 +387,8 @@ class FewKinds:
     def _refused(self, one: FewKind, asked: float, error: TidegateError) -> None:
         """It could not be listed. A namespace of several that refuses is closed: the others do not wait for it."""
         self._break(one, asked, str(error))
-        closed = isinstance(error, RefusedError) and one.scope != "" and len(self.scopes()) > 1
+        one.hung = not isinstance(error, RefusedError)
+        closed = not one.hung and one.scope != "" and len(self.scopes()) > 1
         if closed and not one.closed:
             what = f"{one.resource.plural} of namespace {one.scope}"
             log.warning("%s may not be listed: until they are, nothing is written there; others do not wait", what)

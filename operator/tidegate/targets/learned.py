@@ -20,7 +20,7 @@ from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError
 from tidegate.targets.read import child, text, whole
 from tidegate.targets.rules import Rule
-from tidegate.targets.scopes import listed
+from tidegate.targets.scopes import Patience, listed
 
 log = logging.getLogger("tidegate.learned")
 
@@ -63,6 +63,7 @@ class KubeLearnedBook:
         self._stored: dict[Key, Json] = {}
         """Metadata as the server last told it, without managedFields, by whose it is."""
         self._closed: frozenset[str] = frozenset()
+        self._patience = Patience()
 
     @property
     def closed(self) -> frozenset[str]:
@@ -72,9 +73,11 @@ class KubeLearnedBook:
     async def list(self) -> Sequence[Learned]:
         """See ``ports.LearnedBook``."""
         found: dict[Key, Learned] = {}
+        listing = await listed(self._client, LEARNED, self._scopes)
+        self._patience.wait(listing)
         self._stored.clear()
-        documents, self._closed = await listed(self._client, LEARNED, self._scopes)
-        for number, document in enumerate(documents, 1):
+        self._closed = listing.missing
+        for number, document in enumerate(listing.found, 1):
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
             if (one := self._read(document)) is not None:

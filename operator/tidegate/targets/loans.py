@@ -36,7 +36,7 @@ from tidegate.targets.discovery import Resource
 from tidegate.targets.errors import ExistsError, NotServedError
 from tidegate.targets.read import child, mapping, text, version_of, whole
 from tidegate.targets.rules import Rule
-from tidegate.targets.scopes import listed
+from tidegate.targets.scopes import Patience, listed
 
 log = logging.getLogger("tidegate.loans")
 
@@ -117,6 +117,7 @@ class KubeLoanBook:
         self._namespaces = tuple(sorted(set(namespaces))) if namespaces is not None else ("",)
         self._stored: dict[Key, _Stored] = {}
         self._closed: frozenset[str] = frozenset()
+        self._patience = Patience()
 
     @property
     def closed(self) -> frozenset[str]:
@@ -126,27 +127,28 @@ class KubeLoanBook:
     async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """See ``ports.LoanBook``; in order of their keys."""
         found: dict[Key, Loan | UnreadableLoan] = {}
-        documents, closed = await listed(self._client, LOANS, self._namespaces)
-        for document in documents:
+        listing = await listed(self._client, LOANS, self._namespaces)
+        self._patience.wait(listing)
+        for document in listing.found:
             read = self._read(document)
             found[read.key] = read
             if isinstance(read, Loan):
                 self._remember(read.key, document)
             else:  # nothing may be written over it
                 self._stored.pop(read.key, None)
-        for key in [key for key in self._stored if key.namespace in closed]:
+        for key in [key for key in self._stored if key.namespace in listing.missing]:
             del self._stored[key]
-        self._closed = closed
+        self._closed = listing.missing
         return [found[key] for key in sorted(found)]
 
     async def names(self) -> frozenset[Key]:
         """See ``ports.LoanBook``."""
-        documents, closed = await listed(self._client, LOANS, self._namespaces)
-        every = (child(one, "metadata") for one in documents)
+        listing = await listed(self._client, LOANS, self._namespaces)
+        every = (child(one, "metadata") for one in listing.found)
         there = {Key(text(one.get("namespace")), text(one.get("name"))) for one in every}
         # Of those that may be read again and hold loans all are read anew before they count as open: see the loader.
-        self._closed &= closed | {key.namespace for key in there}
-        return frozenset(there | {key for key in self._stored if key.namespace in closed})
+        self._closed &= listing.missing | {key.namespace for key in there}
+        return frozenset(there | {key for key in self._stored if key.namespace in listing.missing})
 
     async def save(self, loan: Loan, *, fresh: bool) -> None:
         """See ``ports.LoanBook``. DeposedError when a leader of a later epoch has written it."""
@@ -308,8 +310,9 @@ async def latest_epoch(client: KubeClient, namespaces: Sequence[str] | None = No
     A Lease that somebody deleted counts from nought again; the leader that takes it goes on from here.
     """
     try:
-        documents, _ = await listed(client, LOANS, ("",) if namespaces is None else sorted(set(namespaces)))
+        listing = await listed(client, LOANS, ("",) if namespaces is None else sorted(set(namespaces)))
+        Patience().wait(listing)
     except NotFoundError:
         return 0
-    epochs = (whole(child(document, "spec").get("epoch")) or 0 for document in documents)
+    epochs = (whole(child(document, "spec").get("epoch")) or 0 for document in listing.found)
     return max((epoch for epoch in epochs if epoch <= MOST_EPOCH), default=0)
