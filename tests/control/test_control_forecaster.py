@@ -251,3 +251,21 @@ def test_of_a_policy_that_is_gone_nothing_is_remembered() -> None:
     fed(made, [100.0] * ENOUGH)
     made.want({}, {})
     assert (made.known, made.steps) == ({}, {})
+
+
+def test_growth_is_told_what_is_announced_for_now_and_for_the_next_half_hour_beside_the_background() -> None:
+    with_background = policy()
+    target = replace(with_background.targets[0], background=(("orders", 30.0),))
+    made = forecaster(show(6_000.0, 700.0), show(8_000.0, 200.0, name="second"))
+    made.want({POLICY: replace(with_background, targets=(target,))}, {})
+    said = {}
+    for now in (3_000.0, 4_500.0, 6_200.0, 8_200.0, 12_000.0):
+        made.take(SIGNAL, good(50.0, now), now)
+        said[now] = made.known[SIGNAL]._said
+    assert said == {
+        3_000.0: (0.0, 0.0),
+        4_500.0: (0.0, 730.0),
+        6_200.0: (730.0, 930.0),
+        8_200.0: (930.0, 930.0),
+        12_000.0: (0.0, 0.0),
+    }

@@ -20,6 +20,7 @@ from tidegate.planning.phases import AFTER, BEFORE
 from tidegate.planning.readings import UNCONFIRMED_FACTOR
 from tidegate.planning.steps import Steps
 from tidegate.planning.timeline import stage_shift
+from tidegate.planning.trend import NOTHING_SAID, SOON
 from tidegate.ports import Grown
 
 log = logging.getLogger("tidegate.forecaster")
@@ -69,6 +70,8 @@ class Wanted:
     quantile: float
     fall: float
     query: str
+    background: float = 0.0
+    """What is there without any event, as the policy's targets say."""
 
 
 @dataclass(slots=True)
@@ -86,6 +89,8 @@ class Forecaster:
     """The last readings."""
     _quantiles: dict[Key, float] = field(default_factory=dict)
     _queries: dict[SignalKey, str] = field(default_factory=dict)
+    _beside: dict[SignalKey, float] = field(default_factory=dict)
+    """What is there of a signal without any event, as its policy says."""
     _near: dict[SignalKey, tuple[object, float, tuple[float, ...]]] = field(default_factory=dict)
     """T-0 that are near: (of which book and revision, looked up when, they)."""
     _wanted: dict[Key, tuple[Policy, list[Sequence[Measured]], list[tuple[str, Wanted]]]] = field(default_factory=dict)
@@ -124,6 +129,7 @@ class Forecaster:
             self._kept = {key: kept for key, kept in self._kept.items() if key not in over}
             self.version += 1
         self._queries = {key: one.query for key, one in asked.items()}
+        self._beside = {key: one.background for key, one in asked.items()}
         for gone in (self.known.keys() - asked.keys()) | (edited & self.known.keys()):
             del self.known[gone]
             self.pending.discard(gone)
@@ -165,7 +171,8 @@ class Forecaster:
         starts = self._starts(book, key, now)
         begin = reading.since - reading.span
         seen = _Window(begin, reading.since, value, min(begin, now - SETTLED))
-        growth.take(now, value, starts=starts, late=late, moved=self._moved(book, key, seen, growth.grain))
+        moved, announced = self._moved(book, key, seen, growth.grain), self._said(book, key, seen, now)
+        growth.take(now, value, starts=starts, late=late, moved=moved, said=announced)
         self._compare(book, key, seen, starts, growth.grain)
         self._keep(key, growth, now)
         step = self.steps.setdefault(key, Steps()).quantile(self._quantiles.get(key[0], 0.95))
@@ -181,6 +188,16 @@ class Forecaster:
             found = book.starts(key[0], now - AFTER, now + BEFORE + LOOKED_UP, key[1])
             known = self._near[key] = of, now, found
         return known[2]
+
+    def _said(self, book: Book | None, key: SignalKey, seen: _Window, now: float) -> tuple[float, float]:
+        """What is announced for a reading, and the most that is for the time after it, on top of what is there without
+        any event.
+        """
+        most = book.most_announced(*key, seen.end, now + SOON) if book is not None else 0.0
+        if most <= 0.0:
+            return NOTHING_SAID
+        now_said, beside = _announced(book, key, seen.begin, seen.end), self._beside.get(key, 0.0)
+        return (now_said + beside if now_said > 0.0 else 0.0), most + beside
 
     def _moved(self, book: Book | None, key: SignalKey, seen: _Window, grain: float) -> float:
         """By how much the logarithm was announced to move since the last reading, as far as announcements hold."""
@@ -232,7 +249,8 @@ class Forecaster:
         """One that knows nothing yet, for this signal alone: to ``study`` with, and to ``adopt``."""
         mine = self.known[key]
         fresh = Growth(mine.reaches, mine.grain, mine.quantile, mine.fall)
-        return Forecaster(known={key: fresh}, pending={key}, _quantiles=dict(self._quantiles))
+        beside = dict(self._beside)
+        return Forecaster(known={key: fresh}, pending={key}, _quantiles=dict(self._quantiles), _beside=beside)
 
     def adopt(self, key: SignalKey, studied: Forecaster | None, past: float, now: float) -> None:
         """Go by what was learned apart, up to now, if it has seen more; ``past`` are the seconds that it looked back.
@@ -326,7 +344,10 @@ def _asked(policy: Policy, measured: Sequence[Sequence[Measured]]) -> list[tuple
             continue
         longest = max(_longest(policy, one, starts[one.name]) for one in carrying)
         grain = GRAIN * min(dict(one.capacity)[spec.name] for one in carrying)
-        found.append((spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute, spec.query)))
+        beside = max(dict(one.background).get(spec.name, 0.0) for one in carrying)
+        found.append(
+            (spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute, spec.query, beside))
+        )
     return found
 
 

@@ -178,6 +178,14 @@ class Book:
         low, high = (min(max(self.index(at), 0), self.size - 1) for at in (since, max(since, until - 1e-3)))
         return float(sums.cells[0, low : high + 1].mean())
 
+    def most_announced(self, policy: Key, signal: str, since: float, until: float) -> float:
+        """The largest announced median of a signal between two instants; 0 where nothing is announced."""
+        sums = self.rows.get((policy, signal))
+        if sums is None or not sums.events or (policy, signal) in self._rough:
+            return 0.0
+        low, high = (min(max(self.index(at), 0), self.size - 1) for at in (since, max(since, until - 1e-3)))
+        return float(sums.cells[0, low : high + 1].max())
+
     def index(self, instant: float) -> int:
         """Column of an instant; may lie outside."""
         return math.floor(instant / self.cell) - self.first

@@ -3,10 +3,8 @@
 A level that is written now is ready one lead time later, so that demand *now* is not what counts. For each horizon of a
 fan the logarithm of the growth until then is ``m + s z``:
 
-- ``m`` is a trend (a regression on how much the signal has grown within six spans of the last hour, and on how far it
-  stands above its means over five, inside and outside events apart, by recursive least squares) and what events have
-  brought at this phase: so many minutes before or after a T-0. Events that are at the same phase add up on the linear
-  scale. The means are for what is noisy, like payments by the minute: one earlier reading says little of those.
+- ``m`` is a trend (``trend``) and what events have brought at this phase: so many minutes before or after a T-0. Events
+  that are at the same phase add up on the linear scale.
 - ``s`` is the root mean square error at this phase, scaled by how large errors have been in the last hours.
 - ``z`` is the quantile of the scaled errors that have been seen, as a histogram: coverage is what it was, whatever the
   distribution (split conformal prediction).
@@ -29,33 +27,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegate.planning.phases import BEFORE, CELL, CELLS, COUNTS, NEAR, NONE, OUTSIDE, Cells, cells_at
-
-Floats = NDArray[np.float64]
+from tidegate.planning.trend import FEATURES, MEANS, MEMORY, NOTHING_SAID, SPANS, WIDEST, Floats, Trend, features_of
 
 STEP = 15.0
 """Seconds of one step: what an operator that reads every 15 s has."""
 FAN = (2, 4, 6, 8, 12, 16, 20, 28, 40, 60, 80, 120)
 """Horizons in steps, half a minute to half an hour: the largest value on the way counts, not the last one."""
-SPANS = (4, 8, 20, 40, 80, 240)
-"""Steps over which growth until now is looked at: 1, 2, 5, 10, 20, 60 minutes."""
-MEANS = (8, 20, 40, 80, 240)
-"""Last steps whose mean the signal is held against: 2, 5, 10, 20, 60 minutes."""
-FEATURES = len(SPANS) + len(MEANS)
 PRIOR = 0.08
 """Root mean square of the log growth within a horizon before anything was seen. Judgment: wide, so that a new signal
 costs some units and loses nothing."""
-CERTAIN = 0.05
-"""How far the first readings may move the weights of the trend: the inverse of a ridge of 20, which a day of ordinary
-demand outweighs."""
 FIRST = 0.05
-"""The same of a first event, where no event was seen: whatever the calm before it says. Judgment."""
+"""The same within a first event, where no event was seen: whatever the calm before it says. Judgment."""
 SHRINK = 2.0
 """Events that the mean of all phases counts as, against a phase's own."""
-MEMORY = 40_000
-"""Steps (a week) after which an error counts e times less."""
 VOLATILE = 960
 """Steps (4 hours) over which the size of the last errors is taken."""
 STEEPEST = math.log(8.0)
@@ -66,8 +52,6 @@ CALM = 0.6
 """Share of ``s`` that does not follow how calm it has been: the calm before an event says little."""
 LOUDEST = 6.0
 """An error counts as no more than so many ``s`` for how volatile it is."""
-WIDEST = 0.5
-"""An error of the logarithm counts as no more for what is usual."""
 LOWEST, HIGHEST, BIN = -4.0, 12.0, 0.1
 BINS = int((HIGHEST - LOWEST) / BIN)
 PRIOR_COUNT = 200.0
@@ -79,9 +63,9 @@ LATEST = 40
 OPENING, STEEP = 180.0, 0.15
 """A step of the logarithm that is larger than this, so many seconds after a T-0 or an announced step, is that itself:
 the announcement says when it comes, and no trend goes on from there. Judgment."""
-FORMAT = 2
-WITHOUT_MEANS = 1
-"""The format of versions whose trend knew no means: what they learned is taken over."""
+FORMAT = 3
+FORMER = {1: len(SPANS), 2: len(SPANS) + len(MEANS)}
+"""Formats of former versions, and how many features their trend had: what they learned is taken over."""
 MOST_STEPS = 2**24
 """More are not counted: a float32 knows no larger odd number."""
 MOST_PACKED = 65_536
@@ -119,9 +103,7 @@ class Growth:
     steps: int = 0
     """Readings that were learned from."""
     _fan: tuple[int, ...] = field(init=False)
-    _weights: Floats = field(init=False)
-    """Of the trend: shape (2, features, horizons); row 1 within events."""
-    _certain: list[Floats] = field(init=False)
+    _trend: Trend = field(init=False)
     _mean: Floats = field(init=False)
     """By phase: shape (cells + 1, horizons)."""
     _square: Floats = field(init=False)
@@ -135,6 +117,8 @@ class Growth:
     """What the announced shape has done to the logarithm so far: levels are told without it."""
     _moved_at: float = -math.inf
     """When the announced shape last made a step."""
+    _said: tuple[float, float] = NOTHING_SAID
+    """What is announced: see ``take``."""
     _fell: bool = False
     """It was one down."""
     _value: float = math.inf
@@ -152,8 +136,7 @@ class Growth:
         above = bisect_left(FAN, self.longest / STEP)
         self._fan = FAN[: above + 1]
         fan = len(self._fan)
-        self._weights = np.zeros((2, FEATURES, fan))
-        self._certain = [CERTAIN * np.eye(FEATURES), CERTAIN * np.eye(FEATURES)]
+        self._trend = Trend(fan)
         self._mean = np.zeros((CELLS + 1, fan))
         self._square = np.full((CELLS + 1, fan), PRIOR**2)
         self._events = np.zeros(CELLS + 1)
@@ -165,13 +148,21 @@ class Growth:
     # ---- what is asked
 
     def take(
-        self, at: float, value: float, *, starts: Iterable[float] = (), late: float = 0.0, moved: float = 0.0
+        self,
+        at: float,
+        value: float,
+        *,
+        starts: Iterable[float] = (),
+        late: float = 0.0,
+        moved: float = 0.0,
+        said: tuple[float, float] = NOTHING_SAID,
     ) -> None:
         """Learn from a reading: ``value`` was told at ``at``, and is ``late`` seconds old in its middle.
 
         ``starts`` are the T-0 of events that bring this signal, from 4 h ago to 2 h ahead; others do no harm. ``moved``
         is by how much the logarithm was announced to move since the last reading: that is the shape's, and no growth
-        to learn. A second reading within one step is not taken.
+        to learn. ``said`` is what is announced for now, and the most of the next ``SOON`` seconds; 0: nothing is. A
+        second reading within one step is not taken.
         """
         place = math.floor(at / STEP)
         self._shape += moved
@@ -188,7 +179,7 @@ class Growth:
             self.after_a_gap()
             missing = 0
         self._late = min(LATEST, round(late / STEP))
-        self._place = place
+        self._place, self._said = place, said
         known = self._log[-1] if self._log else level
         begins = sorted(starts)
         for more in range(1, missing + 2):
@@ -214,7 +205,7 @@ class Growth:
             its[..., same:] = mine[..., -1:]  # the nearest one that is known
         other._counts[:same], other._counts[same:] = self._counts[:same], self._counts[-1:]
         other._events[:] = self._events
-        other._certain = [one.copy() for one in self._certain]
+        other._trend.certain = [one.copy() for one in self._trend.certain]
         other._shape, other._moved_at, other._fell = self._shape, self._moved_at, self._fell
         other._faded, other._faded_at, other._value = self._faded, self._faded_at, self._value
         other._requantile()
@@ -272,8 +263,9 @@ class Growth:
             self._told.popleft()
         if len(self._told) == due:
             self._learn(self._told.popleft())
-        trend, cells = self._trend(), cells_at(at, starts)
-        mean = trend @ self._weights[1 if cells else 0] + self._brought(cells)
+        cells = cells_at(at, starts)
+        trend = features_of(self._log, self._shape, self._said, self.grain)
+        mean = self._trend.of(trend, inside=bool(cells)) + self._brought(cells)
         spread = self._usual(cells)
         self._told.append(_Told(level, trend, cells, mean, spread))
         self._faded = max(level, self._faded - self.fall * max(0.0, at - self._faded_at) / 60.0)
@@ -284,12 +276,6 @@ class Growth:
         self._last = tuple(
             (steps * STEP, max(0.0, value)) for steps, value in zip(self._fan, most.tolist(), strict=True)
         )
-
-    def _trend(self) -> Floats:
-        log, first = self._log, self._log[0]
-        now, known = log[-1], len(log)
-        grown = [now - (log[-1 - span] if span < known else first) for span in SPANS]
-        return np.array(grown + [now - sum(log[-span:]) / min(span, known) for span in MEANS])
 
     def _brought(self, cells: Cells) -> Floats:
         """Logarithm of what events at these phases bring."""
@@ -337,23 +323,12 @@ class Growth:
         self._counts *= 1.0 - 1.0 / MEMORY
         self._counts[np.arange(len(bins)), bins] += 1.0
         self._loud += 2.0 / (VOLATILE + 1) * (size - self._loud)
-        self._learn_trend(told, came - self._brought(told.cells))
-        group = 1 if told.cells else 0
-        self._learn_phase(told.cells, came - told.trend @ self._weights[group], np.clip(off, -WIDEST, WIDEST) ** 2)
+        inside = bool(told.cells)
+        self._trend.learn(told.trend, came - self._brought(told.cells), inside=inside)
+        rest = came - self._trend.of(told.trend, inside=inside)
+        self._learn_phase(told.cells, rest, np.clip(off, -WIDEST, WIDEST) ** 2)
         if self.steps % 20 == 0:
             self._requantile()
-
-    def _learn_trend(self, told: _Told, rest: Floats) -> None:
-        """Recursive least squares with forgetting."""
-        group = 1 if told.cells else 0
-        certain, keep = self._certain[group], 1.0 - 1.0 / MEMORY
-        along = certain @ told.trend
-        gain = along / (keep + told.trend @ along)
-        off = np.clip(rest - told.trend @ self._weights[group], -WIDEST, WIDEST)
-        self._weights[group] += gain[:, None] * off
-        certain = (certain - gain[:, None] * along) / keep
-        trace = float(np.trace(certain))
-        self._certain[group] = certain * min(1.0, 10.0 / trace)  # calm hours teach nothing, and must not let it drift
 
     def _learn_phase(self, cells: Cells, rest: Floats, square: Floats) -> None:
         if not cells:
@@ -392,15 +367,10 @@ class Growth:
             raw = np.frombuffer(_inflated(base64.b85decode(text)), dtype=np.float32).astype(np.float64)
         except (ValueError, zlib.error) as error:
             raise ValueError(f"what was learned cannot be read: {error}") from error
-        if (
-            len(raw) < 3
-            or raw[0] not in (FORMAT, WITHOUT_MEANS)
-            or not np.isfinite(raw).all()
-            or not 1 <= raw[1] <= len(FAN)
-        ):
+        if len(raw) < 3 or raw[0] not in (FORMAT, *FORMER) or not np.isfinite(raw).all() or not 1 <= raw[1] <= len(FAN):
             raise ValueError("what was learned is of another layout")
         made = cls(FAN[int(raw[1]) - 1] * STEP, grain, quantile, fall, int(raw[2]))
-        state, begin = made._state(FEATURES if raw[0] == FORMAT else len(SPANS)), 3
+        state, begin = made._state(FORMER.get(int(raw[0]), FEATURES)), 3
         if len(raw) != begin + sum(one.size for one in state):
             raise ValueError("what was learned is of another layout")
         for one in state:
@@ -410,12 +380,11 @@ class Growth:
         return made
 
     def _by_horizon(self) -> list[Floats]:
-        return [self._weights, self._mean, self._square, self._loud]
+        return [self._trend.weights, self._mean, self._square, self._loud]
 
     def _state(self, features: int = FEATURES) -> list[Floats]:
         """All that is kept, with so many features of the trend, the first ones."""
-        trend = [self._weights[:, :features], *(one[:features, :features] for one in self._certain)]
-        return [*trend, self._mean, self._square, self._events, self._loud, self._counts]
+        return [*self._trend.state(features), self._mean, self._square, self._events, self._loud, self._counts]
 
 
 def _inflated(packed: bytes) -> bytes:
