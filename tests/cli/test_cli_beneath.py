@@ -58,7 +58,7 @@ def test_validate_warns_of_a_live_floor_over_an_autoscaler_at_80_percent(tmp_pat
         "the floor of orders is dead weight nearly always: HorizontalPodAutoscaler/web holds cpu at 80 % of its"
         " request: where demand takes 100 units it wishes 125 by itself, and 126 is the smallest floor that matters"
     )
-    assert "live over one at 90 % 0.034 % at 1.116, live without one 0.047 % at 1.084" in found["right"]
+    assert "live over one at 90 % 0.031 % at 1.111, live without one 0.049 % at 1.08" in found["right"]
 
 
 def test_validate_tells_a_demand_metric_its_new_target(tmp_path: Path) -> None:

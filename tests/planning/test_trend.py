@@ -66,7 +66,7 @@ def test_what_is_announced_and_never_holds_is_not_believed() -> None:
 
 def test_what_is_announced_counts_beside_what_is_measured_and_only_so_far() -> None:
     def room(value: float, *said: float, shape: float = 0.0) -> list[float]:
-        return features_of([math.log(value) - shape], shape, said, 0.0)[-2:].tolist()
+        return [float(one) for one in features_of([math.log(value) - shape], shape, said, 0.0)[-2:]]
 
     assert len(features_of([0.0], 0.0, NOTHING_SAID, 0.3)) == FEATURES
     assert room(50.0, 0.0, 0.0) == [0.0, 0.0]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 MARGIN = 0.2
 """What a floor that follows demand asks for above demand at the most in nine minutes of ten: on the judged half of the
 World Cup's group stage, of units that start in 180 s and without a headroom of its own. An HPA at 80 % wishes more than
-that floor in 97 % of the time, one at 85 % in 82 %, one at 90 % in 37 %."""
+that floor in 96 % of the time, one at 85 % in 82 %, one at 90 % in 34 %."""
 QUICK = 60.0
 """Seconds of a scaler's window on the way down that count as quick."""
 ADVISED = 90.0
@@ -36,8 +36,8 @@ class Played:
 
 
 HPAS = {70.0: Played("hpa-70", 0.002, 1.412), 80.0: Played("hpa-80", 0.067, 1.237)}
-OVER_90 = Played("tidegate-live+hpa-90", 0.034, 1.116)
-ALONE = Played("tidegate-live", 0.047, 1.084)
+OVER_90 = Played("tidegate-live+hpa-90", 0.031, 1.111)
+ALONE = Played("tidegate-live", 0.049, 1.080)
 
 
 @dataclass(frozen=True, slots=True)
