@@ -129,7 +129,8 @@ class Judge:
         if how == "new":
             one.intent_before, one.intent, one.intent_at = one.intent, value, now
         else:
-            if one.read_at < one.intent_at and self._hit_lately(lambda ask: concerns(ask, one.workload)):
+            hidden = self._stalled(one.workload.held_by[2]) or self._hit_lately(lambda ask: concerns(ask, one.workload))
+            if one.read_at < one.intent_at and hidden:
                 one.intent, one.intent_at = one.intent_before, -math.inf  # it is overwritten, and nobody could see it
             one.reapplied.append(now)
             one.copied = one.copied or how == "copy"

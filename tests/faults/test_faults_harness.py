@@ -16,7 +16,7 @@ import fault_run
 import pytest
 from api_in_memory import Stream, frames
 from fault_judge import Judge
-from fault_list import Fault
+from fault_list import Fault, RequestFaults
 from fault_run import run
 from fault_scene import Scene, Show, Workload
 from operator_under_test import Life, wired
@@ -296,11 +296,13 @@ def test_a_handful_of_runs_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["nobody could read it", "somebody was answered"])
-def test_a_new_value_counts_unless_it_is_overwritten_before_anybody_could_read_it(answered: bool) -> None:
+@pytest.mark.parametrize("hidden", ["looks hang", "the watch is stalled", ""])
+def test_a_new_value_counts_unless_it_is_overwritten_before_anybody_could_read_it(answered: bool, hidden: str) -> None:
     ask = Ask("a", "a-1", "get", "deployments", "shop", "web", "GET", "")
-    hits = [Hit(ask, "hang", 318.0, 325.0)]
-    now = [320.0]
-    judge = Judge(SCENE, None, lambda: now[0], 0.0, lambda: (), [], None, hits, lambda: (None, ""))  # type: ignore[arg-type]
+    hits = [Hit(ask, "hang", 318.0, 325.0)] if hidden == "looks hang" else []
+    stall = Fault(1, "stall", 315.0, 60.0, {"plural": "deployments" if hidden == "the watch is stalled" else "jobs"})
+    now, faults = [320.0], RequestFaults([stall], 0, 0.0)
+    judge = Judge(SCENE, None, lambda: now[0], 0.0, lambda: (), [], faults, hits, lambda: (None, ""))  # type: ignore[arg-type]
     one = judge.field_of(WEB)
     judge.foreign(one, 13, "new")
     now[0] = 330.0
@@ -308,4 +310,4 @@ def test_a_new_value_counts_unless_it_is_overwritten_before_anybody_could_read_i
         judge.served(ask, 200)
     now[0] = 340.0
     judge.foreign(one, 10, "copy")
-    assert one.intent == (13 if answered else WEB.original)
+    assert one.intent == (13 if answered or not hidden else WEB.original)
