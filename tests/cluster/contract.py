@@ -174,7 +174,7 @@ class RealRefusals(Refusals):
         hard = {f"count/{_qualified(plural, RESOURCES[plural])}": "0"}
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": hard}}
         await self.admin.create(root, quota)
-        await eventually(lambda: self.admin.get(f"{root}/full"), lambda seen: "used" in seen.get("status", {}), 60)
+        await eventually(lambda: self.admin.get(f"{root}/full"), lambda seen: "used" in seen.get("status", {}), 180)
         return self.admin
 
     async def deny(self, resource: str, words: str) -> KubeClient:
