@@ -150,14 +150,16 @@ class People:
 
     def _value(self, one: Any, args: Json) -> tuple[int | None, str]:
         """What is written: only what can be told apart by who looks at the field and at its Loan."""
-        lent = bool(one.ours) and any(self._stage.judge._is_of(loan, one) for loan in self._stage.judge._loans())
+        loans = [loan for loan in self._stage.judge._loans() if self._stage.judge._is_of(loan, one)]
+        lent = bool(one.ours) and bool(loans)
         if args["how"] == "reapply":
             return one.intent, "reapply"
         if args["how"] == "copy":
             old = sorted(one.ours - {one.value, one.intent})
             return (old[0], "copy") if lent and old else (None, "")
         value = args["value"]
-        return (None, "") if value in one.ever or value == one.intent else (value, "new")
+        asked = {loan.get("pending") for loan in loans}  # a write of ours may be under way, or have got no answer
+        return (None, "") if value in one.ever | asked or value == one.intent else (value, "new")
 
     def _set(self, one: Workload, value: int, manager: str) -> None:
         cluster = self._stage.cluster
