@@ -172,19 +172,20 @@ class Book:
 
     def announced(self, policy: Key, signal: str, since: float, until: float) -> float:
         """Mean of the announced medians of a signal between two instants; 0 where nothing is announced."""
-        sums = self.rows.get((policy, signal))
-        if sums is None or not sums.events or (policy, signal) in self._rough:
-            return 0.0
-        low, high = (min(max(self.index(at), 0), self.size - 1) for at in (since, max(since, until - 1e-3)))
-        return float(sums.cells[0, low : high + 1].mean())
+        medians = self._medians(policy, signal, since, until)
+        return float(medians.mean()) if medians is not None else 0.0
 
     def most_announced(self, policy: Key, signal: str, since: float, until: float) -> float:
-        """The largest announced median of a signal between two instants; 0 where nothing is announced."""
+        """The largest of them."""
+        medians = self._medians(policy, signal, since, until)
+        return float(medians.max()) if medians is not None else 0.0
+
+    def _medians(self, policy: Key, signal: str, since: float, until: float) -> NDArray[np.float64] | None:
         sums = self.rows.get((policy, signal))
         if sums is None or not sums.events or (policy, signal) in self._rough:
-            return 0.0
+            return None
         low, high = (min(max(self.index(at), 0), self.size - 1) for at in (since, max(since, until - 1e-3)))
-        return float(sums.cells[0, low : high + 1].max())
+        return sums.cells[0, low : high + 1]
 
     def index(self, instant: float) -> int:
         """Column of an instant; may lie outside."""
