@@ -163,16 +163,15 @@ class Forecaster:
         self._since.setdefault(key, (now, 0.0))
         if reading.freshness is not Freshness.FRESH or reading.value is None:
             return replace(reading, ahead=())
-        value = reading.value
+        value, begin = reading.value, reading.since - reading.span
+        said = _announced(book, key, begin, reading.since)
         if reading.confirmed is not None:
-            said = _announced(book, key, reading.since - reading.span, reading.since)
             value = min(value, UNCONFIRMED_FACTOR * max(reading.confirmed, said) + growth.grain)
         late = max(0.0, now - reading.since) + reading.span / 2.0
         starts = self._starts(book, key, now)
-        begin = reading.since - reading.span
         seen = _Window(begin, reading.since, value, min(begin, now - SETTLED))
-        moved, announced = self._moved(book, key, seen, growth.grain), self._said(book, key, seen, now)
-        growth.take(now, value, starts=starts, late=late, moved=moved, said=announced)
+        moved, soon = self._moved(book, key, said, growth.grain), self._said(book, key, seen, said, now)
+        growth.take(now, value, starts=starts, late=late, moved=moved, said=soon)
         self._compare(book, key, seen, starts, growth.grain)
         self._keep(key, growth, now)
         step = self.steps.setdefault(key, Steps()).quantile(self._quantiles.get(key[0], 0.95))
@@ -189,24 +188,26 @@ class Forecaster:
             known = self._near[key] = of, now, found
         return known[2]
 
-    def _said(self, book: Book | None, key: SignalKey, seen: _Window, now: float) -> tuple[float, float]:
-        """What is announced for a reading, and the most that is for the time after it, on top of what is there without
-        any event.
+    def _said(self, book: Book | None, key: SignalKey, seen: _Window, said: float, now: float) -> tuple[float, float]:
+        """What is announced for a reading (``said``), and the most that is for the time after it, on top of what is
+        there without any event.
         """
         most = book.most_announced(*key, seen.end, now + SOON) if book is not None else 0.0
         if most <= 0.0:
             return NOTHING_SAID
-        now_said, beside = _announced(book, key, seen.begin, seen.end), self._beside.get(key, 0.0)
-        return (now_said + beside if now_said > 0.0 else 0.0), most + beside
+        beside = self._beside.get(key, 0.0)
+        return (said + beside if said > 0.0 else 0.0), most + beside
 
-    def _moved(self, book: Book | None, key: SignalKey, seen: _Window, grain: float) -> float:
-        """By how much the logarithm was announced to move since the last reading, as far as announcements hold."""
+    def _moved(self, book: Book | None, key: SignalKey, said: float, grain: float) -> float:
+        """By how much the logarithm was announced to move since the last reading, as far as announcements hold, to what
+        is announced for this one.
+        """
         readings = self._before.get(key)
         if not readings:
             return 0.0
         last, steps = readings[-1], self.steps.get(key)
         share = max(0.0, steps.mean if steps is not None else 1.0)
-        was, now = (share * _announced(book, key, one.begin, one.end) for one in (last, seen))
+        was, now = share * _announced(book, key, last.begin, last.end), share * said
         other = max(grain, last.value - was)
         return math.log((other + now) / (other + was))
 
@@ -226,13 +227,16 @@ class Forecaster:
         readings.append(seen)
 
     def study(self, key: SignalKey, readings: Iterable[tuple[float, Reading]], book: Book) -> None:
-        """Learn from what was read before: (when, what), in order, and what was announced then."""
+        """Learn from what was read before: (when, what), in order, and what was announced then. Nothing of it is put on
+        record meanwhile.
+        """
         now_told, self.book = self.book, lambda: book
+        pending, self.pending = self.pending, self.pending | {key}
         try:
             for at, reading in readings:
                 self.take(key, reading, at)
         finally:
-            self.book = now_told
+            self.book, self.pending = now_told, pending
 
     # ---- what was before it was followed
 

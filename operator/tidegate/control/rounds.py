@@ -98,17 +98,15 @@ async def limited(jobs: Iterable[Awaitable[T]], *, at_once: int = AT_ONCE) -> li
     What is not an ``Exception`` (a cancellation, the end of the process) ends the jobs that are under way, and is
     raised once they have ended: none goes on unseen.
     """
-    gate, waiting = asyncio.Semaphore(at_once), list(jobs)
+    waiting = list(jobs)
+    if len(waiting) <= 1:  # no task is needed to keep one apart: a turn of a small cluster has a handful of rounds
+        return [await _alone(job) for job in waiting]
+    gate = asyncio.Semaphore(at_once)
 
     async def one(job: Awaitable[T]) -> T | Exception:
         async with gate:
-            try:
-                return await job
-            except Exception as error:  # noqa: BLE001 - the one place that keeps jobs apart: the caller gets the error
-                return error
+            return await _alone(job)
 
-    if len(waiting) <= 1:  # no task is needed to keep one apart: a turn of a small cluster has a handful of rounds
-        return [await one(job) for job in waiting]
     tasks = [asyncio.ensure_future(one(job)) for job in waiting]
     try:
         return list(await asyncio.gather(*tasks))
@@ -117,6 +115,13 @@ async def limited(jobs: Iterable[Awaitable[T]], *, at_once: int = AT_ONCE) -> li
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def _alone(job: Awaitable[T]) -> T | Exception:
+    try:
+        return await job
+    except Exception as error:  # noqa: BLE001 - the one place that keeps jobs apart: the caller gets the error
+        return error
 
 
 class Backoff:

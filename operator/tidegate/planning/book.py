@@ -173,7 +173,7 @@ class Book:
     def announced(self, policy: Key, signal: str, since: float, until: float) -> float:
         """Mean of the announced medians of a signal between two instants; 0 where nothing is announced."""
         medians = self._medians(policy, signal, since, until)
-        return float(medians.mean()) if medians is not None else 0.0
+        return float(np.add.reduce(medians)) / len(medians) if medians is not None else 0.0
 
     def most_announced(self, policy: Key, signal: str, since: float, until: float) -> float:
         """The largest of them."""

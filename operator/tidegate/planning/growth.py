@@ -27,9 +27,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.planning.phases import BEFORE, CELL, CELLS, COUNTS, NEAR, NONE, OUTSIDE, Cells, cells_at
-from tidegate.planning.trend import FEATURES, MEANS, MEMORY, NOTHING_SAID, SPANS, WIDEST, Floats, Trend, features_of
+from tidegate.planning.trend import (
+    FEATURES,
+    MEANS,
+    MEMORY,
+    NOTHING_SAID,
+    SPANS,
+    WIDEST,
+    Floats,
+    Trend,
+    clipped,
+    features_of,
+)
 
 STEP = 15.0
 """Seconds of one step: what an operator that reads every 15 s has."""
@@ -112,6 +124,8 @@ class Growth:
     _loud: Floats = field(init=False)
     _counts: Floats = field(init=False)
     """Histograms of scaled errors: shape (horizons, bins)."""
+    _rows: NDArray[np.intp] = field(init=False)
+    """Which histogram is whose: one a horizon."""
     _z: Floats = field(init=False)
     _shape: float = 0.0
     """What the announced shape has done to the logarithm so far: levels are told without it."""
@@ -142,6 +156,7 @@ class Growth:
         self._events = np.zeros(CELLS + 1)
         self._loud = np.ones(fan)
         normal = np.exp(-(_PLACES**2) / 2.0)
+        self._rows = np.arange(fan)
         self._counts = np.tile(PRIOR_COUNT * normal / normal.sum(), (fan, 1))
         self._requantile()
 
@@ -279,9 +294,13 @@ class Growth:
 
     def _brought(self, cells: Cells) -> Floats:
         """Logarithm of what events at these phases bring."""
-        if not cells:
+        return self._together(self._each(cells) if cells else None)
+
+    def _together(self, each: Floats | None) -> Floats:
+        """The same of what each phase brings; None: outside events."""
+        if each is None:
             return np.asarray(self._mean[OUTSIDE])
-        return np.asarray(np.log(np.maximum(1.0 + self._each(cells).sum(axis=0), 0.3)))
+        return np.asarray(np.log(np.maximum(1.0 + each.sum(axis=0), 0.3)))
 
     def _each(self, cells: Cells) -> Floats:
         """What the events of each phase bring, as a share of the level: shape (phases, horizons). The mean of a phase
@@ -319,28 +338,29 @@ class Growth:
         off = came - told.mean
         size = np.minimum(np.abs(off) / told.spread, LOUDEST) ** 2
         scaled = off / (told.spread * self._scale())
-        bins = np.clip(((scaled - LOWEST) / BIN).astype(np.int64), 0, BINS - 1)
+        bins = clipped((scaled - LOWEST) / BIN, 0.0, BINS - 1.0).astype(np.intp)
         self._counts *= 1.0 - 1.0 / MEMORY
-        self._counts[np.arange(len(bins)), bins] += 1.0
+        self._counts[self._rows, bins] += 1.0
         self._loud += 2.0 / (VOLATILE + 1) * (size - self._loud)
         inside = bool(told.cells)
-        self._trend.learn(told.trend, came - self._brought(told.cells), inside=inside)
+        each = self._each(told.cells) if inside else None
+        self._trend.learn(told.trend, came - self._together(each), inside=inside)
         rest = came - self._trend.of(told.trend, inside=inside)
-        self._learn_phase(told.cells, rest, np.clip(off, -WIDEST, WIDEST) ** 2)
+        self._learn_phase(told.cells, each, rest, clipped(off, -WIDEST, WIDEST) ** 2)
         if self.steps % 20 == 0:
             self._requantile()
 
-    def _learn_phase(self, cells: Cells, rest: Floats, square: Floats) -> None:
-        if not cells:
+    def _learn_phase(self, cells: Cells, each: Floats | None, rest: Floats, square: Floats) -> None:
+        if each is None:
             self._events[OUTSIDE] += 1.0
-            self._mean[OUTSIDE] += np.clip(rest - self._mean[OUTSIDE], -0.1, 0.1) / 2_000.0
+            self._mean[OUTSIDE] += clipped(rest - self._mean[OUTSIDE], -0.1, 0.1) / 2_000.0
             if self._events[OUTSIDE] > 50:
                 weight = max(1.0 / self._events[OUTSIDE], 1.0 / 8_000.0)
                 self._square[OUTSIDE] += weight * (square - self._square[OUTSIDE])
             return
-        places, counts, brought = cells.places, cells.counts, self._each(cells)
-        rest_of = brought.sum(axis=0) - brought
-        mine = np.log(np.maximum(1.0 + (np.expm1(np.clip(rest, -1.0, 1.0)) - rest_of) / counts, 0.3))
+        places, counts = cells.places, cells.counts
+        rest_of = each.sum(axis=0) - each
+        mine = np.log(np.maximum(1.0 + (np.expm1(clipped(rest, -1.0, 1.0)) - rest_of) / counts, 0.3))
         self._events[places] = np.minimum(self._events[places] + STEP / CELL, 40.0)
         weight = (STEP / CELL / self._events[places])[:, None]
         self._mean[places] += weight * (mine - self._mean[places])

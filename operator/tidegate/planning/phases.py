@@ -25,16 +25,17 @@ COUNTS = (np.arange(CELLS)[:, None] + (-1, 0, 1) == NEAR).astype(np.float64)
 class Cells:
     """Phases at which there are events; false where there is none."""
 
-    __slots__ = ("counts", "places")
+    __slots__ = ("_any", "counts", "places")
 
     def __init__(self, places: Sequence[int], counts: Sequence[int]) -> None:
         """``places``: cells, each once; ``counts``: how many events are at each."""
         self.places = np.array(places, dtype=np.intp)
         self.counts = np.array(counts, dtype=np.float64)[:, None]
         """Shape (phases, 1)."""
+        self._any = len(places) > 0
 
     def __bool__(self) -> bool:
-        return len(self.places) > 0
+        return self._any
 
 
 NONE = Cells((), ())

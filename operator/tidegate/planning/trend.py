@@ -60,15 +60,20 @@ class Trend:
         weights, certain, keep = self.weights[int(inside)], self.certain[int(inside)], 1.0 - 1.0 / MEMORY
         along = certain @ features
         gain = along / (keep + features @ along)
-        weights += gain[:, None] * np.clip(came - features @ weights, -WIDEST, WIDEST)
+        weights += gain[:, None] * clipped(came - features @ weights, -WIDEST, WIDEST)
         certain = (certain - gain[:, None] * along) / keep
-        trace = float(np.trace(certain))
+        trace = float(certain.trace())
         # Calm hours teach nothing, and must not let it drift.
         self.certain[int(inside)] = certain * min(1.0, 10.0 / trace)
 
     def state(self, features: int = FEATURES) -> list[Floats]:
         """What is kept, of so many features, the first ones; to be filled in place."""
         return [self.weights[:, :features], *(one[:features, :features] for one in self.certain)]
+
+
+def clipped(values: Floats, least: float, most: float) -> Floats:
+    """``np.clip`` at half its price: a dozen horizons cost what the call costs."""
+    return np.asarray(np.minimum(np.maximum(values, least), most))
 
 
 def features_of(log: Sequence[float], shape: float, said: Sequence[float], grain: float) -> Floats:
