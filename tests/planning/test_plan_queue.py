@@ -133,3 +133,28 @@ def test_a_planner_that_remembers_sees_a_maximum_that_changed() -> None:
     for ceiling in (200, 100_000, None, 50):
         w = beside(Mode.ENFORCE, ceiling=ceiling)
         assert planner.plan(w, NOW).targets[ORDER] == of_order(w)
+
+
+def many(minimum: int) -> World:
+    """Forty workloads that stand at five and need fifty each, at one instant."""
+    targets = tuple(target(f"t{n}", capacity=(("orders", 20.0),), minimum=minimum) for n in range(40))
+    made = world(event(), policies=(policy(*targets),))
+    seen = {key: Observed(level=5, ready=5, desired=5) for key in made.observed}
+    return replace(made, observed=seen, settings=PlanSettings(creation_rate=20.0, fail_over=0.0, reaction=0.0))
+
+
+@pytest.mark.parametrize("minimum", [2, 20, 50])
+def test_what_a_policys_min_asks_for_stands_in_the_queue_like_all_else(minimum: int) -> None:
+    """Whoever asks for no less than fifty creates fifty; it is late by the whole queue if they count as there."""
+    asked, bare = (make_plan(many(one), NOW) for one in (minimum, 1))
+    assert [one.next_at for one in asked.targets.values()] == [one.next_at for one in bare.targets.values()]
+    first = asked.targets[CORE, "t0"].next_at
+    assert first is not None
+    assert first <= T0 - 40 * 50 / 20.0 - 30.0
+
+
+def test_a_min_above_the_need_stands_in_the_queue_whole() -> None:
+    above, bare = (make_plan(many(one), NOW).targets[CORE, "t0"].next_at for one in (80, 1))
+    assert above is not None
+    assert bare is not None
+    assert bare - above >= 40 * 30 / 20.0 - 15.0

@@ -167,5 +167,6 @@ class Curves:
         most = max(target.maximum, target.minimum)
         most = most if ceiling is None else min(most, max(ceiling, 0))
         units = boosted(curve.units, curve.bounds.boosts, first=self.book.first, cell=self.book.cell)
-        bounded = np.clip(units, min(target.minimum, most), most)
+        # Where nothing is needed nobody stands at the policy's min: a need rises from nothing, at the most.
+        bounded = np.where(units > 0, np.clip(units, min(target.minimum, most), most), 0)
         return np.maximum(np.diff(bounded, prepend=bounded[:1]), 0)

@@ -343,13 +343,16 @@ def left_out(facts: Facts, level: int) -> Judgement | None:
 
 
 def small_change(facts: Facts, level: int) -> Judgement | None:
-    """A few units less are not worth a write, unless they are the last."""
+    """A few units less are not worth a write, unless they are the last, or all that the release lets go at a time: what
+    is put off because a step is small would be put off for ever where every step is.
+    """
     loan, less = facts.observed.loan, facts.current - level
     if less <= 0 or level == facts.rest or loan is None:
         return None
     few = less <= 1 or less < LITTLE_DOWN * facts.current
     waiting = few and _tracks(facts) and _moved_within(loan, DOWN_APART, facts.now)
-    if less >= facts.settings.smallest_step_down * facts.current and not waiting:
+    most = step_down(*pace(facts.policy, loan, facts.current))
+    if less >= min(facts.settings.smallest_step_down * facts.current, most) and not waiting:
         return None
     return Judgement(
         Reason.SMALL_CHANGE, facts.current, f"{level} would do, {facts.current} is kept: too small a change"
