@@ -19,6 +19,7 @@ from tidegate.lending import Loan as Loan
 from tidegate.lending import Manager as Manager
 from tidegate.lending import Place as Place
 from tidegate.lending import UnreadableLoan as UnreadableLoan
+from tidegate.planning.hosts import HostSteps
 from tidegate.planning.model import Announcement, Evidence, Key, Measured, Observed, Policy, Reading, Ref
 from tidegate.planning.override import Override
 from tidegate.planning.resources import Resources
@@ -232,6 +233,8 @@ class Grown:
     """What the signal had fallen from, faded, when it fell sharply and nobody had announced it; 0: it had not."""
     high_at: float = 0.0
     """As of then, epoch seconds."""
+    hosts: tuple[HostSteps, ...] = ()
+    """See ``planning.hosts.Hosts.told``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ LEARNED: dict[str, Any] = {
             "pastSeconds": 86_400,
             "high": "5.25e+00",
             "highTime": "2026-11-10T11:00:00.000Z",
+            "hosts": [
+                {
+                    "kind": "host",
+                    "name": "lena",
+                    "announcedEvents": 3000,
+                    "camePermille": 500,
+                    "cameSpreadPermille": 50,
+                }
+            ],
         }
     ],
     "blind": [{"signal": "orders", "since": "2026-11-10T11:00:00.000Z"}],
@@ -62,4 +71,9 @@ GROWN_OTHERWISE: dict[str, Any] = {
     "pastSeconds": 86_401,
     "high": "5.5e+00",
     "highTime": "2026-11-10T11:00:01.000Z",
+    "hosts[0].kind": "tier",
+    "hosts[0].name": "otto",
+    "hosts[0].announcedEvents": 3001,
+    "hosts[0].camePermille": 501,
+    "hosts[0].cameSpreadPermille": 51,
 }

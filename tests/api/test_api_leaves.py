@@ -39,6 +39,8 @@ SHOW: Object = {
     "expected": {"viewers": 2000, "orders": 100},
     "derived": [{"signal": "refunds", "from": "orders", "factor": "0.1", "lagSeconds": 600}],
     "spreadPercent": 10,
+    "host": "lena",
+    "tier": "head",
     "profile": "show",
     "moments": [
         {
@@ -78,7 +80,7 @@ POLICY: Object = {
     ],
     "limits": [{"name": "orders-db", "signal": "orders", "most": 4000, "says": "by pgbench"}],
     "release": {"holdSeconds": 300, "maxStepPercentPerMinute": 25},
-    "live": {"quantilePercent": 95, "fadePercentPerMinute": 10},
+    "live": {"quantilePercent": 95, "fadePercentPerMinute": 10, "forgetHosts": ["lena"]},
     "blindMaxSeconds": 600,
 }
 
@@ -187,6 +189,8 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("LiveEvent", SHOW, "derived[0].factor", "0.2"),
     ("LiveEvent", SHOW, "derived[0].lagSeconds", 601),
     ("LiveEvent", SHOW, "spreadPercent", 11),
+    ("LiveEvent", SHOW, "host", "otto"),
+    ("LiveEvent", SHOW, "tier", "tail"),
     ("LiveEvent", SHOW, "profile", "match"),
     ("LiveEvent", SHOW, "moments[0].name", "other"),
     ("LiveEvent", SHOW, "moments[0].signal", "viewers"),
@@ -228,6 +232,7 @@ CHANGES: list[tuple[str, Object, str, Any]] = [
     ("ScalingPolicy", POLICY, "release.maxStepPercentPerMinute", 26),
     ("ScalingPolicy", POLICY, "live.quantilePercent", 96),
     ("ScalingPolicy", POLICY, "live.fadePercentPerMinute", 11),
+    ("ScalingPolicy", POLICY, "live.forgetHosts[0]", "otto"),
     ("ScalingPolicy", POLICY, "blindMaxSeconds", 601),
     ("CapacityPool", NODES, "capacity.nodeSelector.pool", "other"),
     ("CapacityPool", GIVEN, "capacity.given.cpu", "101"),

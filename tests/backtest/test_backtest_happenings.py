@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,14 @@ def test_an_event_without_an_end_takes_two_hours_and_expected_counts(tmp_path: P
     found = read(tmp_path, f"start,expected\n{later},5\n{first},\n")
     assert [one.expected for one in found] == [None, 5.0]
     assert found[0].end - found[0].start == WITHOUT_END
+
+
+def test_who_announces_an_event_is_read_and_announced(tmp_path: Path) -> None:
+    known, unknown = read(tmp_path, "start,host,tier\n2019-01-06T17:00:00Z,lena,head\n2019-01-06T19:00:00Z,,\n")
+    assert [(one.host, one.tier) for one in (known, unknown)] == [("lena", "head"), ("", "")]
+    announced = live_event(known, 0, 1.0)
+    assert (announced.host, announced.tier) == ("lena", "head")
+    assert of_announcements([announced], "demand")[0].host == "lena"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +88,21 @@ def test_some_hosts_claim_double() -> None:
     factors = [one.factor for one in perturbed(week(400), "boasters", 1)]
     assert set(factors) == {1.0, 2.0}
     assert 0.12 < factors.count(2.0) / 400 < 0.28
+
+
+def test_whoever_claims_double_does_so_each_time_and_in_each_edition() -> None:
+    first, second = (perturbed(week(400), "boasters", seed) for seed in (1, 2))
+    boasters = {one.host for one in first if one.factor == 2.0}
+    assert len(boasters) == 2
+    assert {one.host for one in second if one.factor == 2.0} == boasters
+    assert not boasters & {one.host for one in (*first, *second) if one.factor == 1.0}
+
+
+def test_hosts_that_the_file_names_stay_who_they_are_and_some_of_them_claim_double() -> None:
+    named = [replace(one, host=f"room-{n % 50}") for n, one in enumerate(week(400))]
+    found = perturbed(named, "boasters", 1)
+    assert [one.host for one in found] == [one.host for one in named]
+    assert 0.05 < sum(one.factor == 2.0 for one in found) / 400 < 0.4
 
 
 def test_the_same_seed_gives_the_same_announcements_and_another_does_not() -> None:

@@ -70,6 +70,21 @@ def test_what_was_learned_is_told_with_the_phase_in_which_events_bring_most() ->
     assert "min before T-0" in text
 
 
+def test_hosts_are_told_with_what_their_next_event_is_prepared_for_and_those_to_be_forgotten_are_not() -> None:
+    hosts = (("tier", "head", 8.0, 0.8, 0.04), ("host", "otto", 6.0, 0.5, 0.0), ("host", "lena", 6.0, 1.0, 0.0))
+    one = replace(learned(), growth={"orders": replace(grown(), hosts=hosts)})
+    known = told(policy(), policy().targets[0], one)
+    assert [each["name"] for each in known["signals"]["orders"]["hosts"]] == ["lena", "otto", "head"]
+    said = [line.split() for line in lines(known) if line.startswith("    host otto")]
+    assert [words[:6] for words in said] == [["host", "otto", "6", "seen,", "50", "%"]]
+    assert known["signals"]["orders"]["hosts"][1]["preparedFor"] < 0.7
+    forgetful = replace(policy(), live=Live(forgotten=frozenset({"otto"})))
+    assert [each["name"] for each in told(forgetful, policy().targets[0], one)["signals"]["orders"]["hosts"]] == [
+        "lena",
+        "head",
+    ]
+
+
 def test_where_nothing_was_learned_that_is_said() -> None:
     text = "\n".join(lines(told(policy(), policy().targets[0], None)))
     assert "not measured yet: the policy's guess of 60 s" in text

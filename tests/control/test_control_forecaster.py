@@ -117,12 +117,12 @@ def test_the_share_of_an_announced_step_that_came_is_learned_from_the_first_read
     fed(made, [100.0] * ENOUGH)
     for seconds, value in ((15.0, 100.0), (30.0, 100.0), (45.0, 225.0), (60.0, 350.0), (75.0, 475.0)):
         made.take(SIGNAL, good(value, start + seconds), start + seconds)
-    assert made.steps[SIGNAL].events == 0.0
+    assert made.announced[SIGNAL].hosts.all.events == 0.0
     told = made.take(SIGNAL, good(600.0, start + 90.0), start + 90.0)
-    assert made.steps[SIGNAL].mean == pytest.approx(0.5)
-    assert told.step == pytest.approx(made.steps[SIGNAL].quantile(0.95))
+    assert made.announced[SIGNAL].hosts.all.mean == pytest.approx(0.5)
+    assert told.step == pytest.approx(made.announced[SIGNAL].hosts.all.quantile(0.95))
     fed(made, [600.0] * 20, since=start + 105.0)
-    assert made.steps[SIGNAL].events == 1.0
+    assert made.announced[SIGNAL].hosts.all.events == 1.0
 
 
 @pytest.mark.parametrize(("quiet_from", "quiet_until"), [(-900.0, 120.0), (-30.0, 900.0)])
@@ -132,14 +132,14 @@ def test_a_step_that_came_in_a_gap_of_readings_teaches_nothing(quiet_from: float
     told = [n * BEAT for n in range(2 * ENOUGH) if not quiet_from < n * BEAT - start < quiet_until]
     for now in told:
         made.take(SIGNAL, good(1_000.0 if now < start + 30.0 else 6_000.0, now), now)
-    assert made.steps[SIGNAL].events == 0
+    assert made.announced[SIGNAL].hosts.all.events == 0
 
 
 def test_a_step_too_small_to_be_seen_teaches_nothing() -> None:
     start = ENOUGH * BEAT
     made = forecaster(show(start, 5.0))
     fed(made, [100.0] * (ENOUGH + 40))
-    assert made.steps[SIGNAL].events == 0.0
+    assert made.announced[SIGNAL].hosts.all.events == 0.0
 
 
 def test_a_start_time_that_was_learned_reaches_further_ahead_and_forgets_nothing() -> None:
@@ -250,7 +250,7 @@ def test_of_a_policy_that_is_gone_nothing_is_remembered() -> None:
     made = forecaster()
     fed(made, [100.0] * ENOUGH)
     made.want({}, {})
-    assert (made.known, made.steps) == ({}, {})
+    assert (made.known, made.announced) == ({}, {})
 
 
 def test_growth_is_told_what_is_announced_for_now_and_for_the_next_half_hour_beside_the_background() -> None:

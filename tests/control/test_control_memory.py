@@ -10,13 +10,13 @@ from worlds import CORE, NS, T0, event, policy, target
 
 from tidegate.control.drains import Drains
 from tidegate.control.ledger import Ledger
-from tidegate.control.memory import LAST_VALID_BYTES, OPERATOR, PATIENCE, SAVED_EVERY, Memory
+from tidegate.control.memory import GROWTH_BYTES, LAST_VALID_BYTES, OPERATOR, PATIENCE, SAVED_EVERY, Memory
 from tidegate.control.rounds import run_once
 from tidegate.control.stopwatch import KEPT, KEPT_TOGETHER, Stopwatch
 from tidegate.control.writerate import FASTEST, WriteRate
 from tidegate.planning.model import Key, Measured
 from tidegate.planning.withheld import Unheard
-from tidegate.ports import ConflictError, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
+from tidegate.ports import ConflictError, Grown, LastValid, Learned, NotFoundError, RefusedError, UnavailableError
 
 SHORT = Key(NS, "other")
 
@@ -245,6 +245,20 @@ async def test_of_last_valid_versions_as_many_are_kept_as_fit() -> None:
     kept = site.shelf.objects[CORE].last_valid
     assert kept == many[: len(kept)]
     assert LAST_VALID_BYTES - 4400 < sum(len(one.document) for one in kept) <= LAST_VALID_BYTES
+
+
+async def test_of_signals_whose_growth_does_not_fit_what_came_of_announcements_is_kept_and_their_fall() -> None:
+    site = Site()
+    await site.round()
+    whole = Grown(
+        "x" * GROWTH_BYTES, events=3.0, mean=0.5, high=7.0, high_at=T0, hosts=(("host", "otto", 3.0, 0.5, 0.0),)
+    )
+    large = replace(whole, packed="x" * (GROWTH_BYTES + 1))
+    known = {"a": whole, "b": large, "c": whole, "d": whole, "e": whole}
+    site.memory.forecaster.recall({(CORE, name): one for name, one in known.items()})
+    await site.round()
+    bare = replace(whole, packed="")
+    assert site.shelf.objects[CORE].growth == {"a": whole, "b": bare, "c": whole, "d": bare}
 
 
 def test_the_targets_of_a_policy_share_what_is_kept_of_it() -> None:

@@ -197,7 +197,31 @@ def test_what_is_kept_tells_the_same_as_what_it_was_kept_of() -> None:
     for one in (growth, again):
         one.after_a_gap()
     first, second = (fed(one, later, since=4_400 * STEP) for one in (growth, again))
-    assert first == pytest.approx(second, rel=1e-4)
+    assert first == pytest.approx(second, rel=1e-3)
+
+
+@pytest.mark.parametrize("lead", [180.0, 600.0, 1_800.0])
+def test_however_much_was_learned_it_fits_on_the_record(lead: float) -> None:
+    """Two weeks of all phases, errors of every size: what is learned must not fall off the record as it matures."""
+    growth, random = Growth(lead, 0.3), np.random.default_rng(1)
+    for state in growth._state():
+        state[...] = random.random(state.shape) * random.choice([1e-4, 0.1, 40.0])
+    assert len(growth.packed()) <= 14_000
+    again = Growth.unpacked(growth.packed(), 0.3, 0.97, 0.04)
+    for mine, its in zip(growth._state(), again._state(), strict=True):
+        assert its == pytest.approx(mine, rel=2.5e-3)
+
+
+@pytest.mark.parametrize("poisoned", ["weights", "mean", "loud"])
+def test_a_model_that_was_spoilt_tells_nothing_and_is_learned_anew(poisoned: str) -> None:
+    growth = Growth(LEAD, 0.3)
+    fed(growth, [100.0] * 300)
+    {"weights": growth._trend.weights, "mean": growth._mean, "loud": growth._loud}[poisoned][...] = math.nan
+    told = []
+    for step in range(300, 303):
+        growth.take(step * STEP, 100.0)
+        told.append(within(growth.ahead(), LEAD))
+    assert min([one for one in told if one is not None], default=0.0) >= 100.0
 
 
 WITHOUT_MEANS = (
@@ -241,7 +265,7 @@ def test_what_the_versions_before_have_learned_is_taken_over(former: str, ahead:
     assert within(growth.ahead(), 30.0) == pytest.approx(ahead, rel=1e-5)
     assert growth.outlook(30.0)[0] == pytest.approx(usual, rel=1e-4)
     again = Growth.unpacked(growth.packed(), 0.3, 0.95, 0.08)
-    assert again.outlook(30.0)[0] == pytest.approx(growth.outlook(30.0)[0], rel=1e-6)
+    assert again.outlook(30.0)[0] == pytest.approx(growth.outlook(30.0)[0], rel=2.5e-3)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", "c-rk-"])

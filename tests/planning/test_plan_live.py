@@ -8,6 +8,7 @@ import pytest
 from worlds import CORE, T0, event, policy, signal, target, world
 
 from tidegate.planning.decision import Action, Outcome, TargetPlan
+from tidegate.planning.following import Correction
 from tidegate.planning.model import (
     Announcement,
     Freshness,
@@ -343,3 +344,17 @@ def test_a_second_event_comes_on_top_of_what_the_first_one_turned_out_to_be() ->
     plan = plan_of(reading(2_000.0, now, step=1.0), now, first, second, level=20)
     assert plan.level is not None
     assert 68 <= plan.level <= 72
+
+
+def test_what_is_needed_before_the_next_opening_is_not_taken_for_a_part_of_it() -> None:
+    """Who is on has a moment three times as large, and then one opens of whom a quarter comes."""
+    seen = Correction(1_000.0, 1_000.0, 1.0, opening=True, before=3_000.0, announced=2_000.0, prepared=500.0)
+    assert (seen.of(3_000), seen.of(2_000)) == (3_000, 2_000)
+    assert replace(seen, before=1_000.0).of(3_000) == 1_500
+
+
+def test_of_an_event_that_nobody_has_come_to_it_is_not_said_that_none_is_announced() -> None:
+    now = T0 + 600.0
+    plan = plan_of(reading(0.0, now), now, opening(), level=82)
+    assert Reason.NO_EVENT_AHEAD not in [one.reason for one in plan.trail]
+    assert plan.trail[0].message.endswith("units, and nothing is measured of it")

@@ -126,7 +126,7 @@ def test_the_whole_cluster_step_is_written_earlier_than_one_workload() -> None:
     together = make_plan(w, T0 - 300.0).targets[CORE, "w7"]
     assert alone.next_at is not None
     assert together.next_at is not None
-    assert (T0 - alone.next_at, T0 - together.next_at) == (33.0, 79.0)  # start 30 + 49 / 20; + 20 x 49 / 20
+    assert (T0 - alone.next_at, T0 - together.next_at) == (33.0, 80.0)  # start 30 + 50 / 20; + 20 x 50 / 20
 
 
 def test_a_lead_time_is_the_conformal_quantile_of_what_was_measured() -> None:

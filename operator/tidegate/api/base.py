@@ -162,6 +162,13 @@ LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN, min_lengt
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE_PATTERN, max_length=63, strict=True)]
 """Value of a label."""
 
+HostName = Annotated[
+    str,
+    StringConstraints(pattern=LABEL_VALUE_PATTERN, min_length=1, max_length=63, strict=True),
+    Field(examples=["head-host-1"]),
+]
+"""Name of a host, or of a class of hosts: as the value of a label, and never empty."""
+
 _LOCAL_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
 
 

@@ -66,7 +66,7 @@ def _release(plan: ReleasePlan, *, live: bool) -> Release:
 
 
 def _live(live: LivePlan) -> Live:
-    return Live(live.quantile_percent / 100, live.fade_percent_per_minute / 100)
+    return Live(live.quantile_percent / 100, live.fade_percent_per_minute / 100, frozenset(live.forget_hosts))
 
 
 HEADROOM_PERCENT, LIVE_HEADROOM_PERCENT = 20, 0

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from tidegate.api.base import API_VERSION, Stored
 from tidegate.api.problems import InvalidObject, Problem, explain, quoted
 from tidegate.api.walltime import recorded, to_rfc3339
+from tidegate.planning.hosts import HostSteps
 from tidegate.planning.model import Identity, Key, Measured
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.outcome import Promise
@@ -34,6 +35,8 @@ MAX_DOCUMENT = 4096
 """Characters of one last valid version."""
 MAX_GROWTH, MAX_GROWTH_TEXT = 4, 16_000
 """Signals of a policy, and characters of one."""
+MAX_HOSTS = 64
+"""Hosts and tiers kept of one signal."""
 MAX_BLIND = 64
 """Blind signals kept of one policy."""
 MAX_TIMETABLE = 40_000
@@ -140,6 +143,21 @@ class GrantedShare(Stored):
     """MiB."""
 
 
+class HostRecord(Stored):
+    """How much of what one host announced came, or the hosts of one tier."""
+
+    kind: Literal["host", "tier"]
+    """Which of the two it is."""
+    name: Annotated[str, Field(max_length=63)]
+    """Its name in LiveEvents."""
+    announced_events: Annotated[int, Field(ge=0, le=1_000_000)]
+    """Announced steps that were seen, in thousandths: old ones count less."""
+    came_permille: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+    """How much of such a step came, in the mean."""
+    came_spread_permille: Annotated[int, Field(ge=0, le=1_000_000)]
+    """Standard deviation of that."""
+
+
 class SignalGrowth(Stored):
     """How a signal grows, and how much of what was announced of it came."""
 
@@ -161,6 +179,10 @@ class SignalGrowth(Stored):
     """What it fell from, faded, in its own unit (``5.25e+03``), when it fell sharply and nobody had announced it."""
     high_time: Annotated[str, Field(json_schema_extra={"format": "date-time", "maxLength": 35})] | None = None
     """As of when, UTC with milliseconds; not set: it did not fall."""
+    hosts: list[HostRecord] = Field(
+        default=[], max_length=MAX_HOSTS, json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    """The same of hosts and tiers; who opened last comes last."""
 
 
 class BlindSignal(Stored):
@@ -351,23 +373,35 @@ def _growth(signal: str, grown: Grown) -> dict[str, Any]:
         **({"since": to_rfc3339(grown.since, milliseconds=True)} if grown.since > 0.0 else {}),
         **({"pastSeconds": round(grown.past)} if grown.past > 0.0 else {}),
         **_high(grown),
+        **({"hosts": [_host(one) for one in grown.hosts[-MAX_HOSTS:]]} if grown.hosts else {}),
     }
 
 
 def _read_growth(one: SignalGrowth) -> Grown:
-    spread = one.came_spread_permille / 1000
     since = 0.0 if one.since is None else recorded(one.since)
     high_at = 0.0 if one.high is None or one.high_time is None else recorded(one.high_time)
     return Grown(
         one.growth,
         events=one.announced_events / 1000,
         mean=one.came_permille / 1000,
-        square=spread * spread,
+        square=(one.came_spread_permille / 1000) ** 2,
         since=since,
         past=one.past_seconds,
         high=0.0 if one.high is None else float(one.high),
         high_at=high_at,
+        hosts=tuple(map(_read_host, one.hosts)),
     )
+
+
+def _host(one: HostSteps) -> dict[str, Any]:
+    kind, name, events, mean, square = one
+    counts = {"announcedEvents": round(1000 * events), "camePermille": round(1000 * mean)}
+    return {"kind": kind, "name": name, **counts, "cameSpreadPermille": round(1000 * math.sqrt(square))}
+
+
+def _read_host(one: HostRecord) -> HostSteps:
+    events, mean, spread = (n / 1000 for n in (one.announced_events, one.came_permille, one.came_spread_permille))
+    return one.kind, one.name, events, mean, spread * spread
 
 
 def _high(grown: Grown) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints
 from tidegate.api.base import (
     MAX_DURATION,
     WEEK,
+    HostName,
     LocalDay,
     LocalTime,
     Name,
@@ -209,6 +210,11 @@ class LiveEventSpec(Written):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     """Instants with demand of their own, the same in each occurrence."""
+    host: HostName | None = None
+    """Who announces it. A policy that follows demand (``live``) learns how much of what a host announced came, and
+    prepares for his next event by that."""
+    tier: HostName | None = None
+    """Class of hosts that he is of, such as head or tail: what counts of a host of whom nothing is known."""
     policy_ref: PolicyRef = Field(examples=["{name: shop-core}"])
     """The ScalingPolicy whose targets carry this event."""
 

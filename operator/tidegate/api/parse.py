@@ -71,6 +71,8 @@ def parse_live_event(obj: Mapping[str, Any]) -> ParsedEvent:
         spread=spec.spread_percent / 100,
         moments=_shared(moments),
         derived=derived,
+        host=intern(spec.host or ""),
+        tier=intern(spec.tier or ""),
     )
     check_price(base, dates.series, problems)
     if problems:

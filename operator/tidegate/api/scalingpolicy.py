@@ -11,6 +11,7 @@ from tidegate.api.base import (
     DAY,
     WEEK,
     ApiVersion,
+    HostName,
     KindName,
     Name,
     ObjectName,
@@ -27,6 +28,7 @@ from tidegate.planning.model import STAGES
 MAX_TARGETS = 64
 MAX_SIGNALS = 32
 MAX_LIMITS = 16
+MAX_FORGOTTEN = 32
 MAX_UNITS = 1_000_000
 
 StageName = Literal["database", "cache", "app", "edge"]
@@ -179,6 +181,11 @@ class LivePlan(Written):
     """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise. On
     three weeks of demand that nothing is judged on, 4 loses 0.067 % at 1.069 times the least cost, 8 loses 0.073 % and
     16 0.080 % for as much."""
+    forget_hosts: list[HostName] = Field(
+        default=[], max_length=MAX_FORGOTTEN, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    """Hosts of whom nothing is remembered: what came of their announcements is dropped, and they count as new for as
+    long as they stand here."""
 
 
 class ScalingPolicySpec(Written):

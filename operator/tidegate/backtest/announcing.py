@@ -77,13 +77,22 @@ def live_event(happening: Happening, number: int, capacity: float) -> Announceme
     expected = ((QUERY, (happening.expected or 0.0) * happening.factor * capacity),)
     when = (Occurrence(happening.start, happening.end - happening.start),)
     if happening.detail is None:
-        return Announcement(key, POLICY, when, expected, profile_of(happening))
+        shape, host, tier = profile_of(happening), happening.host, happening.tier
+        return Announcement(key, POLICY, when, expected, shape, host=host, tier=tier)
     moments = tuple(
         one._replace(signal=QUERY, level=None if one.level is None else one.level * happening.factor)
         for one in happening.detail.moments
     )
     return replace(
-        happening.detail, key=key, policy=POLICY, occurrences=when, expected=expected, moments=moments, derived=()
+        happening.detail,
+        key=key,
+        policy=POLICY,
+        occurrences=when,
+        expected=expected,
+        moments=moments,
+        derived=(),
+        host=happening.host,
+        tier=happening.tier,
     )
 
 

@@ -2,7 +2,8 @@
 
 A CSV file has one row an event. Its columns: a start (the first column whose name begins with ``start``), an end (the
 first that begins with ``end``; without one the event takes two hours), and where known ``type``, ``name`` and
-``expected`` (the demand that the event brings on top of what is there without it, in the unit of the series).
+``expected`` (the demand that the event brings on top of what is there without it, in the unit of the series), ``host``
+and ``tier`` (who announces it, and the class of hosts that he is of).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -36,6 +38,9 @@ class Happening:
     """What is announced, as a multiple of what a right announcement would say."""
     withdrawn_at: float | None = None
     """When it is taken back because it does not take place."""
+    host: str = ""
+    tier: str = ""
+    """Who announces it, and the class of hosts that he is of; empty: nobody says."""
 
     def moved(self, seconds: float) -> Happening:
         """The same event, so many seconds later."""
@@ -58,7 +63,8 @@ def _happenings(path: Path, names: Sequence[str], rows: Iterable[tuple[str, dict
         if end <= start:
             raise InputError(f"{where}: {ends}: the event ends before it begins; give an end after {row[begins]}")
         expected = _expected(row.get("expected"), where)
-        yield Happening(row.get("name") or f"event-{number}", row.get("type") or "event", start, end, expected)
+        name, kind = row.get("name") or f"event-{number}", row.get("type") or "event"
+        yield Happening(name, kind, start, end, expected, host=row.get("host") or "", tier=row.get("tier") or "")
 
 
 def of_announcements(announcements: Sequence[Announcement], signal: str) -> tuple[Happening, ...]:
@@ -70,7 +76,8 @@ def of_announcements(announcements: Sequence[Announcement], signal: str) -> tupl
         for occurrence in announcement.occurrences:
             end = occurrence.start + occurrence.duration
             kind = announcement.profile
-            found.append(Happening(announcement.key.name, kind, occurrence.start, end, expected, own))
+            name, host, tier = announcement.key.name, announcement.host, announcement.tier
+            found.append(Happening(name, kind, occurrence.start, end, expected, own, host=host, tier=tier))
     return tuple(sorted(found, key=lambda one: one.start))
 
 
@@ -99,8 +106,8 @@ PHANTOM_SHARE = 0.25
 """Of all announced events: one in four does not take place, as three of four landing slots of STS-70 were waived."""
 PHANTOM_WITHDRAWN = 600.0
 """Seconds after the announced start at which a cancelled event is taken back."""
-BOASTER_SHARE, BOAST = 0.2, 2.0
-"""One host in five claims double."""
+HOSTS, BOASTERS, BOAST = 10, 2, 2.0
+"""Of so many hosts two claim double, always. Where nobody says who the hosts are, events are dealt to ten by lot."""
 
 Perturbation = Callable[[Sequence[Happening], np.random.Generator], tuple[Happening, ...]]
 
@@ -144,10 +151,17 @@ def _phantoms(happenings: Sequence[Happening], random: np.random.Generator) -> t
 
 
 def _boasters(happenings: Sequence[Happening], random: np.random.Generator) -> tuple[Happening, ...]:
-    drawn = random.random(len(happenings)) < BOASTER_SHARE
-    return tuple(
-        replace(one, factor=one.factor * BOAST) if boast else one for one, boast in zip(happenings, drawn, strict=True)
-    )
+    """Who claims double does so in each edition: it follows from his name."""
+    drawn = random.integers(HOSTS, size=len(happenings)).tolist()
+    dealt = [one if one.host else replace(one, host=f"host-{n}") for one, n in zip(happenings, drawn, strict=True)]
+    return tuple(replace(one, factor=one.factor * BOAST) if _boasts(one.host) else one for one in dealt)
+
+
+def _boasts(host: str) -> bool:
+    """Two of the ten that are dealt, and as many of others."""
+    number = host.removeprefix("host-")
+    known = int(number) if number.isdecimal() and len(number) < 4 else crc32(host.encode())
+    return known % HOSTS < BOASTERS
 
 
 PERTURBATIONS: dict[str, Perturbation] = {

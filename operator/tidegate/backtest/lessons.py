@@ -16,8 +16,8 @@ from tidegate.backtest.sources import Question, Source, case_of
 from tidegate.backtest.stand import QUERY
 from tidegate.control.forecaster import Forecaster
 from tidegate.planning.book import Book, book_of
+from tidegate.planning.hosts import Hosts
 from tidegate.planning.model import Freshness, Policy, Reading
-from tidegate.planning.steps import Steps
 from tidegate.ports import Grown
 
 CELL = 60.0
@@ -60,8 +60,9 @@ def _studied(case: Case, policy: Policy, before: Grown | None) -> Grown:
     forecaster.want({policy.key: policy}, {})
     steps = len(case.grid.demand)
     forecaster.study(key, readings_of(case, 0, steps), history_of(case, 0, steps))
-    came = forecaster.steps.get(key, Steps())
-    return Grown(forecaster.known[key].packed(), came.events, came.mean, came.square)
+    hosts = forecaster.announced[key].hosts if key in forecaster.announced else Hosts()
+    came = hosts.all
+    return Grown(forecaster.known[key].packed(), came.events, came.mean, came.square, hosts=hosts.told())
 
 
 def readings_of(case: Case, first: int, last: int) -> Iterator[tuple[float, Reading]]:

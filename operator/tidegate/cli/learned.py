@@ -7,8 +7,9 @@ from typing import Any
 
 from tidegate.api.walltime import to_rfc3339
 from tidegate.planning.growth import Growth
+from tidegate.planning.hosts import HOST, Hosts, Opening, Who
 from tidegate.planning.leadtime import start_time
-from tidegate.planning.model import PlanSettings, Policy, TargetSpec
+from tidegate.planning.model import Key, PlanSettings, Policy, TargetSpec
 from tidegate.planning.steps import Steps
 from tidegate.ports import Grown, Learned
 
@@ -36,11 +37,13 @@ def told(policy: Policy, target: TargetSpec, learned: Learned | None) -> dict[st
 
 
 def _signal(policy: Policy, grown: Grown, seconds: float) -> dict[str, Any]:
-    steps = Steps(grown.events, grown.mean, grown.square)
+    steps, forgotten = Steps(grown.events, grown.mean, grown.square), policy.live.forgotten if policy.live else ()
+    hosts = Hosts.of(steps, (one for one in grown.hosts if one[0] != HOST or one[1] not in forgotten))
     found: dict[str, Any] = {
         "announcedSteps": round(grown.events),
         "cameInTheMean": round(grown.mean, 3) if grown.events else None,
         "preparedFor": round(steps.quantile(policy.quantile), 3),
+        "hosts": [_host(hosts, who, policy.quantile) for who in sorted(hosts.known)],
         "since": to_rfc3339(grown.since) if grown.since else None,
         "daysOfPrometheus": round(grown.past / 86_400.0, 3),
         "readings": 0,
@@ -59,6 +62,20 @@ def _signal(policy: Policy, grown: Grown, seconds: float) -> dict[str, Any]:
             {"minutes": minutes, "events": round(events), "growsAtMostPercent": round(100.0 * share, 2)}
             for minutes, events, share in phases
         ],
+    }
+
+
+def _host(hosts: Hosts, who: Who, q: float) -> dict[str, Any]:
+    """Of one host, or of a tier. Of whose tier a host is stands in his events alone: here he begins with all."""
+    (kind, name), steps = who, hosts.known[who]
+    host, tier = (name, "") if kind == HOST else ("", name)
+    opening = Opening(0.0, 0.0, host, tier, 1.0, Key("", ""))
+    return {
+        "kind": kind,
+        "name": name,
+        "announcedSteps": round(steps.events),
+        "cameInTheMean": round(steps.mean, 3),
+        "preparedFor": round(hosts.prepared(q, [opening]), 3),
     }
 
 
@@ -85,6 +102,11 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
             + (f", {100 * came:.0f} % of them came in the mean" if came is not None else "")
             + f"; the next one is prepared for at {100 * found['preparedFor']:.0f} %"
         )
+        for one in found["hosts"]:
+            yield (
+                f"    {one['kind'] + ' ' + one['name']:24} {one['announcedSteps']} seen, "
+                f"{100 * one['cameInTheMean']:.0f} % came; the next one at {100 * one['preparedFor']:.0f} %"
+            )
         if found["readings"] < FEW:
             yield f"  growth            {found['readings']} readings: too few to tell"
             continue

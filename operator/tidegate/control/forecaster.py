@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.announced import Announced, SignalKey, Window, announced
 from tidegate.planning.book import Book
 from tidegate.planning.following import SETTLED
 from tidegate.planning.growth import FAN, STEP, Growth
+from tidegate.planning.hosts import Hosts
 from tidegate.planning.model import Freshness, Key, Measured, Policy, Reading, TargetKey, TargetSpec
-from tidegate.planning.phases import AFTER, BEFORE
 from tidegate.planning.readings import UNCONFIRMED_FACTOR
 from tidegate.planning.steps import Steps
 from tidegate.planning.timeline import stage_shift
-from tidegate.planning.trend import NOTHING_SAID, SOON
 from tidegate.ports import Grown
 
 log = logging.getLogger("tidegate.forecaster")
@@ -28,13 +28,6 @@ log = logging.getLogger("tidegate.forecaster")
 GRAIN = 0.3
 """Share of what one unit carries that is too little to matter. Judgment."""
 
-TOLD, STEPPED = 3.0, 0.1
-"""An announced step is compared with what came when it is larger than so many grains (a unit), and than this share of
-what was measured before. Judgment."""
-BESIDE = 120.0
-"""Seconds beside a T-0 within which readings are compared. Judgment: demand moves by itself, too."""
-LOOKED_UP = 60.0
-"""Seconds for which the T-0 that are near stay as they were looked up."""
 MOST_FOLLOWED = 128
 """Signals of one namespace of which growth is learned: one takes up to 0.3 MB, and 0.2 ms of each reading. Judgment."""
 KEPT_EVERY = 3_600.0
@@ -43,21 +36,6 @@ KEPT_EVERY = 3_600.0
 FALL_KEPT_EVERY, UNLIKE = 60.0, 0.03
 """Seconds between two records of what a signal fell from; the share by which the last one has to be too low. Judgment:
 from one record its fading follows for as long as it lasts."""
-REMEMBERED = 60
-"""Readings that are kept to compare: 15 minutes."""
-
-SignalKey = tuple[Key, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A reading: the mean of a stretch of time."""
-
-    begin: float
-    end: float
-    value: float
-    settled: float
-    """What a T-0 brought by then was surely seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +50,8 @@ class Wanted:
     query: str
     background: float = 0.0
     """What is there without any event, as the policy's targets say."""
+    forgotten: frozenset[str] = frozenset()
+    """Hosts of whom nothing is remembered."""
 
 
 @dataclass(slots=True)
@@ -83,16 +63,12 @@ class Forecaster:
     beyond: dict[str, int] = field(default_factory=dict)
     """Namespaces that have more signals followed than may be: those beyond are followed as they are measured."""
     known: dict[SignalKey, Growth] = field(default_factory=dict)
-    steps: dict[SignalKey, Steps] = field(default_factory=dict)
-    """How much of announced steps has come."""
-    _before: dict[SignalKey, deque[_Window]] = field(default_factory=dict)
-    """The last readings."""
+    announced: dict[SignalKey, Announced] = field(default_factory=dict)
+    """What is announced of it, and how much of that has come."""
     _quantiles: dict[Key, float] = field(default_factory=dict)
     _queries: dict[SignalKey, str] = field(default_factory=dict)
     _beside: dict[SignalKey, float] = field(default_factory=dict)
     """What is there of a signal without any event, as its policy says."""
-    _near: dict[SignalKey, tuple[object, float, tuple[float, ...]]] = field(default_factory=dict)
-    """T-0 that are near: (of which book and revision, looked up when, they)."""
     _wanted: dict[Key, tuple[Policy, list[Sequence[Measured]], list[tuple[str, Wanted]]]] = field(default_factory=dict)
     """What was asked for last, and of what."""
     version: int = 0
@@ -133,18 +109,24 @@ class Forecaster:
         for gone in (self.known.keys() - asked.keys()) | (edited & self.known.keys()):
             del self.known[gone]
             self.pending.discard(gone)
-            for of in (self.steps, self._before, self._kept_at, self._near, self._since):
+            for of in (self.announced, self._kept_at, self._since):
                 of.pop(gone, None)
         self._quantiles = {key: policy.quantile for key, policy in policies.items()}
         for name in self._wanted.keys() - {key for key, _ in asked}:
             del self._wanted[name]
         for key, wanted in asked.items():
-            growth = self.known.get(key)
-            if growth is None:
-                growth = self.known[key] = self._recall(key, wanted)
-            if growth.reaches < wanted.longest or growth.quantile != wanted.quantile:
-                growth = self.known[key] = growth.changed(max(growth.reaches, wanted.longest), wanted.quantile)
-            growth.fall, growth.grain = wanted.fall, wanted.grain
+            self._follow(key, wanted)
+
+    def _follow(self, key: SignalKey, wanted: Wanted) -> None:
+        """Bring what is known of a signal up to what is asked."""
+        growth = self.known.get(key)
+        if growth is None:
+            growth = self.known[key] = self._recall(key, wanted)
+        if growth.reaches < wanted.longest or growth.quantile != wanted.quantile:
+            growth = self.known[key] = growth.changed(max(growth.reaches, wanted.longest), wanted.quantile)
+        growth.fall, growth.grain = wanted.fall, wanted.grain
+        if wanted.forgotten and self._announced(key).hosts.forget(wanted.forgotten):
+            self._kept_at[key] = -math.inf  # put on record with the next reading
 
     def _asked(self, policy: Policy, measured: Mapping[TargetKey, Sequence[Measured]]) -> list[tuple[str, Wanted]]:
         """``_asked``, looked up while neither the policy nor a start time is another one."""
@@ -164,67 +146,21 @@ class Forecaster:
         if reading.freshness is not Freshness.FRESH or reading.value is None:
             return replace(reading, ahead=())
         value, begin = reading.value, reading.since - reading.span
-        said = _announced(book, key, begin, reading.since)
+        said = announced(book, key, begin, reading.since)
         if reading.confirmed is not None:
             value = min(value, UNCONFIRMED_FACTOR * max(reading.confirmed, said) + growth.grain)
         late = max(0.0, now - reading.since) + reading.span / 2.0
-        starts = self._starts(book, key, now)
-        seen = _Window(begin, reading.since, value, min(begin, now - SETTLED))
-        moved, soon = self._moved(book, key, said, growth.grain), self._said(book, key, seen, said, now)
-        growth.take(now, value, starts=starts, late=late, moved=moved, said=soon)
-        self._compare(book, key, seen, starts, growth.grain)
+        seen = Window(begin, reading.since, value, min(begin, now - SETTLED), said)
+        known = self._announced(key)
+        told = known.told(book, key, seen, now, growth.grain, self._beside.get(key, 0.0))
+        growth.take(now, value, starts=told.starts, late=late, moved=told.moved, said=told.said)
+        known.came(book, key, seen, growth.grain)
         self._keep(key, growth, now)
-        step = self.steps.setdefault(key, Steps()).quantile(self._quantiles.get(key[0], 0.95))
-        return replace(reading, ahead=growth.ahead(), step=step)
+        step, opens, until = known.prepared(self._quantiles.get(key[0], 0.95), seen, now)
+        return replace(reading, ahead=growth.ahead(), step=step, opens=opens, opens_to=until)
 
-    def _starts(self, book: Book | None, key: SignalKey, now: float) -> tuple[float, ...]:
-        """T-0 that are near, looked up once a minute: there may be ten thousand."""
-        if book is None:
-            return ()
-        of = id(book), book.revision.get(key[0], 0)
-        known = self._near.get(key)
-        if known is None or known[0] != of or not 0.0 <= now - known[1] < LOOKED_UP:
-            found = book.starts(key[0], now - AFTER, now + BEFORE + LOOKED_UP, key[1])
-            known = self._near[key] = of, now, found
-        return known[2]
-
-    def _said(self, book: Book | None, key: SignalKey, seen: _Window, said: float, now: float) -> tuple[float, float]:
-        """What is announced for a reading (``said``), and the most that is for the time after it, on top of what is
-        there without any event.
-        """
-        most = book.most_announced(*key, seen.end, now + SOON) if book is not None else 0.0
-        if most <= 0.0:
-            return NOTHING_SAID
-        beside = self._beside.get(key, 0.0)
-        return (said + beside if said > 0.0 else 0.0), most + beside
-
-    def _moved(self, book: Book | None, key: SignalKey, said: float, grain: float) -> float:
-        """By how much the logarithm was announced to move since the last reading, as far as announcements hold, to what
-        is announced for this one.
-        """
-        readings = self._before.get(key)
-        if not readings:
-            return 0.0
-        last, steps = readings[-1], self.steps.get(key)
-        share = max(0.0, steps.mean if steps is not None else 1.0)
-        was, now = share * _announced(book, key, last.begin, last.end), share * said
-        other = max(grain, last.value - was)
-        return math.log((other + now) / (other + was))
-
-    def _compare(self, book: Book | None, key: SignalKey, seen: _Window, starts: Sequence[float], grain: float) -> None:
-        """Hold the first reading that lies wholly after a T-0 against the last one before it, where both are near it:
-        after a gap nobody knows what of the difference the T-0 brought.
-        """
-        readings = self._before.setdefault(key, deque(maxlen=REMEMBERED))
-        opened = [start for start in starts if start <= seen.settled]
-        if opened and readings and readings[-1].settled < opened[-1]:
-            before = next((one for one in reversed(readings) if one.end <= opened[-1]), None)
-            near = opened[-1] - BESIDE, opened[-1] + SETTLED + BESIDE
-            if before is not None and near[0] <= before.end and seen.begin <= near[1]:
-                said = _announced(book, key, seen.begin, seen.end) - _announced(book, key, before.begin, before.end)
-                if said > max(TOLD * grain, STEPPED * before.value):
-                    self.steps.setdefault(key, Steps()).came((seen.value - before.value) / said)
-        readings.append(seen)
+    def _announced(self, key: SignalKey) -> Announced:
+        return self.announced.setdefault(key, Announced())
 
     def study(self, key: SignalKey, readings: Iterable[tuple[float, Reading]], book: Book) -> None:
         """Learn from what was read before: (when, what), in order, and what was announced then. Nothing of it is put on
@@ -243,7 +179,6 @@ class Forecaster:
     def goes_by(self, book: Book) -> None:
         """From now on this is what is announced."""
         self.book = lambda: book
-        self._near.clear()
 
     def query(self, key: SignalKey) -> str | None:
         """How a signal is asked for; None where it is not followed."""
@@ -266,8 +201,7 @@ class Forecaster:
             return
         if studied is not None and (its := studied.known[key]).steps > mine.steps:
             self.known[key] = its  # ``want`` brings it up to what is asked by now
-            self._before[key] = studied._before.get(key, deque(maxlen=REMEMBERED))
-            self.steps[key] = studied.steps.get(key, Steps())
+            self.announced[key] = studied.announced.get(key, Announced())
             self._since[key] = self._since.get(key, (now, 0.0))[0], past
         if self.known[key].steps:
             self._kept_at[key] = -math.inf
@@ -285,7 +219,7 @@ class Forecaster:
         self.version += 1
         for key in self.known.keys() & kept.keys():
             del self.known[key]  # made anew when it is wanted next
-            self.steps.pop(key, None)
+            self.announced.pop(key, None)
 
     def _keep(self, key: SignalKey, growth: Growth, now: float) -> None:
         """Pack what was learned, now and then: that takes a millisecond or two."""
@@ -293,10 +227,11 @@ class Forecaster:
             return
         if key in self.pending:
             return
-        steps, (since, past) = self.steps.get(key, Steps()), self._since.get(key, (now, 0.0))
+        hosts, (since, past) = self._announced(key).hosts, self._since.get(key, (now, 0.0))
         self._kept_at[key] = now
         high_at, high = growth.high() or (0.0, 0.0)
-        kept = Grown(growth.packed(), steps.events, steps.mean, steps.square, since, past, high, high_at)
+        came = hosts.all
+        kept = Grown(growth.packed(), came.events, came.mean, came.square, since, past, high, high_at, hosts.told())
         self._kept = {**self._kept, key: kept}
         self.version += 1
 
@@ -312,28 +247,33 @@ class Forecaster:
         return kept.high * math.exp(-growth.fall * minutes) < (1.0 - UNLIKE) * high[1]
 
     def _recall(self, key: SignalKey, wanted: Wanted) -> Growth:
-        """What is known of a signal that was not wanted until now."""
+        """What is known of a signal that was not wanted until now. Of one that did not fit on the record how it grows
+        it is known what came of announcements, and what it fell from.
+        """
         kept = self._kept.get(key)
-        if kept is not None:
-            try:
-                found = Growth.unpacked(kept.packed, wanted.grain, wanted.quantile, wanted.fall)
-            except ValueError as error:
-                log.warning("%s/%s: %s; it is learned anew", key[0], key[1], error)
-            else:
-                self.steps[key] = Steps(kept.events, kept.mean, kept.square)
-                self.pending.discard(key)
-                if kept.high_at:
-                    found.fades_from(kept.high_at, kept.high)
-                if kept.since:
-                    self._since[key] = kept.since, kept.past
-                return found
-        if self.studies:
+        growth = _unpacked(key, kept, wanted)
+        if growth is not None:
+            self.pending.discard(key)
+        elif self.studies:
             self.pending.add(key)
-        return Growth(wanted.longest, wanted.grain, wanted.quantile, wanted.fall)
+        found = growth or Growth(wanted.longest, wanted.grain, wanted.quantile, wanted.fall)
+        if kept is not None:
+            self.announced[key] = Announced(Hosts.of(Steps(kept.events, kept.mean, kept.square), kept.hosts))
+            if kept.high_at:
+                found.fades_from(kept.high_at, kept.high)
+            if kept.since and growth is not None:
+                self._since[key] = kept.since, kept.past
+        return found
 
 
-def _announced(book: Book | None, key: SignalKey, since: float, until: float) -> float:
-    return book.announced(*key, since, until) if book is not None else 0.0
+def _unpacked(key: SignalKey, kept: Grown | None, wanted: Wanted) -> Growth | None:
+    if kept is None or not kept.packed:
+        return None
+    try:
+        return Growth.unpacked(kept.packed, wanted.grain, wanted.quantile, wanted.fall)
+    except ValueError as error:
+        log.warning("%s/%s: %s; it is learned anew", key[0], key[1], error)
+        return None
 
 
 def _asked(policy: Policy, measured: Sequence[Sequence[Measured]]) -> list[tuple[str, Wanted]]:
@@ -349,9 +289,9 @@ def _asked(policy: Policy, measured: Sequence[Sequence[Measured]]) -> list[tuple
         longest = max(_longest(policy, one, starts[one.name]) for one in carrying)
         grain = GRAIN * min(dict(one.capacity)[spec.name] for one in carrying)
         beside = max(dict(one.background).get(spec.name, 0.0) for one in carrying)
-        found.append(
-            (spec.name, Wanted(_rounded(longest), grain, live.quantile, live.fall_per_minute, spec.query, beside))
-        )
+        longest, forgotten = _rounded(longest), live.forgotten
+        wanted = Wanted(longest, grain, live.quantile, live.fall_per_minute, spec.query, beside, forgotten)
+        found.append((spec.name, wanted))
     return found
 
 

@@ -15,8 +15,9 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.announced import SignalKey
 from tidegate.control.confirmation import Confirmation
-from tidegate.control.forecaster import Forecaster, SignalKey
+from tidegate.control.forecaster import Forecaster
 from tidegate.control.rounds import Backoff, Job
 from tidegate.planning.book import Book
 from tidegate.planning.growth import BRIDGED, STEP

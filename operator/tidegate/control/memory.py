@@ -67,8 +67,9 @@ most 250 of them: what the kind may hold."""
 MOST_GRANTED = 250
 TIMETABLE_BYTES = 40_000
 """Characters that the timetable of a pool may take: that of 300 Jobs and 500 needs has 35,500."""
-MOST_GROWTH, GROWTH_BYTES = 2, 14_000
-"""Signals of a policy of which it is kept how they grow, and characters of one: half an hour ahead takes 12,000."""
+MOST_SIGNALS, MOST_GROWTH, GROWTH_BYTES = 4, 2, 14_000
+"""Followed signals of a policy that are kept, those of which it is kept how they grow, and characters of one: half an
+hour ahead takes 13,600."""
 MOST_LAST_VALID = 32
 BESIDE = 400
 """Characters that one of them takes beside its document, at the most."""
@@ -367,8 +368,10 @@ class Memory:
             drains[Key("", pool)][lane] = took
         growth: dict[Key, dict[str, Grown]] = defaultdict(dict)
         for (policy, signal), grown in sorted(self.forecaster.samples().items()):
-            if len(growth[policy]) < MOST_GROWTH and len(grown.packed) <= GROWTH_BYTES:
-                growth[policy][signal] = grown
+            mine = growth[policy]
+            fits = sum(bool(one.packed) for one in mine.values()) < MOST_GROWTH and len(grown.packed) <= GROWTH_BYTES
+            if len(mine) < MOST_SIGNALS:
+                mine[signal] = grown if fits else replace(grown, packed="")
         blind: dict[Key, dict[str, float]] = defaultdict(dict)
         for (policy, signal), since in self.blindness.samples().items():
             blind[policy][signal] = since

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -22,6 +22,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.planning.hosts import Opening
 from tidegate.planning.isolation import Failure, NotPlannableError, attempt
 from tidegate.planning.model import Announcement, Key, Occurrence
 from tidegate.planning.shape import Contribution, contributions, exact, reach
@@ -157,18 +158,55 @@ class Book:
         """T-0 of a policy's occurrences between two instants, in order; of those alone that bring a signal, if one is
         named.
         """
-        shifts = range(int(since // SHIFT), int((until + WATCH) // SHIFT) + 1)
-        keys = {key for shift in shifts for key in self.near.get((policy, shift), ())}
-        entries = (self.entries[key] for key in keys)
         return tuple(
             sorted(
                 start
-                for entry in entries
+                for entry in self._between(policy, since, until)
                 if signal is None or signal in entry.signals
                 for start, _ in entry.announcement.occurrences
                 if since <= start <= until
             )
         )
+
+    def openings(self, policy: Key, signal: str, since: float, until: float) -> tuple[Opening, ...]:
+        """T-0 of a policy's occurrences between two instants that bring a signal, in order, and who announces them."""
+        found: list[Opening] = []
+        for entry in self._between(policy, since, until):
+            event, heights = entry.announcement, [p.scale * p.most for p in entry.parts if p.signal == signal]
+            if heights:
+                found += [
+                    Opening(start, start + length, event.host, event.tier, max(heights), event.key)
+                    for start, length in event.occurrences
+                    if since <= start <= until
+                ]
+        return tuple(sorted(found))
+
+    def jump(self, signal: str, opening: Opening) -> float:
+        """By how much an opening's announced median rises at its T-0, from one cell to the next; 0 where it ramps."""
+        entry, cell = self.entries.get(opening.event), self.index(opening.start) + self.first
+        parts = entry.parts if entry is not None else ()
+        own = [one for one in parts if one.signal == signal and one.origin == cell]
+        return max(0.0, sum(one.value_at(cell) - one.value_at(cell - 1) for one in own))
+
+    def brought(
+        self, signal: str, openings: Iterable[Opening], windows: Sequence[tuple[float, float]]
+    ) -> tuple[float, ...]:
+        """Mean of what some openings alone are announced to bring, in each of some windows of time."""
+        cells = [range(self.index(a) + self.first, self.index(max(a, b - 1e-3)) + self.first + 1) for a, b in windows]
+        sums = [0.0] * len(windows)
+        for opening in openings:
+            entry, origin = self.entries.get(opening.event), self.index(opening.start) + self.first
+            for one in entry.parts if entry is not None else ():
+                if one.signal == signal and one.origin == origin:
+                    for place, span in enumerate(cells):
+                        sums[place] += sum(map(one.value_at, span)) / len(span)
+        return tuple(sums)
+
+    def _between(self, policy: Key, since: float, until: float) -> Iterator[Entry]:
+        """Events that an occurrence may have between two instants."""
+        shifts = range(int(since // SHIFT), int((until + WATCH) // SHIFT) + 1)
+        keys = {key for shift in shifts for key in self.near.get((policy, shift), ())}
+        return (self.entries[key] for key in keys)
 
     def announced(self, policy: Key, signal: str, since: float, until: float) -> float:
         """Mean of the announced medians of a signal between two instants; 0 where nothing is announced."""

@@ -7,7 +7,8 @@ at T-0 is what was announced, on top of what is measured, with a margin for how 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,24 +35,41 @@ class Correction:
     measured: float
     """Units for what is measured, as far as it is believed."""
     planned: float
-    """Units that were planned for the time of that reading."""
+    """Units that were planned for the time of that reading; what is there without any event at least."""
     share: float
     """Share of an announced rise that is prepared for, by how much of announced steps has come so far."""
     opening: bool
-    """A T-0, or an announced step, lies between that time and the end of the lead time: what it brings comes on top of
-    what is measured. Where there is none, the shape says by how much that grows."""
+    """An announced step lies between that time and the end of the lead time, beside those of ``opens``: what it brings
+    comes on top of what is measured. Where there is none, the shape says by how much that grows."""
+    before: float = math.inf
+    """The largest need up to the first T-0 that was not seen yet; infinite where there is none."""
+    announced: float = 0.0
+    """Units that such T-0 bring at once, as announced."""
+    prepared: float = 0.0
+    """As many of them as are prepared for, by who announces each."""
 
     def of(self, units: int) -> int:
-        """Units for a planned need that is due by now."""
+        """Units for a planned need that is due by now.
+
+        What begins comes on top of what has come of all else, as far as that is still there: the end of an event that
+        nobody came to takes nothing from the next one's opening.
+        """
         if units <= 0:
             return units
+        if self.before == math.inf:
+            return _up(self._beside(units))
+        after = self._beside(max(0.0, units - self.announced)) + self.prepared
+        return _up(max(self._beside(min(units, self.before)), after))
+
+    def _beside(self, units: float) -> float:
+        """Units for a planned need without what begins."""
         more = units - self.planned
         if more > 0.0:
             each = 1.0
             if not self.opening and self.planned > 0.0:
                 each = min(self.measured / self.planned, UNCONFIRMED_FACTOR)
-            return _up(self.measured + self.share * each * more)
-        return _up(self.measured * units / self.planned)
+            return self.measured + self.share * each * more
+        return self.measured * units / self.planned if self.planned > 0.0 else self.measured
 
 
 def correction(
@@ -78,17 +96,64 @@ def correction(
     begin = min(now - SETTLED, *(one.since - one.span for one in known))
     end = min(now - AGE, *(one.since for one in known))
     low, high = line.column(begin), line.column(max(begin, end - 1e-3))
-    planned = float(line.units[low : high + 1].mean())
+    beside = max([_units(target, name, demand) for name, demand in target.background], default=0.0)
+    planned = float(np.maximum(line.units[low : high + 1], beside).mean())
     believed = (min(one.now, max(one.sure, UNCONFIRMED_FACTOR * planned)) for one in measure.demands)
     share = max(Steps().quantile(q) if one.step is None else one.step for one in known)
-    opening = any(begin < start <= until for start in starts) or _steps_up(line, low, line.column(until))
-    return Correction(max(believed), planned, share, opening)
+    begins = _begins(target, [one.signal for one in measure.demands], known, (begin, end), until)
+    columns = {line.column(start) for start in begins.starts}
+    step = _steps_up(line, low, line.column(until), columns)
+    opening = step or any(begin < start <= until and start not in begins.starts for start in starts)
+    before = math.inf
+    if columns:
+        before = float(np.maximum(line.units[low : max(min(columns), low + 1)], beside).max())
+    return Correction(max(believed), planned, share, opening, before, begins.announced, begins.prepared)
 
 
-def _steps_up(line: Timeline, low: int, high: int) -> bool:
-    """Whether the announced need makes a step up between two columns: a moment, which is seen no sooner than a T-0."""
+@dataclass(frozen=True, slots=True)
+class _Begins:
+    """What begins at T-0 that were not seen yet, all at once."""
+
+    starts: frozenset[float] = frozenset()
+    announced: float = 0.0
+    """In units."""
+    prepared: float = 0.0
+
+
+def _begins(
+    target: TargetSpec, signals: Sequence[str], readings: Sequence[Reading], read: tuple[float, float], until: float
+) -> _Begins:
+    """After the time of the reading, of the signal that brings most; nothing where not all of it is told. What begins
+    within that time was seen for the rest of it.
+    """
+    since, span = read[0], max(read[1] - read[0], 1e-3)
+    starts: set[float] = set()
+    most = 0.0, 0.0
+    for signal, one in zip(signals, readings, strict=True):
+        if one.opens is None or one.opens_to < until:
+            return _Begins()
+        mine = [opens for opens in one.opens if since < opens.start <= until]
+        starts |= {opens.start for opens in mine}
+        unseen = [min((opens.start - since) / span, 1.0) for opens in mine]
+        prepared = sum(share * opens.prepared for share, opens in zip(unseen, mine, strict=True))
+        announced = sum(share * opens.announced for share, opens in zip(unseen, mine, strict=True))
+        most = max(most, (_units(target, signal, prepared), _units(target, signal, announced)))
+    return _Begins(frozenset(starts), most[1], most[0])
+
+
+def _units(target: TargetSpec, signal: str, demand: float) -> float:
+    """Units that a demand asks for, not rounded; 0 for a signal that the target carries none of."""
+    capacity = dict(target.capacity).get(signal)
+    return demand * (1.0 + target.headroom) / capacity if capacity else 0.0
+
+
+def _steps_up(line: Timeline, low: int, high: int, told: Set[int]) -> bool:
+    """Whether the announced need makes a step up between two columns, beside those that are told: a moment, which is
+    seen no sooner than a T-0.
+    """
     units = line.units[low : high + 1]
-    return bool((units[1:] > STEP * np.maximum(units[:-1], 1)).any())
+    steps = low + 1 + np.flatnonzero(units[1:] > STEP * np.maximum(units[:-1], 1))
+    return bool(set(steps.tolist()) - told)
 
 
 def following(

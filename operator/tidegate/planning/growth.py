@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.planning.packing import inflated, rounded
 from tidegate.planning.phases import BEFORE, CELL, CELLS, COUNTS, NEAR, NONE, OUTSIDE, Cells, cells_at
 from tidegate.planning.trend import (
     FEATURES,
@@ -80,8 +81,6 @@ FORMER = {1: len(SPANS), 2: len(SPANS) + len(MEANS)}
 """Formats of former versions, and how many features their trend had: what they learned is taken over."""
 MOST_STEPS = 2**24
 """More are not counted: a float32 knows no larger odd number."""
-MOST_PACKED = 65_536
-"""Bytes of what was learned, unpacked."""
 
 SAME = 1.0
 """Seconds by which a lead time may be longer than a horizon and still be taken for it."""
@@ -288,6 +287,9 @@ class Growth:
         grown = np.minimum(mean + spread * self._scale() * self._z, STEEPEST)
         told = np.maximum(level + grown, self._faded)
         most = np.exp(told + self._shape) - self.grain
+        if not np.isfinite(most).all():
+            self._begin_anew()
+            return
         self._last = tuple(
             (steps * STEP, max(0.0, value)) for steps, value in zip(self._fan, most.tolist(), strict=True)
         )
@@ -338,6 +340,9 @@ class Growth:
         off = came - told.mean
         size = np.minimum(np.abs(off) / told.spread, LOUDEST) ** 2
         scaled = off / (told.spread * self._scale())
+        if not np.isfinite(scaled).all():
+            self._begin_anew()
+            return
         bins = clipped((scaled - LOWEST) / BIN, 0.0, BINS - 1.0).astype(np.intp)
         self._counts *= 1.0 - 1.0 / MEMORY
         self._counts[self._rows, bins] += 1.0
@@ -349,6 +354,12 @@ class Growth:
         self._learn_phase(told.cells, each, rest, clipped(off, -WIDEST, WIDEST) ** 2)
         if self.steps % 20 == 0:
             self._requantile()
+
+    def _begin_anew(self) -> None:
+        """What was learned is no number any more: that is never told as nothing to come."""
+        self.__post_init__()
+        self._told.clear()
+        self._last = ()
 
     def _learn_phase(self, cells: Cells, each: Floats | None, rest: Floats, square: Floats) -> None:
         if each is None:
@@ -375,16 +386,17 @@ class Growth:
     # ---- what is kept
 
     def packed(self) -> str:
-        """All but the last hour, as text of some kilobytes."""
-        parts = [np.array([FORMAT, len(self._fan), min(self.steps, MOST_STEPS)]), *self._state()]
-        raw = np.concatenate([one.ravel() for one in parts]).astype(np.float32).tobytes()
-        return base64.b85encode(zlib.compress(raw, 9)).decode()
+        """All but the last hour, as text of some kilobytes: 14,000 characters at the most."""
+        head, trend = np.array([FORMAT, len(self._fan), min(self.steps, MOST_STEPS)]), self._trend.state()
+        exact = np.concatenate([one.ravel() for one in (head, *trend)]).astype(np.float32)
+        rest = np.concatenate([one.ravel() for one in self._state()[len(trend) :]]).astype(np.float32)
+        return base64.b85encode(zlib.compress(exact.tobytes() + rounded(rest).tobytes(), 9)).decode()
 
     @classmethod
     def unpacked(cls, text: str, grain: float, quantile: float, fall: float) -> Growth:
         """What ``packed`` gave. ValueError when it is of another layout, or none at all."""
         try:
-            raw = np.frombuffer(_inflated(base64.b85decode(text)), dtype=np.float32).astype(np.float64)
+            raw = np.frombuffer(inflated(base64.b85decode(text)), dtype=np.float32).astype(np.float64)
         except (ValueError, zlib.error) as error:
             raise ValueError(f"what was learned cannot be read: {error}") from error
         if len(raw) < 3 or raw[0] not in (FORMAT, *FORMER) or not np.isfinite(raw).all() or not 1 <= raw[1] <= len(FAN):
@@ -405,15 +417,6 @@ class Growth:
     def _state(self, features: int = FEATURES) -> list[Floats]:
         """All that is kept, with so many features of the trend, the first ones."""
         return [*self._trend.state(features), self._mean, self._square, self._events, self._loud, self._counts]
-
-
-def _inflated(packed: bytes) -> bytes:
-    """ValueError where more comes out than can have been put in."""
-    stream = zlib.decompressobj()
-    raw = stream.decompress(packed, MOST_PACKED)
-    if stream.unconsumed_tail or not stream.eof:
-        raise ValueError("it is too long, or cut off")
-    return raw
 
 
 def within(ahead: Sequence[tuple[float, float]], seconds: float) -> float | None:

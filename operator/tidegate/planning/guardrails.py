@@ -68,6 +68,8 @@ class Facts:
     """The largest need, the present one or of a past whose hold is not over."""
     sure: int | None = None
     """What a blind target keeps when the rest of its level rests on one sample that was never confirmed; None: all."""
+    said: int = 0
+    """``due`` as it was announced, whatever is measured."""
     left_out: str = ""
     """Which event of the policy is near and could not be summed, and why; empty when all of them count."""
 
@@ -100,6 +102,10 @@ Guardrail = Callable[[Facts, int], Judgement | None]
 def demand(facts: Facts, level: int) -> Judgement | None:
     """What the announced events need, by the time they need it."""
     due = facts.due if facts.announced is None else facts.announced
+    if due <= 0 < facts.said:
+        return Judgement(
+            Reason.EVENT_DEMAND, 0, f"announced events need {facts.said} units, and nothing is measured of it"
+        )
     if due <= 0:
         return Judgement(Reason.NO_EVENT_AHEAD, 0, "no announced event needs units now")
     if due > facts.need and facts.observed.loan and due <= facts.held:

@@ -12,6 +12,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from tidegate.planning.beneath import Aims
+from tidegate.planning.reading import Doubt as Doubt
+from tidegate.planning.reading import Freshness as Freshness
+from tidegate.planning.reading import Opens as Opens
+from tidegate.planning.reading import Reading as Reading
 from tidegate.planning.reasons import Reason
 from tidegate.planning.resources import Resources
 
@@ -132,6 +136,9 @@ class Announcement:
     moments: tuple[Moment, ...] = ()
     derived: tuple[Derived, ...] = ()
     """In an order in which each source comes before what is derived from it."""
+    host: str = ""
+    tier: str = ""
+    """Who announces it, and the class of hosts that he is of (``hosts``); empty: nobody says."""
 
 
 # ---- policies
@@ -214,6 +221,8 @@ class Live:
     """Share of the time in which no more comes within the lead time than is prepared for."""
     fall_per_minute: float = 0.04
     """Share by which measured demand fades a minute at most: a sharp fall is often followed by as sharp a rise."""
+    forgotten: frozenset[str] = frozenset()
+    """Hosts of whom nothing is remembered: they are new as long as they stand here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,64 +252,6 @@ class Policy:
 
 
 # ---- what was observed
-
-
-class Freshness(Enum):
-    """What became of asking for a signal. None of the bad ones is ever read as zero."""
-
-    FRESH = "Fresh"
-    STALE = "Stale"
-    EMPTY = "Empty"
-    NAN = "NaN"
-    NEGATIVE = "Negative"
-    MANY = "ManySeries"
-    PARTIAL = "Partial"
-    """Only a part of what was asked for: the true value may be higher. It may raise a level and never lowers one."""
-    FUTURE = "FromTheFuture"
-    """Its sample bears a time that has not come yet."""
-    UNREACHABLE = "Unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """What one sample alone has said, far above what others agree on."""
-
-    value: float
-    at: float
-    """When the first such sample was taken, epoch seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The last word on a signal, and what may be believed of it.
-
-    A source gives the fields down to ``span``; ``control.reader`` remembers the rest from one reading to the next.
-    """
-
-    freshness: Freshness
-    value: float | None
-    """The last good value, which may be old; None when there was never one."""
-    since: float
-    """When the last good value was measured; when asking began if there was never one."""
-    note: str = ""
-    """What is wrong, in words; no number in it changes while the same thing is wrong."""
-    stamp: float | None = None
-    """Time of the newest sample by the clock of the server that keeps it: of one sample always the same. None: as
-    ``since``."""
-    span: float = 0.0
-    """Seconds before ``stamp`` from which samples count in the value: 60 for ``rate(x[1m])``, and for a sum of pods
-    that are scraped one after the other what lies between the first and the last of these scrapes."""
-    confirmed: float | None = None
-    """The demand that at least two samples agree on which have nothing in common; None while there are no two."""
-    doubt: Doubt | None = None
-    """A sample of the last hour that no other one confirmed."""
-    blind_since: float | None = None
-    """When the last good reading ended, or asking began (again); None while readings are good, or nobody remembers."""
-    ahead: tuple[tuple[float, float], ...] = ()
-    """(seconds, value): no more comes within so many seconds, as far as the signal's growth is known
-    (``growth.Growth.ahead``); empty where nobody forecasts it, or the reading is not good."""
-    step: float | None = None
-    """Share of an announced step that is prepared for (``steps.Steps``); None: nobody has learned any."""
 
 
 class Trouble(Enum):

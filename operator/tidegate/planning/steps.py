@@ -23,9 +23,28 @@ LEAST, MOST = -1.0, 4.0
 _NORMAL = NormalDist()
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of the next announced step."""
+
+    events: float
+    """As how many events it counts."""
+    mean: float
+    square: float
+    """Mean square of the differences from the mean."""
+
+    def quantile(self, q: float) -> float:
+        """The share that is not exceeded by the share ``q`` of steps."""
+        return self.mean + _student(q, max(self.events, 1.0)) * sqrt(self.square * (1.0 + 1.0 / self.events))
+
+
+FIRST = Expected(EVENTS, EXPECTED, ERROR**2)
+"""Before anything was seen."""
+
+
 @dataclass(slots=True)
 class Steps:
-    """Of one signal of one policy."""
+    """Of one signal of one policy, all together or of one host."""
 
     events: float = 0.0
     mean: float = EXPECTED
@@ -43,21 +62,23 @@ class Steps:
         self.mean += weight * off
         self.square = (1.0 - weight) * (self.square + weight * off * off)
 
-    def quantile(self, q: float) -> float:
+    def expected(self, before: Expected = FIRST) -> Expected:
+        """What is expected of the next one. ``before``: what was, when none of these was seen; it counts as three
+        events at first, and soon as none.
+        """
+        prior = EVENTS / (1.0 + self.events) ** 2
+        total = prior + self.events
+        mean = (prior * before.mean + self.events * self.mean) / total
+        square = prior * (before.square + (before.mean - mean) ** 2)
+        square += self.events * (self.square + (self.mean - mean) ** 2)
+        return Expected(total, mean, square / total)
+
+    def quantile(self, q: float, before: Expected = FIRST) -> float:
         """The share of the next announced step that is prepared for: no more than for a first event, or as much more
         as more has come, however little few events tell.
         """
-        most = _quantile(q, EVENTS, EXPECTED, ERROR**2)
-        prior = EVENTS / (1.0 + self.events) ** 2
-        total = prior + self.events
-        mean = (prior * EXPECTED + self.events * self.mean) / total
-        square = prior * (ERROR**2 + (EXPECTED - mean) ** 2) + self.events * (self.square + (self.mean - mean) ** 2)
-        return min(max(0.0, _quantile(q, total, mean, square / total)), most * max(1.0, self.mean))
-
-
-def _quantile(q: float, events: float, mean: float, square: float) -> float:
-    """Of the next one, after so many with this mean and mean square difference."""
-    return mean + _student(q, max(events, 1.0)) * sqrt(square * (1.0 + 1.0 / events))
+        most = FIRST.quantile(q) * max(1.0, self.mean)
+        return min(max(0.0, self.expected(before).quantile(q)), most)
 
 
 def _student(q: float, freedom: float) -> float:

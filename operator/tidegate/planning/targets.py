@@ -106,7 +106,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
     wanted_line = line if acting or observed.loan is None else None
     announced = _due(plain, target, observed, now) if wanted_line is not plain and wanted_line is not None else None
     due, soon = _due(wanted_line, target, observed, now), soon_due(wanted_line, observed, target, now)
-    ahead = Ahead(due, soon, announced)
+    said, ahead = due, Ahead(due, soon, announced)
     if policy.live is not None and wanted_line is not None:
         ahead = _followed(ahead, situation, plain or wanted_line, measure, now=now, lead=lead)
     due, soon, announced = ahead.due, ahead.soon, ahead.announced
@@ -128,6 +128,7 @@ def decide(settings: PlanSettings, situation: Situation, *, now: float) -> Targe
         pool=say.limit if acting else None,
         held=_held(plain if announced is not None else wanted_line, now),
         sure=sure_level(measure, observed, lambda at: _planned_at(wanted_line, target, at)),
+        said=said,
         left_out=situation.left_out,
     )
     rise = next_rise(facts, line, observed.level or 0, now)

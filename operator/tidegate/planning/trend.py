@@ -63,8 +63,8 @@ class Trend:
         weights += gain[:, None] * clipped(came - features @ weights, -WIDEST, WIDEST)
         certain = (certain - gain[:, None] * along) / keep
         trace = float(certain.trace())
-        # Calm hours teach nothing, and must not let it drift.
-        self.certain[int(inside)] = certain * min(1.0, 10.0 / trace)
+        # Calm hours teach nothing, and must not let it drift; rounded to nothing, it is begun anew.
+        self.certain[int(inside)] = certain * min(1.0, 10.0 / trace) if trace > 0.0 else CERTAIN * np.eye(FEATURES)
 
     def state(self, features: int = FEATURES) -> list[Floats]:
         """What is kept, of so many features, the first ones; to be filled in place."""
