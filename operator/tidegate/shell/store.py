@@ -90,7 +90,9 @@ class WatchedStore:
     _offered: set[Key] = field(default_factory=set)
     """Changes that somebody looked at and has not acknowledged."""
     _recurring: dict[Key, float] = field(default_factory=dict)
-    """When each recurring event was worked out last, the oldest first."""
+    """When each recurring event was worked out last, the oldest first; minus infinity: it is due."""
+    _rolled_at: float = -math.inf
+    """The latest of these instants."""
     _leaving: dict[tuple[str, Key], float] = field(default_factory=dict)
     """Deleted objects that still count, and until when."""
     _stopped: bool = False
@@ -234,7 +236,7 @@ class WatchedStore:
                 self._announcements[key] = announcement
                 self._recurring.pop(key, None)
                 if parsed.series is not None:
-                    self._recurring[key] = now
+                    self._recurring[key], self._rolled_at = now, max(self._rolled_at, now)
                 self._changes.add(key)
                 self.on_change(key.namespace)
         else:
@@ -418,6 +420,11 @@ class WatchedStore:
     def _roll(self) -> None:
         """Work out the occurrences of recurring events anew, now and then; a part of them in one go."""
         now = self.now()
+        # The clock was set back: what was worked out by the later time is due, and goes first.
+        if now < self._rolled_at:
+            ahead = {key: -math.inf for key, at in self._recurring.items() if at > now}
+            self._recurring = {**ahead, **{key: at for key, at in self._recurring.items() if at <= now}}
+        self._rolled_at = now
         late: list[Key] = []
         for key, at in self._recurring.items():
             if now - at < ROLL or len(late) == ROLLED_AT_ONCE:
