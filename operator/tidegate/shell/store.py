@@ -99,6 +99,8 @@ class WatchedStore:
     _pools: dict[str, Pool] = field(default_factory=dict)
     _pool_objects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """As last valid: deadlines are times of day, and each day has its own."""
+    _dated_at: float = -math.inf
+    """The latest instant by which any of these deadlines was found."""
     _overrides: InOrder = field(default_factory=InOrder)
     _versions: Versions = field(default_factory=Versions)
     _told_at: float = math.nan
@@ -161,9 +163,10 @@ class WatchedStore:
         """Pools by name, with the next deadline of their work."""
         self.expire()
         now = self.now()
+        set_back, self._dated_at = now < self._dated_at, now
         for name, pool in self._pools.items():
-            works = (m.work for lane in pool.lanes for m in lane.members)
-            if any(work is not None and work.deadline <= now for work in works):
+            works = [m.work for lane in pool.lanes for m in lane.members if m.work is not None]
+            if any(set_back or work.deadline <= now for work in works):
                 obj, bad = self._pool_objects[name], self.invalid.get(("CapacityPool", Key("", name)))
                 self._pools[name] = self._understood("CapacityPool", obj, lambda o: parse_pool(o, now=now)) or pool
                 if bad is not None:  # it was the last valid version that was understood anew
@@ -280,6 +283,7 @@ class WatchedStore:
     def put_pool(self, obj: Mapping[str, Any]) -> str:
         """A CapacityPool appeared or changed; one that became invalid keeps acting as it last was valid."""
         now = self.now()
+        self._dated_at = max(self._dated_at, now)
         name = self._arrived("CapacityPool", obj).name
         if (pool := self._understood("CapacityPool", obj, lambda obj: parse_pool(obj, now=now))) is not None:
             self._versions.note("CapacityPool", Key("", name), obj)
