@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -79,7 +80,8 @@ class Reporter:
     _told_at: dict[Key, float] = field(default_factory=dict)
     _looked: dict[Key, tuple[Verdict, float]] = field(default_factory=dict)
     """What the last decision found of each event, and since when it is so."""
-    _changes_at: dict[Key, float] = field(default_factory=dict)
+    _shown_for: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    """From when until when time alone changes nothing of what is shown of an event."""
     _went: Went = field(default_factory=Went)
     _looked_at: dict[Key, float] = field(default_factory=dict)
     """When each event that runs or begins soon was last looked at, as shown."""
@@ -124,14 +126,14 @@ class Reporter:
 
     def arrived(self, key: Key, status: object = None) -> None:
         """An event appeared or changed, and shows ``status``: show that it was accepted, or why not."""
-        self._changes_at.pop(key, None)
+        self._shown_for.pop(key, None)
         self._isolated.run("what is shown by LiveEvent", key, partial(self._went.recall, key, status))
         if self.last is not None and self.last.leading:
             self._show(Telling("LiveEvent", key, partial(self._event, key)))
 
     def forget(self, key: Key) -> None:
         """An event is gone."""
-        self._changes_at.pop(key, None)
+        self._shown_for.pop(key, None)
         self._went.forget(key)
 
     async def sweep_for_ever(self) -> None:
@@ -148,7 +150,8 @@ class Reporter:
 
     async def _sweep(self) -> None:
         now = self.clock.now()
-        late = [key for key in (*self.store.events, *self._invalid()) if self._changes_at.get(key, 0.0) <= now]
+        # Also those that were shown by a later time than now: by a clock that has been set back.
+        late = [key for key in (*self.store.events, *self._invalid()) if not self._stays(key, now)]
         pace = Pace()
         for key in late:
             self._show(Telling("LiveEvent", key, partial(self._event, key)))
@@ -157,6 +160,10 @@ class Reporter:
     def _show(self, telling: Telling) -> None:
         """Make the status of one object, and have it published."""
         self._isolated.run(f"the status of {telling.kind}", telling.key, lambda: self.publisher.publish(telling.make()))
+
+    def _stays(self, key: Key, now: float) -> bool:
+        since, until = self._shown_for.get(key, (math.inf, math.inf))
+        return since <= now < until
 
     def _invalid(self) -> list[Key]:
         return [key for kind, key in self.store.invalid if kind == "LiveEvent"]
@@ -197,7 +204,7 @@ class Reporter:
             return
         for key, event in self.store.events.items():
             if Key(key.namespace, event.policy) in moved:
-                self._changes_at.pop(key, None)
+                self._shown_for.pop(key, None)
         self._moved.set()
 
     def _pools(self, beat: Beat) -> Iterable[Telling]:
@@ -264,7 +271,8 @@ class Reporter:
             known, since = self._looked.get(key, (None, beat.now))
             if known is None or (known.outcome, known.reason) != (verdict.outcome, verdict.reason):
                 since = beat.now
-            if known is not None and (since == beat.now or beat.now - since >= SECOND_LOOK):
+            # A clock that was set back makes nobody wait until it comes to ``since`` again.
+            if known is not None and not 0.0 < beat.now - since < SECOND_LOOK:
                 before[key] = known
             looked[key] = verdict, since
         self._looked = looked
@@ -273,18 +281,17 @@ class Reporter:
     def _event(self, key: Key, *, urgent: bool = False) -> Iterable[StatusPatch]:
         bad = self.store.invalid.get(("LiveEvent", key))
         if bad is not None:
-            self._changes_at[key] = float("inf")
+            self._shown_for[key] = self.clock.now(), math.inf
             return _invalid("LiveEvent", key, bad, urgent=urgent)
         parsed = self.store.events.get(key)
         if parsed is None:
-            self._changes_at.pop(key, None)
+            self._shown_for.pop(key, None)
             return []
         now, verdict = self.clock.now(), self._told.get(key)
         coming = parsed.next_occurrence(now)
         due = verdict is None and coming is not None and coming.start - WATCH <= now
         if due and coming is not None and self._stands(key, coming.start, now):
             return []
-        self._changes_at[key] = event_changes_at(parsed, now)
         policy = self.store.policy(Key(key.namespace, parsed.policy))
         announced = self.store.announcements().get(key)
         share = own_share(announced, policy, cell=self.cell) if policy and announced else ()
@@ -303,6 +310,7 @@ class Reporter:
         looked = self._looked_at.get(key)
         status["readyTime"] = to_rfc3339(since) if since is not None else None
         status["lookedAt"] = to_rfc3339(looked) if looked is not None else None
+        self._shown_for[key] = now, event_changes_at(parsed, now)
         return [StatusPatch("LiveEvent", key, status, urgent=urgent)]
 
     def _stands(self, key: Key, starts_at: float, now: float) -> bool:
