@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from tidegate.planning.model import Key, Observed, Ref
 from tidegate.planning.plan import make_plan
 from tidegate.planning.reasons import Reason
 from tidegate.planning.world import World
-from tidegate.ports import Json
+from tidegate.ports import Json, StatusPatch
 from tidegate.shell import isolated as module
 from tidegate.shell.isolated import Isolated
 from tidegate.shell.own_metrics import OwnMetrics
@@ -72,6 +73,30 @@ async def test_the_sweep_goes_on_past_an_event_that_cannot_be_shown() -> None:
     await asyncio.sleep(0)
     assert board.shown == [show(0), show(2)]
     sweeping.cancel()
+
+
+async def test_an_event_that_could_not_be_shown_is_tried_again_by_the_next_sweep() -> None:
+    class Shy(Board):
+        """Takes nothing of one event."""
+
+        shy = False
+
+        def publish(self, patches: Iterable[StatusPatch]) -> None:
+            told = list(patches)
+            if self.shy and any(patch.key == show(1) for patch in told):
+                raise ValueError("not now")
+            super().publish(told)
+
+    board = Shy()
+    reporter, store = evening(board)
+    reporter.report(beat(store, READY))
+    board.shy = True
+    reporter.arrived(show(1))
+    board.shown.clear()
+    board.shy = False
+    await reporter._sweep()
+    await reporter._sweep()
+    assert board.shown == [show(1)]
 
 
 def test_a_policy_that_cannot_be_shown_leaves_others_and_events_shown() -> None:

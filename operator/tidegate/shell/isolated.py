@@ -32,9 +32,9 @@ class Isolated:
     _failed: dict[tuple[str, object], str] = field(default_factory=dict)
     """The objects whose last job failed, and by what kind of error."""
 
-    def run(self, what: str, of: object, job: Callable[[], object]) -> None:
-        """Run a job; ``what`` says what it is for, ``of`` which object. An error is logged when it is new to that
-        object: the job comes again with each decision.
+    def run(self, what: str, of: object, job: Callable[[], object]) -> bool:
+        """Run a job, and say whether it was done; ``what`` says what it is for, ``of`` which object. An error is logged
+        when it is new to that object: the job comes again with each decision.
         """
         name = what, of
         try:
@@ -48,6 +48,7 @@ class Isolated:
             if len(self._failed) >= REMEMBERED:
                 self._failed.clear()
             self._failed[name] = why
-        else:
-            if self._failed:
-                self._failed.pop(name, None)
+            return False
+        if self._failed:
+            self._failed.pop(name, None)
+        return True

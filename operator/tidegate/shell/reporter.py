@@ -158,8 +158,11 @@ class Reporter:
             await pace.breathe()
 
     def _show(self, telling: Telling) -> None:
-        """Make the status of one object, and have it published."""
-        self._isolated.run(f"the status of {telling.kind}", telling.key, lambda: self.publisher.publish(telling.make()))
+        """Make the status of one object, and have it published. An event's that fails is tried again by each sweep."""
+        what = f"the status of {telling.kind}"
+        shown = self._isolated.run(what, telling.key, lambda: self.publisher.publish(telling.make()))
+        if not shown and telling.kind == "LiveEvent":
+            self._shown_for.pop(telling.key, None)
 
     def _stays(self, key: Key, now: float) -> bool:
         since, until = self._shown_for.get(key, (math.inf, math.inf))
