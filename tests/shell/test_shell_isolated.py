@@ -145,6 +145,19 @@ async def test_a_target_whose_numbers_cannot_be_told_leaves_the_others_told() ->
     assert level(other.key) == 5.0
 
 
+async def test_statuses_are_shown_though_what_else_hangs_on_a_decision_fails() -> None:
+    board = Board()
+    reporter, store = evening(board)
+
+    def watch(_: Beat) -> None:
+        raise ValueError("no watch")
+
+    showing = Showing(reporter, OwnMetrics(), on_beat=watch)
+    showing.take(beat(store, READY))
+    await showing.show_waiting()
+    assert set(board.shown) == {show(0), show(1), show(2)}
+
+
 def test_a_step_that_cannot_be_told_leaves_all_statuses_shown() -> None:
     class Deaf(Board):
         def emit(self, *_: object, **__: object) -> None:

@@ -62,7 +62,7 @@ class Showing:
                 await pace.breathe()
 
     def _steps(self, beat: Beat) -> Iterator[None]:
-        self._on_beat(beat)
+        self._isolated.run("what hangs on", "each decision", partial(self._on_beat, beat))
         yield
         yield from self._reporter.steps(beat)
         yield from self._count_targets(beat)
