@@ -28,7 +28,7 @@ from tidegate.shell.hearing import Hearing
 from tidegate.shell.informer import Informer
 from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, UNHEARD, FewKinds
 from tidegate.shell.leader import LeaseLeader
-from tidegate.shell.lifecycle import Opened, persistently
+from tidegate.shell.lifecycle import Opened, allow_open_files, persistently
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.podwatch import PodWatch
 from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check, watch_check, watches_check
@@ -132,6 +132,7 @@ class Runtime:
         settings = self.settings
         logging.getLogger("tidegate").setLevel(settings.log_level.upper())
         gc.set_threshold(*COLLECTED)
+        allow_open_files()
         self._ready["started"] = lambda: self._waits_for or None
         await self._retry(self._listen)
         clients = await self._retry(lambda: Clients.connect(settings))
