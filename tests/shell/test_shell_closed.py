@@ -13,14 +13,28 @@ from test_shell_informer import Ear, FakeServer, Pair, Quiet, ear  # noqa: F401
 from test_shell_lifecycle import Stage, live_event, scaling_policy, stage, until  # noqa: F401
 
 from tidegate.control import loaner
-from tidegate.ports import RefusedError, UnavailableError
-from tidegate.shell import informer, kinds, watches
+from tidegate.ports import Json, RefusedError, UnavailableError
+from tidegate.shell import hearing, informer, kinds, watches
 from tidegate.shell import runtime as runtimes
 from tidegate.shell.probes import watch_check
 from tidegate.shell.runtime import Runtime
 from tidegate.shell.store import WatchedStore
 from tidegate.targets.client import KubeClient
 from tidegate.targets.errors import ForbiddenError
+
+LIMIT = 2.0
+"""Seconds of silence that this test takes for minutes."""
+
+
+def put(stage: Stage, namespace: str, *objects: Json) -> None:  # noqa: F811
+    """Create objects in a namespace."""
+    for made in objects:
+        stage.cluster.create({**made, "metadata": {**made["metadata"], "namespace": namespace}})
+
+
+def level(stage: Stage, namespace: str) -> int:  # noqa: F811
+    """Of the workload that is driven there."""
+    return int((stage.cluster.get("apps/v1", "Deployment", "web", namespace) or {})["spec"]["replicas"])
 
 
 @pytest.mark.parametrize("closed_at", ["start", "later"])
@@ -37,18 +51,6 @@ async def test_a_namespace_that_is_closed_to_us_holds_no_other_up_and_is_served_
             raise ForbiddenError(f"{method} {path}: the API server answered 403")
         return await real(self, method, path, *arguments, **more)
 
-    def there(namespace: str, replicas: int) -> None:
-        for made in (deployment(replicas=replicas), scaling_policy()):
-            made["metadata"] |= {"namespace": namespace}
-            stage.cluster.create(made)
-
-    def level(namespace: str) -> int:
-        return int((stage.cluster.get("apps/v1", "Deployment", "web", namespace) or {})["spec"]["replicas"])
-
-    def announce(namespace: str) -> None:
-        made = live_event(time.time() + 20.0)
-        stage.cluster.create({**made, "metadata": {**made["metadata"], "namespace": namespace}})
-
     monkeypatch.setattr(KubeClient, "_open", opened)
     for module, name in ((kinds, "ASKED_EVERY"), (runtimes, "UNHEARD"), (kinds, "UNHEARD")):
         monkeypatch.setattr(module, name, 0.05)
@@ -57,16 +59,16 @@ async def test_a_namespace_that_is_closed_to_us_holds_no_other_up_and_is_served_
     monkeypatch.setattr(informer, "LONGEST_PAUSE", 0.2)
     for namespace in ("live", "shop"):
         stage.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        there(namespace, 2)
+        put(stage, namespace, deployment(replicas=2), scaling_policy())
     runtime = Runtime(dataclasses.replace(stage.settings, beat_seconds=0.1, namespaces=("live", "shop")))
     await runtime.start()
     if closed_at == "later":
-        announce("shop")
-        await until(lambda: level("shop") == 10)
+        put(stage, "shop", live_event(time.time() + 20.0))
+        await until(lambda: level(stage, "shop") == 10)
         closed.add("shop")
         await until(lambda: runtime.store.unheard_in())
-    announce("live")
-    await until(lambda: level("live") == 10)
+    put(stage, "live", live_event(time.time() + 20.0))
+    await until(lambda: level(stage, "live") == 10)
     await asyncio.sleep(0.7)
     assert (await stage.ask("/healthz"))[0] == 200
     assert (await stage.ask("/readyz"))[0] == 200
@@ -74,12 +76,56 @@ async def test_a_namespace_that_is_closed_to_us_holds_no_other_up_and_is_served_
     assert 'tidegate_unheard{namespace="live"}' not in (await stage.ask("/metrics"))[1]
     (unheard,) = runtime.store.unheard_in().values()
     assert "could not be listed" in unheard.message
-    assert level("shop") == (2 if closed_at == "start" else 10)
+    assert level(stage, "shop") == (2 if closed_at == "start" else 10)
     closed.clear()
     if closed_at == "start":
-        announce("shop")
+        put(stage, "shop", live_event(time.time() + 20.0))
     await until(lambda: not runtime.store.unheard_in())
-    await until(lambda: level("shop") == 10)
+    await until(lambda: level(stage, "shop") == 10)
+    await runtime.stop()
+
+
+async def test_a_namespace_that_gives_no_answer_for_long_ends_no_process_and_all_of_them_do(
+    stage: Stage,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A start would wait for it, and so would everybody else: the kubelet must not make one."""
+    silent, real = set[str](), KubeClient._open
+
+    async def opened(self: KubeClient, method: str, path: str, *arguments: Any, **more: Any) -> Any:
+        if any(f"/namespaces/{name}/liveevents" in path for name in silent):
+            raise UnavailableError(f"{method} {path}: the API server answered 503")
+        return await real(self, method, path, *arguments, **more)
+
+    monkeypatch.setattr(KubeClient, "_open", opened)
+    monkeypatch.setattr(runtimes, "SILENT", LIMIT)
+    monkeypatch.setattr(hearing, "EVENTS_LOST", LIMIT / 4)
+    monkeypatch.setattr(informer, "LONGEST_PAUSE", 0.2)
+    for name in ("ANNOUNCED_WITHIN", "OBEYED_WITHIN"):
+        monkeypatch.setattr(watches, name, LIMIT / 8)
+    for namespace in ("live", "shop"):
+        stage.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        put(stage, namespace, deployment(replicas=2), scaling_policy())
+    runtime = Runtime(dataclasses.replace(stage.settings, beat_seconds=0.1, namespaces=("live", "shop")))
+    await runtime.start()
+    await until(lambda: runtime.store.synced and (stage.holder() or "").startswith("me"))
+    silent.add("shop")
+    runtime._informers["liveevents shop"].again()
+    await until(lambda: runtime._informers["liveevents shop"].age_seconds() > LIMIT)
+    assert (await stage.ask("/healthz"))[0] == 200
+    assert (await stage.ask("/readyz"))[0] == 200
+    assert 'tidegate_unheard{namespace="shop"} 1.0' in (await stage.ask("/metrics"))[1]
+    put(stage, "live", live_event(time.time() + 20.0))
+    await until(lambda: level(stage, "live") == 10)
+    silent.add("live")
+    runtime._informers["liveevents live"].again()
+    await until(lambda: runtime._informers["liveevents live"].age_seconds() > LIMIT)
+    code, text = await stage.ask("/healthz")
+    assert (code, "liveevents: no sign of life" in text, "stop: ok" in text) == (503, True, True)
+    silent.clear()
+    put(stage, "shop", live_event(time.time() + 20.0))
+    await until(lambda: level(stage, "shop") == 10)
+    assert (await stage.ask("/healthz"))[0] == 200
     await runtime.stop()
 
 

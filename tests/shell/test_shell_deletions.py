@@ -180,12 +180,37 @@ def test_a_status_that_changes_alone_wakes_nobody() -> None:
     assert stage.woken == woken
 
 
+WEEKLY = {**live_event()["spec"]["schedule"], "recurrence": {"rrule": "FREQ=WEEKLY;COUNT=8"}}
+
+
+@pytest.mark.parametrize("known", ["before", "ahead"])
+def test_a_clock_that_was_ahead_hides_no_occurrence_once_it_is_set_back(known: str) -> None:
+    """Whether an event was known before it was ahead, or came meanwhile, or another one was never looked at then."""
+    stage = Stage()
+    stage.store.put_event(live_event("other", schedule=WEEKLY))
+    if known == "before":
+        stage.store.put_event(live_event(schedule=WEEKLY))
+    tonight = stage.store.announcements()[Key("shop", "other")].occurrences
+    assert [round(one.start - NOW) for one in tonight] == [0]
+    stage.at = NOW + 10 * 86_400.0
+    if known == "before":
+        assert stage.store.announcements()[SHOW].occurrences != tonight
+    else:
+        stage.store.put_event(live_event(schedule=WEEKLY))
+    stage.at = NOW + 1.0
+    taken(stage.store)
+    assert stage.store.announcements()[SHOW].occurrences == tonight
+    assert SHOW in taken(stage.store), "and it is planned anew"
+    stage.at = NOW + 2.0
+    stage.store.announcements()
+    assert not taken(stage.store)
+
+
 def test_recurring_events_are_worked_out_again_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROLLED_AT_ONCE", 3)
     stage = Stage()
-    weekly = {**live_event()["spec"]["schedule"], "recurrence": {"rrule": "FREQ=WEEKLY;COUNT=8"}}
     for at in range(7):
-        stage.store.put_event(live_event(f"show{at}", schedule=weekly))
+        stage.store.put_event(live_event(f"show{at}", schedule=WEEKLY))
     taken(stage.store)
     stage.at += 7 * 86_400.0
     moved = []

@@ -12,6 +12,7 @@ import pytest
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
 from tidegate.planning.model import Ref
+from tidegate.ports import UnavailableError
 from tidegate.shell import events as sink
 from tidegate.shell.events import KubeEventSink
 from tidegate.targets.client import KubeClient, Limits
@@ -89,6 +90,36 @@ async def test_an_event_about_something_unknown_is_posted_without_uid(desk: Desk
     await desk.events.flushed()
     (event,) = desk.posted()
     assert "uid" not in event["involvedObject"]
+
+
+async def test_events_of_a_namespace_that_gives_no_answer_wait_and_those_of_others_do_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that is tried there costs everybody seconds."""
+    monkeypatch.setattr(sink, "FIRST_PAUSE", 0.4)
+    silent, tried, real = {"shop"}, list[str](), KubeClient._open
+
+    async def opened(self: KubeClient, method: str, path: str, *arguments: Any, **more: Any) -> Any:
+        if any(f"/namespaces/{name}/" in path for name in silent):
+            tried.append(f"{method} {path}")
+            raise UnavailableError(f"{method} {path}: no answer")
+        return await real(self, method, path, *arguments, **more)
+
+    monkeypatch.setattr(KubeClient, "_open", opened)
+    desk.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    events = KubeEventSink(desk.events._client, desk.events._discovery, instance="me", now=lambda: desk.clock)
+    worker = asyncio.create_task(events.run())
+    for number in range(9):
+        events.emit(Ref("v1", "ConfigMap", "shop", f"c{number}"), reason="Late", message=f"{number}")
+    events.emit(SUBJECT, reason="Late", message="ours")
+    while not desk.posted():  # noqa: ASYNC110  what is waited for is no event of ours
+        await asyncio.sleep(0.005)
+    assert len([one for one in tried if one.startswith("POST")]) == 1
+    silent.clear()
+    await events.flushed()
+    assert [event["message"] for event in desk.posted()] == ["ours", *"12345678"]
+    worker.cancel()
+    await asyncio.wait({worker})
 
 
 async def test_a_server_that_is_gone_and_a_full_queue_cost_events_and_nothing_else() -> None:

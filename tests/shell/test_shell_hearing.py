@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
 
 from tidegate.shell import hearing as module
-from tidegate.shell.hearing import STOP_LOST, Hearing
+from tidegate.shell.hearing import EVENTS_LOST, STOP_LOST, Hearing
 from tidegate.shell.kinds import HELD_FOR, Deaf
 
 
@@ -17,6 +18,7 @@ class Watch:
 
     listed_at: float = 0.0
     alive_at: float = 0.0
+    broke_at: float = -math.inf
     trouble: str = ""
     synced: bool = True
 
@@ -128,3 +130,26 @@ def test_a_namespace_of_which_events_or_loans_were_never_listed_is_waited_for_wi
     assert hearing.unheard_in().keys() == {"shop"}
     one = hearing.unheard_in()["shop"]
     assert (one.message.startswith(f"{what} could not be listed since"), one.raises) == (True, False)
+
+
+def test_a_namespace_whose_announcements_are_heard_of_no_more_lowers_nothing_and_raises(ears: Ears) -> None:
+    """An event that was moved or grew may have been missed; what was announced before still stands."""
+    ears.events = {"live": Watch(alive_at=200.0), "shop": Watch(alive_at=200.0)}
+    hearing = ears.hearing()
+    ears.at += 4 * EVENTS_LOST
+    assert hearing.unheard_in() == {}, "where nothing happens all is heard"
+    ears.events["shop"].trouble, ears.events["shop"].broke_at = "503", ears.at
+    ears.at += EVENTS_LOST - 1.0
+    assert hearing.unheard_in() == {}, "a break is mended at the second try"
+    ears.at += 2.0
+    (one,) = hearing.unheard_in().values()
+    assert hearing.unheard_in().keys() == {"shop"}
+    assert one.message.startswith("liveevents could not be listed since ")
+    assert one.message.endswith("(503)")
+    assert one.raises
+    assert (one.lets(upwards=True), one.lets(upwards=False)) == (True, False)
+    assert (hearing.unheard(), hearing.trouble()) == (None, None), "the others are served"
+    ears.few.said_of = {"shop": Deaf("overrides", ears.at, "503")}
+    assert not hearing.unheard_in()["shop"].raises, "overrides are waited for as ever"
+    ears.few.said_of, ears.events["shop"].trouble = {}, ""
+    assert hearing.unheard_in() == {}

@@ -366,6 +366,24 @@ async def test_what_a_handler_did_not_take_is_told_again_by_the_next_list(ear: P
     assert sorted(heard.told) == [("DELETED", "b"), ("MODIFIED", "a")]
 
 
+async def test_a_list_that_fails_is_owed_on(ear: Pair) -> None:
+    """Whoever was not told, or has asked, would wait for the next list otherwise: hours, where nothing breaks."""
+    server, heard = ear
+    heard.informer.start()
+    await heard.until(lambda: heard.informer.synced)
+    heard.broken = {"a"}
+    server.put("a")
+    await heard.until(lambda: heard.informer.handler_errors == 1)
+    heard.broken, heard.told, server.fail_lists = set(), [], [UnavailableError("503")]
+    heard.informer.again()
+    await heard.until(lambda: heard.told == [("MODIFIED", "a")])
+    assert server.lists == 3
+    asked, server.fail_lists = time.monotonic(), [UnavailableError("503")]
+    heard.informer.again(list_all=True)
+    await heard.until(lambda: heard.informer.listed_at >= asked)
+    assert server.lists == 5
+
+
 async def test_who_asks_gets_a_list_that_is_no_older_and_what_a_dead_connection_kept_from_us(ear: Pair) -> None:
     server, heard = ear
     heard.informer.start()

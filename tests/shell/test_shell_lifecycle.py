@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+import resource
 import socket
 import threading
 import time
@@ -183,6 +184,26 @@ async def test_a_process_leads_beats_and_gives_all_up_when_it_stops(stage: Stage
     await runtime.stop()
     assert stage.holder() == ""
     assert stage.port_is_free()
+
+
+async def test_a_process_may_have_as_many_connections_open_as_its_node_lets_it(stage: Stage) -> None:
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(before, most - 1), most))
+    runtime = Runtime(stage.settings)
+    try:
+        await runtime.start()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+    finally:
+        await runtime.stop()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+def test_a_system_that_lets_nothing_be_changed_stops_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuses)
+    lifecycle.allow_open_files()
 
 
 async def test_after_a_watch_broke_nothing_is_written_before_what_on_call_said_is_listed_again(

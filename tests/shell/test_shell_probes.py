@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
@@ -12,7 +13,7 @@ from tidegate.control.age import Age
 from tidegate.planning.model import Key
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.shell.own_metrics import OwnMetrics
-from tidegate.shell.probes import Heart, Probes, age_check, knowledge_check
+from tidegate.shell.probes import Heart, Probes, age_check, knowledge_check, watches_check
 
 SHOP = Key("shop", "core")
 
@@ -61,6 +62,30 @@ def test_a_loop_that_does_not_come_round_is_not_alive(monkeypatch: pytest.Monkey
     assert check() is not None
     heart.beat()
     assert check() is None
+
+
+@dataclass
+class Watch:
+    """Of one namespace."""
+
+    age: float
+    refused: bool = False
+
+    def age_seconds(self) -> float:
+        return self.age
+
+
+def test_one_namespace_that_gives_no_answer_ends_no_process_and_all_of_them_do() -> None:
+    """A new start would wait for it, and everybody else with it."""
+    watches = {"live": Watch(10.0), "shop": Watch(1000.0)}
+    check = watches_check(watches, limit=300.0)  # type: ignore[arg-type]
+    assert check() is None
+    watches["live"].age = 301.0
+    assert check() == "no sign of life for 301 s (limit 300 s)"
+    watches["shop"].refused = True
+    assert check() is not None, "the one that is left is silent"
+    watches["live"].refused = True
+    assert check() is None, "a new start would be refused as well"
 
 
 def test_what_is_not_seen_of_one_tenant_makes_nobody_unready_and_what_is_not_seen_at_all_does() -> None:

@@ -39,7 +39,7 @@ def beat(overrides: tuple[Override, ...], at: float = NOW, policies: dict[Key, P
 
 
 def shown(spoken: Spoken, of: Beat, invalid: dict[tuple[str, Key], Invalid] | None = None) -> dict[str, Json]:
-    return {patch.key.name: patch.status for patch in spoken.patches(of, invalid or {})}
+    return {patch.key.name: patch.status for one in spoken.tellings(of, invalid or {}) for patch in one.make()}
 
 
 def named(name: str) -> Json:

@@ -232,13 +232,38 @@ def test_pools_too_each_in_what_was_learned_of_itself() -> None:
     assert "lanes" in after.invalid["CapacityPool", Key("", "p")].problems
 
 
+def pool_with_work() -> dict[str, Any]:
+    """Its work is to be done by six in the morning."""
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "warehouse", "name": "loader"}
+    work = {"deadline": "06:00", "timeZone": "UTC", "remaining": {"unitSeconds": 600}}
+    return pool_object(lanes=[{"name": "data", "members": [{"name": "loader", "ref": ref, "work": work}]}])
+
+
+@pytest.mark.parametrize("known", ["before", "ahead"])
+def test_the_deadline_of_a_pools_work_is_tonight_again_once_a_clock_that_was_ahead_is_set_back(known: str) -> None:
+    now = [NOW]
+    watched = module.WatchedStore(lambda: now[0])
+
+    def deadline() -> float:
+        work = watched.pools()["p"].lanes[0].members[0].work
+        assert work is not None
+        return work.deadline
+
+    if known == "before":
+        watched.put_pool(pool_with_work())
+        assert 0.0 < deadline() - NOW < 86_400.0
+    now[0] = NOW + 10 * 86_400.0
+    watched.put_pool(pool_with_work())
+    if known == "before":
+        assert deadline() > now[0]
+    now[0] = NOW + 1.0
+    assert 0.0 < deadline() - NOW < 86_400.0
+
+
 def test_a_pool_that_is_invalid_stays_so_when_the_deadline_of_its_work_passes() -> None:
     now = [NOW]
     watched = module.WatchedStore(lambda: now[0])
-    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "warehouse", "name": "loader"}
-    work = {"deadline": "06:00", "timeZone": "UTC", "remaining": {"unitSeconds": 600}}
-    lanes = [{"name": "data", "members": [{"name": "loader", "ref": ref, "work": work}]}]
-    watched.put_pool(pool_object(lanes=lanes))
+    watched.put_pool(pool_with_work())
     watched.put_pool(pool_object(lanes=[]))
     first = watched.pools()["p"].lanes[0].members[0].work
     now[0] += 86_400.0

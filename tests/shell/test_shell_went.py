@@ -253,6 +253,32 @@ def test_what_is_only_looked_at_again_waits_behind_what_is_new() -> None:
     assert evening.wall.looked == [False]
 
 
+# ---- a clock that was ahead
+
+
+AHEAD = 10 * 86_400.0
+
+
+def test_a_worse_verdict_does_not_wait_until_a_clock_that_was_set_back_catches_up() -> None:
+    evening = Evening()
+    evening.beat(T0 - 600.0, READY)
+    evening.beat(T0 - 590.0 + AHEAD, FULL)
+    assert evening.beat(T0 - 580.0, FULL)["outcome"] == "Blocked"
+
+
+def test_what_was_shown_by_a_clock_that_was_ahead_is_shown_anew_once_it_is_set_back() -> None:
+    evening = Evening()
+    weekly = {**live_event()["spec"]["schedule"], "recurrence": {"rrule": "FREQ=WEEKLY;COUNT=8"}}
+    evening.store.put_event(live_event(schedule=weekly))
+    evening.beat(T0 - 3 * 86_400.0 + AHEAD)
+    evening.reporter.arrived(SHOW)
+    assert evening.wall.status["nextOccurrence"]["start"] == "2026-11-16T16:00:00Z"
+    assert swept(evening, T0 - 3 * 86_400.0)["nextOccurrence"]["start"] == "2026-11-09T16:00:00Z"
+    shown = len(evening.wall.texts) + len(evening.wall.looked)
+    swept(evening, T0 - 3 * 86_400.0 + 1.0)
+    assert len(evening.wall.texts) + len(evening.wall.looked) == shown, "and then it stays"
+
+
 # ---- between two leaders
 
 

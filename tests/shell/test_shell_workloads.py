@@ -103,6 +103,26 @@ async def test_a_change_of_the_spec_is_told_as_one_and_a_change_of_the_status_is
     await until(lambda: (ORDER, False) in stage.told)  # its pods start
 
 
+async def test_a_change_of_the_spec_that_was_not_taken_in_is_told_again_as_one(stage: Stage) -> None:
+    stage.cluster.create(deployment())
+    stage.know()
+    await until(lambda: stage.told)
+    failed, tell = list[Ref](), stage.watch._on_change
+
+    def fails_once(ref: Ref, spec: bool) -> None:
+        if spec and not failed:
+            failed.append(ref)
+            raise ValueError(ref)
+        tell(ref, spec)
+
+    stage.watch._on_change = fails_once
+    stage.told.clear()
+    stage.cluster.patch("apps/v1", "Deployment", "order", {"spec": {"replicas": 3}}, namespace="shop")
+    await until(lambda: failed)
+    stage.watch._informers[DEPLOYMENT, ""].again()
+    await until(lambda: (ORDER, True) in stage.told)
+
+
 async def test_a_kind_that_was_not_served_is_looked_for_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads, "ASKED_AGAIN", 0.0)
     found, asked = stage.watch._discovery.find, 0

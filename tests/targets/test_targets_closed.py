@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -183,6 +184,67 @@ async def test_one_of_several_that_hangs_is_given_up_before_the_others_have_wait
     client: Any = Hangs()
     listing = await scopes.listed(client, LOANS, (*beside, "shop"))
     assert (len(listing.found), listing.missing) == (1, frozenset({"shop"} if beside else ()))
+
+
+class Crowd:
+    """Of sixty namespaces forty hang."""
+
+    def __init__(self, *, first: bool) -> None:
+        """``first``: they are the first forty."""
+        self.names = [f"n{number:02}" for number in range(60)]
+        self.hang = set(self.names[:40]) if first else {one for at, one in enumerate(self.names) if at % 3 > 0}
+        self.asked: set[str] = set()
+
+    async def items(self, path: str) -> list[Json]:
+        name = path.split("/")[5]
+        self.asked.add(name)
+        if name in self.hang:
+            await asyncio.sleep(60.0)
+        return [{"metadata": {"name": "one", "namespace": name}}]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Seconds that a try may take, where one that hangs is given up after a third of that."""
+    monkeypatch.setattr(scopes, "ANSWERED_WITHIN", 0.2)
+    monkeypatch.setattr(scopes, "LEAST", 0.0)
+    return 0.6
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_however_many_hang_the_others_are_known_after_a_few_tries_as_long_as_one_takes(
+    first: bool, quick: float
+) -> None:
+    """Were they waited for in turns it would take longer than a look for Loans may: nobody's would ever be known."""
+    crowd, patience = Crowd(first=first), scopes.Patience()
+    client: Any = crowd
+
+    async def tried() -> scopes.Listing:
+        async with asyncio.timeout(quick):
+            listing = await scopes.listed(client, LOANS, crowd.names, patience)
+        patience.wait(listing)
+        return listing
+
+    for _ in range(2):
+        with suppress(UnavailableError):
+            await tried()
+    assert (await tried()).missing == crowd.hang
+    crowd.asked.clear()
+    crowd.hang.remove("n01")
+    listing = await tried()
+    assert listing.missing == crowd.hang, "one that answers again is known at once"
+    found = [document["metadata"]["namespace"] for document in listing.found]
+    assert found == sorted(set(crowd.names) - crowd.hang)
+    assert crowd.asked == set(crowd.names), "all are asked each time"
+
+
+async def test_which_loans_there_are_is_known_of_the_others_however_many_hang(quick: float) -> None:
+    crowd = Crowd(first=False)
+    client: Any = crowd
+    book = book_in(client, *crowd.names)
+    async with asyncio.timeout(2 * quick):
+        await book.names()
+        assert {key.namespace for key in await book.names()} == set(crowd.names) - crowd.hang
 
 
 async def test_whoever_releases_is_told_of_a_namespace_whose_loans_may_not_be_read(

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tidegate.pauses import Pauses
 from tidegate.planning.model import Ref
-from tidegate.ports import Json, NotFoundError, TidegateError
+from tidegate.ports import Json, NotFoundError, TidegateError, UnavailableError
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery
 from tidegate.targets.rules import Rule
@@ -34,6 +36,12 @@ QUEUE = 1000
 
 PAUSE = 0.1
 """Seconds between two writes: ten Events a second are more than anybody reads."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds, the doubling pause of a namespace that gave no answer: its Events wait, and those of others do not."""
+
+FORGOTTEN = 60.0
+"""Seconds after such a pause for which it is remembered how often in a row there was no answer."""
 
 LONGEST_MESSAGE = 1024
 """Characters, the API's own limit."""
@@ -55,6 +63,14 @@ class _Said:
     """Where it was posted; empty before that."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """How often in a row a namespace gave no answer, and until when it is not asked, by the monotonic clock."""
+
+    failures: int
+    until: float
+
+
 class KubeEventSink:
     """``ports.EventSink`` over an API server."""
 
@@ -66,6 +82,9 @@ class KubeEventSink:
         self._now = now
         self._said: OrderedDict[Subject, _Said] = OrderedDict()
         self._due: dict[Subject, None] = {}
+        self._rests: dict[str, _Rest] = {}
+        """Namespaces that gave no answer."""
+        self._pauses = Pauses(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -107,15 +126,38 @@ class KubeEventSink:
     async def run(self) -> None:
         """Post what waits, for ever."""
         while True:
-            while not self._due:
-                self._idle.set()
+            while (name := self._next()) is None:
+                if not self._due:
+                    self._idle.set()
                 self._wake.clear()
-                await self._wake.wait()
-            name = next(iter(self._due))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._until_rested()):
+                        await self._wake.wait()
             del self._due[name]
             if said := self._said.get(name):
                 await self._write(name, said)
                 await asyncio.sleep(PAUSE)
+
+    def _next(self) -> Subject | None:
+        """The first that waits, but for those of namespaces that gave no answer lately."""
+        now = time.monotonic()
+        self._rests = {namespace: rest for namespace, rest in self._rests.items() if now < rest.until + FORGOTTEN}
+        return next((name for name in self._due if not self._rests_now(name, now)), None)
+
+    def _rests_now(self, name: Subject, now: float) -> bool:
+        rest = self._rests.get(name[0].namespace)
+        return rest is not None and now < rest.until
+
+    def _until_rested(self) -> float | None:
+        """Seconds until one that waits may be tried; None when none waits."""
+        waiting = {name[0].namespace for name in self._due}
+        ends = [rest.until for namespace, rest in self._rests.items() if namespace in waiting]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
+
+    def _rest(self, namespace: str) -> None:
+        """There was no answer: the next try costs everybody as long as this one did."""
+        failures = self._rests[namespace].failures + 1 if namespace in self._rests else 1
+        self._rests[namespace] = _Rest(failures, time.monotonic() + self._pauses.after(failures))
 
     async def _write(self, name: Subject, said: _Said) -> None:
         subject, reason, _ = name
@@ -128,7 +170,10 @@ class KubeEventSink:
             collection = f"/api/v1/namespaces/{subject.namespace or 'default'}/events"
             posted = await self._client.create(collection, await self._document(subject, reason, said))
             said.path = f"{collection}/{posted['metadata']['name']}"
+            self._rests.pop(subject.namespace, None)
         except TidegateError as error:
+            if isinstance(error, UnavailableError):
+                self._rest(subject.namespace)
             self.dropped += 1
             log.info("event %s on %s not written: %s", reason, subject, error)
         except Exception:  # news must never cost the process anything

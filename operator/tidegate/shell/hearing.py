@@ -1,8 +1,9 @@
 """Whether what on-call says is heard: the durable stop, policies, overrides and pools, since we lead and since a break.
 
 What was not listed holds writes back: they would be by what was true before. What was not listed of one namespace of
-several holds back what is written there, and nothing else: whoever owns it may delete it, and our rights with it. This
-module says so, for the loop, for the verdicts and for the probes, in the same words.
+several holds back what is written there, and nothing else: whoever owns it may delete it, and our rights with it. Where
+its LiveEvents are heard of no more, nothing is lowered there. This module says so, for the loop, for the verdicts and
+for the probes, in the same words.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from tidegate.shell.watches import OBEYED_WITHIN
 
 STOP_LOST = OBEYED_WITHIN + GRACE
 """Seconds without a sign of life of a watch that broke, after which a durable stop may have been set unheard."""
+
+EVENTS_LOST = 60.0
+"""Seconds for which the watch of a namespace's LiveEvents may fail before that is told, and nothing is lowered there
+any more. Judgment: an informer has tried again twice by then."""
 
 
 @dataclass(slots=True)
@@ -71,7 +76,17 @@ class Hearing:
             return self._told("liveevents", self.leads_since(), self.events[scope].trouble, math.inf, raises=False)
         if scope in self.loans_closed():
             return self._told("loans", self.leads_since(), "", math.inf, raises=False)
-        return self._listed(scope)
+        return self._listed(scope) or self._lost(scope)
+
+    def _lost(self, scope: str) -> Unheard | None:
+        """Its LiveEvents can be heard of no more: one that was moved or grew may not be missed, so nothing is lowered.
+        What was announced before still stands, so levels rise.
+        """
+        watch = self.events[scope]
+        fails_since = max(watch.alive_at, watch.broke_at)
+        if not watch.trouble or time.monotonic() - fails_since <= EVENTS_LOST:
+            return None
+        return self._told("liveevents", watch.alive_at, watch.trouble, 0.0, raises=True)
 
     def _listed(self, scope: str) -> Unheard | None:
         if (deaf := self.few.deaf(scope)) is None:

@@ -144,8 +144,7 @@ class Informer:
         while True:
             try:
                 if self._version is None or self._missed or self._asked:
-                    self._missed = self._asked = False
-                    await self._list()
+                    await self._list_what_is_owed()
                 begun = time.monotonic()
                 if await self._watch_until_asked():
                     continue
@@ -188,6 +187,16 @@ class Informer:
         self._resumed = False
 
     # ---- the list
+
+    async def _list_what_is_owed(self) -> None:
+        """List once. A list that fails is owed on; what is missed or asked for meanwhile is owed to the next one."""
+        missed, asked = self._missed, self._asked
+        self._missed = self._asked = False
+        try:
+            await self._list()
+        except BaseException:
+            self._missed, self._asked = self._missed or missed, self._asked or asked
+            raise
 
     async def _list(self) -> None:
         seen: set[str] = set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -19,6 +20,17 @@ T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 """Seconds between two tries to get what the start needs; doubled from the first to the longest."""
+
+
+def allow_open_files() -> None:
+    """Let the process have as many files open as it may allow itself. Each watch is one, of each kind and namespace;
+    many a node gives a process 1,024 to begin with, and connections beyond that fail, those of the probes too.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:  # a system that promises more than it gives
+        log.info("the number of open files stays as it is: %s", error)
 
 
 class Opened:

@@ -177,8 +177,8 @@ class OwnMetrics:
         self.registry.register(_Asked("tidegate_oldest_knowledge_seconds", text, "kind", oldest))
 
     def unheard(self, where: Callable[[], Collection[str]]) -> None:
-        """Ask for the namespaces in which nothing is written, because we may not list them, whenever it is scraped."""
-        text = "1 for a namespace of several that we may not list: nothing is written there."
+        """Ask for the namespaces that refuse us or give no answer, whenever it is scraped."""
+        text = "1 for a namespace of several that cannot be listed or watched: nothing is lowered there."
         self.registry.register(_Asked("tidegate_unheard", text, "namespace", lambda: dict.fromkeys(where(), 1.0)))
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:

@@ -1,7 +1,8 @@
 """What the outside may ask the process: is it alive, is it ready, and its own numbers.
 
-Alive means that something new could still reach it: the loop has beaten, and every watch has given a sign of life. A
-process whose watch fell silent answers requests as well as any other, and plans on yesterday's world.
+Alive means that something new could still reach it: the loop has beaten, and every watch has given a sign of life (of
+the watches of several namespaces, one has). A process whose watch fell silent answers requests as well as any other,
+and plans on yesterday's world.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ def watch_check(watch: Informer, *, limit: float) -> Check:
     """The same of a watch. One that the server refuses is not dead: a new start of ours would be refused as well."""
     silent = age_check(watch.age_seconds, limit=limit)
     return lambda: None if watch.refused else silent()
+
+
+def watches_check(watches: Mapping[str, Informer], *, limit: float) -> Check:
+    """The same of the watches of one kind, by namespace: wrong when all that the server does not refuse are silent.
+
+    One namespace that gives no answer is its own trouble. A new start of ours would not make it answer, and everybody
+    else would wait for it.
+    """
+
+    def youngest() -> float:
+        return min((watch.age_seconds() for watch in watches.values() if not watch.refused), default=0.0)
+
+    return age_check(youngest, limit=limit)
 
 
 def knowledge_check(ages: Callable[[], Mapping[str, Age]], *, limits: Mapping[str, float]) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,13 +24,15 @@ from tidegate.planning.foretold import foretold, nobody_prepares, uncarried
 from tidegate.planning.model import Key, PlanSettings, Policy, Ref
 from tidegate.planning.reasons import Reason
 from tidegate.planning.verdict import settled
+from tidegate.planning.world import PoolWorld
 from tidegate.ports import Clock, EventSink, Publisher, StatusPatch
+from tidegate.shell.isolated import Isolated, Telling
 from tidegate.shell.kept import KeptStatuses
 from tidegate.shell.pace import Pace
 from tidegate.shell.pool_status import pool_status
 from tidegate.shell.spoken import Spoken
 from tidegate.shell.status import event_changes_at, event_status, invalid_status, policy_status
-from tidegate.shell.store import WatchedStore
+from tidegate.shell.store import Invalid, WatchedStore
 from tidegate.shell.went import Went, looks
 
 log = logging.getLogger("tidegate.decisions")
@@ -51,6 +54,9 @@ RETOLD_EACH = 0.2
 STANDS = 30.0
 """Seconds after we have begun to lead for which the verdict stands that the last leader told, until there is another
 one: a first look takes as long as that where the API server is slow."""
+
+WENT = "how it went with LiveEvent"
+"""What a failure in that is called in the log."""
 
 _DID = {Action.RAISE: "FloorRaised", Action.LOWER: "FloorLowered", Action.RETURN: "LoanReturned"}
 _VERDICTS = {Outcome.READY: "OnTime", Outcome.LATE: "RunningLate", Outcome.BLOCKED: "Blocked"}
@@ -74,12 +80,14 @@ class Reporter:
     _told_at: dict[Key, float] = field(default_factory=dict)
     _looked: dict[Key, tuple[Verdict, float]] = field(default_factory=dict)
     """What the last decision found of each event, and since when it is so."""
-    _changes_at: dict[Key, float] = field(default_factory=dict)
+    _shown_for: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    """From when until when time alone changes nothing of what is shown of an event."""
     _went: Went = field(default_factory=Went)
     _looked_at: dict[Key, float] = field(default_factory=dict)
     """When each event that runs or begins soon was last looked at, as shown."""
     _policies_shown: KeptStatuses = field(default_factory=KeptStatuses)
     _overrides: Spoken = field(default_factory=Spoken)
+    _isolated: Isolated = field(default_factory=Isolated)
     _bounds: dict[Key, object] = field(default_factory=dict)
     """What is told of a policy's events long before they are near rests on this."""
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,7 +101,7 @@ class Reporter:
     def steps(self, beat: Beat) -> Iterator[None]:
         """Show one beat, giving way after each object: of thousands all in one go would hold everything up.
 
-        The store may change between two steps.
+        The store may change between two steps. An object of which nothing can be told keeps no other waiting.
         """
         self.last = beat
         self.say(beat.applied)
@@ -102,30 +110,30 @@ class Reporter:
             return
         if self._leads_since is None:
             self._leads_since = self.clock.now()
-        for patch in chain(
+        for telling in chain(
             self._policies(beat),
             self._near_events(beat),
             self._pools(beat),
-            self._overrides.patches(beat, self.store.invalid),
+            self._overrides.tellings(beat, self.store.invalid),
         ):
-            self.publisher.publish([patch])
+            self._show(telling)
             yield
 
     def say(self, applied: Iterable[Applied]) -> None:
         """Tell what was done."""
         for one in applied:
-            self._say(one)
+            self._isolated.run("what was done for target", f"{one.policy}/{one.target}", partial(self._say, one))
 
     def arrived(self, key: Key, status: object = None) -> None:
         """An event appeared or changed, and shows ``status``: show that it was accepted, or why not."""
-        self._changes_at.pop(key, None)
-        self._went.recall(key, status)
+        self._shown_for.pop(key, None)
+        self._isolated.run("what is shown by LiveEvent", key, partial(self._went.recall, key, status))
         if self.last is not None and self.last.leading:
-            self.publisher.publish(self._event(key))
+            self._show(Telling("LiveEvent", key, partial(self._event, key)))
 
     def forget(self, key: Key) -> None:
         """An event is gone."""
-        self._changes_at.pop(key, None)
+        self._shown_for.pop(key, None)
         self._went.forget(key)
 
     async def sweep_for_ever(self) -> None:
@@ -142,34 +150,50 @@ class Reporter:
 
     async def _sweep(self) -> None:
         now = self.clock.now()
-        late = [key for key in (*self.store.events, *self._invalid()) if self._changes_at.get(key, 0.0) <= now]
+        # Also those that were shown by a later time than now: by a clock that has been set back.
+        late = [key for key in (*self.store.events, *self._invalid()) if not self._stays(key, now)]
         pace = Pace()
         for key in late:
-            self.publisher.publish(self._event(key))
+            self._show(Telling("LiveEvent", key, partial(self._event, key)))
             await pace.breathe()
+
+    def _show(self, telling: Telling) -> None:
+        """Make the status of one object, and have it published. An event's that fails is tried again by each sweep."""
+        what = f"the status of {telling.kind}"
+        shown = self._isolated.run(what, telling.key, lambda: self.publisher.publish(telling.make()))
+        if not shown and telling.kind == "LiveEvent":
+            self._shown_for.pop(telling.key, None)
+
+    def _stays(self, key: Key, now: float) -> bool:
+        since, until = self._shown_for.get(key, (math.inf, math.inf))
+        return since <= now < until
 
     def _invalid(self) -> list[Key]:
         return [key for kind, key in self.store.invalid if kind == "LiveEvent"]
 
-    def _policies(self, beat: Beat) -> Iterable[StatusPatch]:
+    def _policies(self, beat: Beat) -> Iterable[Telling]:
         borrowers = {loan.policy for loan in beat.loans}
         for key, policy in beat.world.policies.items():
-            bad = self.store.invalid.get(("ScalingPolicy", key))
-            note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
-            free = self.store.free.get(key, "") if self.store.confine else None
-            of = [(key, target.name) for target in policy.targets]
-            mine = [(beat.plan.targets[one], beat.world.observed.get(one)) for one in of]
-            kept = self._policies_shown.of(
-                key,
-                (policy, mine, note, free, zone_data()),
-                partial(policy_status, policy, beat.plan, beat.world.observed, note=note, free=free),
-            )
-            yield StatusPatch("ScalingPolicy", key, kept.status, urgent=key in borrowers, kept=True)
+            yield Telling("ScalingPolicy", key, partial(self._policy, beat, policy, urgent=key in borrowers))
         self._policies_shown.keep(beat.world.policies.keys())
         self._far_events(beat)
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "ScalingPolicy" and key not in beat.world.policies:
-                yield StatusPatch(kind, key, invalid_status(bad))
+                yield Telling(kind, key, partial(_invalid, kind, key, bad))
+
+    def _policy(self, beat: Beat, policy: Policy, *, urgent: bool) -> Iterable[StatusPatch]:
+        key = policy.key
+        bad = self.store.invalid.get(("ScalingPolicy", key))
+        note = f"the latest change is not valid, the policy acts as before: {bad.problems}" if bad else ""
+        free = self.store.free.get(key, "") if self.store.confine else None
+        of = [(key, target.name) for target in policy.targets]
+        mine = [(beat.plan.targets[one], beat.world.observed.get(one)) for one in of]
+        kept = self._policies_shown.of(
+            key,
+            (policy, mine, note, free, zone_data()),
+            partial(policy_status, policy, beat.plan, beat.world.observed, note=note, free=free),
+        )
+        return [StatusPatch("ScalingPolicy", key, kept.status, urgent=urgent, kept=True)]
 
     def _far_events(self, beat: Beat) -> None:
         """Have those events looked at again whose policy, or an autoscaler's maximum, is another one by now."""
@@ -183,21 +207,23 @@ class Reporter:
             return
         for key, event in self.store.events.items():
             if Key(key.namespace, event.policy) in moved:
-                self._changes_at.pop(key, None)
+                self._shown_for.pop(key, None)
         self._moved.set()
 
-    def _pools(self, beat: Beat) -> Iterable[StatusPatch]:
+    def _pools(self, beat: Beat) -> Iterable[Telling]:
         for name, one in beat.world.pools.items():
-            bad = self.store.invalid.get(("CapacityPool", Key("", name)))
-            note = f"the latest change is not valid, the pool acts as before: {bad.problems}" if bad else one.note
-            yield StatusPatch(
-                "CapacityPool", Key("", name), pool_status(one.pool, beat.plan.pools.get(name), note=note)
-            )
+            yield Telling("CapacityPool", Key("", name), partial(self._pool, beat, name, one))
         for (kind, key), bad in list(self.store.invalid.items()):
             if kind == "CapacityPool" and key.name not in beat.world.pools:
-                yield StatusPatch(kind, key, invalid_status(bad))
+                yield Telling(kind, key, partial(_invalid, kind, key, bad))
 
-    def _near_events(self, beat: Beat) -> Iterable[StatusPatch]:
+    def _pool(self, beat: Beat, name: str, one: PoolWorld) -> Iterable[StatusPatch]:
+        key = Key("", name)
+        bad = self.store.invalid.get(("CapacityPool", key))
+        note = f"the latest change is not valid, the pool acts as before: {bad.problems}" if bad else one.note
+        return [StatusPatch("CapacityPool", key, pool_status(one.pool, beat.plan.pools.get(name), note=note))]
+
+    def _near_events(self, beat: Beat) -> Iterable[Telling]:
         live = {
             Key(loan.policy.namespace, name.removeprefix("LiveEvent/"))
             for loan in beat.loans
@@ -213,19 +239,20 @@ class Reporter:
                 log.info("%s: %s, seen once: %s", key, fresh.outcome.value, fresh.message)
             if verdict is not None and self._is_worth_telling(key, verdict, beat):
                 changed.add(key)
-                self._announce(key, verdict, self._told.get(key))
-                self._went.judged(key, self._told.get(key), verdict, beat.now)
+                known = self._told.get(key)
                 self._told[key], self._told_at[key] = verdict, beat.now
+                self._isolated.run("the Event of LiveEvent", key, partial(self._announce, key, verdict, known))
+                self._isolated.run(WENT, key, partial(self._went.judged, key, known, verdict, beat.now))
         for gone in self._told.keys() - beat.plan.verdicts.keys():
-            self._went.ended(gone, self._told.pop(gone), beat.now)
-            del self._told_at[gone]
             changed.add(gone)
+            del self._told_at[gone]
+            self._isolated.run(WENT, gone, partial(self._went.ended, gone, self._told.pop(gone), beat.now))
         before, self._looked_at = self._looked_at, looks(self._told, beat.now, most=self.most_looked)
         older = {key for key in before.keys() | self._looked_at if before.get(key) != self._looked_at.get(key)}
         for key in sorted(changed):
-            yield from (replace(patch, urgent=True) for patch in self._event(key))
+            yield Telling("LiveEvent", key, partial(self._event, key, urgent=True))
         for key in sorted(older - changed):
-            yield from self._event(key)
+            yield Telling("LiveEvent", key, partial(self._event, key))
 
     def _is_worth_telling(self, key: Key, verdict: Verdict, beat: Beat) -> bool:
         """What a verdict means, at once; its numbers now and then."""
@@ -247,27 +274,27 @@ class Reporter:
             known, since = self._looked.get(key, (None, beat.now))
             if known is None or (known.outcome, known.reason) != (verdict.outcome, verdict.reason):
                 since = beat.now
-            if known is not None and (since == beat.now or beat.now - since >= SECOND_LOOK):
+            # A clock that was set back makes nobody wait until it comes to ``since`` again.
+            if known is not None and not 0.0 < beat.now - since < SECOND_LOOK:
                 before[key] = known
             looked[key] = verdict, since
         self._looked = looked
         return before
 
-    def _event(self, key: Key) -> Iterable[StatusPatch]:
+    def _event(self, key: Key, *, urgent: bool = False) -> Iterable[StatusPatch]:
         bad = self.store.invalid.get(("LiveEvent", key))
         if bad is not None:
-            self._changes_at[key] = float("inf")
-            return [StatusPatch("LiveEvent", key, invalid_status(bad))]
+            self._shown_for[key] = self.clock.now(), math.inf
+            return _invalid("LiveEvent", key, bad, urgent=urgent)
         parsed = self.store.events.get(key)
         if parsed is None:
-            self._changes_at.pop(key, None)
+            self._shown_for.pop(key, None)
             return []
         now, verdict = self.clock.now(), self._told.get(key)
         coming = parsed.next_occurrence(now)
         due = verdict is None and coming is not None and coming.start - WATCH <= now
         if due and coming is not None and self._stands(key, coming.start, now):
             return []
-        self._changes_at[key] = event_changes_at(parsed, now)
         policy = self.store.policy(Key(key.namespace, parsed.policy))
         announced = self.store.announcements().get(key)
         share = own_share(announced, policy, cell=self.cell) if policy and announced else ()
@@ -286,7 +313,8 @@ class Reporter:
         looked = self._looked_at.get(key)
         status["readyTime"] = to_rfc3339(since) if since is not None else None
         status["lookedAt"] = to_rfc3339(looked) if looked is not None else None
-        return [StatusPatch("LiveEvent", key, status)]
+        self._shown_for[key] = now, event_changes_at(parsed, now)
+        return [StatusPatch("LiveEvent", key, status, urgent=urgent)]
 
     def _stands(self, key: Key, starts_at: float, now: float) -> bool:
         """Whether a verdict of the last leader is on show, and it is too early for one of ours."""
@@ -339,6 +367,10 @@ class Reporter:
         subject = Ref(API_VERSION, "LiveEvent", key.namespace, key.name)
         bad = verdict.outcome is not Outcome.READY and verdict.reason not in NOBODYS_FAULT
         self.events.emit(subject, reason=_VERDICTS[verdict.outcome], message=verdict.message, warning=bad)
+
+
+def _invalid(kind: str, key: Key, bad: Invalid, *, urgent: bool = False) -> Iterable[StatusPatch]:
+    return [StatusPatch(kind, key, invalid_status(bad), urgent=urgent)]
 
 
 def _news(verdict: Verdict | None) -> tuple[Outcome, Reason | None] | None:

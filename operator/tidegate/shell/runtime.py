@@ -28,10 +28,10 @@ from tidegate.shell.hearing import Hearing
 from tidegate.shell.informer import Informer
 from tidegate.shell.kinds import EVENTS, OVERRIDES, POLICIES, POOLS, UNHEARD, FewKinds
 from tidegate.shell.leader import LeaseLeader
-from tidegate.shell.lifecycle import Opened, persistently
+from tidegate.shell.lifecycle import Opened, allow_open_files, persistently
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.podwatch import PodWatch
-from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check, watch_check
+from tidegate.shell.probes import Check, Heart, Probes, age_check, knowledge_check, watch_check, watches_check
 from tidegate.shell.publisher import StatusPublisher
 from tidegate.shell.reporter import Reporter
 from tidegate.shell.settings import Settings
@@ -132,6 +132,7 @@ class Runtime:
         settings = self.settings
         logging.getLogger("tidegate").setLevel(settings.log_level.upper())
         gc.set_threshold(*COLLECTED)
+        allow_open_files()
         self._ready["started"] = lambda: self._waits_for or None
         await self._retry(self._listen)
         clients = await self._retry(lambda: Clients.connect(settings))
@@ -267,8 +268,9 @@ class Runtime:
         self.store.hearing, self.store.hearing_in = hearing.unheard, hearing.unheard_in
         self.metrics.unheard(hearing.unheard_in)
         self._informers = {f"liveevents {scope}".strip(): one for scope, one in informers.items()} | {"stop": stop}
+        self._alive["stop"] = watch_check(stop, limit=SILENT)
+        self._alive["liveevents"] = watches_check(informers, limit=SILENT)
         for name, informer in self._informers.items():
-            self._alive[name] = watch_check(informer, limit=SILENT)
             self.metrics.watch_age(name, informer.age_seconds)
             self.group.keep(f"watch {name}", informer.run)
 

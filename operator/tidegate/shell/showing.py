@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from tidegate.control.loop import Beat
-from tidegate.planning.decision import TargetPlan
+from tidegate.planning.decision import PoolView, TargetPlan
 from tidegate.planning.model import Observed, TargetKey
 from tidegate.planning.shift.step import summary
 from tidegate.planning.upcoming import next_change
+from tidegate.shell.isolated import Isolated
 from tidegate.shell.own_metrics import OwnMetrics
 from tidegate.shell.pace import Pace
 from tidegate.shell.reporter import Reporter
@@ -32,6 +34,7 @@ class Showing:
         self._wake = asyncio.Event()
         self._counted: dict[TargetKey, tuple[TargetPlan, Observed | None]] = {}
         """What each target's numbers were told from last."""
+        self._isolated = Isolated()
 
     def take(self, beat: Beat) -> None:
         """A beat was made. Never blocks."""
@@ -59,7 +62,7 @@ class Showing:
                 await pace.breathe()
 
     def _steps(self, beat: Beat) -> Iterator[None]:
-        self._on_beat(beat)
+        self._isolated.run("what hangs on", "each decision", partial(self._on_beat, beat))
         yield
         yield from self._reporter.steps(beat)
         yield from self._count_targets(beat)
@@ -75,29 +78,35 @@ class Showing:
             if (known := counted.get(key)) is not None and known[0] is plan and known[1] is seen:
                 self._counted[key] = known
                 continue
-            self._counted[key] = plan, seen
-            level, ready = (seen.level, seen.ready) if seen is not None else (None, None)
-            if seen is not None and not seen.seen:
-                ready = None  # how many are ready now nobody knows
-            next_at = change[0] if (change := next_change(plan)) is not None else None
-            self._metrics.target(
-                *key,
-                floor=plan.level,
-                level=level,
-                ready=ready,
-                next_step_at=next_at,
-                overrides=len(plan.overridden),
-            )
+            self._isolated.run("the numbers of target", key, partial(self._count_target, key, plan, seen))
             yield
         self._metrics.keep(set(beat.plan.targets))
         for policy in beat.world.policies:
             self._metrics.blind(policy, blind=blind.get(policy, False))
             yield
 
+    def _count_target(self, key: TargetKey, plan: TargetPlan, seen: Observed | None) -> None:
+        level, ready = (seen.level, seen.ready) if seen is not None else (None, None)
+        if seen is not None and not seen.seen:
+            ready = None  # how many are ready now nobody knows
+        next_at = change[0] if (change := next_change(plan)) is not None else None
+        self._metrics.target(
+            *key,
+            floor=plan.level,
+            level=level,
+            ready=ready,
+            next_step_at=next_at,
+            overrides=len(plan.overridden),
+        )
+        self._counted[key] = plan, seen
+
     def _count_pools(self, beat: Beat) -> Iterator[None]:
         for name, view in beat.plan.pools.items():
-            shifts = [summary(view.facts, lane, view.step.hand_overs) for lane in view.step.balance.lanes]
-            lanes = {shift.lane: (shift.lent, shift.draining) for shift in shifts}
-            self._metrics.pool(name, lanes, oversold=view.step.balance.oversold, refused=len(view.plan.refusals))
+            self._isolated.run("the numbers of pool", name, partial(self._count_pool, name, view))
             yield
         self._metrics.keep_pools(beat.plan.pools)
+
+    def _count_pool(self, name: str, view: PoolView) -> None:
+        shifts = [summary(view.facts, lane, view.step.hand_overs) for lane in view.step.balance.lanes]
+        lanes = {shift.lane: (shift.lent, shift.draining) for shift in shifts}
+        self._metrics.pool(name, lanes, oversold=view.step.balance.oversold, refused=len(view.plan.refusals))

@@ -16,6 +16,7 @@ from tidegate.planning.model import Key, Policy
 from tidegate.planning.override import Override, counted
 from tidegate.planning.speaking import is_there
 from tidegate.ports import StatusPatch
+from tidegate.shell.isolated import Telling
 from tidegate.shell.kept import KeptStatuses
 from tidegate.shell.pool_status import override_status
 from tidegate.shell.status import invalid_status
@@ -43,7 +44,7 @@ class Spoken:
     _since: float = math.inf
     _until: float = -math.inf
 
-    def patches(self, beat: Beat, invalid: InvalidObjects) -> Iterable[StatusPatch]:
+    def tellings(self, beat: Beat, invalid: InvalidObjects) -> Iterable[Telling]:
         """What is to be shown after a beat."""
         bad = {key: one for (kind, key), one in list(invalid.items()) if kind == "Override"}
         every = beat.world.overrides
@@ -54,12 +55,13 @@ class Spoken:
             shown = self._active
         levels = _levels(beat)
         for one in shown:
-            yield self._patch(one, beat, bad.get(one.key), levels(Key(one.key.namespace, one.policy)))
+            of = levels(Key(one.key.namespace, one.policy))
+            yield Telling("Override", one.key, partial(self._patches, one, beat, bad.get(one.key), of))
         if shown is every:
             self._kept.keep({one.key for one in every})
         known = {one.key for one in every} if bad else set()
         for key in bad.keys() - known:
-            yield StatusPatch("Override", key, invalid_status(bad[key]))
+            yield Telling("Override", key, partial(_invalid, key, bad[key]))
 
     def _moved(self, beat: Beat, bad: Mapping[Key, Invalid]) -> bool:
         same = beat.world.overrides is self._of and beat.world.policies == self._policies and bad == self._bad
@@ -76,7 +78,9 @@ class Spoken:
         self._since = now
         self._until = min([now + ALL_AGAIN, *(one.until for one in runs)])
 
-    def _patch(self, one: Override, beat: Beat, bad: Invalid | None, of: dict[str, int | None] | None) -> StatusPatch:
+    def _patches(
+        self, one: Override, beat: Beat, bad: Invalid | None, of: dict[str, int | None] | None
+    ) -> Iterable[StatusPatch]:
         counts = one.key in self._counting
         note = f"the latest change is not valid, the override acts as before: {bad.problems}" if bad else ""
         mine = of if one.target is None or of is None else (of.get(one.target, "none"), *of)
@@ -85,7 +89,11 @@ class Spoken:
             (one, one.until <= beat.now, counts, note, mine),
             partial(override_status, one, beat.world.policies, beat.plan, now=beat.now, counts=counts, note=note),
         )
-        return StatusPatch("Override", one.key, kept.status, kept=True)
+        return [StatusPatch("Override", one.key, kept.status, kept=True)]
+
+
+def _invalid(key: Key, bad: Invalid) -> Iterable[StatusPatch]:
+    return [StatusPatch("Override", key, invalid_status(bad))]
 
 
 def _levels(beat: Beat) -> Callable[[Key], dict[str, int | None] | None]:

@@ -90,13 +90,17 @@ class WatchedStore:
     _offered: set[Key] = field(default_factory=set)
     """Changes that somebody looked at and has not acknowledged."""
     _recurring: dict[Key, float] = field(default_factory=dict)
-    """When each recurring event was worked out last, the oldest first."""
+    """When each recurring event was worked out last, the oldest first; minus infinity: it is due."""
+    _rolled_at: float = -math.inf
+    """The latest of these instants."""
     _leaving: dict[tuple[str, Key], float] = field(default_factory=dict)
     """Deleted objects that still count, and until when."""
     _stopped: bool = False
     _pools: dict[str, Pool] = field(default_factory=dict)
     _pool_objects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """As last valid: deadlines are times of day, and each day has its own."""
+    _dated_at: float = -math.inf
+    """The latest instant by which any of these deadlines was found."""
     _overrides: InOrder = field(default_factory=InOrder)
     _versions: Versions = field(default_factory=Versions)
     _told_at: float = math.nan
@@ -159,9 +163,10 @@ class WatchedStore:
         """Pools by name, with the next deadline of their work."""
         self.expire()
         now = self.now()
+        set_back, self._dated_at = now < self._dated_at, now
         for name, pool in self._pools.items():
-            works = (m.work for lane in pool.lanes for m in lane.members)
-            if any(work is not None and work.deadline <= now for work in works):
+            works = [m.work for lane in pool.lanes for m in lane.members if m.work is not None]
+            if any(set_back or work.deadline <= now for work in works):
                 obj, bad = self._pool_objects[name], self.invalid.get(("CapacityPool", Key("", name)))
                 self._pools[name] = self._understood("CapacityPool", obj, lambda o: parse_pool(o, now=now)) or pool
                 if bad is not None:  # it was the last valid version that was understood anew
@@ -234,7 +239,7 @@ class WatchedStore:
                 self._announcements[key] = announcement
                 self._recurring.pop(key, None)
                 if parsed.series is not None:
-                    self._recurring[key] = now
+                    self._recurring[key], self._rolled_at = now, max(self._rolled_at, now)
                 self._changes.add(key)
                 self.on_change(key.namespace)
         else:
@@ -278,6 +283,7 @@ class WatchedStore:
     def put_pool(self, obj: Mapping[str, Any]) -> str:
         """A CapacityPool appeared or changed; one that became invalid keeps acting as it last was valid."""
         now = self.now()
+        self._dated_at = max(self._dated_at, now)
         name = self._arrived("CapacityPool", obj).name
         if (pool := self._understood("CapacityPool", obj, lambda obj: parse_pool(obj, now=now))) is not None:
             self._versions.note("CapacityPool", Key("", name), obj)
@@ -418,6 +424,11 @@ class WatchedStore:
     def _roll(self) -> None:
         """Work out the occurrences of recurring events anew, now and then; a part of them in one go."""
         now = self.now()
+        # The clock was set back: what was worked out by the later time is due, and goes first.
+        if now < self._rolled_at:
+            ahead = {key: -math.inf for key, at in self._recurring.items() if at > now}
+            self._recurring = {**ahead, **{key: at for key, at in self._recurring.items() if at <= now}}
+        self._rolled_at = now
         late: list[Key] = []
         for key, at in self._recurring.items():
             if now - at < ROLL or len(late) == ROLLED_AT_ONCE:

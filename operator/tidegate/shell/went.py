@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from tidegate.api.walltime import from_rfc3339, to_rfc3339
+from tidegate.api.walltime import recorded, to_rfc3339
 from tidegate.planning.decision import Outcome, Verdict
 from tidegate.planning.model import Key
 from tidegate.ports import Json
@@ -109,7 +109,7 @@ class Went:
         since, start = status.get("readyTime"), coming.get("start") if isinstance(coming, Mapping) else None
         if key not in self._ready and isinstance(since, str) and isinstance(start, str):
             try:
-                self._ready[key] = from_rfc3339(start), from_rfc3339(since)
+                self._ready[key] = recorded(start), recorded(since)
             except ValueError:
                 return
 

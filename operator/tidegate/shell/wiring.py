@@ -138,10 +138,11 @@ def build_works(
 def gate_settings(settings: Settings) -> Mapping[str, GateSettings]:
     """How much of each kind of work runs at a time, and for how long at the most."""
     return {
+        # Loans, and what was learned: where a hundred namespaces hang it takes 50 s until the others are known.
         "loans": GateSettings(2, patience=60.0, slow_after=60.0),
         # One page of the past at a time, whoever asks; what was learned from it so far is kept.
         "history": GateSettings(1, patience=120.0, slow_after=120.0, awaited=False),
-        "memory": GateSettings(2, patience=15.0),
+        "memory": GateSettings(2, patience=60.0),
         "looks": GateSettings(settings.look_slots, patience=20.0),
         "signals": GateSettings(settings.signal_slots, patience=15.0),
         "writes": GateSettings(settings.write_slots, patience=20.0),

@@ -110,8 +110,8 @@ class WorkloadWatch:
         ref = Ref(*kind, metadata.get("namespace", ""), metadata["name"])
         if ref in self._known:
             spec = None if what == "DELETED" else spec_of(kind, obj)
-            before, self._specs[ref] = self._specs.get(ref), spec
-            self._on_change(ref, spec is None or spec != before)
+            self._on_change(ref, spec is None or spec != self._specs.get(ref))
+            self._specs[ref] = spec  # after that: a change that was not taken in is told again, as the same change
         elif kind == HPA and what != "MODIFIED":
             pointed = (obj.get("spec") or {}).get("scaleTargetRef") or {}
             at = Ref(pointed.get("apiVersion", ""), pointed.get("kind", ""), ref.namespace, pointed.get("name", ""))

@@ -99,6 +99,8 @@ class KubeClient:
         """``configuration`` is a ``kubernetes.aio`` Configuration. Use ``connect`` unless you have one."""
         configuration.retries = None  # retries stand in one place, and that is here
         configuration.client_go_retries = False
+        # No limit: each watch keeps a connection for minutes. Of all other requests the turns bound how many there are.
+        configuration.connection_pool_maxsize = 0
         # The environment is read once: aiohttp would look for a proxy and a .netrc at each request.
         configuration.proxy = configuration.proxy or _proxy_to(configuration.host)
         configuration.client_session_kwargs = {"trust_env": False}

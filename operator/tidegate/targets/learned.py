@@ -73,7 +73,7 @@ class KubeLearnedBook:
     async def list(self) -> Sequence[Learned]:
         """See ``ports.LearnedBook``."""
         found: dict[Key, Learned] = {}
-        listing = await listed(self._client, LEARNED, self._scopes)
+        listing = await listed(self._client, LEARNED, self._scopes, self._patience)
         self._patience.wait(listing)
         self._stored.clear()
         self._closed = listing.missing

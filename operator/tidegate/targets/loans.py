@@ -127,7 +127,7 @@ class KubeLoanBook:
     async def list(self) -> Sequence[Loan | UnreadableLoan]:
         """See ``ports.LoanBook``; in order of their keys."""
         found: dict[Key, Loan | UnreadableLoan] = {}
-        listing = await listed(self._client, LOANS, self._namespaces)
+        listing = await listed(self._client, LOANS, self._namespaces, self._patience)
         self._patience.wait(listing)
         for document in listing.found:
             read = self._read(document)
@@ -143,7 +143,7 @@ class KubeLoanBook:
 
     async def names(self) -> frozenset[Key]:
         """See ``ports.LoanBook``."""
-        listing = await listed(self._client, LOANS, self._namespaces)
+        listing = await listed(self._client, LOANS, self._namespaces, self._patience)
         every = (child(one, "metadata") for one in listing.found)
         there = {Key(text(one.get("namespace")), text(one.get("name"))) for one in every}
         # Of those that may be read again and hold loans all are read anew before they count as open: see the loader.
