@@ -12,6 +12,7 @@ from worlds import NS, T0
 from tidegate.control.poolwork import PATIENCE
 from tidegate.control.reader import SignalKey
 from tidegate.control.wishes import Kind, Wish
+from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan, PoolView
 from tidegate.planning.model import Freshness, Key, Reading
 from tidegate.planning.reasons import Reason
@@ -218,6 +219,19 @@ async def test_a_notice_that_stands_and_that_this_life_has_not_told_is_told_once
     site.work.tell_again(plan())
     message = NOTICE
     assert sink.told == [(place().ref, "NoticeGiven", message)]
+    assert sink.until == [T0 + 600.0], "it is told again until somebody could read it"
+
+
+async def test_a_notice_is_told_again_until_the_work_is_planned_to_run_again(site: Site) -> None:
+    await site.look()
+    sink = site.work.events
+    assert isinstance(sink, Sink)
+    writer = Writer(site.ledger, site.clock, site.conflicts, sink, lambda: True)
+    writer.post(wishes(site, act(Do.NOTIFY)), T0)
+    (job,) = writer.due(T0)
+    await writer.do(job)
+    assert (sink.told, sink.until) == ([(place().ref, "NoticeGiven", NOTICE)], [T0 + 600.0])
+    assert site.ledger.loans[place().id].hand_over is not None, "it is on record"
 
 
 async def test_a_notice_that_this_life_has_told_is_not_told_again_when_it_is_stored(site: Site) -> None:
