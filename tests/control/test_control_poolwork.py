@@ -9,6 +9,7 @@ from fakes import Sink
 from sites import POOL, Site, nobody, place, terms
 from worlds import NS, T0
 
+from tidegate.control import drains
 from tidegate.control.poolwork import PATIENCE
 from tidegate.control.reader import SignalKey
 from tidegate.control.wishes import Kind, Wish
@@ -20,7 +21,7 @@ from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.shift.inputs import TimetableInputs
-from tidegate.planning.shift.model import Mark, MemberRef, Notice, PoolFacts, Promised, WorkSpec
+from tidegate.planning.shift.model import Drain, Mark, MemberRef, Notice, PoolFacts, Promised, WorkSpec
 from tidegate.planning.shift.plan import timetable
 from tidegate.planning.shift.step import step
 from tidegate.ports import PoolSight
@@ -269,6 +270,23 @@ async def test_machines_that_are_seen_free_after_a_stop_are_measured_once(site: 
         site.clock.at += 40.0
         await site.look()
     assert site.looker.drains.samples() == {("p", "data"): (40.0,)}
+
+
+@pytest.mark.parametrize(("guess", "known"), [(30.0, {}), (120.0, {("p", "data"): (100.0,)})])
+async def test_a_drain_is_far_from_what_is_usual_by_the_guess_of_its_lane(
+    site: Site, guess: float, known: dict[tuple[str, str], tuple[float, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "FAR", 1.0)
+    lane = replace(POOL.lanes[1], drain=Drain(seconds=guess))
+    site.looker.want({"p": replace(POOL, lanes=(POOL.lanes[0], lane))}, busy=frozenset({"p"}))
+    note = terms().hand_over
+    assert note is not None
+    await site.look()
+    stopped = replace(terms(), hand_over=replace(note, stops=(Notice(4, T0),)))
+    await site.ledger.move(place(), held=site.held(), level=4, terms=stopped)
+    site.clock.at += 100.0
+    await site.look()
+    assert site.looker.drains.samples() == known
 
 
 async def test_a_look_that_was_asked_before_the_stop_measures_nothing(site: Site) -> None:
