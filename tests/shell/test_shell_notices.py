@@ -128,6 +128,15 @@ async def test_each_level_that_work_is_told_of_is_an_event_of_its_own(desk: Desk
     assert sorted(desk.told()) == [("train", "will go to 0"), ("train", "will go to 2")]
 
 
+async def test_a_notice_that_is_told_again_because_it_could_not_be_recorded_is_one_event(desk: Desk) -> None:
+    for _ in range(3):
+        desk.lend("train")
+        desk.lend("train")
+        await desk.settle()
+    (event,) = desk.cluster.list("v1", "Event")
+    assert event["count"] == 6
+
+
 async def test_a_namespace_that_takes_no_events_keeps_nobody_elses_notice_waiting(desk: Desk) -> None:
     desk.server.troubles["bad"] = [UnavailableError("its webhook hangs")] * 10_000
     for number in range(notices.MOST + 5):

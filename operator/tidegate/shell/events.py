@@ -81,22 +81,20 @@ class KubeEventSink:
     ) -> None:
         """See ``ports.EventSink``."""
         name, now = Subject(subject, reason, about), self._now()
-        if until is not None:
-            notice = Notice(name, Said(message[:LONGEST_MESSAGE], warning, now, now), until)
-            if self.notices.put(notice):
-                return
         said = self._said.get(name)
-        if said is not None and 0 <= now - said.last < TOGETHER:
+        if again := said is not None and 0 <= now - said.last < TOGETHER:
             said.count, said.last, said.message, said.warning = said.count + 1, now, message[:LONGEST_MESSAGE], warning
-        elif len(self._due) >= QUEUE:
-            self.dropped += 1
-            return
         else:
-            self._said[name] = Said(message[:LONGEST_MESSAGE], warning, now, now)
+            said = Said(message[:LONGEST_MESSAGE], warning, now, now)
+        if until is None or not self.notices.put(Notice(name, said, until)):
+            if not again and len(self._due) >= QUEUE:
+                self.dropped += 1
+                return
+            self._due[name] = None
+            self._idle.clear()
+            self._wake.set()
+        self._said[name] = said
         self._said.move_to_end(name)
-        self._due[name] = None
-        self._idle.clear()
-        self._wake.set()
         self._trim()
 
     async def flush(self, *, patience: float) -> None:
