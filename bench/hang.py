@@ -211,7 +211,16 @@ class Leads:
 class Quiet:
     """Tells nobody."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         return
 
 

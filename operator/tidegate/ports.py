@@ -319,9 +319,19 @@ class PastSource(Protocol):
 class EventSink(Protocol):
     """Few, well-named Kubernetes Events (or lines of a demo)."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         """Never blocks and never fails. What is said again of one subject and the same part of it, ``about``, for the
-        same reason may become one Event.
+        same reason may become one Event. ``until`` (epoch seconds) is for what somebody is to read before something
+        happens: until then it is tried again where it is not taken, and what others tell does not keep it waiting.
         """
 
 

@@ -350,9 +350,21 @@ class Sink:
     """Events, as they were told."""
 
     told: list[tuple[Ref, str, str]] = field(default_factory=list)
+    until: list[float | None] = field(default_factory=list)
+    """Until when each is tried again."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         self.told.append((subject, reason, message))
+        self.until.append(until)
 
 
 def operator(

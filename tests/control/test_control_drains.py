@@ -69,6 +69,6 @@ def test_work_that_left_before_anybody_looked_tells_nothing(looked: float) -> No
 
 def test_work_that_was_seen_to_hold_on_is_measured_from_its_stop_whoever_stopped_it() -> None:
     drains = Drains()
-    drains.holds(loan(0, 100.0))
+    drains.holds(loan(0, 100.0), now=150.0)
     drains.free(loan(0, 100.0), now=160.0, looked=150.0)
     assert list(drains.samples().values()) == [(60.0,)]

@@ -42,6 +42,8 @@ class Site:
 
     def measure(self, seconds: float, *, of: Key = CORE, name: str = "order") -> None:
         self.watch.written((of, name), level=10, there=2, now=0.0)
+        for at in range(0, int(seconds), 60):
+            self.watch.seen((of, name), ready=2, now=float(at))
         self.watch.seen((of, name), ready=10, now=seconds)
 
     async def round(self) -> int:

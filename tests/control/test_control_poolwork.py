@@ -9,9 +9,11 @@ from fakes import Sink
 from sites import POOL, Site, nobody, place, terms
 from worlds import NS, T0
 
+from tidegate.control import drains
 from tidegate.control.poolwork import PATIENCE
 from tidegate.control.reader import SignalKey
 from tidegate.control.wishes import Kind, Wish
+from tidegate.control.writer import Writer
 from tidegate.planning.decision import Plan, PoolView
 from tidegate.planning.model import Freshness, Key, Reading
 from tidegate.planning.reasons import Reason
@@ -19,7 +21,7 @@ from tidegate.planning.resources import Resources
 from tidegate.planning.shift.facts import PoolSeen
 from tidegate.planning.shift.handover import Act, Do
 from tidegate.planning.shift.inputs import TimetableInputs
-from tidegate.planning.shift.model import Mark, MemberRef, Notice, PoolFacts, Promised, WorkSpec
+from tidegate.planning.shift.model import Drain, Mark, MemberRef, Notice, PoolFacts, Promised, WorkSpec
 from tidegate.planning.shift.plan import timetable
 from tidegate.planning.shift.step import step
 from tidegate.ports import PoolSight
@@ -218,6 +220,19 @@ async def test_a_notice_that_stands_and_that_this_life_has_not_told_is_told_once
     site.work.tell_again(plan())
     message = NOTICE
     assert sink.told == [(place().ref, "NoticeGiven", message)]
+    assert sink.until == [T0 + 600.0], "it is told again until somebody could read it"
+
+
+async def test_a_notice_is_told_again_until_the_work_is_planned_to_run_again(site: Site) -> None:
+    await site.look()
+    sink = site.work.events
+    assert isinstance(sink, Sink)
+    writer = Writer(site.ledger, site.clock, site.conflicts, sink, lambda: True)
+    writer.post(wishes(site, act(Do.NOTIFY)), T0)
+    (job,) = writer.due(T0)
+    await writer.do(job)
+    assert (sink.told, sink.until) == ([(place().ref, "NoticeGiven", NOTICE)], [T0 + 600.0])
+    assert site.ledger.loans[place().id].hand_over is not None, "it is on record"
 
 
 async def test_a_notice_that_this_life_has_told_is_not_told_again_when_it_is_stored(site: Site) -> None:
@@ -255,6 +270,23 @@ async def test_machines_that_are_seen_free_after_a_stop_are_measured_once(site: 
         site.clock.at += 40.0
         await site.look()
     assert site.looker.drains.samples() == {("p", "data"): (40.0,)}
+
+
+@pytest.mark.parametrize(("guess", "known"), [(30.0, {}), (120.0, {("p", "data"): (100.0,)})])
+async def test_a_drain_is_far_from_what_is_usual_by_the_guess_of_its_lane(
+    site: Site, guess: float, known: dict[tuple[str, str], tuple[float, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "FAR", 1.0)
+    lane = replace(POOL.lanes[1], drain=Drain(seconds=guess))
+    site.looker.want({"p": replace(POOL, lanes=(POOL.lanes[0], lane))}, busy=frozenset({"p"}))
+    note = terms().hand_over
+    assert note is not None
+    await site.look()
+    stopped = replace(terms(), hand_over=replace(note, stops=(Notice(4, T0),)))
+    await site.ledger.move(place(), held=site.held(), level=4, terms=stopped)
+    site.clock.at += 100.0
+    await site.look()
+    assert site.looker.drains.samples() == known
 
 
 async def test_a_look_that_was_asked_before_the_stop_measures_nothing(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,9 @@ class Server:
         if plural in self.troubles:
             raise self.troubles[plural]
         return self.objects.get(plural, [])
+
+    async def pages(self, path: str) -> AsyncIterator[Json]:
+        yield {"items": list(await self.items(path))}
 
     async def get(self, path: str, params: object = None) -> Json:
         return {"items": await self.items(path)}

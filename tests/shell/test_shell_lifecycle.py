@@ -210,14 +210,15 @@ async def test_after_a_watch_broke_nothing_is_written_before_what_on_call_said_i
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can tell what the watches that are not ours missed; the probe says what is waited for."""
-    refusing, real = False, KubeClient.items
+    refusing, real = False, KubeClient.pages
 
-    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+    async def pages(self: KubeClient, path: str, **how_many: Any) -> AsyncIterator[Json]:
         if refusing and path.endswith("overrides"):
             raise UnavailableError("503")
-        return await real(self, path, params)
+        async for page in real(self, path, **how_many):
+            yield page
 
-    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(KubeClient, "pages", pages)
     for module in (runtimes, kinds):
         monkeypatch.setattr(module, "UNHEARD", 0.02)
     monkeypatch.setattr(kinds, "GRACE", 0.0)
@@ -245,18 +246,19 @@ async def test_an_event_whose_write_waits_for_what_on_call_says_tells_whoever_li
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who may not list overrides any more says so in the event's status, until it may again, and then writes."""
-    answer, refusing, real = "GET overrides: the API server answered 403: no", False, KubeClient.items
+    answer, refusing, real = "GET overrides: the API server answered 403: no", False, KubeClient.pages
 
-    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+    async def pages(self: KubeClient, path: str, **how_many: Any) -> AsyncIterator[Json]:
         if refusing and path.endswith("overrides"):
             raise RefusedError(answer)
-        return await real(self, path, params)
+        async for page in real(self, path, **how_many):
+            yield page
 
     def on_time() -> Json:
         status = (stage.cluster.get("tidegate.dev/v1alpha1", "LiveEvent", "show") or {}).get("status", {})
         return {one["type"]: one for one in status.get("conditions", ())}.get("OnTime", {})
 
-    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(KubeClient, "pages", pages)
     monkeypatch.setattr(withheld, "TOLD_AFTER", 0.2)
     monkeypatch.setattr(kinds, "GRACE", 0.0)
     for module in (runtimes, kinds):
@@ -285,18 +287,19 @@ async def test_at_the_first_start_statuses_say_that_nothing_is_written_before_ov
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long it takes: nobody knows of a pause that stands. Then it is written."""
-    answer, refusing, real = "GET overrides: the API server answered 403: no", True, KubeClient.items
+    answer, refusing, real = "GET overrides: the API server answered 403: no", True, KubeClient.pages
 
-    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+    async def pages(self: KubeClient, path: str, **how_many: Any) -> AsyncIterator[Json]:
         if refusing and path.endswith("overrides"):
             raise RefusedError(answer)
-        return await real(self, path, params)
+        async for page in real(self, path, **how_many):
+            yield page
 
     def said(kind: str, name: str, condition: str) -> Json:
         status = (stage.cluster.get("tidegate.dev/v1alpha1", kind, name) or {}).get("status", {})
         return {one["type"]: one for one in status.get("conditions", ())}.get(condition, {})
 
-    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(KubeClient, "pages", pages)
     monkeypatch.setattr(withheld, "TOLD_AFTER", 0.2)
     monkeypatch.setattr(kinds, "HELD_FOR", 0.1)
     monkeypatch.setattr(memory, "PATIENCE", 0.2)
@@ -326,16 +329,17 @@ async def test_at_the_first_start_statuses_say_that_nothing_is_written_before_ov
 async def test_a_server_that_refuses_is_waited_for_and_meanwhile_the_process_is_alive_and_not_ready(
     answer: TidegateError, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusing, asked, real = True, 0, KubeClient.items
+    refusing, asked, real = True, 0, KubeClient.pages
 
-    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+    async def pages(self: KubeClient, path: str, **how_many: Any) -> AsyncIterator[Json]:
         nonlocal asked
         asked += 1
         if refusing:
             raise answer
-        return await real(self, path, params)
+        async for page in real(self, path, **how_many):
+            yield page
 
-    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(KubeClient, "pages", pages)
     runtime = Runtime(stage.settings)
     starting = asyncio.create_task(runtime.start())
     await until(lambda: asked > 9)
@@ -358,14 +362,16 @@ async def test_a_start_that_does_not_come_to_its_end_leaves_nothing_behind(
     """Today's second try must not find the port of the first one taken."""
     asked = 0
 
-    async def items(self: KubeClient, path: str, params: Any = None) -> list[Json]:
+    async def pages(self: KubeClient, path: str, **how_many: Any) -> AsyncIterator[Json]:
         nonlocal asked
         asked += 1
         if how == "ended by a bug":
             raise KeyError("a bug")
+        for page in list[Json]():
+            yield page
         raise UnavailableError("503")
 
-    monkeypatch.setattr(KubeClient, "items", items)
+    monkeypatch.setattr(KubeClient, "pages", pages)
     for _ in range(2):
         starting = asyncio.create_task(Runtime(stage.settings).start())
         if how == "stopped by a signal":

@@ -60,7 +60,16 @@ class Wall:
                 self.urgent.append(patch.urgent)
                 self.texts.append(str(patch.status.get("verdict")))
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         self.said.append((reason, message, warning))
         self.about.append(subject)
 

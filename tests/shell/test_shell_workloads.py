@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from test_shell_kinds import Clocked
 from test_shell_store import scaling_policy
 
 from tidegate.api.parse import parse_policy
 from tidegate.embedded.cluster import EmbeddedCluster
 from tidegate.embedded.server import running
-from tidegate.planning.model import Ref
+from tidegate.planning.model import Key, Policy, Ref
 from tidegate.shell import workloads
 from tidegate.shell.tasks import TaskGroup
-from tidegate.shell.workloads import HPA, WorkloadWatch, spec_of
+from tidegate.shell.workloads import HPA, Kind, WorkloadWatch, spec_of
 from tidegate.targets.client import KubeClient
-from tidegate.targets.discovery import Discovery
+from tidegate.targets.discovery import Discovery, Resource
 from tidegate.targets.shelf import Shelf
 
 Json = dict[str, Any]
@@ -152,3 +154,77 @@ async def test_of_a_kind_without_a_level_nothing_is_watched_whoever_names_it(
     await until(lambda: stage.watch._asked.keys() >= {(version, kind), DEPLOYMENT, HPA})
     await until(lambda: max(stage.watch.age(one, "") for one in (DEPLOYMENT, HPA)) < 60.0)
     assert set(stage.watch._informers) == {(DEPLOYMENT, ""), (HPA, "")}
+
+
+class Inventive:
+    """A server's discovery that knows Deployments and HPAs alone, and takes its time."""
+
+    def __init__(self) -> None:
+        self.asked: list[Kind] = []
+        self.under_way: Counter[str] = Counter()
+        self.most = self.most_of_one = 0
+
+    async def find(self, api_version: str, kind: str) -> Resource | None:
+        self.asked.append((api_version, kind))
+        self.under_way[kind] += 1
+        self.most = max(self.most, self.under_way.total())
+        self.most_of_one = max(self.most_of_one, *self.under_way.values())
+        await asyncio.sleep(0)
+        self.under_way[kind] -= 1
+        if (api_version, kind) not in (DEPLOYMENT, HPA):
+            return None
+        return Resource(api_version, kind, f"{kind.lower()}s", namespaced=True, scale=True)
+
+
+def inventing(namespace: str, versions: int) -> Policy:
+    """A policy whose author has invented versions; its kinds bear the name of its namespace."""
+    named = parse_policy(scaling_policy())
+    refs = [Ref(f"apps/vx{number:04}", namespace, namespace, "x") for number in range(versions)]
+    targets = tuple(replace(named.targets[0], ref=ref) for ref in refs)
+    return replace(named, key=Key(namespace, "invented"), targets=targets)
+
+
+async def test_a_thousand_invented_versions_are_looked_for_a_few_at_a_time_and_forgotten(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discovery, clock = Inventive(), Clocked()
+    monkeypatch.setattr(workloads, "time", clock)
+    monkeypatch.setattr(stage.watch, "_discovery", discovery)
+    honest, names = parse_policy(scaling_policy()), [f"n{number}" for number in range(6)]
+    for _ in range(10):
+        before = len(discovery.asked)
+        stage.watch.know([*(inventing(name, 1000) for name in names), honest], [])
+        await until(lambda: not stage.watch._looking)
+        assert len(discovery.asked) - before <= (len(names) + 2) * workloads.EACH
+        clock.at += workloads.ASKED_AGAIN + 1.0
+    assert discovery.most <= workloads.AT_ONCE
+    assert discovery.most_of_one == 1, "of one namespace one at a time"
+    assert {kind for kind, _ in stage.watch._informers} == {DEPLOYMENT, HPA}, "whoever names what is served gets it"
+    asked = Counter(discovery.asked)
+    assert all(asked[f"apps/vx{number:04}", "n0"] == 1 for number in range(10 * workloads.EACH)), "each in its turn"
+    stage.watch.know([honest], [])
+    assert stage.watch._asked.keys() == {DEPLOYMENT, HPA}
+    assert stage.watch._turns.keys() <= {"", "shop"}
+    stage.watch.know([], [])
+    assert not stage.watch._lines
+
+
+async def test_what_is_named_again_while_it_is_looked_for_is_watched_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, go = stage.watch._discovery.find, asyncio.Event()
+
+    async def find(api_version: str, kind: str) -> Any:
+        await go.wait()
+        return await found(api_version, kind)
+
+    monkeypatch.setattr(stage.watch._discovery, "find", find)
+    other = parse_policy(scaling_policy())
+    ref = ORDER._replace(namespace="other")
+    stage.know()
+    stage.watch.know([], [])
+    stage.watch.know([replace(other, targets=(replace(other.targets[0], ref=ref),))], [])
+    go.set()
+    await until(lambda: not stage.watch._looking)
+    assert set(stage.watch._informers) == {(DEPLOYMENT, ""), (HPA, "")}
+    await until(lambda: max(stage.watch.age(one, "") for one in (DEPLOYMENT, HPA)) < 60.0)

@@ -226,7 +226,16 @@ class Stage:
     words: dict[Ref, str] = field(default_factory=dict)
     """What the last notice of each said."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         """``ports.EventSink``."""
         if reason == "NoticeGiven":
             self.told.append((self.clock.at, subject))

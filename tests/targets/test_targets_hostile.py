@@ -236,14 +236,11 @@ class Api:
         self.lists = {"nodes": nodes, "pods": pods, "jobs": jobs}
         self.down: set[str] = set()
 
-    async def items(self, path: str, params: object = None) -> list[Any]:
+    async def pages(self, path: str, size: int, params: object = None) -> AsyncGenerator[Json, None]:
         what = path.rpartition("/")[2]
         if what in self.down:
             raise LaterError(f"GET {path}: later")
-        return copy.deepcopy(self.lists[what])
-
-    async def pages(self, path: str, size: int, params: object = None) -> AsyncGenerator[Json, None]:
-        yield {"items": copy.deepcopy(self.lists[path.rpartition("/")[2]])}
+        yield {"items": copy.deepcopy(self.lists[what])}
 
 
 def node(name: str = "n1", **status: object) -> Json:

@@ -231,13 +231,13 @@ async def test_while_thousands_of_jobs_are_read_others_get_their_turn() -> None:
     template = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]}}
 
     class Many:
-        async def items(self, path: str, params: object = None) -> list[Json]:
-            spec = {"parallelism": 1, "suspend": False, "template": template}
-            names = (f"j{n}" for n in range(8 * PAGE))
-            return [{"metadata": {"name": n, "namespace": "default", "uid": n}, "spec": spec} for n in names]
-
         async def pages(self, path: str, size: int, params: object = None) -> AsyncIterator[Json]:
-            yield {"items": []}
+            spec = {"parallelism": 1, "suspend": False, "template": template}
+            for page in range(8 if path.endswith("/jobs") else 0):
+                names = (f"j{page * size + n}" for n in range(size))
+                yield {
+                    "items": [{"metadata": {"name": n, "namespace": "default", "uid": n}, "spec": spec} for n in names]
+                }
 
     async def others() -> None:
         nonlocal turns

@@ -243,5 +243,14 @@ class Leader:
 class Silence:
     """``ports.EventSink`` that keeps nothing."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         """Drop it."""

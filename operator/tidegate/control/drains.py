@@ -2,18 +2,23 @@
 
 Seen from outside: from the write that stopped work to the first look at which its machines were free. That is what a
 borrower waits for, the pods' own grace and the distance of two looks included. Work that left while nobody looked, as
-between two leaders, tells nothing: it may have been gone for long.
+between two leaders, tells nothing: it may have been gone for long. Nor does a drain across which the clock was stepped
+or nobody looked; and one that is far longer than all others is not believed the first time.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.control.doubts import FAR, Doubts, is_broken, usual
 from tidegate.planning.shift.model import Pool
 from tidegate.ports import Loan
+
+log = logging.getLogger("tidegate.drains")
 
 ENOUGH = 3
 """Measurements after which the guess of the pool counts no more. Judgment."""
@@ -32,17 +37,21 @@ class Drains:
     _seen: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     _counted: set[tuple[str, float]] = field(default_factory=set)
     """(loan, time of the stop) that were measured."""
-    _held: set[tuple[str, float]] = field(default_factory=set)
-    """(loan, time of the stop) whose machines were seen not to be free yet."""
+    _held: dict[tuple[str, float], float] = field(default_factory=dict)
+    """(loan, time of the stop) whose machines were seen not to be free yet, and when they were last; infinite for one
+    that measures nothing any more."""
+    _doubts: Doubts[float] = field(default_factory=Doubts)
 
-    def holds(self, loan: Loan) -> None:
+    def holds(self, loan: Loan, *, now: float) -> None:
         """Work that was stopped is seen on its machines still."""
         if (last := _last_stop(loan)) is not None:
-            self._held.add((loan.key.name, last))
+            one = loan.key.name, last
+            broken = one in self._held and is_broken(now - self._held[one])
+            self._held[one] = math.inf if broken else now
 
-    def free(self, loan: Loan, *, now: float, looked: float) -> None:
+    def free(self, loan: Loan, *, now: float, looked: float, guess: float = 0.0) -> None:
         """All that a loan's work was stopped to is seen free. ``looked`` is when the pool was looked at before that:
-        minus infinity, never.
+        minus infinity, never. ``guess``: how long it takes by the pool's word.
         """
         note, last = loan.hand_over, _last_stop(loan)
         if note is None or last is None or loan.verified is None:
@@ -54,7 +63,17 @@ class Drains:
         if one not in self._held and not (looked > -math.inf and last >= looked):
             return
         took = round(max(0.0, now - last), 1)
-        self._seen.setdefault((note.pool, note.lane), deque(maxlen=KEPT)).append(took)
+        if is_broken(now - self._held.get(one, last)):
+            log.info(
+                "%s: %.0f s to be gone teach nothing: the clock was stepped, or nobody looked", loan.key.name, took
+            )
+            return
+        lane = note.pool, note.lane
+        is_far = took > FAR * usual(guess, self._seen.get(lane, ()))
+        if not (taken := self._doubts.taken(lane, took, far=is_far, now=now)):
+            log.info("%s: %.0f s to be gone are far from all that is usual: not believed yet", loan.key.name, took)
+            return
+        self._seen.setdefault(lane, deque(maxlen=KEPT)).extend(taken)
         self.version += 1
 
     def samples(self) -> dict[tuple[str, str], tuple[float, ...]]:
@@ -70,7 +89,7 @@ class Drains:
         """Keep in mind only the loans that are there."""
         names = {loan.key.name for loan in loans}
         self._counted = {one for one in self._counted if one[0] in names}
-        self._held = {one for one in self._held if one[0] in names}
+        self._held = {one: at for one, at in self._held.items() if one[0] in names}
 
 
 def _last_stop(loan: Loan) -> float | None:

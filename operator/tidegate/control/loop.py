@@ -339,7 +339,8 @@ class Loop:
         if self.pool_looker is not None:
             busy = attention.busy_pools(plan, self.pool_looker, pools)
             self.pool_looker.want(pools, busy=frozenset(busy))
-        self.stopwatch.forget({(key, t.name) for key, p in policies.items() for t in p.targets})
+        targets = ((key, one) for key, policy in policies.items() for one in policy.targets)
+        self.stopwatch.know({(key, one.name): one.lead.seconds + one.lead.machine_seconds for key, one in targets})
 
     # ---- gather
 
@@ -425,7 +426,8 @@ class Loop:
     def _seen(self, key: TargetKey, look: Look) -> None:
         """A target was looked at: a running measurement may be complete."""
         seen = look.sight.observed
-        done = self.stopwatch.seen(key, ready=seen.ready, now=look.at, ordered=seen.ordered)
+        evidence = (*seen.evidence, *([refused] if (refused := look.sight.refused) is not None else []))
+        done = self.stopwatch.seen(key, ready=seen.ready, now=look.at, ordered=seen.ordered, evidence=evidence)
         if done is not None:
             log.info("%s/%s: %d units ready %.1f s after the write", key[0], key[1], done.units, done.seconds)
 

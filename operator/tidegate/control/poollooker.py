@@ -183,9 +183,11 @@ class PoolLooker:
             if not self.is_current(look, loan):
                 continue
             if is_gone(member, look.sight.seen.of(member.ref), loan.pending):
-                self.drains.free(loan, now=look.at, looked=looked)
+                lane = pool.lane(loan.hand_over.lane) if loan.hand_over is not None else None
+                guess = lane.drain.seconds if lane is not None else 0.0
+                self.drains.free(loan, now=look.at, looked=looked, guess=guess)
             else:
-                self.drains.holds(loan)
+                self.drains.holds(loan, now=look.at)
         self.drains.forget(self.ledger.loans.values())
 
     # ---- what the decision takes

@@ -17,6 +17,7 @@ from tidegate.control.poollooker import PoolLook, PoolLooker
 from tidegate.control.reader import SignalKey
 from tidegate.control.settling import Settling
 from tidegate.control.sizes import Sizes, as_admitted, on_pool
+from tidegate.control.telling import tell
 from tidegate.control.wishes import Applied, Kind, Wish
 from tidegate.planning.decision import Action, Plan, PoolView
 from tidegate.planning.instants import rfc3339
@@ -286,7 +287,7 @@ class PoolWork:
                 view, look = plan.pools[loan.hand_over.pool], self.looker.looks.get(loan.hand_over.pool)
                 maker = look.makers.get(one[0], "") if look is not None else ""
                 message = _notice(view, one[0], loan.hand_over, notice, loan.original, maker)
-                self.events.emit(one[0], reason=Reason.NOTICE_GIVEN.value, message=message)
+                tell(self.events, one[0], loan.hand_over, notice, message)
 
     def _orphans(
         self, plan: Plan, pools: Mapping[str, Pool], unusable: Iterable[str], now: float

@@ -18,6 +18,7 @@ from tidegate.control.errors import UnreadableLoanError
 from tidegate.control.ledger import Ledger
 from tidegate.control.refusals import Refusals
 from tidegate.control.rounds import Backoff, Job
+from tidegate.control.telling import tell
 from tidegate.control.wishes import Applied, Kind, Wish, next_orphan_step
 from tidegate.control.writerate import WriteRate
 from tidegate.planning.decision import Action
@@ -232,8 +233,9 @@ class Writer:
         if wish.place is None or wish.held is None or wish.terms is None:
             return
         terms = wish.terms
-        if wish.notice:  # told before it is stored: who dies in between tells it again, in full time
-            self.events.emit(wish.said.ref, reason=Reason.NOTICE_GIVEN.value, message=wish.notice)
+        if wish.notice and terms.hand_over is not None:
+            # Told before it is stored: who dies in between tells it again, in full time.
+            tell(self.events, wish.said.ref, terms.hand_over, terms.hand_over.notices[-1], wish.notice)
             terms = _told_now(terms, self.clock.now())
         await self.ledger.record(wish.place, held=wish.held, terms=terms)
 

@@ -93,6 +93,10 @@ if serves_admission():  # with a handler and no server kopf ends the operator
         kopf.on.validate(GROUP, VERSION, _resource, id=_resource, operations=["CREATE", "UPDATE"])(admit)
 
 
+CHUNK = 50
+"""Objects of a kind that kopf lists in one go; by default all. Whoever may annotate one makes it 256 KiB large."""
+
+
 def configure(settings: kopf.OperatorSettings, ours: Settings) -> None:
     """What kopf needs to be told: nothing of it may write to our objects, and no watch may hang for ever."""
     whole_cluster = ours.namespaces is None
@@ -110,7 +114,8 @@ def configure(settings: kopf.OperatorSettings, ours: Settings) -> None:
     settings.networking.connect_timeout = 10
     # Without end: after the last one kopf would end the operator, and a minute without an API server cost a restart.
     settings.networking.error_backoffs = Pauses(first=1.0, longest=10.0)
-    settings.queueing.idle_timeout = 1.0
+    settings.watching.chunk_size = CHUNK
+    settings.queueing.idle_timeout = 0.2  # until then the task of each object holds it, as it was told last
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # "handler succeeded" at each of our status writes
     if ours.admission_certificates is not None:
         # ``managed`` stays unset: the chart makes the webhook's configuration, and the operator may not touch it.

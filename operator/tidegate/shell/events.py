@@ -2,7 +2,8 @@
 
 What is said again about the same target of a subject for the same reason within ten minutes raises the count of the
 Event that is there, as ``kubectl describe`` expects. A queue stands between the loop and the server; when it is full,
-the newest is dropped and counted: an Event is news, no record (status and metrics are).
+the newest is dropped and counted: an Event is news, no record (status and metrics are). What somebody is to read before
+something happens is none of these, and goes another way (``notices.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from tidegate.pauses import Pauses
 from tidegate.planning.model import Ref
 from tidegate.ports import Json, NotFoundError, TidegateError, UnavailableError
+from tidegate.shell.notices import Notice, Notices, Said, Subject
 from tidegate.targets.client import Form, KubeClient
 from tidegate.targets.discovery import Discovery
 from tidegate.targets.rules import Rule
@@ -46,22 +48,6 @@ FORGOTTEN = 60.0
 LONGEST_MESSAGE = 1024
 """Characters, the API's own limit."""
 
-Subject = tuple[Ref, str, str]
-"""What an Event is about, why it is said, and which part of the subject it is about: a target of a policy, say."""
-
-
-@dataclass(slots=True)
-class _Said:
-    """One Event: waiting, posted, or posted with more to tell."""
-
-    message: str
-    warning: bool
-    first: float
-    last: float
-    count: int = 1
-    path: str = ""
-    """Where it was posted; empty before that."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
@@ -74,13 +60,23 @@ class _Rest:
 class KubeEventSink:
     """``ports.EventSink`` over an API server."""
 
-    def __init__(self, client: KubeClient, discovery: Discovery, *, instance: str, now: Callable[[], float]) -> None:
-        """``instance`` is this process's identity; ``now`` in epoch seconds, the loop's clock."""
+    def __init__(
+        self,
+        client: KubeClient,
+        discovery: Discovery,
+        *,
+        instance: str,
+        now: Callable[[], float],
+        passed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``instance`` is this process's identity; ``now`` in epoch seconds, the loop's clock; ``passed`` in seconds of
+        a clock that is never stepped, for pauses.
+        """
         self._client = client
         self._discovery = discovery
         self._instance = instance
         self._now = now
-        self._said: OrderedDict[Subject, _Said] = OrderedDict()
+        self._said: OrderedDict[Subject, Said] = OrderedDict()
         self._due: dict[Subject, None] = {}
         self._rests: dict[str, _Rest] = {}
         """Namespaces that gave no answer."""
@@ -88,24 +84,36 @@ class KubeEventSink:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.notices = Notices(self._write, now=now, passed=passed)
         self.dropped = 0
         """Events that nobody will see: the queue was full, or the server would not have them."""
 
-    def emit(self, subject: Ref, *, reason: str, message: str, warning: bool = False, about: str = "") -> None:
+    def emit(
+        self,
+        subject: Ref,
+        *,
+        reason: str,
+        message: str,
+        warning: bool = False,
+        about: str = "",
+        until: float | None = None,
+    ) -> None:
         """See ``ports.EventSink``."""
-        name, now = (subject, reason, about), self._now()
+        name, now = Subject(subject, reason, about), self._now()
         said = self._said.get(name)
-        if said is not None and 0 <= now - said.last < TOGETHER:
+        if again := said is not None and 0 <= now - said.last < TOGETHER:
             said.count, said.last, said.message, said.warning = said.count + 1, now, message[:LONGEST_MESSAGE], warning
-        elif len(self._due) >= QUEUE:
-            self.dropped += 1
-            return
         else:
-            self._said[name] = _Said(message[:LONGEST_MESSAGE], warning, now, now)
+            said = Said(message[:LONGEST_MESSAGE], warning, now, now)
+        if until is None or not self.notices.put(Notice(name, said, until)):
+            if not again and len(self._due) >= QUEUE:
+                self.dropped += 1
+                return
+            self._due[name] = None
+            self._idle.clear()
+            self._wake.set()
+        self._said[name] = said
         self._said.move_to_end(name)
-        self._due[name] = None
-        self._idle.clear()
-        self._wake.set()
         self._trim()
 
     async def flush(self, *, patience: float) -> None:
@@ -117,6 +125,7 @@ class KubeEventSink:
     async def flushed(self) -> None:
         """Return when nothing waits."""
         await self._idle.wait()
+        await self.notices.flushed()
 
     def _trim(self) -> None:
         for name in list(self._said)[: max(0, len(self._said) - QUEUE)]:
@@ -125,6 +134,11 @@ class KubeEventSink:
 
     async def run(self) -> None:
         """Post what waits, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.notices.run())
+            group.create_task(self._run())
+
+    async def _run(self) -> None:
         while True:
             while (name := self._next()) is None:
                 if not self._due:
@@ -135,7 +149,7 @@ class KubeEventSink:
                         await self._wake.wait()
             del self._due[name]
             if said := self._said.get(name):
-                await self._write(name, said)
+                await self._try(name, said)
                 await asyncio.sleep(PAUSE)
 
     def _next(self) -> Subject | None:
@@ -145,12 +159,12 @@ class KubeEventSink:
         return next((name for name in self._due if not self._rests_now(name, now)), None)
 
     def _rests_now(self, name: Subject, now: float) -> bool:
-        rest = self._rests.get(name[0].namespace)
+        rest = self._rests.get(name.ref.namespace)
         return rest is not None and now < rest.until
 
     def _until_rested(self) -> float | None:
         """Seconds until one that waits may be tried; None when none waits."""
-        waiting = {name[0].namespace for name in self._due}
+        waiting = {name.ref.namespace for name in self._due}
         ends = [rest.until for namespace, rest in self._rests.items() if namespace in waiting]
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
@@ -159,28 +173,31 @@ class KubeEventSink:
         failures = self._rests[namespace].failures + 1 if namespace in self._rests else 1
         self._rests[namespace] = _Rest(failures, time.monotonic() + self._pauses.after(failures))
 
-    async def _write(self, name: Subject, said: _Said) -> None:
-        subject, reason, _ = name
+    async def _try(self, name: Subject, said: Said) -> None:
         try:
-            if said.path:
-                with suppress(NotFoundError):  # expired on the server: said anew below
-                    change = {"count": said.count, "lastTimestamp": _instant(said.last), "message": said.message}
-                    await self._client.patch(said.path, change, Form.MERGE)
-                    return
-            collection = f"/api/v1/namespaces/{subject.namespace or 'default'}/events"
-            posted = await self._client.create(collection, await self._document(subject, reason, said))
-            said.path = f"{collection}/{posted['metadata']['name']}"
-            self._rests.pop(subject.namespace, None)
+            await self._write(name, said)
+            self._rests.pop(name.ref.namespace, None)
         except TidegateError as error:
             if isinstance(error, UnavailableError):
-                self._rest(subject.namespace)
+                self._rest(name.ref.namespace)
             self.dropped += 1
-            log.info("event %s on %s not written: %s", reason, subject, error)
+            log.info("event %s on %s not written: %s", name.reason, name.ref, error)
         except Exception:  # news must never cost the process anything
             self.dropped += 1
-            log.exception("event %s on %s not written", reason, subject)
+            log.exception("event %s on %s not written", name.reason, name.ref)
 
-    async def _document(self, subject: Ref, reason: str, said: _Said) -> Json:
+    async def _write(self, name: Subject, said: Said) -> None:
+        """Raises TidegateError."""
+        if said.path:
+            with suppress(NotFoundError):  # expired on the server: said anew below
+                change = {"count": said.count, "lastTimestamp": _instant(said.last), "message": said.message}
+                await self._client.patch(said.path, change, Form.MERGE)
+                return
+        collection = f"/api/v1/namespaces/{name.ref.namespace or 'default'}/events"
+        posted = await self._client.create(collection, await self._document(name.ref, name.reason, said))
+        said.path = f"{collection}/{posted['metadata']['name']}"
+
+    async def _document(self, subject: Ref, reason: str, said: Said) -> Json:
         involved = {
             "apiVersion": subject.api_version,
             "kind": subject.kind,

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -348,27 +348,18 @@ class FewKinds:
 
     async def _list(self, one: FewKind, *, changed: bool) -> None:
         one.newer, asked, served = set(), time.monotonic(), True
-        listed: dict[Key, Mapping[str, Any]] = {}
+        listed: set[Key] = set()
         try:
-            listed = {key_of(found): found for found in await self._client.items(one.resource.path(one.scope))}
+            async with aclosing(self._client.pages(one.resource.path(one.scope))) as pages:
+                async for page in pages:
+                    await self._take_in(one, page.pop("items", None) or [], listed, changed=changed)
         except NotFoundError:
             if one.resource is POLICIES:
                 raise
             log.warning("the cluster does not serve %s: its CRD is missing, or its version", one.resource.plural)
             served = False
-        pace, kind = Pace(), one.resource.kind
-        for key, obj in listed.items():
-            # One that is invalid is looked at again, now and then: what it may not have beside others may have gone.
-            version = obj["metadata"].get("resourceVersion") or ""
-            known = bool(version) and one.versions.get(key) == version
-            known = known and (changed or (kind, key) not in self._store.invalid)
-            if key not in one.newer and not known:
-                one.put(obj)
-                one.versions[key] = version
-                self._publisher.seen(kind, key, obj.get("status"))
-            await pace.breathe()
         # A kind that is not served says nothing of its objects: where they are deleted with it, the watch tells.
-        gone = self._known(one) - listed.keys() - one.newer if served else ()
+        gone = self._known(one) - listed - one.newer if served else ()
         for key in gone:
             one.versions.pop(key, None)
             one.delete(key)
@@ -383,6 +374,28 @@ class FewKinds:
             self._store.on_change("")
         if first:
             self._settle()
+
+    async def _take_in(
+        self, one: FewKind, objects: list[Mapping[str, Any]], listed: set[Key], *, changed: bool
+    ) -> None:
+        """The objects of a page, each dropped as soon as it was read. Of an object what counts is kept, and that is
+        little; in its annotations its owner may write 256 KiB, and a namespace may have thousands of them.
+        """
+        pace, kind = Pace(), one.resource.kind
+        objects.reverse()
+        while objects:
+            obj = objects.pop()
+            key = key_of(obj)
+            listed.add(key)
+            # One that is invalid is looked at again, now and then: what it may not have beside others may have gone.
+            version = obj["metadata"].get("resourceVersion") or ""
+            known = bool(version) and one.versions.get(key) == version
+            known = known and (changed or (kind, key) not in self._store.invalid)
+            if key not in one.newer and not known:
+                one.put(obj)
+                one.versions[key] = version
+                self._publisher.seen(kind, key, obj.get("status"))
+            await pace.breathe()
 
     def _refused(self, one: FewKind, asked: float, error: TidegateError) -> None:
         """It could not be listed. A namespace of several that refuses is closed: the others do not wait for it."""

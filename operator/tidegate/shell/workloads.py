@@ -7,10 +7,12 @@ pods that start move it several times a second.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
@@ -26,6 +28,11 @@ log = logging.getLogger("tidegate.workloads")
 
 ASKED_AGAIN = 60.0
 """Seconds after which a kind that could not be watched, or was not served, is looked for again."""
+AT_ONCE = 4
+"""Kinds that are looked for at the same time, of each namespace one: a policy may name what nobody serves."""
+EACH = 8
+"""Kinds of one namespace that are looked for each time that ``know`` is told, the longest unasked first. Judgment: more
+than a namespace has; whoever invents a thousand has them looked for bit by bit."""
 
 HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 Kind = tuple[str, str]
@@ -61,6 +68,12 @@ class WorkloadWatch:
         """What stands for the spec of each known object, as last seen."""
         self._asked: dict[Kind, float] = {}
         """Kinds that are watched (for ever) or were looked for, and when they may be looked for again."""
+        self._lines: dict[str, deque[Kind]] = {}
+        """Kinds that are to be looked for, by the namespace that names them; whose turn it is first."""
+        self._looking: set[str] = set()
+        """Namespaces for which a kind is being looked for."""
+        self._turns: dict[str, float] = {}
+        """When each namespace had its turn last."""
 
     def know(self, policies: Iterable[Policy], places: Iterable[Place | None]) -> None:
         """The workloads that matter now, and where their levels lie; begins to watch kinds that are new."""
@@ -68,12 +81,49 @@ class WorkloadWatch:
         self._known = refs | {place.ref for place in places if place is not None}
         for gone in self._specs.keys() - self._known:
             del self._specs[gone]
-        kinds = {(ref.api_version, ref.kind) for ref in refs}
-        now = time.monotonic()
-        for kind in kinds | {HPA} if kinds else kinds:
-            if self._asked.get(kind, 0.0) <= now:
-                self._asked[kind] = now + ASKED_AGAIN
-                self._group.once(f"watch {kind[1]}", self._begin(kind))
+        named: dict[str, set[Kind]] = {}
+        for ref in refs:
+            named.setdefault(ref.namespace, set()).add((ref.api_version, ref.kind))
+        self._line_up({"": {HPA}, **named} if named else {})
+        self._look()
+
+    def _line_up(self, named: Mapping[str, set[Kind]]) -> None:
+        """Kinds that are due, by namespace; what no policy names any more is forgotten."""
+        kinds = set().union(*named.values())
+        self._asked = {kind: at for kind, at in self._asked.items() if kind in kinds or at == math.inf}
+        self._turns = {namespace: at for namespace, at in self._turns.items() if namespace in named}
+        self._lines, now = {}, time.monotonic()
+        for namespace in sorted(named, key=lambda namespace: self._turns.get(namespace, 0.0)):
+            due = [kind for kind in named[namespace] if self._asked.get(kind, 0.0) <= now]
+            if due:
+                first = heapq.nsmallest(EACH, due, key=lambda kind: (self._asked.get(kind, 0.0), kind))
+                self._lines[namespace] = deque(first)
+
+    def _look(self) -> None:
+        """Look for a few of the kinds that stand in line."""
+        for namespace in list(self._lines):
+            if len(self._looking) >= AT_ONCE:
+                return
+            if namespace in self._looking:
+                continue
+            line, now = self._lines.pop(namespace), time.monotonic()
+            while line and self._asked.get(line[0], 0.0) > now:  # another namespace names it, too
+                line.popleft()
+            if not line:
+                continue
+            kind = line.popleft()
+            if line:
+                self._lines[namespace] = line
+            self._asked[kind], self._turns[namespace] = now + ASKED_AGAIN, now
+            self._looking.add(namespace)
+            self._group.once("watch a kind", self._look_for(kind, namespace))
+
+    async def _look_for(self, kind: Kind, namespace: str) -> None:
+        try:
+            await self._begin(kind)
+        finally:
+            self._looking.discard(namespace)
+        self._look()
 
     async def _begin(self, kind: Kind) -> None:
         try:
@@ -84,6 +134,8 @@ class WorkloadWatch:
         # Of a kind without a level, whoever names it, nothing is kept: the target's trouble says so. It may gain one.
         if resource is None or (kind != HPA and not (resource.scale and resource.namespaced)):
             return
+        if self._asked.get(kind) == math.inf:
+            return  # forgotten and named again meanwhile, and looked for twice
         self._asked[kind] = math.inf
         for scope in self._namespaces or ("",):
             informer = Informer(

@@ -184,7 +184,9 @@ class KubeClient:
                 return
 
     async def items(self, path: str, params: Params | None = None) -> list[Json]:
-        """Every item of a list. For kinds that are few; the many are read by ``pages``."""
+        """Every item of a list, whole. For objects that nobody but us writes; others are read by ``pages``: whoever may
+        annotate an object makes it 256 KiB large.
+        """
         found: list[Json] = []
         async for page in self.pages(path, params=params):
             found.extend(page.get("items") or [])

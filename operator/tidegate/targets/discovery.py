@@ -24,6 +24,10 @@ MISS_LIFETIME = 10.0
 """Seconds that "no such kind", or "it has no ``/scale``", is believed: short, since a CRD may arrive at any time, yet
 not one request a look."""
 
+KEPT = 1024
+"""Names of versions and groups that are not served, of which that is remembered for as long as it is believed: policies
+may name as many as their authors care to invent. Judgment: a megabyte at the most."""
+
 _SEGMENT = re.compile(r"[^/%?#\\\s\x00-\x1f\x7f]*")
 """What may stand between two slashes of a path, as the API server has it for names, and no more."""
 _ELSEWHERE = (".", "..")
@@ -80,6 +84,7 @@ class Discovery:
         """When each apiVersion, or group with a slash behind it, was asked for last, well or not."""
         self._versions: dict[str, tuple[str, ...]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._tidied = -math.inf
 
     async def find(self, api_version: str, kind: str) -> Resource | None:
         """The resource, or None when the server knows no such kind (at most 10 s ago). What was known stands while
@@ -131,7 +136,21 @@ class Discovery:
         return time.monotonic() - self._asked.get(key[0], -math.inf) < lifetime
 
     def _lock(self, what: str) -> asyncio.Lock:
+        self._tidy()
         return self._locks.setdefault(what, asyncio.Lock())
+
+    def _tidy(self) -> None:
+        """Forget, now and then, of what is not served whatever is believed no longer; and the oldest of too many."""
+        now = time.monotonic()
+        if now - self._tidied < MISS_LIFETIME and len(self._locks) < 2 * KEPT:
+            return
+        self._tidied = now
+        served = {api_version for api_version, _ in self._known}
+        fresh = [name for name, at in self._asked.items() if name not in served and now - at < MISS_LIFETIME]
+        kept = served.union(sorted(fresh, key=self._asked.__getitem__)[-KEPT:])
+        self._asked = {name: at for name, at in self._asked.items() if name in kept}
+        self._versions = {group: found for group, found in self._versions.items() if f"{group}/" in kept}
+        self._locks = {name: lock for name, lock in self._locks.items() if name in kept or lock.locked()}
 
     async def _versions_of(self, group: str) -> tuple[str, ...]:
         """API versions of a group, the preferred one first; the core group has one alone."""

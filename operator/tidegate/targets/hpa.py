@@ -174,8 +174,13 @@ class HpaShelf:
             if time.monotonic() - listed >= self._lifetime:
                 asked, before = time.monotonic(), self._forgotten.get(namespace, 0)
                 path = f"/apis/{API_VERSION}/namespaces/{namespace}/horizontalpodautoscalers"
-                read = (hpa_of(document) for document in await self._client.items(path))
-                found = sorted((hpa for hpa in read if hpa is not None), key=lambda hpa: hpa.ref)
+                found = []
+                async for page in self._client.pages(
+                    path
+                ):  # no page is kept: an HPA's owner makes it how large he likes
+                    read = map(hpa_of, page.pop("items", None) or [])
+                    found += [hpa for hpa in read if hpa is not None]
+                found.sort(key=lambda hpa: hpa.ref)
                 if self._forgotten.get(namespace, 0) == before:  # else good for this one look only
                     self._lists[namespace] = (asked, found)
             return found

@@ -122,7 +122,9 @@ class KubePools:
     async def _pages(self, path: str, params: Mapping[str, str]) -> AsyncIterator[list[Json]]:
         """A list in pages, of which none is kept; after each of them others get their turn."""
         async for page in self._client.pages(path, size=PAGE, params=params):
-            yield maps(page.get("items"))
+            objects = maps(page.pop("items", None))
+            yield objects
+            objects.clear()
             await asyncio.sleep(0)
 
     async def _members(self, pool: Pool, lane: Lane, unseen: set[str], cannot: dict[Ref, CannotStop]) -> list[_Found]:
@@ -169,23 +171,21 @@ class KubePools:
             return await self._jobs(lane, member)
         if member.kind == "Job":
             path = f"/apis/batch/v1/namespaces/{member.namespace}/jobs/{member.object_name}"
-            return await self._of_jobs([await self._client.find(path, member.object_name)], lane, member)
+            return self._of_jobs([await self._client.find(path, member.object_name)], lane, member)
         return await self._scaled(lane, member, member.object_name)
 
     async def _jobs(self, lane: Lane, member: MemberRef) -> list[_Found | CannotStop]:
         asked = {"labelSelector": ",".join(f"{name}={value}" for name, value in member.labels)}
-        found = await self._client.items(f"/apis/batch/v1/namespaces/{member.namespace}/jobs", asked)
-        return await self._of_jobs(found, lane, member)
+        found: list[_Found | CannotStop] = []
+        async for documents in self._pages(f"/apis/batch/v1/namespaces/{member.namespace}/jobs", asked):
+            found += self._of_jobs(documents, lane, member)
+        return found
 
-    async def _of_jobs(self, documents: list[Json], lane: Lane, member: MemberRef) -> list[_Found | CannotStop]:
-        """Those that have not ended. A Job that says nonsense costs its lane nothing but itself. Others get their turn
-        in between.
-        """
+    def _of_jobs(self, documents: list[Json], lane: Lane, member: MemberRef) -> list[_Found | CannotStop]:
+        """Those that have not ended. A Job that says nonsense costs its lane nothing but itself."""
         now: float = self._now()
         found: list[_Found | CannotStop] = []
-        for number, document in enumerate(filter(jobs.is_work, documents), 1):
-            if number % PAGE == 0:
-                await asyncio.sleep(0)
+        for document in filter(jobs.is_work, documents):
             made = jobs.member_of(document, lane=lane.name, member=member.name, now=now)
             found.append(made if isinstance(made, CannotStop) else _Found(*made))
         return found

@@ -15,7 +15,7 @@ from functools import lru_cache
 MOST = Decimal(10**24)
 """A million exa: far beyond what any amount is, and what a Decimal still counts exactly."""
 LEAST = Decimal("1e-9")
-_LONGEST = 64
+LONGEST = 64
 """Characters of a quantity: the API server writes far shorter ones, and a longer one is nobody's honest number."""
 _DIGITS = 40
 """Powers of ten, up and down, beyond which a number is only "too large" or "too small", whatever its suffix says."""
@@ -47,7 +47,7 @@ def quantity(value: object) -> Decimal | None:
         return _bounded(Decimal(max(-(10**25), min(value, 10**25))))
     if type(value) is float:
         value = repr(value)
-    if not isinstance(value, str) or len(value) > _LONGEST:
+    if not isinstance(value, str) or len(value) > LONGEST:
         return None
     return _of_text(value)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
+from itertools import islice
 
 from tidegate.planning.model import Evidence, Ref, Room
 from tidegate.planning.reasons import Reason
@@ -28,6 +29,10 @@ _EXCEEDED = re.compile(r"exceeded quota: (?P<quota>[a-z0-9.-]+), requested: (?P<
 _FAILED = re.compile(r"failed quota: (?P<quota>[a-z0-9.-]+): ")
 QUOTED = 240
 """Characters of a controller's message that are kept."""
+BOUNDED = 256
+"""Names of resources that are read of one quota. Judgment: real quotas bound some dozens."""
+MACHINE = frozenset({"cpu", "memory"})
+"""What a machine is planned with."""
 
 
 def rooms(quotas: Iterable[Json], pod: Json, units: int) -> tuple[Room, ...]:
@@ -36,14 +41,15 @@ def rooms(quotas: Iterable[Json], pod: Json, units: int) -> tuple[Room, ...]:
     A quota whose status is not worked out yet, or whose scope is none that a pod's spec tells, says nothing.
     """
     spec = child(pod, "spec")
-    each = taken_by(spec)
     found = []
     for quota in quotas:
         if not covers(quota, spec):
             continue
         metadata, status = child(quota, "metadata"), child(quota, "status")
         about = Ref("v1", "ResourceQuota", text(metadata.get("namespace")), text(metadata.get("name")))
-        for resource, hard in child(status, "hard").items():
+        bounds = dict(islice(child(status, "hard").items(), BOUNDED))
+        each = taken_by(spec, {_charged(resource).partition(".")[2] for resource in bounds})
+        for resource, hard in bounds.items():
             most, used = quantity(hard), quantity(child(status, "used").get(resource))
             takes = each.get(_charged(resource), Decimal(0))
             if most is not None and used is not None and takes > 0:
@@ -70,11 +76,14 @@ def refusal(conditions: Iterable[Json], ref: Ref) -> Evidence | None:
     return Evidence(Reason.PODS_REFUSED, about, field, f"its pods are refused: {says[:QUOTED]}", since, since)
 
 
-def taken_by(spec: Json) -> Amounts:
-    """What one pod is charged for: ``requests.NAME`` and ``limits.NAME`` of each resource, and 1 of ``pods``."""
+def taken_by(spec: Json, names: Collection[str] = MACHINE) -> Amounts:
+    """What one pod is charged for: ``requests.NAME`` and ``limits.NAME`` of these resources, and 1 of ``pods``.
+
+    Only these are read: whoever may edit a Deployment may write tens of thousands of others into it.
+    """
     total = {"pods": Decimal(1)}
     for kind in ("requests", "limits"):
-        for name, amount in _of_pod(spec, kind).items():
+        for name, amount in _of_pod(spec, kind, names).items():
             total[f"{kind}.{name}"] = amount
     return total
 
@@ -101,8 +110,8 @@ def _in_scope(scope: Json, spec: Json) -> bool:
 
 
 def _best_effort(spec: Json) -> bool:
-    asked = (_of_pod(spec, kind) for kind in ("requests", "limits"))
-    return not any(amounts.get(name) for amounts in asked for name in ("cpu", "memory"))
+    asked = (_of_pod(spec, kind, MACHINE) for kind in ("requests", "limits"))
+    return not any(amounts.get(name) for amounts in asked for name in MACHINE)
 
 
 def _charged(resource: str) -> str:
@@ -112,33 +121,38 @@ def _charged(resource: str) -> str:
     return f"requests.{resource}" if resource in ("cpu", "memory", "ephemeral-storage") else resource
 
 
-def _of_pod(spec: Json, kind: str) -> Amounts:
+def _of_pod(spec: Json, kind: str, names: Collection[str]) -> Amounts:
     running: Amounts = defaultdict(Decimal)
     largest: Amounts = defaultdict(Decimal)
     for container in maps(spec.get("initContainers")):
-        amounts = _of_container(container, kind)
+        amounts = _of_container(container, kind, names)
         if container.get("restartPolicy") == "Always":
             _add(running, amounts)
             amounts = {}
         _most(largest, [running, amounts])
     for container in maps(spec.get("containers")):
-        _add(running, _of_container(container, kind))
+        _add(running, _of_container(container, kind, names))
     _most(largest, [running])
-    for name, amount in _amounts(child(spec, "resources", kind)).items():
+    for name, amount in _amounts(child(spec, "resources", kind), names).items():
         largest[name] = amount  # the pod's own word comes before its containers'
     if kind == "requests":
-        _add(largest, _amounts(child(spec, "overhead")))
+        _add(largest, _amounts(child(spec, "overhead"), names))
     return largest
 
 
-def _of_container(container: Json, kind: str) -> Amounts:
-    limits = child(container, "resources", "limits")
-    return _amounts({**limits, **child(container, "resources", "requests")} if kind == "requests" else limits)
+def _of_container(container: Json, kind: str, names: Collection[str]) -> Amounts:
+    amounts = _amounts(child(container, "resources", "limits"), names)
+    if kind == "requests":
+        asked = child(container, "resources", "requests")
+        kept = {name: amount for name, amount in amounts.items() if name not in asked}
+        return kept | _amounts(asked, names)
+    return amounts
 
 
-def _amounts(named: Json) -> Amounts:
-    """What can be read of them; an amount below 0 is none that anybody could ask for."""
-    read = {name: quantity(asked) for name, asked in named.items()}
+def _amounts(named: Json, names: Collection[str]) -> Amounts:
+    """What can be read of these names; an amount below 0 is none that anybody could ask for."""
+    fewer = names if len(names) <= len(named) else named
+    read = {name: quantity(named[name]) for name in fewer if name in names and name in named}
     return {name: amount for name, amount in read.items() if amount is not None and amount >= 0}
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from hashlib import blake2b
 
-from tidegate.planning.resources import Resources
+from tidegate.planning.resources import NAMES, Resources
 from tidegate.ports import Json
-from tidegate.targets.quantity import quantity
+from tidegate.targets.quantity import LONGEST, quantity
 from tidegate.targets.quotas import taken_by
 from tidegate.targets.read import child, mapping, maps, text
 
@@ -18,7 +19,8 @@ be planned with, and numbers of its size would spoil the solver's."""
 
 _KEPT = 4096
 """Different pods whose amounts are remembered: a pool's pods are copies of a few hundred templates."""
-_takes: dict[str, Resources] = {}
+_takes: dict[bytes, Resources] = {}
+"""By digest: what is kept is as small for a template that somebody made huge as for any other."""
 
 
 def there_is(named: object) -> Resources:
@@ -73,7 +75,8 @@ def _allotted(container: Json, status: Json | None, *, never: bool) -> Json:
     asked = child(container, "resources", "requests")
     known = [child(status, "allocatedResources"), child(status, "resources", "requests")]
     larger = {}
-    for name, wanted in asked.items():
+    for name in (name for name in NAMES if name in asked):
+        wanted = asked[name]
         amounts = [one[name] for one in known if quantity(one.get(name)) is not None]
         larger[name] = max([*([] if never and amounts else [wanted]), *amounts], key=lambda one: quantity(one) or 0)
     return {**container, "resources": {**child(container, "resources"), "requests": larger}}
@@ -87,10 +90,34 @@ def template_takes(document: Json) -> Resources | None:
     return None if takes.nothing or not takes.fits(MOST) else takes
 
 
-def _asked(spec: Json) -> str:
-    """All of a pod's spec that decides what it takes."""
+def _asked(spec: Json) -> bytes:
+    """A digest of all of a pod's spec that decides what it takes of CPU and memory. Nothing else of it is read: a
+    container may name tens of thousands of other resources.
+    """
     containers = [
-        [(container.get("resources"), container.get("restartPolicy")) for container in maps(spec.get(name))]
+        [(*_amounts(one.get("resources")), one.get("restartPolicy") == "Always") for one in maps(spec.get(name))]
         for name in ("initContainers", "containers")
     ]
-    return repr((spec.get("resources"), spec.get("overhead"), containers))
+    amounts = _amounts(spec.get("resources")), _named(spec.get("overhead"))
+    return blake2b(repr((amounts, containers)).encode(), digest_size=16).digest()
+
+
+def _amounts(resources: object) -> tuple[object, ...]:
+    if not resources or not isinstance(resources, dict):
+        return ()
+    return _named(resources.get("requests")), _named(resources.get("limits"))
+
+
+def _named(amounts: object) -> tuple[object, ...]:
+    """CPU and memory as they are written. What is not named (``...``) is not the same as what cannot be read (None):
+    the one is its limit, the other is nothing.
+    """
+    if not amounts or not isinstance(amounts, dict):
+        return ()
+    return tuple(_written(amounts.get(name, ...)) for name in NAMES)
+
+
+def _written(amount: object) -> object:
+    if isinstance(amount, str):
+        return amount if len(amount) <= LONGEST else None
+    return amount if amount is ... else quantity(amount)
