@@ -81,6 +81,18 @@ def test_a_policy_and_a_live_event_are_what_is_played(files: Path) -> None:
     assert [event["name"] for event in told["policies"][0]["events"]] == ["morning"]
 
 
+@pytest.mark.parametrize("mode", ["mode: Observe", ""])
+def test_a_policy_that_only_observes_is_played_as_if_it_enforced_and_that_is_said(files: Path, mode: str) -> None:
+    given = ["--demand", files / "shop.csv", "--events", files / "event.yaml", "--policy", files / "policy.yaml"]
+    enforced = json.loads(run(*given, "--policies", "tidegate", "-o", "json").stdout)
+    (files / "policy.yaml").write_text(POLICY.replace("mode: Enforce", mode))
+    observed = json.loads(run(*given, "--policies", "tidegate", "-o", "json").stdout)
+    assert all(one["writes"] for one in observed["policies"])
+    assert observed["policies"] == enforced["policies"]
+    said = f"{files / 'policy.yaml'}: in mode Observe, which writes nothing: played as if it said mode: Enforce."
+    assert (said in observed["notes"], said in enforced["notes"]) == (True, False)
+
+
 def test_the_policys_own_bounds_hold_in_the_play(files: Path) -> None:
     given = ["--demand", files / "shop.csv", "--events", files / "event.yaml", "--policies", "tidegate", "-o", "json"]
     (files / "policy.yaml").write_text(POLICY.replace("max: 100", "max: 9"))

@@ -20,6 +20,7 @@ from tidegate.cli.backtest_inputs import (
     entries_of,
     events_of,
     listed,
+    notes_of,
     optional_instant,
     perturbation_of,
     physics_of,
@@ -217,7 +218,8 @@ def backtest(
         asked = Asked(prometheus, query, since, until, prometheus_credentials, prometheus_seconds)
         source = source_of(demand, builtin, asked, step)
         happenings = (*source.happenings, *events_of(events or [], source))
-        source = replace(source, happenings=happenings, earlier=earlier_of(history or [], source))
+        notes = (*source.notes, *notes_of(policy, given))
+        source = replace(source, happenings=happenings, earlier=earlier_of(history or [], source), notes=notes)
         question = Question(
             step=step,
             capacity=capacity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,6 +183,14 @@ def policy_of(file: Path) -> Policy:
     if len(found) != 1 or len(found[0].targets) != 1 or len(found[0].targets[0].capacity) != 1:
         raise InputError(f"{file}: give one ScalingPolicy with one target that carries one signal, that of the demand")
     return found[0]
+
+
+def notes_of(file: Path | None, policy: Policy | None) -> Iterator[str]:
+    """What is played otherwise than a given policy says."""
+    from tidegate.planning.model import Mode
+
+    if policy is not None and policy.mode is Mode.OBSERVE:
+        yield f"{file}: in mode Observe, which writes nothing: played as if it said mode: Enforce."
 
 
 def background_of(policy: Policy) -> float | None:
