@@ -221,6 +221,8 @@ def series_of(samples: list[tuple[float, float]], *, dated: bool = True, name: s
 
 
 def _samples(rows: _Rows, clock: str) -> Iterator[tuple[float, float]]:
+    """(instant, value) of each line; InputError with the line where one is not later than the line before."""
+    last = -math.inf
     for where, row in rows:
         text = row["value"]
         try:
@@ -229,7 +231,13 @@ def _samples(rows: _Rows, clock: str) -> Iterator[tuple[float, float]]:
             raise InputError(f"{where}: value: {shown(text)!r} is no number; leave it empty for a gap") from error
         if value < 0 or math.isinf(value):
             raise InputError(f"{where}: value: {text} is no demand; give 0 or more, or leave it empty for a gap")
-        yield _time(row[clock], clock, where), value
+        at = _time(row[clock], clock, where)
+        if at <= last:
+            raise InputError(
+                f"{where}: {clock}: is not later than the line before; sort the lines by time, one an instant"
+            )
+        last = at
+        yield at, value
 
 
 def _time(text: str, clock: str, where: str) -> float:
