@@ -111,6 +111,21 @@ def test_bounds_that_are_not_kept_end_with_one_and_kept_ones_with_zero(files: Pa
     assert (unplayed.exit_code, "tidegate+hpa-90 was not played" in unplayed.output) == (2, True)
 
 
+def test_no_bound_is_kept_where_nothing_is_scored(files: Path) -> None:
+    nothing = "".join(f"2026-03-02T12:{minute:02}:00Z,{0 if minute % 2 else ''}\n" for minute in range(60))
+    (files / "shop.csv").write_text(f"timestamp,value\n{DAY}\n{nothing}")
+    given = ["--demand", files / "shop.csv", "--policies", "human", "--max-lost", 0.5, "--bounded", "human"]
+    assert run(*given, "--judge-from", "2026-03-02T11:59:00Z").exit_code == 0
+    done = run(*given, "--judge-from", "2026-03-02T12:10:00Z")
+    assert (done.exit_code, "no value is known and above 0, so that nothing would be scored" in done.output) == (
+        2,
+        True,
+    )
+    (files / "shop.csv").write_text("timestamp,value\n10,0\n20,\n30,0\n")
+    done = run(*given, "--capacity", 5)
+    assert (done.exit_code, "no value is above 0" in done.output) == (2, True)
+
+
 def test_the_report_needs_nothing_else_and_shows_each_event(files: Path) -> None:
     report = files / "report.html"
     given = [
