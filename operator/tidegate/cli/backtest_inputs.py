@@ -123,31 +123,18 @@ COUNTER_NOTE = "{query} asks for a counter itself, which only grows: demand is i
 def events_of(files: list[Path], source: Source) -> list[Happening]:
     """Announced events of CSV files, of calendars and of LiveEvents, in order."""
     from tidegate.backtest.calendars import announced_in
-    from tidegate.backtest.happenings import of_announcements
     from tidegate.backtest.series import InputError
 
     found: list[Happening] = []
     for file in files:
-        if file.suffix in (".yaml", ".yml", ".json"):
-            from tidegate.api.parse import parse_live_event
-            from tidegate.api.problems import InvalidObject
+        if file.suffix.lower() in (".yaml", ".yml", ".json"):
+            from tidegate.backtest.liveevents import of_live_events
             from tidegate.cli.manifests import UnreadableError, read_documents
 
-            begin, end = float(source.series.times[0]), source.series.end
             try:
-                announced = [
-                    parse_live_event(one.content).announcement(begin, end)
-                    for one in read_documents([file])
-                    if one.kind == "LiveEvent"
-                ]
-            except (InvalidObject, UnreadableError) as error:
+                found += of_live_events(file, [one.content for one in read_documents([file])], source.series)
+            except UnreadableError as error:
                 raise InputError(f"{file}: {error}") from error
-            signals = {signal for one in announced for signal, _ in one.expected}
-            if len(signals) > 1:
-                raise InputError(
-                    f"{file}: expects several signals ({', '.join(sorted(signals))}); keep the one of the demand"
-                )
-            found += of_announcements(announced, signals.pop() if signals else "")
         else:
             found += announced_in(file, source.series)
     return sorted(found, key=lambda one: one.start)
