@@ -22,9 +22,9 @@ from typing import Any
 
 from backtest_table import JUDGED, WORLD_CUP, commit, rows_of
 
+from tidegate.backtest.beside import events_of
 from tidegate.backtest.case import Case, Physics
 from tidegate.backtest.field import Entry, played
-from tidegate.backtest.folder import events_of
 from tidegate.backtest.outcome import row_of
 from tidegate.backtest.series import Series, instant, read_series
 from tidegate.backtest.sources import Question, Source, case_of

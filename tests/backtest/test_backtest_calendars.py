@@ -305,7 +305,53 @@ def demand(folder: Path) -> Path:
     return path
 
 
-def test_the_command_takes_a_calendar_and_says_when_nothing_of_it_is_in_the_demand(tmp_path: Path) -> None:
+WEEKLY = """
+apiVersion: tidegate.dev/v1alpha1
+kind: LiveEvent
+metadata: {name: morning, namespace: shop}
+spec:
+  schedule: {startTime: "2027-03-02T08:00:00", timeZone: UTC, durationSeconds: 7200, recurrence: {rrule: FREQ=WEEKLY}}
+  expected: {orders_per_second: "800"}
+  policyRef: {name: shop}
+"""
+ELSEWHERE = {
+    "a time": ("shows.ics", "DTSTART:20250302T080000Z\nDURATION:PT1H"),
+    "a series": ("shows.ics", "DTSTART:20270302T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY"),
+    "a time of a series": ("shows.ics", "DTSTART:20250302T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=3"),
+    "LiveEvents": ("shows.yaml", WEEKLY),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_the_command_says_when_nothing_of_a_calendar_or_of_live_events_is_in_the_demand(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    if name.endswith(".ics"):
+        write(tmp_path, text)
+    else:
+        (tmp_path / name).write_text(text)
+    given = ["--demand", str(demand(tmp_path)), "--policies", "human", "--step", "60", "--events", str(tmp_path / name)]
+    done = CliRunner().invoke(app, ["backtest", *given])
+    assert (done.exit_code, ", 0 events," in done.output) == (0, True), done.output
+    assert "None of the 1 announced events lies in the time of the demand (2026-03-02T00:00:00Z to" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("shows.yaml", "kind: ConfigMap\n", "shows.yaml: holds no LiveEvent; give objects of kind LiveEvent"),
+        ("shows.yaml", "", "shows.yaml: holds no LiveEvent"),
+        ("shows.csv", "start,end,type,name\n", "shows.csv: holds no event; give one a line, under start, end, type"),
+    ],
+)
+def test_a_file_that_announces_nothing_is_told(tmp_path: Path, name: str, text: str, says: str) -> None:
+    (tmp_path / name).write_text(text)
+    given = ["--demand", str(demand(tmp_path)), "--policies", "human", "--events", str(tmp_path / name)]
+    done = CliRunner().invoke(app, ["backtest", *given])
+    assert (done.exit_code, says in done.output) == (2, True), done.output
+
+
+def test_the_command_takes_a_calendar_and_says_what_is_wrong_in_one(tmp_path: Path) -> None:
     given = ["backtest", "--demand", str(demand(tmp_path)), "--policies", "human", "--events"]
     show = write(tmp_path, "DTSTART:20260302T080000Z\nDURATION:PT1H\nSUMMARY:morning")
     done = CliRunner().invoke(app, [*given, str(show)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,86 @@ def test_what_begins_after_its_end_leaves_its_trace_out_as_in_a_csv_file(tmp_pat
     listed = "events: [{start: 2020-05-04T01:00:00Z, end: 2020-05-04T00:00:00Z}]"
     with pytest.raises(InputError, match=r"events\[0\]\.end: the event ends before it begins"):
         read_trace(laid(tmp_path, {"a.csv": DEMAND, "a.yaml": listed}) / "a.csv")
+
+
+LIVE = """
+apiVersion: tidegate.dev/v1alpha1
+kind: LiveEvent
+metadata: {name: show, namespace: shop}
+spec:
+  schedule: {startTime: 2020-05-04T01:00:00, timeZone: UTC, durationSeconds: 3600}
+  expected: {orders_per_second: "800"}
+  host: lena
+  policyRef: {name: shop}
+"""
+LISTED = "events: [{start: 2020-05-04T01:00:00Z, end: 2020-05-04T02:00:00Z, name: show, expected: 800, host: lena}]"
+FORMS: dict[str, dict[str, str | bytes]] = {
+    "LiveEvents in the trace's YAML": {"shop.yaml": LIVE},
+    "several documents": {"shop.yaml": f"{LIVE}---\n{LIVE.replace('show', 'other').replace('2020', '2019')}"},
+    "LiveEvents by name": {"shop_events.yaml": LIVE},
+    "LiveEvents as named": {"shop.yaml": "events_file: dates.yaml", "dates.yaml": LIVE},
+    "a list as named": {"shop.yaml": "events_file: dates.yml", "dates.yml": LISTED},
+    "a list by name": {"shop_events.yml": LISTED},
+    "YAML as .yml": {"shop.yml": LISTED},
+    "a list in the trace's YAML": {"shop.yaml": LISTED},
+}
+
+
+@pytest.mark.parametrize("files", FORMS.values(), ids=FORMS)
+def test_events_beside_a_trace_are_read_in_each_form_that_they_can_have(
+    tmp_path: Path, files: dict[str, str | bytes]
+) -> None:
+    told: list[LeftOut] = []
+    (source,) = read_suite(laid(tmp_path, {"shop.csv": DEMAND, **files}), tell=told.append)
+    shown = [one for one in source.happenings if one.name == "show"]
+    assert [(one.end - one.start, one.expected, one.host) for one in shown] == [(3600.0, 800.0, "lena")]
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"a.yaml": "events: [{name: show}]"}, "a.yaml: events[0]: has no start; give an entry like {start: 2026-"),
+        ({"a.yaml": "events: [noon]"}, "a.yaml: events[0]: has no start"),
+        ({"a.yaml": "events: {start: 2020-05-04}"}, "a.yaml: events: is no list; give one of entries with start"),
+        ({"a.yaml": "events: [{start: 2020-05-04T01:00:00Z, expected: many}]"}, "[0].expected: 'many' is no demand"),
+        ({"a.yaml": "events_file: [x.csv]"}, "a.yaml: events_file: ['x.csv'] is no name of a file; give one like"),
+        ({"a.yaml": "events: []", "a.yml": "events: []"}, "a.yml: a.yaml lies beside it, for the same trace; keep one"),
+        ({"a_events.yaml": "title: shows"}, "a_events.yaml: holds no event; give LiveEvents, or a list events"),
+        ({"a_events.csv": "start,end\n"}, "a_events.csv: holds no event; give one a line"),
+        ({"a.yaml": LIVE.replace("3600", "-5")}, "a.yaml: "),
+    ],
+)
+def test_events_that_cannot_be_read_from_yaml_are_told_with_their_place(
+    tmp_path: Path, files: dict[str, str | bytes], says: str
+) -> None:
+    rows, code, told = played(laid(tmp_path, {"a.csv": DEMAND, "b.csv": DEMAND, **files}))
+    assert (rows, code, says in told) == ({"b"}, 2, True), told
+
+
+def test_a_yaml_with_events_that_belongs_to_no_trace_is_told(tmp_path: Path) -> None:
+    rows, code, told = played(laid(tmp_path, {"a.csv": DEMAND, "shop_events.yaml": LIVE, "notes.yaml": "x: 1"}))
+    assert (rows, code) == ({"a"}, 0)
+    (line,) = told.splitlines()
+    assert line.startswith(f"left out: {tmp_path}/shop_events.yaml: holds events of no trace here")
+
+
+def test_a_name_of_a_file_of_events_that_no_file_can_have_is_told_as_one_that_is_not_there(tmp_path: Path) -> None:
+    rows, code, told = played(laid(tmp_path, {"a.csv": DEMAND, "a.yaml": f"events_file: {'x' * 300}.csv"}))
+    assert (rows, code, "is not there, and a.yaml names it as the events of a.csv" in told) == ({"a"}, 0, True)
+
+
+def test_a_folder_that_may_not_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    done = CliRunner().invoke(app, ["backtest", "suite", "--traces", str(laid(tmp_path, {"a.csv": DEMAND}))])
+    assert (done.exit_code, f"{tmp_path}: cannot be listed (Permission denied)" in done.output) == (2, True), (
+        done.output
+    )
+    with pytest.raises(InputError, match="cannot be listed"):
+        read_trace(tmp_path / "a.csv")
 
 
 def test_an_edition_that_cannot_be_read_is_told_and_its_successor_is_played(tmp_path: Path) -> None:

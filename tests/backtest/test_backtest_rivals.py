@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from plays import case, peak, show
 
 from tidegate.backtest.announcing import AFTER_END
+from tidegate.backtest.case import Case, Physics
 from tidegate.backtest.contest import Moment, play, score
 from tidegate.backtest.field import RIVALS, entries, made, played
 from tidegate.backtest.rivals import AlwaysOn, Reactive, forecaster, hpa, hpa_static, human, keda_cron, zalando
 from tidegate.backtest.schedules import periodic, ramps, windows
-from tidegate.backtest.series import ANCHOR
+from tidegate.backtest.series import ANCHOR, Grid
 from tidegate.simulation.baselines import run_autoscaler
 from tidegate.simulation.scenario import Scenario, Service
 
@@ -25,6 +27,18 @@ def wants(contestant: Reactive, steps: range, *, wanted: int, metric: float | No
         wanted = contestant.want(Moment(step, ANCHOR + 15.0 * step, metric, wanted, wanted))
         found.append(wanted)
     return found
+
+
+@pytest.mark.parametrize("step", [1.0, 7.0, 11.5, 37.0, 61.0, 70.0, 250.0, 299.0, 300.0])
+def test_a_forecast_by_time_of_day_can_be_made_with_steps_of_any_length(step: float) -> None:
+    """Four days of four units, with an hour of forty from noon on."""
+    times = step * np.arange(math.floor(4 * 86_400.0 / step))
+    demand = np.where((times % 86_400.0 >= 43_200.0) & (times % 86_400.0 < 46_800.0), 40.0, 4.0)
+    made = periodic(Case("small", Grid(ANCHOR, step, demand), 1.0, physics=Physics(lag=180.0)), 0.95)
+    assert np.isnan(made[times < 2 * 86_400.0 - 240.0 - step]).all()
+    last = times >= 3 * 86_400.0
+    assert (made[last] >= demand[last]).mean() > 0.997
+    assert (made[last] > demand[last]).sum() * step <= 240.0 + 4 * max(step, 60.0)
 
 
 def test_the_hpa_is_the_demonstrations_hpa_on_the_same_demand() -> None:

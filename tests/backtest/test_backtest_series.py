@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tidegate.backtest.folder import LeftOut, read_suite
 from tidegate.backtest.series import ANCHOR, WEEK, InputError, on_grid, read_series, shift_of
 
 
@@ -74,8 +75,12 @@ def test_a_trace_without_a_date_begins_at_the_anchor(tmp_path: Path) -> None:
         ("timestamp,value\nnoon,1\n2019-01-06T15:01:00Z,1\n", "line 2: timestamp: 'noon' is no instant"),
         ("timestamp,value\nnan,1\n10,1\n", "line 2: timestamp: 'nan' is no time of these days"),
         ("timestamp,value\n1772409600000,1\n1772409660000,1\n", "give epoch seconds, not milliseconds"),
-        ("timestamp,value\n20,1\n10,1\n", "row 2 is not later than the row before"),
+        ("timestamp,value\n20,1\n10,1\n", "demand.csv: line 3: timestamp: is not later than the line before; sort"),
+        ("offset_s,value\n0,1\n\n20,1\n20,2\n", "demand.csv: line 5: offset_s: is not later than the line before"),
         ("timestamp,value\n10,1\n", "has 1 rows; give at least two"),
+        ("timestamp,value\n10,1,234\n20,1\n", "line 2: has 3 cells under 2 columns; give numbers without thousands"),
+        ("timestamp,value,\n10,1\n20,17,5\n", "line 3: has 3 cells under 2 columns; give numbers without thousands"),
+        ("timestamp,value,value\n10,1,2\n20,3,4\n", "line 1: two columns are called value; give one of them another"),
         ("timestamp,value\n10,\n20,\n", "no row has a value"),
     ],
 )
@@ -83,6 +88,20 @@ def test_a_bad_file_is_told_with_its_line_and_what_would_be_right(tmp_path: Path
     with pytest.raises(InputError) as told:
         read_series(write(tmp_path, text))
     assert says in str(told.value)
+
+
+def test_empty_cells_at_the_end_of_a_line_mean_nothing(tmp_path: Path) -> None:
+    series = read_series(write(tmp_path, "timestamp,value,,\n10,1,,\n20,2, ,\n30,,,,,\n40,4\n"))
+    assert series.values[[0, 1, 3]].tolist() == [1.0, 2.0, 4.0]
+    assert np.isnan(series.values[2])
+
+
+def test_a_table_with_two_columns_of_one_name_that_is_no_trace_is_only_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "x,x\n1,2\n", "table.csv")
+    write(tmp_path, MINUTES)
+    told: list[LeftOut] = []
+    assert [one.name for one in read_suite(tmp_path, tell=told.append)] == ["demand"]
+    assert [one.wrong for one in told] == [False]
 
 
 def test_a_file_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:

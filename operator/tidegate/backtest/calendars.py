@@ -82,10 +82,16 @@ class _Event:
 
 
 def announced_in(path: Path, series: Series) -> tuple[Happening, ...]:
-    """The events of a CSV file, or of a calendar those that touch the time of the demand."""
+    """The events of a CSV file, or of a calendar those that touch the time of the demand; where none does, the first
+    time of each, so that whoever looks for announcements finds that they lie elsewhere.
+    """
     if path.suffix.lower() == SUFFIX:
-        return read_calendar(path, float(series.times[0]), series.end)
-    return read_happenings(path)
+        begin, end = float(series.times[0]), series.end
+        return read_calendar(path, begin, end) or _elsewhere(path, begin, end)
+    found = read_happenings(path)
+    if not found:
+        raise InputError(f"{path}: holds no event; give one a line, under start, end, type, name and expected")
+    return found
 
 
 def read_calendar(path: Path, begin: float, end: float) -> tuple[Happening, ...]:
@@ -93,14 +99,29 @@ def read_calendar(path: Path, begin: float, end: float) -> tuple[Happening, ...]
 
     What is cancelled (``STATUS:CANCELLED``) is left out, as if it had never been announced.
     """
+    found = [one for event in _with_exceptions(_events(path)) for one in _happenings(event, begin, end)]
+    return tuple(sorted(found, key=lambda one: one.start))
+
+
+def _elsewhere(path: Path, begin: float, end: float) -> tuple[Happening, ...]:
+    """The first time of each event that does not take place between two instants."""
+    found = [
+        Happening(event.name, event.kind, at, at + event.seconds, event.expected)
+        for event in _with_exceptions(_events(path))
+        if not (at := event.start.instant) < end or not at + event.seconds > begin
+    ]
+    return tuple(sorted(found, key=lambda one: one.start))
+
+
+def _events(path: Path) -> list[_Event]:
+    """The VEVENTs of a file, at least one."""
     events: list[_Event] = []
     for calendar in read_components(path):
         zones = _zones(calendar)
         events += [_event(part, zones) for part in calendar.parts("VEVENT")]
     if not events:
         raise InputError(f"{path}: holds no VEVENT; give a calendar with the announced events")
-    found = [one for event in _with_exceptions(events) for one in _happenings(event, begin, end)]
-    return tuple(sorted(found, key=lambda one: one.start))
+    return events
 
 
 def _with_exceptions(events: list[_Event]) -> Iterator[_Event]:

@@ -5,22 +5,31 @@ One file that cannot be read stops no other: whoever asks for the folder is told
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from tidegate.backtest.beside import (
+    EVENTS,
+    TABLES,
+    YAMLS,
+    belongs,
+    events_of,
+    is_named,
+    is_there,
+    listed,
+    named_by,
+    notes_of,
+    stem,
+    tables_of,
+    words_of,
+)
 from tidegate.backtest.calendars import SUFFIX as CALENDAR
-from tidegate.backtest.calendars import announced_in
 from tidegate.backtest.editions import earlier, kind_of
-from tidegate.backtest.happenings import WITHOUT_END, Happening
-from tidegate.backtest.series import InputError, Series, header_of, instant, no_series, read_series
+from tidegate.backtest.series import InputError, header_of, no_series, read_series
 from tidegate.backtest.sources import Source
 
-SUFFIXES = (".csv", ".csv.gz")
-BESIDE = (CALENDAR, ".yaml", ".yml")
+BESIDE = (CALENDAR, *YAMLS)
 """Ends of names of files that lie beside traces."""
 
 
@@ -71,8 +80,9 @@ def read_suite(
     With ``editions`` each trace knows its earlier editions, whichever of them are chosen; they are looked for in the
     folder, and in those of ``history``.
 
-    Events of a trace come from the file that its YAML names (``events_file``), from a list in that YAML, or from a file
-    (CSV or a calendar) whose name has ``events`` in it and otherwise only words of the trace's name.
+    Events of a trace come from the file that its YAML names (``events_file``), from a list or from LiveEvents in that
+    YAML, or from a file (CSV, a calendar or YAML) whose name has ``events`` in it and otherwise only words of the
+    trace's name.
 
     ``tell`` hears of each file that is left out.
     """
@@ -117,15 +127,7 @@ class _Reading:
 def read_trace(path: Path) -> Source:
     """A trace with the events that lie beside it."""
     series = read_series(path)
-    return Source(stem(path), series, events_of(path, series, _tables_of(path.parent)))
-
-
-def stem(path: Path) -> str:
-    """A file's name without what says that it is CSV or a calendar, and packed."""
-    name = path.name
-    for suffix in (".gz", ".csv", CALENDAR):
-        name = name[: -len(suffix)] if name.lower().endswith(suffix) else name
-    return name
+    return Source(stem(path), series, events_of(path, series, tables_of(path.parent)))
 
 
 # ---- which files
@@ -133,13 +135,11 @@ def stem(path: Path) -> str:
 
 def _traces_of(folder: Path, tell: Tell) -> list[Path]:
     """Files of demand, by name."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; give one with traces as CSV files")
     found: dict[str, Path] = {}
     others: list[Path] = []
-    for path in sorted(one for one in folder.iterdir() if not one.name.startswith(".")):
+    for path in listed(folder):
         name = stem(path)
-        if not _is_named(path, SUFFIXES) or "events" in _words(path) or _no_trace(path) is not None:
+        if not is_named(path, TABLES) or EVENTS in words_of(path) or _no_trace(path) is not None:
             others.append(path)
         elif name in found:
             tell(LeftOut(path, f"has the name of {found[name].name}; give one of them another", wrong=True))
@@ -163,7 +163,7 @@ def _no_trace(path: Path) -> str | None:
 def _tell_of(others: Iterable[Path], traces: Sequence[Path], tell: Tell) -> None:
     """Tell of the files that are no traces, and lie beside none."""
     named = _named_tables(traces, tell)
-    words = [set(_words(one)) for one in traces]
+    words = [set(words_of(one)) for one in traces]
     for path in others:
         why = None if path.name in named else _no_use(path, words)
         if why is not None:
@@ -172,13 +172,13 @@ def _tell_of(others: Iterable[Path], traces: Sequence[Path], tell: Tell) -> None
 
 def _no_use(path: Path, traces: Sequence[set[str]]) -> str | None:
     """Why a file is of no use to any trace; None where it is. ``traces``: the words of their names."""
-    if "events" in _words(path) and _is_named(path, (*SUFFIXES, CALENDAR)):
-        if any(_belongs(path, words) for words in traces):
+    if EVENTS in words_of(path) and is_named(path, (*TABLES, *BESIDE)):
+        if any(belongs(path, words) for words in traces):
             return None
         return "holds events of no trace here: no YAML names it, and no trace has all words of its name"
-    if _is_named(path, BESIDE):
+    if is_named(path, BESIDE):
         return None
-    return _no_trace(path) if _is_named(path, SUFFIXES) or path.is_dir() else "is no CSV file"
+    return _no_trace(path) if is_named(path, TABLES) or path.is_dir() else "is no CSV file"
 
 
 def _named_tables(traces: Iterable[Path], tell: Tell) -> set[str]:
@@ -186,78 +186,14 @@ def _named_tables(traces: Iterable[Path], tell: Tell) -> set[str]:
     found: set[str] = set()
     for path in traces:
         try:
-            named = _told(path).get("events_file")
+            named, notes = named_by(path), notes_of(path)
         except InputError:
             continue  # told by whoever reads the trace
-        if not isinstance(named, str):
+        if named is None or notes is None:
             continue
-        if not (path.parent / named).is_file():
-            why = f"is not there, and {_notes(path).name} names it as the events of {path.name}"
-            tell(LeftOut(path.parent / named, why, wrong=False))
-        found.add(named)
+        if not is_there(named):
+            why = f"is not there, and {notes.name} names it as the events of {path.name}"
+            tell(LeftOut(named, why, wrong=False))
+        if named.parent == path.parent:
+            found.add(named.name)
     return found
-
-
-def _tables_of(folder: Path) -> list[Path]:
-    """Files of events, CSV before calendars."""
-    files = sorted(path for path in folder.iterdir() if "events" in _words(path))
-    return [path for suffixes in (SUFFIXES, (CALENDAR,)) for path in files if _is_named(path, suffixes)]
-
-
-def _is_named(path: Path, suffixes: tuple[str, ...]) -> bool:
-    return path.name.lower().endswith(suffixes)
-
-
-def _words(path: Path) -> list[str]:
-    return stem(path).split("_")
-
-
-def _belongs(table: Path, words: set[str]) -> bool:
-    return set(_words(table)) - {"events"} <= words
-
-
-# ---- events of a trace
-
-
-def events_of(path: Path, series: Series, tables: Sequence[Path]) -> tuple[Happening, ...]:
-    """The events that belong to a trace."""
-    told = _told(path)
-    named = told.get("events_file")
-    if isinstance(named, str) and (path.parent / named).is_file():
-        return announced_in(path.parent / named, series)
-    listed = told.get("events")
-    if isinstance(listed, list):
-        return tuple(sorted(_listed(listed, _notes(path)), key=lambda one: one.start))
-    words = set(_words(path))
-    for table in tables:
-        if _belongs(table, words):
-            return announced_in(table, series)
-    return ()
-
-
-def _notes(path: Path) -> Path:
-    """The YAML that lies beside a trace."""
-    return path.with_name(stem(path) + ".yaml")
-
-
-def _told(trace: Path) -> dict[str, Any]:
-    path = _notes(trace)
-    if not path.is_file():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: 2026-02-30 without quotes
-        raise InputError(f"{path}: is no YAML that can be read ({error})") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _listed(events: Sequence[Any], path: Path) -> Iterator[Happening]:
-    for number, one in enumerate(events):
-        if not isinstance(one, dict) or "start" not in one:
-            continue
-        where = f"{path}: events[{number}]"
-        start = instant(str(one["start"]), f"{where}.start")
-        end = start + WITHOUT_END if one.get("end") is None else instant(str(one["end"]), f"{where}.end")
-        if end <= start:
-            raise InputError(f"{where}.end: the event ends before it begins; give an end after {one['start']}")
-        yield Happening(str(one.get("name", f"event-{number + 1}")), str(one.get("type", "event")), start, end)

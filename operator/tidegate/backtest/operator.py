@@ -33,7 +33,7 @@ from tidegate.backtest.stand import (
 )
 from tidegate.backtest.variants import Variant
 from tidegate.control.loop import Beat, Loop, LoopSettings
-from tidegate.planning.model import Key, LeadTimeGuess, PlanSettings, Policy, Ref, SignalSpec, TargetSpec
+from tidegate.planning.model import Key, LeadTimeGuess, Mode, PlanSettings, Policy, Ref, SignalSpec, TargetSpec
 
 HORIZON = 21_600.0
 """Seconds that the loop plans ahead here, instead of a day: levels look one lead time ahead, and six hours of cells are
@@ -54,7 +54,7 @@ class Operator:
         self, case: Case, variant: Variant, headroom: float, *, lesson: Lesson | None = None, skip_quiet: bool = True
     ) -> None:
         self.headroom: float | None = headroom
-        self.name = variant.name if variant.beneath is None else f"{variant.name}+hpa-{variant.beneath:g}"
+        self.name = variant.played_as
         self._case, self._skip_quiet = case, skip_quiet
         self._reactive: Reactive | None = None
         if variant.beneath is not None:
@@ -184,7 +184,9 @@ def resting(case: Case) -> int:
 
 
 def policy_of(case: Case, variant: Variant, headroom: float) -> Policy:
-    """The ScalingPolicy of the one workload, in the unit of the series."""
+    """The ScalingPolicy of the one workload, in the unit of the series. One that only observes plays as if it enforced:
+    else nothing of it would be seen.
+    """
     physics = case.physics
     target = TargetSpec(
         name=WORKLOAD,
@@ -213,7 +215,7 @@ def policy_of(case: Case, variant: Variant, headroom: float) -> Policy:
             unit=None,
         )
         read = replace(given.signals[0], name=QUERY, query=QUERY) if given.signals else _signal()
-        return replace(given, key=key, targets=(target,), signals=(read,), limits=(), pool=None)
+        return replace(given, key=key, mode=Mode.ENFORCE, targets=(target,), signals=(read,), limits=(), pool=None)
     return Policy(key, (target,), (_signal(),), release=variant.release, quantile=variant.quantile, live=variant.live)
 
 

@@ -25,7 +25,7 @@ AHEAD = 180.0
 """``scaleUpForward`` of AHPA's examples, seconds; where starting and the forecast's own poll take longer, that long."""
 FORECAST_POLL = 60.0
 """Seconds between two looks at a forecast, which has one value a minute."""
-MINUTE = 60.0
+MINUTE, DAY = 60.0, 86_400.0
 
 
 def blocks(case: Case) -> Iterator[tuple[float, float, float]]:
@@ -79,25 +79,24 @@ def until(end: float, withdrawn_at: float | None) -> float:
 def periodic(case: Case, quantile: float) -> Curve:
     """A forecast by time of day: the quantile of the days before at the same minute, the largest within the coming
     start lag. Made anew at each midnight; not a number while there are fewer than two days.
+
+    A minute is as many whole steps as come nearest to it, and the last one of a day is cut off by midnight.
     """
-    grid = case.grid
-    day = round(86_400.0 / grid.step)
-    rows = math.ceil(len(grid.demand) / day)
-    padded = np.full(rows * day, np.nan)
-    padded[: len(grid.demand)] = grid.demand
-    per_minute = max(1, round(MINUTE / grid.step))
-    with np.errstate(invalid="ignore"):
-        minutes = np.nanmax(
-            np.where(np.isnan(padded), -np.inf, padded).reshape(rows, -1, per_minute), axis=2
-        )  # the largest within each minute: levels are for peaks
-    minutes[~np.isfinite(minutes)] = np.nan
-    found = np.full((rows, minutes.shape[1]), np.nan)
-    for today in range(LEAST_DAYS, rows):
-        past = minutes[max(0, today - HISTORY_DAYS) : today]
+    grid, steps = case.grid, len(case.grid.demand)
+    ahead = round(max(AHEAD, case.physics.lag + FORECAST_POLL) / grid.step)
+    minute = max(1, round(MINUTE / grid.step)) * grid.step
+    since = grid.step * np.arange(steps + ahead) + 1e-6
+    days, minutes = (since // DAY).astype(np.int64), (since % DAY // minute).astype(np.int64)
+    most = np.full((int(days[steps - 1]) + 1, math.ceil(DAY / minute - 1e-9)), np.nan)
+    np.fmax.at(
+        most, (days[:steps], minutes[:steps]), grid.demand
+    )  # the largest within each minute: levels are for peaks
+    found = np.full(most.shape, np.nan)
+    for today in range(LEAST_DAYS, len(most)):
+        past = most[max(0, today - HISTORY_DAYS) : today]
         known = np.isfinite(past).sum(axis=0) >= LEAST_DAYS
         found[today, known] = np.nanquantile(past[:, known], quantile, axis=0)
-    flat = np.repeat(found.reshape(-1), per_minute)
-    ahead = round(max(AHEAD, case.physics.lag + FORECAST_POLL) / grid.step)
-    filled = np.concatenate((np.where(np.isnan(flat), -np.inf, flat), np.full(ahead, -np.inf)))
-    most = np.lib.stride_tricks.sliding_window_view(filled, ahead + 1).max(axis=1)[: len(grid.demand)]
-    return np.where(np.isfinite(most), most, np.nan)
+    foreseen = days < len(most)
+    flat = np.where(foreseen, found[np.where(foreseen, days, 0), minutes], np.nan)
+    largest = np.lib.stride_tricks.sliding_window_view(np.where(np.isnan(flat), -np.inf, flat), ahead + 1).max(axis=1)
+    return np.where(np.isfinite(largest), largest, np.nan)

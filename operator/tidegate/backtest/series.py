@@ -121,12 +121,24 @@ class _Rows:
 
     def __init__(self, path: Path, file: TextIO) -> None:
         self._path, self._lines = path, csv.reader(file)
-        self.names = [name.strip() for name in next(self._read(), [])]
+        self.names = _without_empty_end([name.strip() for name in next(self._read(), [])])
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """(place, cells by column). InputError for two columns of one name, and for more cells than columns."""
+        for name in self.names:
+            if name and self.names.count(name) > 1:
+                raise InputError(
+                    f"{self._path}: line 1: two columns are called {shown(name)}; give one of them another name"
+                )
         for row in self._read():
-            given = dict.fromkeys(self.names, "") | dict(zip(self.names, map(str.strip, row), strict=False))
-            yield f"{self._path}: line {self._lines.line_num}", given
+            where = f"{self._path}: line {self._lines.line_num}"
+            cells = _without_empty_end([cell.strip() for cell in row])
+            if len(cells) > len(self.names):
+                raise InputError(
+                    f"{where}: has {len(cells)} cells under {len(self.names)} columns; give numbers without thousands"
+                    " separators or decimal commas, and put quotes around a text with a comma in it"
+                )
+            yield where, dict.fromkeys(self.names, "") | dict(zip(self.names, cells, strict=False))
 
     def _read(self) -> Iterator[list[str]]:
         """Lines with anything in them."""
@@ -135,6 +147,13 @@ class _Rows:
         except csv.Error as error:
             where = f"{self._path}: line {self._lines.line_num}"
             raise InputError(f"{where}: is no line of a CSV file ({error}); is a quote open?") from error
+
+
+def _without_empty_end(cells: list[str]) -> list[str]:
+    """The cells of a line without the empty ones at its end: a spreadsheet writes all lines equally long."""
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
 
 
 def instant(text: str, where: str) -> float:
@@ -202,6 +221,8 @@ def series_of(samples: list[tuple[float, float]], *, dated: bool = True, name: s
 
 
 def _samples(rows: _Rows, clock: str) -> Iterator[tuple[float, float]]:
+    """(instant, value) of each line; InputError with the line where one is not later than the line before."""
+    last = -math.inf
     for where, row in rows:
         text = row["value"]
         try:
@@ -210,7 +231,13 @@ def _samples(rows: _Rows, clock: str) -> Iterator[tuple[float, float]]:
             raise InputError(f"{where}: value: {shown(text)!r} is no number; leave it empty for a gap") from error
         if value < 0 or math.isinf(value):
             raise InputError(f"{where}: value: {text} is no demand; give 0 or more, or leave it empty for a gap")
-        yield _time(row[clock], clock, where), value
+        at = _time(row[clock], clock, where)
+        if at <= last:
+            raise InputError(
+                f"{where}: {clock}: is not later than the line before; sort the lines by time, one an instant"
+            )
+        last = at
+        yield at, value
 
 
 def _time(text: str, clock: str, where: str) -> float:

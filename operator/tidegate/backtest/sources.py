@@ -50,15 +50,20 @@ def case_of(source: Source, question: Question, physics: Physics) -> Case:
     _check_length(source, question.step)
     shift = shift_of(source.series)
     raw = on_grid(source.series.shifted(shift), question.step)
-    capacity = question.capacity or float(np.nanmax(raw.demand)) / question.units_at_peak
-    if capacity <= 0:
+    if not (raw.demand > 0).any():
         raise InputError(f"{source.name}: no value is above 0; there is nothing to prepare for")
+    capacity = question.capacity or float(np.nanmax(raw.demand)) / question.units_at_peak
     grid = replace(raw, demand=raw.demand / capacity)
     happens = tuple(_in_units(one.moved(shift), capacity) for one in source.happenings)
     begin = -math.inf if question.begin is None else question.begin + shift
     judged = grid.index(begin) if math.isfinite(begin) else 0
     if judged >= len(grid.demand):
         raise InputError(f"{source.name}: the score would begin after the last value; let it begin earlier")
+    if not (grid.demand[judged:] > 0).any():
+        raise InputError(
+            f"{source.name}: from where the score begins no value is known and above 0, so that nothing would be"
+            " scored; let it begin earlier"
+        )
     background = (
         question.background / capacity
         if question.background is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,27 @@ def physics_of(
         metric_gaps=gaps,
         seed=seed,
     )
+
+
+def given_options(context: typer.Context) -> list[str]:
+    """The options that stand on the command line, as ``--step``."""
+    names = {one.name: one.opts[0] for one in context.command.params}
+    return [option for name, option in names.items() if _is_typed(context, name)]
+
+
+def refuse_before(context: typer.Context, subcommand: str) -> None:
+    """Options that stand before a subcommand are for the command without one: UsageError names them."""
+    before = given_options(context)
+    if before:
+        raise typer.BadParameter(
+            f"{', '.join(before)}: before {subcommand} an option is for a single backtest; give it behind {subcommand},"
+            f" if tidegate backtest {subcommand} --help names it"
+        )
+
+
+def _is_typed(context: typer.Context, name: str | None) -> bool:
+    source = None if name is None else context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @dataclass(frozen=True)
@@ -122,31 +144,18 @@ COUNTER_NOTE = "{query} asks for a counter itself, which only grows: demand is i
 def events_of(files: list[Path], source: Source) -> list[Happening]:
     """Announced events of CSV files, of calendars and of LiveEvents, in order."""
     from tidegate.backtest.calendars import announced_in
-    from tidegate.backtest.happenings import of_announcements
     from tidegate.backtest.series import InputError
 
     found: list[Happening] = []
     for file in files:
-        if file.suffix in (".yaml", ".yml", ".json"):
-            from tidegate.api.parse import parse_live_event
-            from tidegate.api.problems import InvalidObject
+        if file.suffix.lower() in (".yaml", ".yml", ".json"):
+            from tidegate.backtest.liveevents import of_live_events
             from tidegate.cli.manifests import UnreadableError, read_documents
 
-            begin, end = float(source.series.times[0]), source.series.end
             try:
-                announced = [
-                    parse_live_event(one.content).announcement(begin, end)
-                    for one in read_documents([file])
-                    if one.kind == "LiveEvent"
-                ]
-            except (InvalidObject, UnreadableError) as error:
+                found += of_live_events(file, [one.content for one in read_documents([file])], source.series)
+            except UnreadableError as error:
                 raise InputError(f"{file}: {error}") from error
-            signals = {signal for one in announced for signal, _ in one.expected}
-            if len(signals) > 1:
-                raise InputError(
-                    f"{file}: expects several signals ({', '.join(sorted(signals))}); keep the one of the demand"
-                )
-            found += of_announcements(announced, signals.pop() if signals else "")
         else:
             found += announced_in(file, source.series)
     return sorted(found, key=lambda one: one.start)
@@ -184,6 +193,14 @@ def policy_of(file: Path) -> Policy:
     return found[0]
 
 
+def notes_of(file: Path | None, policy: Policy | None) -> Iterator[str]:
+    """What is played otherwise than a given policy says."""
+    from tidegate.planning.model import Mode
+
+    if policy is not None and policy.mode is Mode.OBSERVE:
+        yield f"{file}: in mode Observe, which writes nothing: played as if it said mode: Enforce."
+
+
 def background_of(policy: Policy) -> float | None:
     """Demand without any event, as a policy says; None where it does not."""
     return dict(policy.targets[0].background).get(policy.targets[0].capacity[0][0])
@@ -194,12 +211,23 @@ def entries_of(policies: str | None, sweep: bool, given: Policy | None) -> list[
     from tidegate.backtest.field import entries
     from tidegate.backtest.variants import AS_IT_COMES, OVER_HPA
 
-    names = None if policies is None else policies.split(",")
+    names = None if policies is None else listed(policies, "--policies")
     if given is None:
         return entries(names, sweep=sweep)
     headrooms = tuple(dict.fromkeys((given.targets[0].headroom, 0.0, 0.1, 0.2)))
     variants = [replace(one, policy=given, headrooms=headrooms) for one in (AS_IT_COMES, OVER_HPA)]
     return entries(names, sweep=sweep, variants=variants)
+
+
+def check_bounded(bounded: str, entries: Iterable[Entry]) -> None:
+    """A bound is on a contestant that is played."""
+    from tidegate.backtest.series import InputError
+
+    names = list(dict.fromkeys(one.played_as for one in entries))
+    if bounded not in names:
+        raise InputError(
+            f"--bounded: {bounded} is not played, so that no bound on it can be kept; give one of {', '.join(names)}"
+        )
 
 
 def optional_instant(text: str | None, option: str) -> float | None:
@@ -213,6 +241,8 @@ def listed(text: str, option: str) -> tuple[str, ...]:
     """What an option names, with commas between."""
     from tidegate.backtest.series import InputError
 
+    if not text.strip():
+        raise InputError(f"{option}: names nothing; give names with commas between, or leave the option out")
     found = tuple(one.strip() for one in text.split(","))
     if "" in found:
         raise InputError(f"{option}: {text!r} has nothing between two commas, or at an end; leave out the comma")
