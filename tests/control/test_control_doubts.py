@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import FakeCluster, FakeStore, HandClock, Thing, operator, run_until
 from test_control_drains import loan
@@ -102,6 +104,24 @@ def test_a_clock_that_was_stepped_in_mid_measurement_teaches_nothing(step: float
         watch.seen(KEY, ready=2, now=10_000.0 + at + step)
     watch.seen(KEY, ready=10, now=10_060.0 + step)
     assert watch.samples() == {KEY: KNOWN}
+
+
+def test_where_the_clock_runs_fast_its_seconds_pass_between_two_looks() -> None:
+    watch, drains = watching(), Drains(speed=600.0)
+    watch.speed = 600.0
+    watch.know({KEY: HOUR})
+    start(watch, HOURS, every=2 * UNSEEN)
+    assert watch.samples()[KEY][2:] == (Measured(8, HOURS, ordered=False),)
+    drain(drains, 0, 600.0, every=2 * UNSEEN)
+    assert seen(drains) == [600.0]
+
+
+def test_a_loop_measures_by_the_speed_of_its_clock() -> None:
+    cluster = FakeCluster(HandClock(T0), {})
+    loop = operator(cluster, FakeStore({}, {}))
+    assert (loop.stopwatch.speed, loop.memory.drains.speed) == (1.0, 1.0)
+    sped = replace(loop, settings=replace(loop.settings, speed=60.0), stopwatch=Stopwatch())
+    assert (sped.stopwatch.speed, sped.memory.drains.speed) == (60.0, 60.0)
 
 
 def test_what_became_ready_while_nobody_could_look_teaches_nothing() -> None:

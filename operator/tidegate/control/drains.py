@@ -34,6 +34,8 @@ class Drains:
 
     version: int = 0
     """Rises with every measurement."""
+    speed: float = 1.0
+    """See ``is_broken``."""
     _seen: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
     _counted: set[tuple[str, float]] = field(default_factory=set)
     """(loan, time of the stop) that were measured."""
@@ -46,7 +48,7 @@ class Drains:
         """Work that was stopped is seen on its machines still."""
         if (last := _last_stop(loan)) is not None:
             one = loan.key.name, last
-            broken = one in self._held and is_broken(now - self._held[one])
+            broken = one in self._held and is_broken(now - self._held[one], self.speed)
             self._held[one] = math.inf if broken else now
 
     def free(self, loan: Loan, *, now: float, looked: float, guess: float = 0.0) -> None:
@@ -63,7 +65,7 @@ class Drains:
         if one not in self._held and not (looked > -math.inf and last >= looked):
             return
         took = round(max(0.0, now - last), 1)
-        if is_broken(now - self._held.get(one, last)):
+        if is_broken(now - self._held.get(one, last), self.speed):
             log.info(
                 "%s: %.0f s to be gone teach nothing: the clock was stepped, or nobody looked", loan.key.name, took
             )

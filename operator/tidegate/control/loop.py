@@ -160,7 +160,7 @@ class Loop:
             ledger, self.clock, self.leadership, self._may_load, self._may_watch, on_news=self._loaded, speed=speed
         )
         self.timetabler = Timetabler(self.solver, self.clock, on_news=self.news)
-        drains = Drains()
+        drains, self.stopwatch.speed = Drains(speed=speed), speed
         self.memory = Memory(
             self.learned, self.store, ledger, self.stopwatch, drains, self.clock, self.leadership,
             self.writer.rate, self.forecaster, self.reader.blindness,

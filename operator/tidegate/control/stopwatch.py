@@ -54,6 +54,8 @@ class Stopwatch:
     measured: dict[TargetKey, deque[Measured]] = field(default_factory=dict)
     version: int = 0
     """Rises with every change of ``measured``."""
+    speed: float = 1.0
+    """See ``is_broken``."""
     _running: dict[TargetKey, _Running] = field(default_factory=dict)
     _guesses: Mapping[TargetKey, float] = field(default_factory=dict)
     _doubts: Doubts[Measured] = field(default_factory=Doubts)
@@ -91,7 +93,7 @@ class Stopwatch:
         running = self._running.get(key)
         if running is None or ready is None:
             return None
-        if is_broken(now - running.looked):
+        if is_broken(now - running.looked, self.speed):
             running.spoiled = running.spoiled or f"{now - running.looked:.0f} s passed between two looks"
         running.looked = now
         if ready < running.level:
