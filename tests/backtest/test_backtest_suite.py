@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from importlib.metadata import version
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tidegate.backtest import suite as suites
 from tidegate.backtest.builtin import BUILTIN
 from tidegate.backtest.case import Physics
 from tidegate.backtest.field import entries
@@ -146,6 +155,57 @@ def test_two_processes_give_the_rows_of_one(tmp_path: Path) -> None:
     )
     assert one == two
     assert {row["policy"] for row in one} == {"hpa-70", "hpa-80", "hpa-90", "tidegate", "tidegate+hpa-90"}
+
+
+def test_a_play_that_fails_ends_those_that_go_on() -> None:
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match="negative"):
+        list(suites._all(time.sleep, [600.0, 600.0, -1.0], 3))
+    for worker in active_children():
+        worker.join(60)
+    assert (active_children(), time.monotonic() - begun < 300) == ([], True)
+
+
+PLAYS = """
+import time
+from tidegate.backtest.suite import _all
+for _ in _all(time.sleep, [0.0, 600.0, 600.0], 2):
+    print("one is done", flush=True)
+"""
+
+
+def wait_until_workers_are_up(parent: int) -> None:
+    """Both workers, and the process that multiprocessing starts beside them: all leave SIGINT alone once they are."""
+    proc = Path("/proc")
+    if not proc.is_dir():
+        time.sleep(20.0)
+        return
+    deadline = time.monotonic() + 60.0
+    while time.monotonic() < deadline:
+        children = (proc / f"{parent}/task/{parent}/children").read_text().split()
+        ignored = [re.search(r"SigIgn:\s+(\w+)", (proc / child / "status").read_text()) for child in children]
+        if len(children) == 3 and all(one is not None and int(one[1], 16) & 2 for one in ignored):
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the workers were not up within a minute")
+
+
+def test_ctrl_c_ends_all_processes_and_only_the_first_of_them_says_so() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PLAYS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "one is done\n"
+        wait_until_workers_are_up(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=120)  # ends when all have ended that hold its standard error
+        assert process.returncode != 0
+        assert told.count("KeyboardInterrupt") == 1, told
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def test_the_largest_demand_is_as_many_units_as_asked_unless_a_capacity_is_given(tmp_path: Path) -> None:

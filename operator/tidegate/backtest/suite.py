@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -171,10 +172,23 @@ def _all(work: Callable[[Work], Done], items: Sequence[Work], jobs: int) -> Iter
         for number, item in enumerate(items):
             yield number, work(item)
         return
-    with ProcessPoolExecutor(min(jobs, len(items)), mp_context=get_context("spawn")) as pool:
+    others = set(active_children())
+    pool = ProcessPoolExecutor(min(jobs, len(items)), mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    try:
         waiting = {pool.submit(work, item): number for number, item in enumerate(items)}
         for done in as_completed(waiting):
             yield waiting[done], done.result()
+    except BaseException:  # one that failed, or Ctrl-C: what the others would find is of no use to anybody
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        raise
+    pool.shutdown()
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is sent to all processes of a terminal; the one that started the others ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _play(task: Task) -> tuple[Score, Track]:
