@@ -6,9 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from plays import case
 from typer.testing import CliRunner, Result
 
+from tidegate.backtest import suite
+from tidegate.backtest.field import entries, made
+from tidegate.backtest.operator import Operator
 from tidegate.cli.main import app
 
 DAY = "\n".join(f"2026-03-02T{h:02}:{m:02}:00Z,{900 if h in (8, 9) else 100}" for h in range(7, 12) for m in range(60))
@@ -107,8 +112,49 @@ def test_bounds_that_are_not_kept_end_with_one_and_kept_ones_with_zero(files: Pa
     broken = run(*given, "--policies", "hpa", "--max-lost", 0.1, "--bounded", "hpa-90")
     assert broken.exit_code == 1
     assert "bound not kept: hpa-90: lost demand in percent is" in broken.output
-    unplayed = run(*given, "--policies", "hpa", "--max-lost", 0.1)
-    assert (unplayed.exit_code, "tidegate+hpa-90 was not played" in unplayed.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "bounded"),
+    [
+        (["--policies", "hpa", "--max-lost", "0.1"], "tidegate+hpa-90"),
+        (["--policies", "hpa", "--max-cost", "3", "--bounded", "hpa"], "hpa"),
+        (["--policies", "hpa", "--bounded", "hpa-75"], "hpa-75"),
+    ],
+)
+def test_a_bound_on_who_is_not_played_is_told_before_anything_is_played(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], bounded: str
+) -> None:
+    monkeypatch.setattr(suite, "outcome_of", lambda *_, **__: pytest.fail("played"))
+    done = run(*given)
+    says = f"--bounded: {bounded} is not played, so that no bound on it can be kept; give one of hpa-70, hpa-80, hpa-90"
+    assert (done.exit_code, says in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_every_contestant_is_played_under_the_name_that_it_can_be_bound_by(sweep: bool) -> None:
+    small = case(np.full(40, 2.0))
+    for entry in entries(None, sweep=sweep):
+        contestant = made(small, entry)
+        assert contestant.name == entry.played_as
+        if isinstance(contestant, Operator):
+            contestant.close()
+
+
+@pytest.mark.parametrize("option", [["--step", "60"], ["--sweep"], ["--demand", "x.csv"], ["--policies", "hpa"]])
+def test_an_option_before_suite_is_refused(files: Path, option: list[str]) -> None:
+    done = run(*option, "suite", "--traces", files)
+    words = " ".join(re.sub("[│╭╮╰╯─]", " ", done.output).split())
+    says = f"{option[0]}: before suite an option is for a single backtest; give it behind suite"
+    assert (done.exit_code, says in words) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("policies", "names"), [("hpa, human", {"hpa-70", "hpa-80", "hpa-90", "human"}), ("human ", {"human"})]
+)
+def test_contestants_are_named_with_commas_and_blanks(files: Path, policies: str, names: set[str]) -> None:
+    done = run("--demand", files / "shop.csv", "--policies", policies, "--step", 60, "-o", "json")
+    assert {one["policy"] for one in json.loads(done.stdout)["policies"]} == names
 
 
 def test_no_bound_is_kept_where_nothing_is_scored(files: Path) -> None:
@@ -154,6 +200,8 @@ def test_the_report_needs_nothing_else_and_shows_each_event(files: Path) -> None
         (["--demand", "none.csv"], "none.csv: cannot be read"),
         (["--prometheus", "http://127.0.0.1:1"], "--prometheus needs --query"),
         (["--policies", "hpx"], "no contestant is called hpx"),
+        (["--policies", ""], "--policies: names nothing; give names with commas between, or leave"),
+        (["--policies", "hpa,"], "--policies: 'hpa,' has nothing between two commas, or at an end"),
         (["--perturbation", "late"], "there is no perturbation 'late'"),
         (["--judge-from", "noon"], "'noon' is no instant"),
     ],

@@ -44,6 +44,13 @@ class Entry:
         return self.policy not in UNANNOUNCED
 
     @property
+    def played_as(self) -> str:
+        """Its name in the table of results. With the setting in it where each setting plays in every table."""
+        if self.variant is not None:
+            return self.variant.played_as
+        return f"hpa-{self.setting:g}" if self.policy == "hpa" else self.policy
+
+    @property
     def learns(self) -> bool:
         """Whether what was before the play makes a difference to it that outlives a restart."""
         return self.variant is not None and self.variant.follows

@@ -54,7 +54,7 @@ class Operator:
         self, case: Case, variant: Variant, headroom: float, *, lesson: Lesson | None = None, skip_quiet: bool = True
     ) -> None:
         self.headroom: float | None = headroom
-        self.name = variant.name if variant.beneath is None else f"{variant.name}+hpa-{variant.beneath:g}"
+        self.name = variant.played_as
         self._case, self._skip_quiet = case, skip_quiet
         self._reactive: Reactive | None = None
         if variant.beneath is not None:

@@ -35,6 +35,11 @@ class Variant:
     """A policy that somebody gave: its release, quantile and limits count instead of those above."""
 
     @property
+    def played_as(self) -> str:
+        """Its name in the table of results."""
+        return self.name if self.beneath is None else f"{self.name}+hpa-{self.beneath:g}"
+
+    @property
     def follows(self) -> bool:
         """Whether its floor follows measured demand, by what was learned of it."""
         return (self.live if self.policy is None else self.policy.live) is not None

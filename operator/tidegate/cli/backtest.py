@@ -16,15 +16,18 @@ from tidegate.cli.backtest_inputs import (
     LeftOuts,
     Steps,
     background_of,
+    check_bounded,
     earlier_of,
     entries_of,
     events_of,
+    given_options,
     listed,
     notes_of,
     optional_instant,
     perturbation_of,
     physics_of,
     policy_of,
+    refuse_before,
     seconds_of,
     shard_of,
     source_of,
@@ -195,6 +198,7 @@ def backtest(
     Double 11, 2019.
     """
     if context.invoked_subcommand is not None:
+        refuse_before(context, context.invoked_subcommand)
         return
     from tidegate.backtest.outcome import breaches
     from tidegate.backtest.series import InputError
@@ -215,6 +219,9 @@ def backtest(
     )
     try:
         given = None if policy is None else policy_of(policy)
+        field = entries_of(policies, sweep, given)
+        if max_lost is not None or max_cost is not None or "--bounded" in given_options(context):
+            check_bounded(bounded, field)
         asked = Asked(prometheus, query, since, until, prometheus_credentials, prometheus_seconds)
         source = source_of(demand, builtin, asked, step)
         happenings = (*source.happenings, *events_of(events or [], source))
@@ -231,7 +238,7 @@ def backtest(
             perturbation=perturbation_of(perturbation),
         )
         with Steps(PLAYS) as steps:
-            found = outcome_of(source, question, physics, entries_of(policies, sweep, given), jobs=jobs, progress=steps)
+            found = outcome_of(source, question, physics, field, jobs=jobs, progress=steps)
         broken = []
         if max_lost is not None or max_cost is not None:
             broken = breaches(found.scores, frozenset({bounded}), lost=max_lost, cost=max_cost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,27 @@ def physics_of(
         metric_gaps=gaps,
         seed=seed,
     )
+
+
+def given_options(context: typer.Context) -> list[str]:
+    """The options that stand on the command line, as ``--step``."""
+    names = {one.name: one.opts[0] for one in context.command.params}
+    return [option for name, option in names.items() if _is_typed(context, name)]
+
+
+def refuse_before(context: typer.Context, subcommand: str) -> None:
+    """Options that stand before a subcommand are for the command without one: UsageError names them."""
+    before = given_options(context)
+    if before:
+        raise typer.BadParameter(
+            f"{', '.join(before)}: before {subcommand} an option is for a single backtest; give it behind {subcommand},"
+            f" if tidegate backtest {subcommand} --help names it"
+        )
+
+
+def _is_typed(context: typer.Context, name: str | None) -> bool:
+    source = None if name is None else context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @dataclass(frozen=True)
@@ -190,12 +211,23 @@ def entries_of(policies: str | None, sweep: bool, given: Policy | None) -> list[
     from tidegate.backtest.field import entries
     from tidegate.backtest.variants import AS_IT_COMES, OVER_HPA
 
-    names = None if policies is None else policies.split(",")
+    names = None if policies is None else listed(policies, "--policies")
     if given is None:
         return entries(names, sweep=sweep)
     headrooms = tuple(dict.fromkeys((given.targets[0].headroom, 0.0, 0.1, 0.2)))
     variants = [replace(one, policy=given, headrooms=headrooms) for one in (AS_IT_COMES, OVER_HPA)]
     return entries(names, sweep=sweep, variants=variants)
+
+
+def check_bounded(bounded: str, entries: Iterable[Entry]) -> None:
+    """A bound is on a contestant that is played."""
+    from tidegate.backtest.series import InputError
+
+    names = list(dict.fromkeys(one.played_as for one in entries))
+    if bounded not in names:
+        raise InputError(
+            f"--bounded: {bounded} is not played, so that no bound on it can be kept; give one of {', '.join(names)}"
+        )
 
 
 def optional_instant(text: str | None, option: str) -> float | None:
@@ -209,6 +241,8 @@ def listed(text: str, option: str) -> tuple[str, ...]:
     """What an option names, with commas between."""
     from tidegate.backtest.series import InputError
 
+    if not text.strip():
+        raise InputError(f"{option}: names nothing; give names with commas between, or leave the option out")
     found = tuple(one.strip() for one in text.split(","))
     if "" in found:
         raise InputError(f"{option}: {text!r} has nothing between two commas, or at an end; leave out the comma")
