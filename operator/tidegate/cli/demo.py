@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import Enum
 from functools import partial
@@ -11,12 +12,7 @@ from typing import Annotated
 
 import typer
 
-
-class Output(Enum):
-    """How the result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
+from tidegate.cli.output import Output, failed
 
 
 class Played(Enum):
@@ -64,16 +60,38 @@ def demo(
 
         play = partial(evening, announced=announced)
 
+    places = {"--report": report} if picture is None else {"--report": report, "--picture": picture}
+    if wrong := [words for option, path in places.items() if (words := _unwritable(option, path)) is not None]:
+        raise failed("; ".join(wrong), output, 2)
     console = Console(stderr=output is Output.JSON)
     try:
         outcome = play(console, speed=speed, keep=keep)
     except (OperatorDiedError, RuntimeError) as error:
         console.print(f"The demonstration failed: {error}", markup=False, style="bold red")
         raise typer.Exit(1) from error
-    report.write_text(outcome.page(), encoding="utf-8")
-    if picture is not None:
-        picture.write_text(outcome.drawing(), encoding="utf-8")
+    unwritten = {}
+    for option, path in places.items():
+        text = outcome.page() if option == "--report" else outcome.drawing()
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            unwritten[option] = f"{option}: {path}: {error.strerror or error}; what was played is shown all the same"
     if output is Output.JSON:
         sys.stdout.write(json.dumps(outcome.figures, indent=2) + "\n")
     else:
-        outcome.tell(report)
+        outcome.tell(None if "--report" in unwritten else report)
+    for words in unwritten.values():
+        typer.echo(words, err=True)
+    if unwritten:
+        raise typer.Exit(2)
+
+
+def _unwritable(option: str, path: Path) -> str | None:
+    """Why a file cannot be written, as far as that can be told before; None where nothing speaks against it."""
+    if not path.parent.is_dir():
+        return f"{option}: {path.parent} is no folder; give a file in one that is there"
+    if path.is_dir():
+        return f"{option}: {path} is a folder; give a file in it"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return f"{option}: {path} may not be written; give another file"
+    return None

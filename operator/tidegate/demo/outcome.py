@@ -17,5 +17,5 @@ class Outcome:
     """The HTML report."""
     drawing: Callable[[], str]
     """The picture, SVG."""
-    tell: Callable[[Path], None]
-    """Print it; the path is where the report stands."""
+    tell: Callable[[Path | None], None]
+    """Print it; the path is where the report stands, None: it could not be written."""

@@ -89,10 +89,11 @@ def play(console: Console, *, speed: float, keep: Path | None, announced: float 
     )
 
 
-def tell(console: Console, result: EveningResult, path: Path) -> None:
-    """The result in the terminal; ``path`` is where the report stands."""
+def tell(console: Console, result: EveningResult, path: Path | None) -> None:
+    """The result in the terminal; ``path`` is where the report stands, None: it could not be written."""
     console.print(table(result))
     console.print(explanation(), markup=False, highlight=False, style="dim")
     for note in result.notes[:3]:
         console.print(note, markup=False, highlight=False, style="dim")
-    console.print(f"Report with pictures: {path}", markup=False, highlight=False)
+    if path is not None:
+        console.print(f"Report with pictures: {path}", markup=False, highlight=False)

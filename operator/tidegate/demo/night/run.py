@@ -67,10 +67,11 @@ def play(console: Console, *, speed: float, keep: Path | None) -> Outcome:
     )
 
 
-def tell(console: Console, result: NightResult, path: Path) -> None:
-    """The result in the terminal; ``path`` is where the report stands."""
+def tell(console: Console, result: NightResult, path: Path | None) -> None:
+    """The result in the terminal; ``path`` is where the report stands, None: it could not be written."""
     console.print(holders(result))
     console.print(table(result))
     console.print(explanation(), markup=False, highlight=False, style="dim")
     console.print(returned(result), markup=False, highlight=False, style="dim")
-    console.print(f"Report with pictures: {path}", markup=False, highlight=False)
+    if path is not None:
+        console.print(f"Report with pictures: {path}", markup=False, highlight=False)
