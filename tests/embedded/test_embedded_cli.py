@@ -12,6 +12,9 @@ import pytest
 import requests
 import yaml
 from builders_embedded import API_VERSION, definition, deployment, show
+from typer.testing import CliRunner
+
+from tidegate.cli.main import app
 
 COMMAND = [sys.executable, "-c", "import typer; from tidegate.cli.embedded import embedded; typer.run(embedded)"]
 
@@ -90,3 +93,57 @@ def test_options_that_make_no_sense_are_refused_in_words(options: list[str], tol
     refused = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
     assert refused.returncode == 2
     assert told in refused.stderr
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "no YAML": ("a: [", "--apply: FILE: line 1, column"),
+    "no object": ("just words", "--apply: FILE: document 1: is no object; give apiVersion, kind and metadata.name"),
+    "no name": ("{apiVersion: v1, kind: ConfigMap}", "--apply: FILE: document 1: is no object"),
+    "a kind that is not served": (
+        "{apiVersion: v1, kind: Moon, metadata: {name: x}}",
+        '--apply: FILE: document 1, Moon x: no matches for kind "Moon" in version "v1"',
+    ),
+    "a list for a map": (
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: [a]}}",
+        "--apply: FILE: document 1, ConfigMap x: is not built as its kind is",
+    ),
+}
+
+
+def refused(*options: str) -> str:
+    """What it says on standard error and ends with 2."""
+    done = CliRunner().invoke(app, ["embedded", "--port", "0", *options])
+    assert done.exit_code == 2, (done.exception, done.output)
+    return done.stderr
+
+
+@pytest.mark.parametrize(("text", "says"), BAD.values(), ids=BAD)
+def test_a_file_that_cannot_be_applied_is_told_with_its_place(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    assert refused("--apply", str(file)).startswith(says.replace("FILE", str(file)))
+    assert (
+        refused("--apply", str(tmp_path / "none.yaml")) == f"--apply: {tmp_path}/none.yaml: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--port", "99999"),
+        ("--nodes", "-3"),
+        ("--node-cpu", "0"),
+        ("--machine-seconds", "-1"),
+        ("--creation-rate", "0"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(tmp_path: Path, option: str, value: str) -> None:
+    """Whoever takes it serves for no longer than until the kubeconfig cannot be written."""
+    assert f"'{option}'" in refused(option, value, "--kubeconfig", str(tmp_path / "none" / "config"))
+
+
+def test_a_kubeconfig_that_cannot_be_written_ends_it_in_words(tmp_path: Path) -> None:
+    place = tmp_path / "none" / "config"
+    assert refused("--kubeconfig", str(place)) == (
+        f"--kubeconfig: {place}: No such file or directory; give a file that may be written\n"
+    )

@@ -52,6 +52,20 @@ async def serving(**options: Any) -> AsyncIterator[Caller]:
         yield Caller(session, url, cluster)
 
 
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"limit": "abc"}, 'strconv.ParseInt: parsing "abc": invalid syntax'),
+        ({"limit": "1.5"}, 'strconv.ParseInt: parsing "1.5": invalid syntax'),
+        ({"limit": "9" * 40}, f'strconv.ParseInt: parsing "{"9" * 40}": value out of range'),
+        ({"watch": "true", "timeoutSeconds": "soon"}, 'strconv.ParseInt: parsing "soon": invalid syntax'),
+    ],
+)
+async def test_a_number_that_is_none_is_a_bad_request(caller: Caller, query: dict[str, str], says: str) -> None:
+    code, status = await caller.ask("GET", SHOWS, params=query)
+    assert (code, status["reason"], status["message"]) == (400, "BadRequest", says)
+
+
 @pytest.fixture
 async def caller() -> AsyncIterator[Caller]:
     async for found in serving():

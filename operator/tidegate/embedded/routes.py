@@ -38,6 +38,7 @@ from tidegate.embedded.wire import (
     require_map,
     shown,
     wants_table,
+    whole,
     write_options,
     written,
 )
@@ -154,7 +155,7 @@ class Door:
 
     async def _list(self, request: web.Request, subject: Subject) -> web.StreamResponse:
         resource, query = subject.resource, request.query
-        limit = int(query.get("limit") or 0)
+        limit = whole(request, "limit") or 0
         page = self._cluster.lists.page(
             resource, chosen_by(request, subject), limit=limit, token=query.get("continue", "")
         )
@@ -170,7 +171,7 @@ class Door:
         if initial and query.get("resourceVersionMatch") != "NotOlderThan":
             told = "resourceVersionMatch: Forbidden: must be NotOlderThan when sendInitialEvents is set"
             raise ApiError(422, "Invalid", f"ListOptions.meta.k8s.io is invalid: {told}")
-        timeout = query.get("timeoutSeconds")
+        timeout = whole(request, "timeoutSeconds")
         options = WatchOptions(
             revision=query.get("resourceVersion", ""),
             timeout=float(timeout) if timeout else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import orjson
@@ -35,6 +37,18 @@ async def read_body(request: web.Request, kind: type | tuple[type, ...] = dict) 
     if not isinstance(document, kind):
         raise bad_request("the body of the request is not what was expected: a map (or a list, for a JSON patch)")
     return document
+
+
+def whole(request: web.Request, name: str) -> int | None:
+    """A whole number of the query; None where it is absent or empty. ApiError 400 for anything else, as Go says it."""
+    text = request.query.get(name)
+    if not text:
+        return None
+    if re.fullmatch(r"[-+]?[0-9]+", text) is None:
+        raise bad_request(f"strconv.ParseInt: parsing {json.dumps(text)}: invalid syntax")
+    if not -(2**63) <= (number := int(text[:30])) < 2**63:
+        raise bad_request(f"strconv.ParseInt: parsing {json.dumps(text)}: value out of range")
+    return number
 
 
 async def read_delete_options(request: web.Request) -> Json:
