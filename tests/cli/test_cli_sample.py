@@ -106,6 +106,21 @@ def test_a_namespace_is_that_of_all_of_it() -> None:
     assert {one["metadata"].get("namespace", one["metadata"]["name"]) for one in found} == {"trial"}
 
 
+@pytest.mark.parametrize("namespace", ["2024", "null", "on", "y", "1e3", "0x1f", "true", "a-1"])
+def test_a_namespace_is_a_text_whatever_it_looks_like(namespace: str) -> None:
+    text = printed("flash-sale", "--namespace", namespace, "--workloads")
+    found = yaml.safe_load_all(text)
+    assert {one["metadata"].get("namespace", one["metadata"]["name"]) for one in found} == {namespace}
+    for written in re.findall(r"^  namespace: (.*)$", text, re.MULTILINE):
+        assert written[0] in "\"'" or namespace == "a-1"
+
+
+@pytest.mark.parametrize("namespace", ["", "Shop", "a b", "-a", "a_b", "a.b", "x\n", "a: {b", "x" * 64])
+def test_a_namespace_that_is_none_is_refused(namespace: str) -> None:
+    code, out, said = run("sample", "flash-sale", "--namespace", namespace)
+    assert (code, out, "no name of a namespace" in unwrapped(said)) == (2, "", True), said
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_workloads_stand_for_every_target_at_its_min(name: str) -> None:
     text = printed(name, "--workloads")

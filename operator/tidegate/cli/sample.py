@@ -117,6 +117,10 @@ SAID = {
     Mode.OBSERVE: "Dry: its status says what it would do.",
 }
 """What is said of a mode that is not the preset's own."""
+NAMESPACE = r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+"""A DNS label."""
+NUMBER = re.compile(r"[0-9]+(e[0-9]+|x[0-9a-f]+|o[0-7]+|b[01]+)?")
+"""A DNS label that is a number to some reader of YAML: kubectl takes 1e3 for one, PyYAML for a text."""
 UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 LONGEST_SECONDS = 366 * 86_400
 """A sample is for now; what is further ahead is an event of one's own."""
@@ -152,17 +156,22 @@ def rendered(
     name: Sample, t0: float, *, zone: str = "UTC", namespace: str | None = None, mode: Mode, workloads: bool = False
 ) -> str:
     """The sample as YAML; its T-0 is the first whole second at or after ``t0``."""
+    if namespace is not None and re.fullmatch(NAMESPACE, namespace) is None:
+        raise typer.BadParameter(
+            f"--namespace {namespace[:70]!r} is no name of a namespace; give at most 63 lower-case letters, digits and"
+            " -, with a letter or digit at both ends"
+        )
     policy = _preset(name, namespace, mode)
     known = yaml.safe_load(policy)
     seconds, rest = EVENTS[name]
     words = {
         "name": name.value,
-        "namespace": known["metadata"]["namespace"],
+        "namespace": _quoted(known["metadata"]["namespace"]),
         "start": _wall_clock(math.ceil(t0), zone),
         "zone": zone,
         "seconds": seconds,
     }
-    parts = [yaml.safe_dump(one, sort_keys=False) for one in _workloads(known)] if workloads else []
+    parts = [yaml.dump(one, Dumper=_Dumper, sort_keys=False) for one in _workloads(known)] if workloads else []
     return "---\n".join([*parts, Template(HEAD + rest).substitute(words), policy])
 
 
@@ -200,8 +209,30 @@ def _preset(name: Sample, namespace: str | None, mode: Mode) -> str:
     text = _planned_only(text, *UNSEEN[name])
     text = re.sub(r"^  signals:\n(?:    .*\n)+", NO_SIGNALS, text, count=1, flags=re.MULTILINE)
     if namespace is not None:
-        text = re.sub(r"^  namespace: .*$", f"  namespace: {namespace}", text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"^  namespace: .*$", f"  namespace: {_quoted(namespace)}", text, count=1, flags=re.MULTILINE)
     return text
+
+
+def _quoted(name: str) -> str:
+    """A name as YAML."""
+    return name if _is_plain(name) else f'"{name}"'
+
+
+def _is_plain(name: str) -> bool:
+    """Whether every reader of YAML takes a name for a text, not for a number, a truth value or nothing."""
+    return len(name) > 1 and NUMBER.fullmatch(name) is None and bool(yaml.safe_load(name) == name)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML whose names are texts to every reader."""
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    quoted = re.fullmatch(NAMESPACE, text) is not None and not _is_plain(text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _planned_only(text: str, headroom: int, hold: int) -> str:
