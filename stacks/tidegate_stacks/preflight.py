@@ -322,7 +322,8 @@ def _configured(stack: ExitStack) -> Cluster:
 
 def _file(kubeconfig: str, stack: ExitStack) -> str:
     """A kubeconfig's path. The provider takes its contents too: those lie in a file of ours for as long as we ask."""
-    if "clusters" not in kubeconfig:
+    # Contents that are cut short are no path: kubectl would repeat them in its error.
+    if "clusters" not in kubeconfig and "\n" not in kubeconfig:
         return kubeconfig
     file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".kubeconfig"))  # noqa: SIM115 - entered here
     file.write(kubeconfig)

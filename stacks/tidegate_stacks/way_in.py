@@ -16,7 +16,7 @@ import pulumi
 from pydantic import BeforeValidator, Field, model_validator
 
 from tidegate_stacks import naming
-from tidegate_stacks.checks import Args, Name, Seconds, Text
+from tidegate_stacks.checks import Args, Name, Seconds, Text, quoted
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, obj
 
@@ -41,7 +41,7 @@ _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 def _host(value: object) -> object:
     if isinstance(value, str) and len(value) <= 253 and _HOST.fullmatch(value) and not _is_address(value):
         return value
-    raise ValueError(f"give a host name without a scheme or port, e.g. live.example.com, not {value!r}")
+    raise ValueError(f"give a host name without a scheme or port, e.g. live.example.com, not {quoted(value)}")
 
 
 def _is_address(value: str) -> bool:
@@ -63,7 +63,7 @@ def _network(value: object) -> object:
             return value
     except ValueError as error:
         raise ValueError(f"give addresses as a network, e.g. 203.0.113.0/24: {error}") from None
-    raise ValueError(f"give addresses as a network, e.g. 203.0.113.0/24, not {value!r}")
+    raise ValueError(f"give addresses as a network, e.g. 203.0.113.0/24, not {quoted(value)}")
 
 
 Host = Annotated[str, BeforeValidator(_host)]
