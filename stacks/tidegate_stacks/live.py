@@ -20,7 +20,7 @@ from tidegate_stacks.component import Component
 from tidegate_stacks.nginx_values import MAX_ORIGINS
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, deployment, hpa, pod, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
-from tidegate_stacks.srs import FINAL_WAIT_MS, PORTS, START_WAIT_MS, origin_conf, relay_conf
+from tidegate_stacks.srs import FINAL_WAIT_MS, NEEDS_FILES, PORTS, START_WAIT_MS, origin_conf, relay_conf
 from tidegate_stacks.transcode import RungArgs, Transcoders, TranscodersArgs
 
 __all__ = [
@@ -39,6 +39,7 @@ SPARE_SECONDS = 10
 LEAST = 2
 KEYS_PORT = 8085
 KEYS_FOLDER = "/etc/keys"
+START = "srs-start.sh"
 
 
 class PublishArgs(Args):
@@ -148,21 +149,23 @@ def configs(name: str, args: LiveOriginArgs) -> dict[str, Any]:
     parts = [hook_of(args), *args.forward]
     known = not any(isinstance(one, pulumi.Output) for one in parts)
     origin = text(parts) if known else pulumi.Output.all(*parts).apply(text)
-    made: dict[str, Any] = {"origin.conf": origin, "relay.conf": relay_conf(hosts)}
+    made: dict[str, Any] = {"origin.conf": origin, "relay.conf": relay_conf(hosts), START: script(START)}
     if args.publish.keys is not None:
-        made["publish-keys.py"] = keys_script()
+        made["publish-keys.py"] = script("publish-keys.py")
     return made
 
 
-def _read_by_origins(name: str, args: LiveOriginArgs) -> Any:
+def _read_by(part: str, name: str, args: LiveOriginArgs) -> Any:
+    """Text of all files that pods of a part read at their start."""
     made = configs(name, args)
-    conf, script = made["origin.conf"], made.get("publish-keys.py", "")
-    return pulumi.Output.concat(conf, script) if isinstance(conf, pulumi.Output) else conf + script
+    conf = made[f"{part}.conf"]
+    rest = made[START] + (made.get("publish-keys.py", "") if part == "origin" else "")
+    return pulumi.Output.concat(conf, rest) if isinstance(conf, pulumi.Output) else conf + rest
 
 
-def keys_script() -> str:
-    """The service that compares stream keys."""
-    return (files("tidegate_stacks") / "scripts" / "publish-keys.py").read_text(encoding="utf-8")
+def script(name: str) -> str:
+    """A program that the pods run, by its file's name: what starts SRS, and the service that compares stream keys."""
+    return (files("tidegate_stacks") / "scripts" / name).read_text(encoding="utf-8")
 
 
 API_ASKED = (
@@ -184,7 +187,7 @@ def _server(args: LiveOriginArgs, part: str, cpu: str, memory: str) -> Obj:
         alive=objects.alive(asked),
         ports=PORTS,
         mounts={"config": "/etc/live", "tmp": "/tmp"},  # noqa: S108 - a path in the container, a volume of its own
-        command=["./objs/srs", "-c", f"/etc/live/{part}.conf"],
+        command=["bash", f"/etc/live/{START}", f"/etc/live/{part}.conf", str(NEEDS_FILES)],
         workingDir="/usr/local/srs",
     )
 
@@ -247,7 +250,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         name,
         replicas=args.origins,
         headless=workload,
-        template=_template(name, args, "origin", _read_by_origins(name, args)),
+        template=_template(name, args, "origin", _read_by("origin", name, args)),
     )
     reach = {ANYBODY: _opened("rtmp"), CLUSTER: _opened("http", "metrics"), COMPONENT: _opened("api")}
     return [
@@ -265,7 +268,7 @@ def relay_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
     """The relays, their autoscaler, and the Service that players ask."""
     workload = naming.child(name, "relay")
     size = relays_of(args)
-    template = _template(name, args, "relay", configs(name, args)["relay.conf"])
+    template = _template(name, args, "relay", _read_by("relay", name, args))
     relays = deployment(workload, args.namespace, name, template=template)
     ports = _opened("rtmp", "http")
     reach = {ANYBODY: ports, CLUSTER: _opened("metrics")}
