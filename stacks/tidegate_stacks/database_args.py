@@ -102,7 +102,8 @@ class DatabaseArgs(Args):
     backup: BackupArgs | Literal["none"] | None = Field(default=None, validate_default=True)
     """Where backups go, or ``none``. It has to be said: nothing is registered without it."""
     protect: bool = True
-    """Whether ``pulumi destroy`` leaves the data. False is for a database nobody would miss."""
+    """Whether ``pulumi destroy`` leaves the data, with their backups and the NetworkPolicy of the instances. False is
+    for a database nobody would miss."""
     priority: Text | None = None
     """PriorityClass of the database's and the poolers' pods. None: the cluster's default."""
     monitor: bool = False
