@@ -75,7 +75,8 @@ class ShieldWayInArgs(Args):
     """How sites in other clusters reach the shield: a load balancer for each of its pods, with TLS."""
 
     source_ranges: tuple[Annotated[Network, AfterValidator(_not_the_world)], ...] = Field(min_length=1)
-    """Where those sites come from. Never the world: who reaches the shield goes past every edge."""
+    """Where those sites come from. Never the world: who reaches the shield goes past every edge. A load balancer that
+    shows pods an address of its own in place of the client's needs that address here too."""
     annotations: Mapping[str, str] = {}
     """What your cloud's load balancer wants to know."""
 

@@ -68,8 +68,9 @@ def pods_of(name: str, args: CdnArgs) -> Pods:
         reserve_disk=args.reserve_disk,
     )
     public = shield.public is not None
+    ranges = shield.public.source_ranges if shield.public else ()
     nodes = {**args.nodes, **shield.nodes}
-    return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public)
+    return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public, ranges=ranges)
 
 
 def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:

@@ -65,6 +65,7 @@ def pods_of(name: str, args: CdnArgs, site: SiteArgs) -> Pods:
         priority=args.priority if here and site.priority is None else site.priority,
         public=True,
         tls=ends_tls(args, site),
+        ranges=way_of(site, args.way_in).source_ranges,
     )
 
 

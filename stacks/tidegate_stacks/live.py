@@ -22,6 +22,7 @@ from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, co
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
 from tidegate_stacks.srs import FINAL_WAIT_MS, NEEDS_FILES, PORTS, START_WAIT_MS, origin_conf, relay_conf
 from tidegate_stacks.transcode import RungArgs, Transcoders, TranscodersArgs
+from tidegate_stacks.way_in import Network
 
 __all__ = [
     "PORTS",
@@ -82,6 +83,9 @@ class LiveOriginArgs(ScaledArgs):
     namespace: Text
     publish: Annotated[PublishArgs, BeforeValidator(_publish)] = Field(default=None, validate_default=True)
     """Who may publish: ``keys``, ``hook``, or ``open``. It has to be said."""
+    source_ranges: tuple[Network, ...] = ()
+    """Networks that publishers outside of the cluster come from. Empty: the world. A load balancer in front keeps their
+    addresses, as ``way_in.RtmpEntry`` does, or is named here itself. Pods of the cluster always reach the port."""
     origins: int = Field(default=2, ge=1, le=MAX_ORIGINS)
     """Each stream lies on one. Publishers that come in are spread over them. An edge can ask eight."""
     forward: tuple[HostPort, ...] = Field(default=(), max_length=4)
@@ -259,7 +263,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         service(naming.child(name, "publish"), args.namespace, name, pods=pods, ports={"rtmp": PORTS["rtmp"]}),
         # A drain that takes an origin cuts its shows: never more than one at a time, and only after its grace.
         budget(origins, unavailable=1, component=name, holds_state=True),
-        objects.network_policy(workload, args.namespace, name, ports=reach),
+        objects.network_policy(workload, args.namespace, name, ports=reach, ranges=args.source_ranges),
         *_monitor(workload, name, args),
     ]
 

@@ -263,13 +263,23 @@ ANYBODY, CLUSTER, NAMESPACE, COMPONENT = "anybody", "cluster", "namespace", "com
 """Who may reach a port: the world, every pod of the cluster, those of the namespace, or the component's own."""
 
 
-def network_policy(workload: str, namespace: Any, component: str, *, ports: Mapping[str, Mapping[str, int]]) -> Obj:
+def network_policy(
+    workload: str,
+    namespace: Any,
+    component: str,
+    *,
+    ports: Mapping[str, Mapping[str, int]],
+    ranges: Sequence[str] = (),
+) -> Obj:
     """Who may reach the pods of a workload; whatever is not named is closed. What they reach themselves is free.
 
-    ``ports``: who → port's name → number, e.g. ``{CLUSTER: {"http": 8080}}``.
+    ``ports``: who → port's name → number, e.g. ``{CLUSTER: {"http": 8080}}``. ``ranges``: networks that ``ANYBODY`` is
+    narrowed to, beside the cluster's own pods. A load balancer's ranges guard its address alone: the Service has a port
+    on every node too.
     """
+    outside: list[kinds.NetworkPolicyPeer] = [{"ipBlock": {"cidr": network}} for network in ranges]
     peers: dict[str, list[kinds.NetworkPolicyPeer] | None] = {
-        ANYBODY: None,
+        ANYBODY: [*outside, {"namespaceSelector": {}}] if outside else None,
         CLUSTER: [{"namespaceSelector": {}}],
         NAMESPACE: [{"podSelector": {}}],
         COMPONENT: [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": component}}}],

@@ -108,7 +108,8 @@ class WayInArgs(Args):
     annotations: Mapping[str, str] = {}
     """Of the Service, Ingress or Gateway that is made: what your cloud's load balancer wants to know."""
     source_ranges: tuple[Network, ...] = ()
-    """Who may come in by a load balancer. Empty: the world."""
+    """Who may come in by a load balancer, and by the node ports that it has. Empty: the world. A load balancer that
+    shows pods an address of its own in place of the client's needs that address here too."""
     dns: DnsArgs | None = None
     """Records that share the audience out between sites. None: your own DNS does."""
 
@@ -324,7 +325,8 @@ class RtmpArgs(Args):
     host: Host | None = None
     """Name that ExternalDNS gives to the load balancer. None: your own DNS does."""
     source_ranges: tuple[Network, ...] = ()
-    """Who may send. Empty: the world; then ask publishers for a key (the live origin's own setting)."""
+    """Who may send to the load balancer's address. Empty: the world; then ask publishers for a key (the live origin's
+    own setting). Give the live origin the same ``source_ranges``: its NetworkPolicy guards the node ports too."""
     annotations: Mapping[str, str] = {}
     """What your cloud's load balancer wants to know."""
 
