@@ -100,11 +100,12 @@ class Cdn(Component):
         self.put_all([*rest, *common_objects(name, args)])
         here, there = cdn_shield.origins_here(name, args), cdn_shield.origins_elsewhere(args)
         self.elsewhere = {}
+        homes: dict[str | tuple[str], list[pulumi.Resource]] = {}
         for site in args.sites:
             if site.kubeconfig is None:
                 self.put_all(cdn_site.site_objects(name, args, site, here))
             else:
-                self._put_elsewhere(name, args, site, site.kubeconfig, there)
+                self._put_elsewhere(name, args, site, site.kubeconfig, there, homes)
         self.targets = targets(name, args)
         self.caches = cdn_site.caches_of(name, args, local(args.sites), cdn_shield.caches_hosts(name, args))
         if args.policy and self.targets:
@@ -118,13 +119,29 @@ class Cdn(Component):
         )
 
     def _put_elsewhere(
-        self, name: str, args: CdnArgs, site: SiteArgs, kubeconfig: pulumi.Input[str], origins: Sequence[str]
+        self,
+        name: str,
+        args: CdnArgs,
+        site: SiteArgs,
+        kubeconfig: pulumi.Input[str],
+        origins: Sequence[str],
+        homes: dict[str | tuple[str], list[pulumi.Resource]],
     ) -> None:
-        """A site in another cluster, its namespace first."""
+        """A site in another cluster, its namespace first.
+
+        ``homes``: namespaces that were made before, by the access to their cluster. The first site of a cluster makes
+        what its sites share there. That stays when the site goes: another site may live on it, or somebody else.
+        """
         access = self.access(naming.child(name, site.name, "cluster"), kubeconfig)
-        home: list[pulumi.Resource] = []
+        # Whether two Outputs will have the same value nobody knows yet: each counts as a cluster of its own.
+        cluster = kubeconfig if isinstance(kubeconfig, str) else (site.name,)
+        first = cluster not in homes
+        home = homes.setdefault(cluster, [])
         for one in cdn_site.site_objects(name, args, site, origins):
-            made = self.put(one, called=cdn_site.called(name, site, one), after=home, cluster=access)
+            shared = one["kind"] in cdn_site.SHARED
+            if shared and not first:
+                continue
+            made = self.put(one, called=cdn_site.called(name, site, one), keep=shared, after=home, cluster=access)
             if one["kind"] == "Namespace":
                 home.append(made)
         self.elsewhere[site.name] = (cdn_site.caches_of(name, args, [site]), access)

@@ -31,6 +31,9 @@ from tidegate_stacks.way_in import (
     secret_name,
 )
 
+SHARED = ("Namespace", "Certificate")
+"""What all of a CDN's sites in one other cluster have in common."""
+
 
 def size_of(args: CdnArgs, site: SiteArgs) -> sizing.Range:
     """Cache pods of a site."""

@@ -73,13 +73,15 @@ class Component(pulumi.ComponentResource):
         called: str = "",
         fixed: bool = False,
         protect: bool | None = None,
+        keep: bool = False,
         after: Iterable[pulumi.Resource] = (),
         cluster: pulumi.ProviderResource | None = None,
     ) -> Manifest:
         """Register one object as a child. Its name in Pulumi is ``called``, else its name in the cluster.
 
-        ``fixed``: a workload whose level no plan and no autoscaler moves, so that it stays Pulumi's. ``cluster``: as
-        ``access`` makes one; None: the program's own.
+        ``fixed``: a workload whose level no plan and no autoscaler moves, so that it stays Pulumi's. ``keep``: once
+        the program names it no more, Pulumi forgets the object and leaves it in the cluster. ``cluster``: as ``access``
+        makes one; None: the program's own.
         """
         name = called or given["metadata"]["name"]
         if not name.startswith(self._name_of_component):
@@ -89,6 +91,7 @@ class Component(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions(
             parent=self,
             protect=protect,
+            retain_on_delete=keep or None,
             depends_on=list(after),
             provider=cluster,
             ignore_changes=[] if fixed else ignored(given["apiVersion"], given["kind"]),

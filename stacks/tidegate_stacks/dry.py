@@ -46,6 +46,8 @@ class Registered:
     protect: bool
     provider: str = ""
     """Reference of the provider that it was given; empty for the program's own."""
+    kept: bool = False
+    """Whether the object stays in its cluster once the program names it no more."""
     secrets: list[str] = field(default_factory=list)
     """Inputs that are secrets."""
 
@@ -110,6 +112,7 @@ class _Monitor(mocks.MockMonitor):
                 ignores=list(request.ignoreChanges),
                 protect=request.protect,
                 provider=request.provider,
+                kept=request.retainOnDelete,
                 secrets=_secrets(request.object),
             )
         )

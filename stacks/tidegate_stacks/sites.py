@@ -59,7 +59,8 @@ class SiteArgs(Args):
     """Labels of its node group. Empty: any node, as on a bare cluster."""
     kubeconfig: Secret | None = Field(default=None, repr=False)
     """Access to the cluster that the site is, where it is not the program's own. Kept as a secret, and never
-    quoted in a message."""
+    quoted in a message. Sites with the same kubeconfig share a namespace and a certificate, which stay in that cluster
+    when the sites go."""
     priority: Text | None = None
     """PriorityClass of its pods. None: the CDN's, and in another cluster the default of that cluster."""
     share_permille: int | None = Field(default=None, ge=1, le=WHOLE)
