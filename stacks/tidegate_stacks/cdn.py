@@ -16,7 +16,7 @@ from tidegate_stacks import cdn_shield, cdn_site, naming
 from tidegate_stacks.cdn_args import CdnArgs, PathRuleArgs, ShieldArgs, ShieldWayInArgs, local, way_of
 from tidegate_stacks.cdn_cache import pods_label
 from tidegate_stacks.cdn_content import BudgetArgs, Caches, ContentArgs, ContentJob
-from tidegate_stacks.component import Component, Texts
+from tidegate_stacks.component import Component, Texts, ordered
 from tidegate_stacks.nginx_pod import HTTP
 from tidegate_stacks.objects import Obj, service
 from tidegate_stacks.policy import scaling_policy
@@ -96,8 +96,8 @@ class Cdn(Component):
         """
         super().__init__("tidegate:cdn:Cdn", name, opts)
         shield, *rest = cdn_shield.shield_objects(name, args, origins)
-        self.put(shield, fixed=True)
         self.put_all([*rest, *common_objects(name, args)])
+        self.put(shield, fixed=True)
         here, there = cdn_shield.origins_here(name, args), cdn_shield.origins_elsewhere(args)
         self.elsewhere = {}
         homes: dict[str | tuple[str], list[pulumi.Resource]] = {}
@@ -137,7 +137,7 @@ class Cdn(Component):
         cluster = kubeconfig if isinstance(kubeconfig, str) else (site.name,)
         first = cluster not in homes
         home = homes.setdefault(cluster, [])
-        for one in cdn_site.site_objects(name, args, site, origins):
+        for one in ordered(cdn_site.site_objects(name, args, site, origins)):
             shared = one["kind"] in cdn_site.SHARED
             if shared and not first:
                 continue

@@ -46,6 +46,8 @@ class Registered:
     protect: bool
     provider: str = ""
     """Reference of the provider that it was given; empty for the program's own."""
+    after: list[str] = field(default_factory=list)
+    """URNs of what has to be there before it."""
     kept: bool = False
     """Whether the object stays in its cluster once the program names it no more."""
     secrets: list[str] = field(default_factory=list)
@@ -112,6 +114,7 @@ class _Monitor(mocks.MockMonitor):
                 ignores=list(request.ignoreChanges),
                 protect=request.protect,
                 provider=request.provider,
+                after=list(request.dependencies),
                 kept=request.retainOnDelete,
                 secrets=_secrets(request.object),
             )
