@@ -129,6 +129,8 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         name,
         replicas=pods_of(args).normal,
         headless=naming.child(name, "nodes"),
+        start_seconds=_start_seconds(args),
+        most=pods_of(args).most,
         template=_template(name, args, shard, slots),
         claims=[claim("data", "1Gi", args.storage_class)],
     )
@@ -146,6 +148,16 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         network_policy(workload, args.namespace, name, ports=ports),
     ]
     return [*made, pod_monitor(workload, args.namespace, name, port="metrics")] if args.monitor else made
+
+
+def _start_seconds(args: CacheArgs) -> int:
+    """How long one pod takes to serve: its volume, its start and its copy; doubled, since nodes differ (judgement)."""
+    return 2 * sizing.cache_lead_seconds(
+        sizing.shard_mib(args.data_gib, shards=args.shards),
+        copies=1,
+        copy_mib_per_second=args.copy_mib_per_second,
+        attach_seconds=args.attach_seconds,
+    )
 
 
 def _template(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -> Obj:

@@ -84,6 +84,7 @@ def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:
         name,
         replicas=args.shield.pods,
         headless=pods.workload,
+        start_seconds=120,  # with an image that the machine does not have yet (judgement)
         template=template(name, args, pods, text),
     )
     names = headless(pods.workload, namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH})

@@ -254,6 +254,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         name,
         replicas=args.origins,
         headless=workload,
+        start_seconds=120,  # its image is large (judgement)
         template=_template(name, args, "origin", _read_by("origin", name, args)),
     )
     reach = {ANYBODY: _opened("rtmp"), CLUSTER: _opened("http", "metrics"), COMPONENT: _opened("api")}

@@ -24,6 +24,11 @@ Obj = dict[str, Any]
 CONFIG_ANNOTATION = "tidegate.dev/config"
 """Checksum of the files that a pod reads once, at its start: when it changes, the pods are replaced."""
 
+WAIT_ANNOTATION = "pulumi.com/timeoutSeconds"
+"""How long Pulumi's provider waits for an object to be ready before an update has failed."""
+LEAST_WAIT_SECONDS = 600
+"""The provider's own default."""
+
 SCALE_DOWN_PERCENT = 20
 """Share of the replicas that an HPA may remove per minute. A floor that is lost (an operator that dies, a revert) is
 then no cliff: 40 replicas become 32, then 25, instead of 2."""
@@ -352,9 +357,15 @@ def stateful_set(
     replicas: int,
     headless: str,
     template: Obj,
+    start_seconds: int,
+    most: int | None = None,
     claims: Sequence[Obj] = (),
 ) -> Obj:
-    """A StatefulSet whose pods start and stop at the same time, and keep their volumes when they leave."""
+    """A StatefulSet whose pods start and stop at the same time, and keep their volumes when they leave.
+
+    An update replaces them one by one, and Pulumi waits for all: for as long as each may take to go, by its grace, and
+    ``start_seconds`` to be ready again. ``most``: how many there may be, where an operator adds some.
+    """
     spec: kinds.StatefulSetSpec = {
         "replicas": replicas,
         "serviceName": headless,
@@ -364,7 +375,10 @@ def stateful_set(
     }
     if claims:
         spec["volumeClaimTemplates"] = cast("list[kinds.PersistentVolumeClaim]", list(claims))
-    return obj("apps/v1", "StatefulSet", name, namespace, component, spec=spec)
+    made = obj("apps/v1", "StatefulSet", name, namespace, component, spec=spec)
+    each = template["spec"]["terminationGracePeriodSeconds"] + start_seconds
+    made["metadata"]["annotations"] = {WAIT_ANNOTATION: str(max(LEAST_WAIT_SECONDS, (most or replicas) * each))}
+    return made
 
 
 def claim(name: str, size: str, storage_class: Any = None) -> Obj:
