@@ -41,6 +41,7 @@ TAKES: Mapping[str, str] = {
     "Count": "whole number, at least 1",
     "Seconds": "seconds, 0 to 86400",
     "Schedule": "cron of six fields, seconds first",
+    "Secret": "text, kept secret",
     "Signal": "name of a signal",
     "Text": "text",
     "TimeOfDay": '`"06:00"`',

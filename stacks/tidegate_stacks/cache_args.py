@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
+import pulumi
 from pydantic import Field, field_validator
 
 from tidegate_stacks import sizing
@@ -32,6 +34,23 @@ class CacheTlsArgs(Args):
     """Whether clients must show a certificate of the same authority."""
 
 
+_CLOSES = (1, 83)
+"""First version of redis_exporter that can close /scrape. That path sends the cache's password to any address that the
+asker names, and reads keys."""
+_VERSION = re.compile(r":v?([0-9]{1,4})\.([0-9]{1,4})[^:/@]*(@|$)")
+
+
+def _closes(image: str | None) -> str | None:
+    """ValueError for a tag that says an older version. A tag or digest that says none is taken at its word."""
+    found = _VERSION.search(image) if image else None
+    if found and (int(found[1]), int(found[2])) < _CLOSES:
+        raise ValueError(
+            f"redis_exporter {found[1]}.{found[2]} gives the cache's password to whoever asks its /scrape:"
+            " give 1.83 or later, e.g. docker.io/oliver006/redis_exporter:v1.83.0"
+        )
+    return image
+
+
 class CacheArgs(ScaledArgs):
     """What the cache holds and serves."""
 
@@ -50,7 +69,7 @@ class CacheArgs(ScaledArgs):
     image: Image = "docker.io/valkey/valkey:8.1-alpine"
     """Any server that speaks the Redis cluster protocol of 7.0 and brings valkey-server, valkey-cli and sh."""
     exporter: Image | None = None
-    """Image of redis_exporter, e.g. docker.io/oliver006/redis_exporter:v1.74.0. None: no metrics."""
+    """Image of redis_exporter 1.83 or later, e.g. docker.io/oliver006/redis_exporter:v1.83.0. None: no metrics."""
     monitor: bool = False
     """Whether a PodMonitor is made for each shard: the cluster serves the kind. It needs ``exporter``."""
     storage_class: Text | None = None
@@ -68,6 +87,11 @@ class CacheArgs(ScaledArgs):
     """What one pod sends in full copies, to all its new readers together."""
     attach_seconds: Seconds = 30
     """How long a new volume takes until its pod can start (judgement; the storage class knows)."""
+
+    @field_validator("exporter")
+    @classmethod
+    def _closed(cls, exporter: Any) -> Any:
+        return exporter.apply(_closes) if isinstance(exporter, pulumi.Output) else _closes(exporter)
 
     @field_validator("data_gib")
     @classmethod

@@ -129,6 +129,8 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         name,
         replicas=pods_of(args).normal,
         headless=naming.child(name, "nodes"),
+        start_seconds=_start_seconds(args),
+        most=pods_of(args).most,
         template=_template(name, args, shard, slots),
         claims=[claim("data", "1Gi", args.storage_class)],
     )
@@ -146,6 +148,16 @@ def shard_objects(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRang
         network_policy(workload, args.namespace, name, ports=ports),
     ]
     return [*made, pod_monitor(workload, args.namespace, name, port="metrics")] if args.monitor else made
+
+
+def _start_seconds(args: CacheArgs) -> int:
+    """How long one pod takes to serve: its volume, its start and its copy; doubled, since nodes differ (judgement)."""
+    return 2 * sizing.cache_lead_seconds(
+        sizing.shard_mib(args.data_gib, shards=args.shards),
+        copies=1,
+        copy_mib_per_second=args.copy_mib_per_second,
+        attach_seconds=args.attach_seconds,
+    )
 
 
 def _template(name: str, args: CacheArgs, shard: int, slots: sizing.SlotRange) -> Obj:
@@ -232,14 +244,20 @@ def _exporter(args: CacheArgs) -> list[Obj]:
     """Reads the server's counts on loopback, where its certificate's names do not fit: nothing leaves the pod."""
     if args.exporter is None:
         return []
-    env: list[Obj] = [{"name": "REDIS_ADDR", "value": f"{'rediss' if args.tls else 'redis'}://127.0.0.1:{PORT}"}]
+    # Its port is open to the cluster and asks nobody who he is. /scrape would send the password to any address that the
+    # asker names, and tell the values of keys.
+    told = {
+        "REDIS_ADDR": f"{'rediss' if args.tls else 'redis'}://127.0.0.1:{PORT}",
+        "REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true",
+        "REDIS_EXPORTER_DISABLE_EXPORTING_KEY_VALUES": "true",
+    }
     if args.tls:
-        told = {
+        told |= {
             "REDIS_EXPORTER_SKIP_TLS_VERIFICATION": "true",
             "REDIS_EXPORTER_TLS_CLIENT_CERT_FILE": f"{TLS_FOLDER}/tls.crt",
             "REDIS_EXPORTER_TLS_CLIENT_KEY_FILE": f"{TLS_FOLDER}/tls.key",
         }
-        env += [{"name": key, "value": value} for key, value in told.items()]
+    env: list[Obj] = [{"name": key, "value": value} for key, value in told.items()]
     if args.auth:
         env.append({"name": "REDIS_PASSWORD", "valueFrom": _password(args.auth)})
         env += [{"name": "REDIS_USER", "value": args.auth.user}] if args.auth.user else []

@@ -16,7 +16,7 @@ from tidegate_stacks import cdn_shield, cdn_site, naming
 from tidegate_stacks.cdn_args import CdnArgs, PathRuleArgs, ShieldArgs, ShieldWayInArgs, local, way_of
 from tidegate_stacks.cdn_cache import pods_label
 from tidegate_stacks.cdn_content import BudgetArgs, Caches, ContentArgs, ContentJob
-from tidegate_stacks.component import Component, Texts
+from tidegate_stacks.component import Component, Texts, ordered
 from tidegate_stacks.nginx_pod import HTTP
 from tidegate_stacks.objects import Obj, service
 from tidegate_stacks.policy import scaling_policy
@@ -96,15 +96,16 @@ class Cdn(Component):
         """
         super().__init__("tidegate:cdn:Cdn", name, opts)
         shield, *rest = cdn_shield.shield_objects(name, args, origins)
-        self.put(shield, fixed=True)
         self.put_all([*rest, *common_objects(name, args)])
+        self.put(shield, fixed=True)
         here, there = cdn_shield.origins_here(name, args), cdn_shield.origins_elsewhere(args)
         self.elsewhere = {}
+        homes: dict[str | tuple[str], list[pulumi.Resource]] = {}
         for site in args.sites:
             if site.kubeconfig is None:
                 self.put_all(cdn_site.site_objects(name, args, site, here))
             else:
-                self._put_elsewhere(name, args, site, site.kubeconfig, there)
+                self._put_elsewhere(name, args, site, site.kubeconfig, there, homes)
         self.targets = targets(name, args)
         self.caches = cdn_site.caches_of(name, args, local(args.sites), cdn_shield.caches_hosts(name, args))
         if args.policy and self.targets:
@@ -118,13 +119,29 @@ class Cdn(Component):
         )
 
     def _put_elsewhere(
-        self, name: str, args: CdnArgs, site: SiteArgs, kubeconfig: pulumi.Input[str], origins: Sequence[str]
+        self,
+        name: str,
+        args: CdnArgs,
+        site: SiteArgs,
+        kubeconfig: pulumi.Input[str],
+        origins: Sequence[str],
+        homes: dict[str | tuple[str], list[pulumi.Resource]],
     ) -> None:
-        """A site in another cluster, its namespace first."""
+        """A site in another cluster, its namespace first.
+
+        ``homes``: namespaces that were made before, by the access to their cluster. The first site of a cluster makes
+        what its sites share there. That stays when the site goes: another site may live on it, or somebody else.
+        """
         access = self.access(naming.child(name, site.name, "cluster"), kubeconfig)
-        home: list[pulumi.Resource] = []
-        for one in cdn_site.site_objects(name, args, site, origins):
-            made = self.put(one, called=cdn_site.called(name, site, one), after=home, cluster=access)
+        # Whether two Outputs will have the same value nobody knows yet: each counts as a cluster of its own.
+        cluster = kubeconfig if isinstance(kubeconfig, str) else (site.name,)
+        first = cluster not in homes
+        home = homes.setdefault(cluster, [])
+        for one in ordered(cdn_site.site_objects(name, args, site, origins)):
+            shared = one["kind"] in cdn_site.SHARED
+            if shared and not first:
+                continue
+            made = self.put(one, called=cdn_site.called(name, site, one), keep=shared, after=home, cluster=access)
             if one["kind"] == "Namespace":
                 home.append(made)
         self.elsewhere[site.name] = (cdn_site.caches_of(name, args, [site]), access)

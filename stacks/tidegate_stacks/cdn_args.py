@@ -19,6 +19,7 @@ from tidegate_stacks.checks import (
     Rate,
     Signal,
     Text,
+    quoted,
     refuse_long_signals,
 )
 from tidegate_stacks.nginx_pod import IMAGE
@@ -37,13 +38,13 @@ _ARGUMENT = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 def _prefix(value: object) -> object:
     if isinstance(value, str) and len(value) <= MAX_PATH and _PREFIX.fullmatch(value):
         return value
-    raise ValueError(f"give the beginning of a path, e.g. /vod/, of {MAX_PATH} characters at most, not {value!r}")
+    raise ValueError(f"give the beginning of a path, e.g. /vod/, of {MAX_PATH} characters at most, not {quoted(value)}")
 
 
 def _argument(value: object) -> object:
     if isinstance(value, str) and _ARGUMENT.fullmatch(value):
         return value
-    raise ValueError(f"give the name of an argument as it stands in a URL, e.g. w, not {value!r}")
+    raise ValueError(f"give the name of an argument as it stands in a URL, e.g. w, not {quoted(value)}")
 
 
 def _not_the_world(network: str) -> str:
@@ -74,7 +75,8 @@ class ShieldWayInArgs(Args):
     """How sites in other clusters reach the shield: a load balancer for each of its pods, with TLS."""
 
     source_ranges: tuple[Annotated[Network, AfterValidator(_not_the_world)], ...] = Field(min_length=1)
-    """Where those sites come from. Never the world: who reaches the shield goes past every edge."""
+    """Where those sites come from. Never the world: who reaches the shield goes past every edge. A load balancer that
+    shows pods an address of its own in place of the client's needs that address here too."""
     annotations: Mapping[str, str] = {}
     """What your cloud's load balancer wants to know."""
 

@@ -39,6 +39,8 @@ class Pods:
     """Whether connections from outside reach them: all of a site's, and a shield's that other clusters fetch from."""
     tls: bool
     """Whether TLS ends in them."""
+    ranges: Sequence[str] = ()
+    """Networks that connections from outside come from. Empty: the world."""
 
 
 def configuration(args: CdnArgs, origins: Texts, pods: Pods, *, spread: bool, by_name: str | None = None) -> Any:
@@ -92,7 +94,13 @@ def companions(component: str, args: CdnArgs, pods: Pods, text: Any) -> list[Obj
     made = [
         config_map(pods.workload, args.namespace, component, nginx_pod.config_files(text)),
         nginx_pod.network_policy(
-            pods.workload, args.namespace, component, pods.nginx, public=pods.public, refresh=True
+            pods.workload,
+            args.namespace,
+            component,
+            pods.nginx,
+            public=pods.public,
+            refresh=True,
+            ranges=pods.ranges,
         ),
     ]
     if args.monitor:

@@ -20,7 +20,7 @@ import pulumi
 from pydantic import BeforeValidator, Field, field_validator
 
 from tidegate_stacks import naming
-from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Text
+from tidegate_stacks.checks import Args, Count, Cpu, Image, Labels, Memory, Text, quoted
 from tidegate_stacks.component import Component, once_known
 from tidegate_stacks.objects import Obj, checksum, config_map, container, network_policy, obj, pod, scratch
 
@@ -41,7 +41,7 @@ _PATH = re.compile(r"/[!-~]*")
 def _path(value: object) -> object:
     if isinstance(value, str) and _PATH.fullmatch(value):
         return value
-    raise ValueError(f"give a path as players ask for it, percent-encoded, e.g. /vod/show/1.ts, not {value!r}")
+    raise ValueError(f"give a path as players ask for it, percent-encoded, e.g. /vod/show/1.ts, not {quoted(value)}")
 
 
 Path = Annotated[str, BeforeValidator(_path)]

@@ -68,8 +68,9 @@ def pods_of(name: str, args: CdnArgs) -> Pods:
         reserve_disk=args.reserve_disk,
     )
     public = shield.public is not None
+    ranges = shield.public.source_ranges if shield.public else ()
     nodes = {**args.nodes, **shield.nodes}
-    return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public)
+    return Pods(workload_of(name), "shield", nginx, nodes, args.priority, public=public, tls=public, ranges=ranges)
 
 
 def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:
@@ -83,6 +84,7 @@ def shield_objects(name: str, args: CdnArgs, origins: Texts) -> list[Obj]:
         name,
         replicas=args.shield.pods,
         headless=pods.workload,
+        start_seconds=120,  # with an image that the machine does not have yet (judgement)
         template=template(name, args, pods, text),
     )
     names = headless(pods.workload, namespace, name, pods=labels, ports={"http": HTTP, "refresh": REFRESH})

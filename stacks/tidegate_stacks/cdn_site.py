@@ -31,6 +31,9 @@ from tidegate_stacks.way_in import (
     secret_name,
 )
 
+SHARED = ("Namespace", "Certificate")
+"""What all of a CDN's sites in one other cluster have in common."""
+
 
 def size_of(args: CdnArgs, site: SiteArgs) -> sizing.Range:
     """Cache pods of a site."""
@@ -65,6 +68,7 @@ def pods_of(name: str, args: CdnArgs, site: SiteArgs) -> Pods:
         priority=args.priority if here and site.priority is None else site.priority,
         public=True,
         tls=ends_tls(args, site),
+        ranges=way_of(site, args.way_in).source_ranges,
     )
 
 

@@ -22,7 +22,13 @@ class Args(BaseModel):
     """Base of all arguments: unknown names are refused, nothing is coerced, nothing changes afterwards."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+        # Pydantic's own error text is what a program prints that makes arguments itself. It would show secrets.
+        hide_input_in_errors=True,
     )
 
 
@@ -87,8 +93,31 @@ def _words(one: Any) -> str:
     if kind == "too_short":
         return f"give at least {context['min_length']}"
     if kind == "string_pattern_mismatch":
-        return f"use {_PATTERNS.get(context['pattern'], context['pattern'])}, not {one['input']!r}"
-    return f"{one['msg'].replace('Input should', 'should')}, not {one['input']!r}"
+        return f"use {_PATTERNS.get(context['pattern'], context['pattern'])}, not {quoted(one['input'])}"
+    return f"{one['msg'].replace('Input should', 'should')}, not {quoted(one['input'])}"
+
+
+MAX_QUOTED = 80
+"""Longest text that an error message repeats (judgement)."""
+
+
+def quoted(value: object) -> str:
+    """A wrong value as an error message shows it: short scalars as they are.
+
+    Messages end in logs, and a value that stands in the wrong place may hold a secret. So a map or a list is only
+    named, and so is a text of several lines, one longer than ``MAX_QUOTED``, and one that looks like an address with
+    credentials or a query.
+    """
+    if isinstance(value, Mapping):
+        return "a map"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "a list"
+    if isinstance(value, str):
+        hidden = len(value) > MAX_QUOTED or "\n" in value or "@" in value or "?" in value
+        return f"a text of {len(value)} characters" if hidden else repr(value)
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return f"a value of type {type(value).__name__}"
 
 
 # ---- what fields are made of
@@ -103,11 +132,27 @@ def _text(value: object) -> object:
 def _known_text(value: object) -> str:
     if isinstance(value, str) and value.strip() and value == value.strip():
         return value
-    raise ValueError(f"give a text without spaces around it, not {value!r}")
+    raise ValueError(f"give a text without spaces around it, not {quoted(value)}")
 
 
 Text = Annotated[str | pulumi.Output, BeforeValidator(_text)]  # type: ignore[type-arg]
 """A text that is only passed on: it may be an Output, and unknown until an update runs."""
+
+
+def _secret(value: object) -> object:
+    return value.apply(_known_secret) if isinstance(value, pulumi.Output) else _known_secret(value)
+
+
+def _known_secret(value: object) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.rstrip()
+    said = "an empty text" if isinstance(value, str) else f"a value of type {type(value).__name__}"
+    raise ValueError(f"give a text, not {said}")
+
+
+Secret = Annotated[str | pulumi.Output, BeforeValidator(_secret)]  # type: ignore[type-arg]
+"""A text that gives access to something. No message shows it; its field has ``repr=False``. The newline at the end of a
+file is taken off. It may be an Output."""
 
 _IMAGE = re.compile(r"[a-z0-9][^\s@]*(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})|@sha256:[0-9a-f]{64})")
 
@@ -120,7 +165,7 @@ def _known_image(value: object) -> str:
     if isinstance(value, str) and (found := _IMAGE.fullmatch(value)) and found["tag"] != "latest":
         return value
     raise ValueError(
-        f"give an image by tag or digest, e.g. registry.example/shop/app:1.4, and never latest, not {value!r}"
+        f"give an image by tag or digest, e.g. registry.example/shop/app:1.4, and never latest, not {quoted(value)}"
     )
 
 
@@ -142,7 +187,7 @@ def _host_port(value: object) -> object:
 def _known_host_port(value: object) -> str:
     if isinstance(value, str) and HOST_PORT.fullmatch(value):
         return value
-    raise ValueError(f"give host:port, e.g. live-publish.shop.svc:1935, not {value!r}")
+    raise ValueError(f"give host:port, e.g. live-publish.shop.svc:1935, not {quoted(value)}")
 
 
 def _url(value: object) -> object:
@@ -154,7 +199,7 @@ def _known_url(value: object) -> str:
         return value
     raise ValueError(
         "give a URL, e.g. http://auth.shop.svc:8080/publish, with spaces, quotes, ; and # percent-encoded,"
-        f" not {value!r}"
+        f" not {quoted(value)}"
     )
 
 
@@ -189,20 +234,20 @@ _CPU = re.compile(r"[0-9]{1,7}m|[0-9]{1,6}")
 def _memory(value: object) -> object:
     if isinstance(value, str) and (found := _MEMORY.fullmatch(value)) and int(found[1]) > 0:
         return value
-    raise ValueError(f"give a size in Mi, Gi or Ti, e.g. 4Gi, not {value!r}")
+    raise ValueError(f"give a size in Mi, Gi or Ti, e.g. 4Gi, not {quoted(value)}")
 
 
 def _cpu(value: object) -> object:
     if isinstance(value, str) and _CPU.fullmatch(value) and int(value.rstrip("m")) > 0:
         return value
-    raise ValueError(f'give cores or thousandths of a core in quotes, e.g. "2" or "500m", not {value!r}')
+    raise ValueError(f'give cores or thousandths of a core in quotes, e.g. "2" or "500m", not {quoted(value)}')
 
 
 def _labels(value: object) -> object:
     if not isinstance(value, Mapping):
-        raise ValueError(f"give labels, e.g. {{pool: hangzhou-a}}, not {value!r}")
+        raise ValueError(f"give labels, e.g. {{pool: hangzhou-a}}, not {quoted(value)}")
     wrong = [
-        f"{key}: {one}"
+        f"{key}: {one if isinstance(one, str) and len(one) <= 63 else quoted(one)}"
         for key, one in value.items()
         if not (isinstance(key, str) and _LABEL_KEY.fullmatch(key))
         or not (isinstance(one, str) and _LABEL_VALUE.fullmatch(one))
@@ -216,7 +261,7 @@ def _time_of_day(value: object) -> object:
     """YAML may read 18:00 without quotes as the number 1080: said in words."""
     if isinstance(value, str) and _TIME_OF_DAY.fullmatch(value):
         return value
-    raise ValueError(f'give hours and minutes in quotes, e.g. "06:00", not {value!r}')
+    raise ValueError(f'give hours and minutes in quotes, e.g. "06:00", not {quoted(value)}')
 
 
 def _zone(value: object) -> object:
@@ -225,7 +270,7 @@ def _zone(value: object) -> object:
             return value
     except (ValueError, OSError, ZoneInfoNotFoundError):
         pass
-    raise ValueError(f"give an IANA time zone, e.g. Asia/Shanghai, not {value!r}")
+    raise ValueError(f"give an IANA time zone, e.g. Asia/Shanghai, not {quoted(value)}")
 
 
 Memory = Annotated[str, BeforeValidator(_memory)]

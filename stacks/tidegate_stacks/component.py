@@ -33,6 +33,23 @@ class Manifest(pulumi.CustomResource):
         super().__init__(token(given), name, dict(given), pulumi.ResourceOptions.merge(opts, provider))
 
 
+_FIRST = ("Namespace", "ConfigMap")
+
+
+def ordered(given: Iterable[Obj]) -> list[Obj]:
+    """Objects as they stand, but what others lie in or mount comes first."""
+    return sorted(given, key=lambda one: _FIRST.index(one["kind"]) if one["kind"] in _FIRST else len(_FIRST))
+
+
+def mounted(given: Obj) -> list[str]:
+    """Names of the ConfigMaps that pods of a workload mount. Empty for anything else, and for what is known later."""
+    part: Any = given
+    for name in ("spec", "template", "spec"):
+        part = part.get(name) if isinstance(part, Mapping) else None
+    volumes = part.get("volumes", ()) if isinstance(part, Mapping) else ()
+    return [volume["configMap"]["name"] for volume in volumes if "configMap" in volume]
+
+
 def token(given: Mapping[str, Any]) -> str:
     """Pulumi's type of an object: ``kubernetes:apps/v1:Deployment``."""
     api_version = given["apiVersion"]
@@ -65,6 +82,7 @@ class Component(pulumi.ComponentResource):
         """``type_``: ``tidegate:module:Type``. ValueError when no component may bear the name."""
         super().__init__(type_, naming.component_name(name), None, opts)
         self._name_of_component = name
+        self._files: dict[str, pulumi.Resource] = {}
 
     def put(
         self,
@@ -73,27 +91,38 @@ class Component(pulumi.ComponentResource):
         called: str = "",
         fixed: bool = False,
         protect: bool | None = None,
+        keep: bool = False,
         after: Iterable[pulumi.Resource] = (),
         cluster: pulumi.ProviderResource | None = None,
     ) -> Manifest:
         """Register one object as a child. Its name in Pulumi is ``called``, else its name in the cluster.
 
-        ``fixed``: a workload whose level no plan and no autoscaler moves, so that it stays Pulumi's. ``cluster``: as
-        ``access`` makes one; None: the program's own.
+        A workload waits for the ConfigMaps that it mounts, which are registered before it: a pod that starts earlier
+        would read old files under the new files' checksum, and keep them.
+
+        ``fixed``: a workload whose level no plan and no autoscaler moves, so that it stays Pulumi's. ``keep``: once
+        the program names it no more, Pulumi forgets the object and leaves it in the cluster. ``cluster``: as ``access``
+        makes one; None: the program's own.
         """
         name = called or given["metadata"]["name"]
         if not name.startswith(self._name_of_component):
             raise ValueError(
                 f"{given['kind']} {name!r} must start with its component's name {self._name_of_component!r}"
             )
+        if unknown := [read for read in mounted(given) if read not in self._files]:
+            raise ValueError(f"{given['kind']} {name!r} mounts ConfigMap {unknown[0]!r}: register that before it")
         opts = pulumi.ResourceOptions(
             parent=self,
             protect=protect,
-            depends_on=list(after),
+            retain_on_delete=keep or None,
+            depends_on=[*after, *(self._files[read] for read in mounted(given))],
             provider=cluster,
             ignore_changes=[] if fixed else ignored(given["apiVersion"], given["kind"]),
         )
-        return Manifest(name, given, opts)
+        made = Manifest(name, given, opts)
+        if given["kind"] == "ConfigMap":
+            self._files[given["metadata"]["name"]] = made
+        return made
 
     def access(self, name: str, kubeconfig: pulumi.Input[str]) -> pulumi.ProviderResource:
         """Another cluster, for ``put``. The access stays a secret in Pulumi's state.
@@ -104,8 +133,8 @@ class Component(pulumi.ComponentResource):
         return pulumi.ProviderResource("kubernetes", name, {"kubeconfig": pulumi.Output.secret(kubeconfig)}, opts)
 
     def put_all(self, given: Iterable[Obj]) -> None:
-        """Register objects in order."""
-        for one in given:
+        """Register objects, what others mount first."""
+        for one in ordered(given):
             self.put(one)
 
     def finish(self, **outputs: Any) -> None:

@@ -50,6 +50,7 @@ __all__ = [
     "cluster",
     "durability_of",
     "limits",
+    "outlives",
     "pooler",
     "poolers_of",
     "register",
@@ -109,7 +110,16 @@ def register(owner: Component, name: str, args: DatabaseArgs) -> None:
     first, others = all_objects(name, args)
     server = owner.put(first, protect=args.protect or None)
     for one in others:
-        owner.put(one, after=[server])
+        owner.put(one, after=[server], protect=(args.protect and outlives(name, one)) or None)
+
+
+def outlives(name: str, one: Obj) -> bool:
+    """Whether an object stays as long as the data: data that are kept are still backed up, and open to nobody else.
+
+    ``name``: of the database. What belongs to the poolers goes with them.
+    """
+    kind = one["kind"]
+    return kind == "ScheduledBackup" or (kind, one["metadata"]["name"]) == ("NetworkPolicy", name)
 
 
 def host_of(name: str, args: DatabaseArgs) -> Any:

@@ -57,6 +57,9 @@ class DatabaseArgs(Args):
 
     namespace: Text
     instances: int = Field(default=3, ge=1, le=sizing.MOST_INSTANCES)
+    """The primary and its replicas, each on a node of its own. Pulumi sets the number once, since plans move it. To
+    raise it, scale the living cluster first (``kubectl scale clusters.postgresql.cnpg.io/NAME --replicas=N``), then
+    change it here: whether commits wait for a replica follows from what stands here. To lower it, begin here."""
     image: Image | None = None
     """None: the version that the CloudNativePG operator brings."""
     data_gib: int = Field(ge=1, le=65_536)
@@ -71,7 +74,8 @@ class DatabaseArgs(Args):
     copy_mib_per_second: Rate = 100
     """How fast a replica copies, until that is measured."""
     database: Part = "app"
-    """The only database that the poolers let in."""
+    """Name of the database, and of the role that owns it; the only one that the poolers let in. Set once: it is made
+    with the cluster, and after a change poolers would let in a database that is not there."""
     signal: Signal = "orders_per_second"
     """What the poolers carry."""
     per_pooler: Rate = 4000
@@ -102,7 +106,8 @@ class DatabaseArgs(Args):
     backup: BackupArgs | Literal["none"] | None = Field(default=None, validate_default=True)
     """Where backups go, or ``none``. It has to be said: nothing is registered without it."""
     protect: bool = True
-    """Whether ``pulumi destroy`` leaves the data. False is for a database nobody would miss."""
+    """Whether ``pulumi destroy`` leaves the data, with their backups and the NetworkPolicy of the instances. False is
+    for a database nobody would miss."""
     priority: Text | None = None
     """PriorityClass of the database's and the poolers' pods. None: the cluster's default."""
     monitor: bool = False

@@ -46,6 +46,10 @@ class Registered:
     protect: bool
     provider: str = ""
     """Reference of the provider that it was given; empty for the program's own."""
+    after: list[str] = field(default_factory=list)
+    """URNs of what has to be there before it."""
+    kept: bool = False
+    """Whether the object stays in its cluster once the program names it no more."""
     secrets: list[str] = field(default_factory=list)
     """Inputs that are secrets."""
 
@@ -110,6 +114,8 @@ class _Monitor(mocks.MockMonitor):
                 ignores=list(request.ignoreChanges),
                 protect=request.protect,
                 provider=request.provider,
+                after=list(request.dependencies),
+                kept=request.retainOnDelete,
                 secrets=_secrets(request.object),
             )
         )

@@ -20,8 +20,9 @@ from tidegate_stacks.component import Component
 from tidegate_stacks.nginx_values import MAX_ORIGINS
 from tidegate_stacks.objects import ANYBODY, CLUSTER, COMPONENT, Obj, budget, config_map, deployment, hpa, pod, service
 from tidegate_stacks.policy import ScaledArgs, scaling_policy, target
-from tidegate_stacks.srs import FINAL_WAIT_MS, PORTS, START_WAIT_MS, origin_conf, relay_conf
+from tidegate_stacks.srs import FINAL_WAIT_MS, NEEDS_FILES, PORTS, START_WAIT_MS, origin_conf, relay_conf
 from tidegate_stacks.transcode import RungArgs, Transcoders, TranscodersArgs
+from tidegate_stacks.way_in import Network
 
 __all__ = [
     "PORTS",
@@ -39,6 +40,7 @@ SPARE_SECONDS = 10
 LEAST = 2
 KEYS_PORT = 8085
 KEYS_FOLDER = "/etc/keys"
+START = "srs-start.sh"
 
 
 class PublishArgs(Args):
@@ -81,6 +83,9 @@ class LiveOriginArgs(ScaledArgs):
     namespace: Text
     publish: Annotated[PublishArgs, BeforeValidator(_publish)] = Field(default=None, validate_default=True)
     """Who may publish: ``keys``, ``hook``, or ``open``. It has to be said."""
+    source_ranges: tuple[Network, ...] = ()
+    """Networks that publishers outside of the cluster come from. Empty: the world. A load balancer in front keeps their
+    addresses, as ``way_in.RtmpEntry`` does, or is named here itself. Pods of the cluster always reach the port."""
     origins: int = Field(default=2, ge=1, le=MAX_ORIGINS)
     """Each stream lies on one. Publishers that come in are spread over them. An edge can ask eight."""
     forward: tuple[HostPort, ...] = Field(default=(), max_length=4)
@@ -148,21 +153,23 @@ def configs(name: str, args: LiveOriginArgs) -> dict[str, Any]:
     parts = [hook_of(args), *args.forward]
     known = not any(isinstance(one, pulumi.Output) for one in parts)
     origin = text(parts) if known else pulumi.Output.all(*parts).apply(text)
-    made: dict[str, Any] = {"origin.conf": origin, "relay.conf": relay_conf(hosts)}
+    made: dict[str, Any] = {"origin.conf": origin, "relay.conf": relay_conf(hosts), START: script(START)}
     if args.publish.keys is not None:
-        made["publish-keys.py"] = keys_script()
+        made["publish-keys.py"] = script("publish-keys.py")
     return made
 
 
-def _read_by_origins(name: str, args: LiveOriginArgs) -> Any:
+def _read_by(part: str, name: str, args: LiveOriginArgs) -> Any:
+    """Text of all files that pods of a part read at their start."""
     made = configs(name, args)
-    conf, script = made["origin.conf"], made.get("publish-keys.py", "")
-    return pulumi.Output.concat(conf, script) if isinstance(conf, pulumi.Output) else conf + script
+    conf = made[f"{part}.conf"]
+    rest = made[START] + (made.get("publish-keys.py", "") if part == "origin" else "")
+    return pulumi.Output.concat(conf, rest) if isinstance(conf, pulumi.Output) else conf + rest
 
 
-def keys_script() -> str:
-    """The service that compares stream keys."""
-    return (files("tidegate_stacks") / "scripts" / "publish-keys.py").read_text(encoding="utf-8")
+def script(name: str) -> str:
+    """A program that the pods run, by its file's name: what starts SRS, and the service that compares stream keys."""
+    return (files("tidegate_stacks") / "scripts" / name).read_text(encoding="utf-8")
 
 
 API_ASKED = (
@@ -184,7 +191,7 @@ def _server(args: LiveOriginArgs, part: str, cpu: str, memory: str) -> Obj:
         alive=objects.alive(asked),
         ports=PORTS,
         mounts={"config": "/etc/live", "tmp": "/tmp"},  # noqa: S108 - a path in the container, a volume of its own
-        command=["./objs/srs", "-c", f"/etc/live/{part}.conf"],
+        command=["bash", f"/etc/live/{START}", f"/etc/live/{part}.conf", str(NEEDS_FILES)],
         workingDir="/usr/local/srs",
     )
 
@@ -247,7 +254,8 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         name,
         replicas=args.origins,
         headless=workload,
-        template=_template(name, args, "origin", _read_by_origins(name, args)),
+        start_seconds=120,  # its image is large (judgement)
+        template=_template(name, args, "origin", _read_by("origin", name, args)),
     )
     reach = {ANYBODY: _opened("rtmp"), CLUSTER: _opened("http", "metrics"), COMPONENT: _opened("api")}
     return [
@@ -256,7 +264,7 @@ def origin_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
         service(naming.child(name, "publish"), args.namespace, name, pods=pods, ports={"rtmp": PORTS["rtmp"]}),
         # A drain that takes an origin cuts its shows: never more than one at a time, and only after its grace.
         budget(origins, unavailable=1, component=name, holds_state=True),
-        objects.network_policy(workload, args.namespace, name, ports=reach),
+        objects.network_policy(workload, args.namespace, name, ports=reach, ranges=args.source_ranges),
         *_monitor(workload, name, args),
     ]
 
@@ -265,7 +273,7 @@ def relay_objects(name: str, args: LiveOriginArgs) -> list[Obj]:
     """The relays, their autoscaler, and the Service that players ask."""
     workload = naming.child(name, "relay")
     size = relays_of(args)
-    template = _template(name, args, "relay", configs(name, args)["relay.conf"])
+    template = _template(name, args, "relay", _read_by("relay", name, args))
     relays = deployment(workload, args.namespace, name, template=template)
     ports = _opened("rtmp", "http")
     reach = {ANYBODY: ports, CLUSTER: _opened("metrics")}

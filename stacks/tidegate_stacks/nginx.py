@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from tidegate_stacks import sizing
-from tidegate_stacks.checks import HOST_PORT
+from tidegate_stacks.checks import HOST_PORT, quoted
 from tidegate_stacks.nginx_servers import (
     Front,
     certificate,
@@ -132,7 +132,9 @@ def _check(origins: Sequence[str], arguments: Sequence[str], rules: Sequence[Rul
         raise ValueError(f"origins: {len(origins)} given; give 1 to {MAX_ORIGINS}, or one name that stands for many")
     for number, one in enumerate(origins):
         if not HOST_PORT.fullmatch(one):
-            raise ValueError(f"origins[{number}]: give host:port, e.g. live-origin-0.live-origin:8080, not {one!r}")
+            raise ValueError(
+                f"origins[{number}]: give host:port, e.g. live-origin-0.live-origin:8080, not {quoted(one)}"
+            )
     named = [*arguments, *(name for rule in rules for name in rule.arguments or ())]
     for name in named:
         if not _ARGUMENT.fullmatch(name):

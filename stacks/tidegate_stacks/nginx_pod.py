@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -88,15 +88,25 @@ def template(
 
 
 def network_policy(
-    workload: str, namespace: Any, component: str, args: NginxArgs, *, public: bool, refresh: bool = False
+    workload: str,
+    namespace: Any,
+    component: str,
+    args: NginxArgs,
+    *,
+    public: bool,
+    refresh: bool = False,
+    ranges: Sequence[str] = (),
 ) -> Obj:
-    """Who may reach the pods. ``public``: anybody, since a load balancer keeps players' addresses; else the cluster."""
+    """Who may reach the pods. ``public``: anybody, since a load balancer keeps players' addresses; else the cluster.
+
+    ``ranges``: networks that the world is narrowed to.
+    """
     served = {"http": HTTP, "https": HTTPS}
     inside = {} if args.exporter is None else {"metrics": METRICS}
     ports: dict[str, Mapping[str, int]] = {ANYBODY: served, CLUSTER: inside} if public else {CLUSTER: served | inside}
     ports[COMPONENT] = {"refresh": REFRESH} if refresh else {}
     opened = {who: those for who, those in ports.items() if those}
-    return objects.network_policy(workload, namespace, component, ports=opened)
+    return objects.network_policy(workload, namespace, component, ports=opened, ranges=ranges)
 
 
 def _joined(conf: Any) -> Any:

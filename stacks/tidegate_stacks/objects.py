@@ -24,6 +24,11 @@ Obj = dict[str, Any]
 CONFIG_ANNOTATION = "tidegate.dev/config"
 """Checksum of the files that a pod reads once, at its start: when it changes, the pods are replaced."""
 
+WAIT_ANNOTATION = "pulumi.com/timeoutSeconds"
+"""How long Pulumi's provider waits for an object to be ready before an update has failed."""
+LEAST_WAIT_SECONDS = 600
+"""The provider's own default."""
+
 SCALE_DOWN_PERCENT = 20
 """Share of the replicas that an HPA may remove per minute. A floor that is lost (an operator that dies, a revert) is
 then no cliff: 40 replicas become 32, then 25, instead of 2."""
@@ -263,13 +268,23 @@ ANYBODY, CLUSTER, NAMESPACE, COMPONENT = "anybody", "cluster", "namespace", "com
 """Who may reach a port: the world, every pod of the cluster, those of the namespace, or the component's own."""
 
 
-def network_policy(workload: str, namespace: Any, component: str, *, ports: Mapping[str, Mapping[str, int]]) -> Obj:
+def network_policy(
+    workload: str,
+    namespace: Any,
+    component: str,
+    *,
+    ports: Mapping[str, Mapping[str, int]],
+    ranges: Sequence[str] = (),
+) -> Obj:
     """Who may reach the pods of a workload; whatever is not named is closed. What they reach themselves is free.
 
-    ``ports``: who → port's name → number, e.g. ``{CLUSTER: {"http": 8080}}``.
+    ``ports``: who → port's name → number, e.g. ``{CLUSTER: {"http": 8080}}``. ``ranges``: networks that ``ANYBODY`` is
+    narrowed to, beside the cluster's own pods. A load balancer's ranges guard its address alone: the Service has a port
+    on every node too.
     """
+    outside: list[kinds.NetworkPolicyPeer] = [{"ipBlock": {"cidr": network}} for network in ranges]
     peers: dict[str, list[kinds.NetworkPolicyPeer] | None] = {
-        ANYBODY: None,
+        ANYBODY: [*outside, {"namespaceSelector": {}}] if outside else None,
         CLUSTER: [{"namespaceSelector": {}}],
         NAMESPACE: [{"podSelector": {}}],
         COMPONENT: [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": component}}}],
@@ -342,9 +357,15 @@ def stateful_set(
     replicas: int,
     headless: str,
     template: Obj,
+    start_seconds: int,
+    most: int | None = None,
     claims: Sequence[Obj] = (),
 ) -> Obj:
-    """A StatefulSet whose pods start and stop at the same time, and keep their volumes when they leave."""
+    """A StatefulSet whose pods start and stop at the same time, and keep their volumes when they leave.
+
+    An update replaces them one by one, and Pulumi waits for all: for as long as each may take to go, by its grace, and
+    ``start_seconds`` to be ready again. ``most``: how many there may be, where an operator adds some.
+    """
     spec: kinds.StatefulSetSpec = {
         "replicas": replicas,
         "serviceName": headless,
@@ -354,7 +375,10 @@ def stateful_set(
     }
     if claims:
         spec["volumeClaimTemplates"] = cast("list[kinds.PersistentVolumeClaim]", list(claims))
-    return obj("apps/v1", "StatefulSet", name, namespace, component, spec=spec)
+    made = obj("apps/v1", "StatefulSet", name, namespace, component, spec=spec)
+    each = template["spec"]["terminationGracePeriodSeconds"] + start_seconds
+    made["metadata"]["annotations"] = {WAIT_ANNOTATION: str(max(LEAST_WAIT_SECONDS, (most or replicas) * each))}
+    return made
 
 
 def claim(name: str, size: str, storage_class: Any = None) -> Obj:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -94,7 +94,8 @@ class AddonsArgs(Args):
     kueue: ChartArgs | None = None
     """Kueue, for the queues of data processing."""
     prometheus: ChartArgs | None = None
-    """Prometheus and its operator (kube-prometheus-stack), for measured signals and ``monitor``."""
+    """Prometheus and its operator (kube-prometheus-stack), for measured signals and ``monitor``. Its webhook and its
+    operator's TLS are off: a hook would make their certificate, and no hook runs."""
     manifests: tuple[Text, ...] = Field(default=(), max_length=32)
     """Files or URLs of manifests that are applied as they are, e.g. the kinds of Gateway API."""
 
@@ -107,13 +108,30 @@ class Addon:
     namespace: str
     repository: str = ""
     """Empty: the reference of an OCI chart holds its registry."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the chart needs where its hooks do not run. The user's own values win."""
 
 
 ADDONS: Mapping[str, Addon] = {
     "cloudnative_pg": Addon("cloudnative-pg", "cnpg-system", "https://cloudnative-pg.github.io/charts"),
     "kueue": Addon("oci://registry.k8s.io/kueue/charts/kueue", "kueue-system"),
-    "prometheus": Addon("oci://ghcr.io/prometheus-community/charts/kube-prometheus-stack", "monitoring"),
+    # A hook of the chart makes the certificate that its operator mounts, and Pulumi runs none: the operator's pod would
+    # wait for it for ever. Without the webhook nothing asks the operator over TLS.
+    "prometheus": Addon(
+        "oci://ghcr.io/prometheus-community/charts/kube-prometheus-stack",
+        "monitoring",
+        values={"prometheusOperator": {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}}},
+    ),
 }
+
+
+def over(beneath: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a chart over others, as Helm puts a values file over a chart's own: map by map."""
+    made = dict(beneath)
+    for key, value in given.items():
+        below = made.get(key)
+        made[key] = over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return made
 
 
 class Addons(Component):
@@ -151,7 +169,7 @@ class Addons(Component):
             repository_opts=RepositoryOptsArgs(repo=repository) if repository else None,
             version=args.version,
             namespace=place,
-            values=dict(args.values),
+            values=over(addon.values, args.values),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
         )
 

@@ -109,6 +109,15 @@ class Leaf:
     value: Any
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What is set once in a database: its name, and how many instances it is made with."""
+
+    namespace: str
+    database: str
+    instances: int
+
+
 @dataclass
 class Needs:
     """What a cluster must have. Each maps what is needed to the place in the settings that needs it."""
@@ -122,6 +131,8 @@ class Needs:
     storage_classes: dict[str | None, str] = field(default_factory=dict)
     """None: the cluster's default."""
     priorities: dict[str, str] = field(default_factory=dict)
+    databases: dict[str, Standing] = field(default_factory=dict)
+    """Databases as the settings have them, by place, for what cannot be changed in one that lives."""
     placeholders: list[str] = field(default_factory=list)
     """Images that stand for the reader's own, in words."""
 
@@ -136,6 +147,7 @@ def needs(sections: Mapping[str, BaseModel], *, brings: Sequence[str] = (), make
                 _of_leaf(found, leaf)
             if type(model).__name__ == "DatabaseArgs":
                 found.apart[f"{path}.instances"] = model.instances  # type: ignore[attr-defined]
+                _of_database(found, model, path)
             if type(model).__name__ == "CacheArgs" and model.apart:  # type: ignore[attr-defined]
                 found.apart[f"{path}.apart"] = 2  # a shard's first pod shares no machine with the others
     found.kinds = {kind: path for kind, path in found.kinds.items() if kind.partition("/")[0] not in brings}
@@ -170,6 +182,12 @@ def _leaves(model: BaseModel, path: str) -> Iterator[Leaf]:
         value = getattr(model, name)
         if not isinstance(value, BaseModel):
             yield Leaf(f"{path}.{name}", name, value)
+
+
+def _of_database(found: Needs, model: Any, path: str) -> None:
+    """A database that can be looked up: where it lives is known, not an Output of another stack."""
+    if isinstance(model.namespace, str):
+        found.databases[path] = Standing(model.namespace, model.database, model.instances)
 
 
 def _of_kinds(found: Needs, model: BaseModel, path: str) -> None:
@@ -207,6 +225,7 @@ def findings(wanted: Needs, cluster: Cluster) -> list[str]:
         *_missing_nodes(wanted, cluster),
         *_missing_storage(wanted, cluster),
         *_missing_priorities(wanted, cluster),
+        *_changed_databases(wanted, cluster),
     ]
 
 
@@ -272,6 +291,35 @@ def _missing_priorities(wanted: Needs, cluster: Cluster) -> list[str]:
     ]
 
 
+def _changed_databases(wanted: Needs, cluster: Cluster) -> list[str]:
+    """What is set once and does not fit the database that lives. The programs name it as its section is named.
+
+    More instances than the settings have are no finding: a plan may have ordered them, and whoever wants fewer lowers
+    the settings first, so that no commit waits for a replica that is going.
+    """
+    said = []
+    for path, one in wanted.databases.items():
+        name = path.rpartition(".")[2]
+        living = cluster.get(f"/apis/postgresql.cnpg.io/v1/namespaces/{one.namespace}/clusters/{name}")
+        if living is None:
+            continue
+        spec = living.get("spec", {})
+        made = spec.get("bootstrap", {}).get("initdb", {}).get("database", one.database)
+        if made != one.database:
+            said.append(
+                f"{path}.database: {name} was made with database {made}, and the poolers would let in {one.database}"
+                f" alone, which is not there: set {made}, or make another database beside it and move the data"
+            )
+        number = spec.get("instances", one.instances)
+        if number < one.instances:
+            said.append(
+                f"{path}.instances: {name} has {number}, which Pulumi leaves as it is, and commits would wait for"
+                f" replicas that nobody makes: kubectl -n {one.namespace} scale clusters.postgresql.cnpg.io/{name}"
+                f" --replicas={one.instances} first, or set {number}"
+            )
+    return said
+
+
 # ---- the check itself
 
 
@@ -322,7 +370,8 @@ def _configured(stack: ExitStack) -> Cluster:
 
 def _file(kubeconfig: str, stack: ExitStack) -> str:
     """A kubeconfig's path. The provider takes its contents too: those lie in a file of ours for as long as we ask."""
-    if "clusters" not in kubeconfig:
+    # Contents that are cut short are no path: kubectl would repeat them in its error.
+    if "clusters" not in kubeconfig and "\n" not in kubeconfig:
         return kubeconfig
     file = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".kubeconfig"))  # noqa: SIM115 - entered here
     file.write(kubeconfig)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from tidegate_stacks import sizing
-from tidegate_stacks.checks import Args, Labels, Part, Rate, Text, signal_of_place
+from tidegate_stacks.checks import Args, Labels, Part, Rate, Secret, Text, quoted, signal_of_place
 from tidegate_stacks.objects import Obj
 from tidegate_stacks.policy import target
 from tidegate_stacks.way_in import MOST_WEIGHT, WayInArgs
@@ -32,7 +32,7 @@ _TIERS = 5
 def _money(value: object) -> object:
     if isinstance(value, str) and _MONEY.fullmatch(value):
         return value
-    raise ValueError(f'give a decimal number in quotes, e.g. "0.021", not {value!r}')
+    raise ValueError(f'give a decimal number in quotes, e.g. "0.021", not {quoted(value)}')
 
 
 Money = Annotated[str, BeforeValidator(_money)]
@@ -57,8 +57,10 @@ class SiteArgs(Args):
     """What a gigabyte of egress costs here. Described only."""
     nodes: Labels = Field(default_factory=dict)
     """Labels of its node group. Empty: any node, as on a bare cluster."""
-    kubeconfig: Text | None = None
-    """Access to the cluster that the site is, where it is not the program's own. Kept as a secret."""
+    kubeconfig: Secret | None = Field(default=None, repr=False)
+    """Access to the cluster that the site is, where it is not the program's own. Kept as a secret, and never
+    quoted in a message. Sites with the same kubeconfig share a namespace and a certificate, which stay in that cluster
+    when the sites go."""
     priority: Text | None = None
     """PriorityClass of its pods. None: the CDN's, and in another cluster the default of that cluster."""
     share_permille: int | None = Field(default=None, ge=1, le=WHOLE)

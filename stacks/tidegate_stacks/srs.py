@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 PORTS = {"rtmp": 1935, "api": 1985, "http": 8080, "metrics": 9972}
+MAX_CONNECTIONS = 10_000
+NEEDS_FILES = MAX_CONNECTIONS + 200
+"""Open files that SRS wants before it starts: one for each connection, and 128 in version 6 for what it opens itself.
+The rest is room for a version that wants more (judgement)."""
 START_WAIT_MS = 5000
 """Between the signal and the closing of the listeners: endpoints have forgotten the pod by then."""
 FINAL_WAIT_MS = 3000
@@ -21,7 +25,7 @@ def srs_conf(cluster: str, *, api: str, rest: str = "") -> str:
     """SRS, with a graceful end. ``cluster``: its place in the chain; ``api``: where its HTTP API listens."""
     return f"""\
 listen {PORTS["rtmp"]};
-max_connections 10000;
+max_connections {MAX_CONNECTIONS};
 daemon off;
 pid /tmp/srs.pid;
 srs_log_tank console;

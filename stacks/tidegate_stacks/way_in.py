@@ -16,7 +16,7 @@ import pulumi
 from pydantic import BeforeValidator, Field, model_validator
 
 from tidegate_stacks import naming
-from tidegate_stacks.checks import Args, Name, Seconds, Text
+from tidegate_stacks.checks import Args, Name, Seconds, Text, quoted
 from tidegate_stacks.component import Component
 from tidegate_stacks.objects import Obj, obj
 
@@ -41,7 +41,7 @@ _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 def _host(value: object) -> object:
     if isinstance(value, str) and len(value) <= 253 and _HOST.fullmatch(value) and not _is_address(value):
         return value
-    raise ValueError(f"give a host name without a scheme or port, e.g. live.example.com, not {value!r}")
+    raise ValueError(f"give a host name without a scheme or port, e.g. live.example.com, not {quoted(value)}")
 
 
 def _is_address(value: str) -> bool:
@@ -63,7 +63,7 @@ def _network(value: object) -> object:
             return value
     except ValueError as error:
         raise ValueError(f"give addresses as a network, e.g. 203.0.113.0/24: {error}") from None
-    raise ValueError(f"give addresses as a network, e.g. 203.0.113.0/24, not {value!r}")
+    raise ValueError(f"give addresses as a network, e.g. 203.0.113.0/24, not {quoted(value)}")
 
 
 Host = Annotated[str, BeforeValidator(_host)]
@@ -108,7 +108,8 @@ class WayInArgs(Args):
     annotations: Mapping[str, str] = {}
     """Of the Service, Ingress or Gateway that is made: what your cloud's load balancer wants to know."""
     source_ranges: tuple[Network, ...] = ()
-    """Who may come in by a load balancer. Empty: the world."""
+    """Who may come in by a load balancer, and by the node ports that it has. Empty: the world. A load balancer that
+    shows pods an address of its own in place of the client's needs that address here too."""
     dns: DnsArgs | None = None
     """Records that share the audience out between sites. None: your own DNS does."""
 
@@ -324,7 +325,8 @@ class RtmpArgs(Args):
     host: Host | None = None
     """Name that ExternalDNS gives to the load balancer. None: your own DNS does."""
     source_ranges: tuple[Network, ...] = ()
-    """Who may send. Empty: the world; then ask publishers for a key (the live origin's own setting)."""
+    """Who may send to the load balancer's address. Empty: the world; then ask publishers for a key (the live origin's
+    own setting). Give the live origin the same ``source_ranges``: its NetworkPolicy guards the node ports too."""
     annotations: Mapping[str, str] = {}
     """What your cloud's load balancer wants to know."""
 

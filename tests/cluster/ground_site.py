@@ -48,10 +48,12 @@ FLOORS = {
 
 PROTECTED = {
     "kubernetes:core/v1:Namespace",
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy",
     "kubernetes:postgresql.cnpg.io/v1:Cluster",
     "kubernetes:scheduling.k8s.io/v1:PriorityClass",
 }
-"""Types of what ``destroy`` leaves: the data, the namespace that would take it along, the priority of its pods."""
+"""Types of what ``destroy`` leaves: the data, who may reach them, their namespace, which would take them along, and the
+priority of their pods."""
 
 
 @dataclass

@@ -26,9 +26,29 @@ def test_an_add_on_comes_by_the_chart_of_its_makers_in_the_version_that_is_asked
     assert chart.type == "kubernetes:helm.sh/v4:Chart"
     assert chart.inputs["chart"] == ADDONS[name].chart
     assert chart.inputs["version"] == "1.2.3"
-    assert chart.inputs["values"] == {"replicas": 2}
+    assert chart.inputs["values"] == {**ADDONS[name].values, "replicas": 2}
     assert chart.inputs["namespace"] == namespace.inputs["metadata"]["name"] == ADDONS[name].namespace
     assert chart.inputs.get("repositoryOpts", {}).get("repo", "") == ADDONS[name].repository
+
+
+def values_of_prometheus(**given: Any) -> Any:
+    found = laid(prometheus=ChartArgs(version="1.2.3", values=given))
+    return next(one for one in found.resources if one.kind == "Chart").inputs["values"]
+
+
+def test_prometheus_mounts_no_certificate_that_only_a_hook_would_make() -> None:
+    without = {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}}
+    assert values_of_prometheus(grafana={"enabled": False})["prometheusOperator"] == without
+
+
+def test_what_the_user_says_of_a_chart_wins_value_by_value() -> None:
+    webhooks = {"enabled": True, "certManager": {"enabled": True}}
+    seen = values_of_prometheus(prometheusOperator={"admissionWebhooks": webhooks, "logLevel": "warn"})
+    assert seen["prometheusOperator"] == {
+        "admissionWebhooks": webhooks,
+        "tls": {"enabled": False},
+        "logLevel": "warn",
+    }
 
 
 def test_a_copy_of_a_chart_in_a_namespace_of_one_s_own_needs_no_repository() -> None:

@@ -8,11 +8,13 @@ import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
+import pulumi  # noqa: E402
+
 from tidegate_stacks import cache_objects, checks, sizing  # noqa: E402
 from tidegate_stacks.cache import CacheArgs, CacheAuthArgs, CacheTlsArgs  # noqa: E402
 
 GIVEN: dict[str, Any] = {"namespace": "shop", "data_gib": 1, "normal": 1, "peak": 1}
-EXPORTER = "docker.io/oliver006/redis_exporter:v1.74.0"
+EXPORTER = "docker.io/oliver006/redis_exporter:v1.83.0"
 
 
 def shard(**given: Any) -> dict[str, Any]:
@@ -59,13 +61,44 @@ def test_where_the_whole_cluster_may_reach_the_servers_the_metrics_do_not_take_t
 
 
 def test_the_exporter_asks_as_the_server_wants_to_be_asked() -> None:
-    assert env() == {"REDIS_ADDR": "redis://127.0.0.1:6379"}
+    assert env()["REDIS_ADDR"] == "redis://127.0.0.1:6379"
     asked = env(auth=CacheAuthArgs(secret="who", user="pods"), tls=CacheTlsArgs(secret="certificates"))
     assert asked["REDIS_ADDR"] == "rediss://127.0.0.1:6379"
     assert asked["REDIS_PASSWORD"] == {"secretKeyRef": {"name": "who", "key": "password"}}
     assert asked["REDIS_USER"] == "pods"
     folder = exporter(tls=CacheTlsArgs(secret="certificates"))["volumeMounts"][0]["mountPath"]
     assert asked["REDIS_EXPORTER_TLS_CLIENT_CERT_FILE"] == f"{folder}/tls.crt"
+
+
+def test_the_exporter_asks_no_other_server_and_tells_no_values_of_keys() -> None:
+    asked = env(auth=CacheAuthArgs(secret="who"))
+    assert asked["REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT"] == "true"
+    assert asked["REDIS_EXPORTER_DISABLE_EXPORTING_KEY_VALUES"] == "true"
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["oliver006/redis_exporter:v1.82.0", "registry:5000/x/redis_exporter:1.9-alpine", f"a:v0.99@sha256:{'0' * 64}"],
+)
+def test_an_exporter_that_cannot_be_told_so_is_refused_in_words(image: str) -> None:
+    with pytest.raises(
+        checks.ArgsError, match=r"cache.exporter: redis_exporter .* gives the cache's password .* 1\.83"
+    ):
+        checks.load(CacheArgs, {**GIVEN, "exporter": image}, "cache")
+
+
+@pytest.mark.parametrize("tag", [":v1.83.0", ":1.100.1-alpine", ":v2.0", ":1", ":ours", f"@sha256:{'0' * 64}"])
+def test_any_other_exporter_is_taken(tag: str) -> None:
+    image = f"registry:5000/redis_exporter{tag}"
+    assert checks.load(CacheArgs, {**GIVEN, "exporter": image}, "cache").exporter == image
+
+
+def test_an_exporter_that_is_known_late_is_judged_when_it_is_known() -> None:
+    def program() -> None:
+        CacheArgs(**GIVEN, exporter=pulumi.Output.from_input("redis_exporter:v1.74.0"))
+
+    with pytest.raises(ValueError, match="gives the cache's password"):
+        ground.lay(program)
 
 
 def test_a_shard_whose_counts_cannot_be_read_serves_as_ever() -> None:

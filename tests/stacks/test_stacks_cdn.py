@@ -179,8 +179,8 @@ def test_the_shield_is_closed_to_the_world_but_where_other_clusters_fetch() -> N
     assert who(of(cdn_args(as_it_is))) == [[{"namespaceSelector": {}}]]
     public = cdn_args(as_it_is, tls=TlsArgs(secret="c"), shield=ShieldArgs(pods=4, public=SHIELD_WAY))
     found = of(public)
-    assert who(found) == [None]
-    ways = [one.inputs["spec"] for one in found.objects if one.name.startswith("cdn-shield-")]
+    assert who(found) == [[{"ipBlock": {"cidr": "203.0.113.0/24"}}, {"namespaceSelector": {}}]]
+    ways = [found.find("Service", f"cdn-shield-{number}-public").inputs["spec"] for number in range(4)]
     assert [way["loadBalancerSourceRanges"] for way in ways] == [["203.0.113.0/24"]] * 4
     assert [way["selector"] for way in ways] == [
         {"statefulset.kubernetes.io/pod-name": f"cdn-shield-{number}"} for number in range(4)

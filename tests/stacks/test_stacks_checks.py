@@ -14,8 +14,10 @@ from samples import CHART  # noqa: E402
 
 from tidegate_stacks import checks, together  # noqa: E402
 from tidegate_stacks.cache import CacheArgs  # noqa: E402
+from tidegate_stacks.cdn import CdnArgs, SiteArgs  # noqa: E402
 from tidegate_stacks.database import DatabaseArgs  # noqa: E402
 from tidegate_stacks.edge import EdgeCacheArgs  # noqa: E402
+from tidegate_stacks.live import LiveOriginArgs  # noqa: E402
 
 PROJECT = CHART.parents[1] / "stacks" / "all-in-one"
 
@@ -86,6 +88,53 @@ def test_a_region_that_is_named_twice_is_refused() -> None:
     assert problems(EdgeCacheArgs, {"namespace": "shop", "regions": [region, region]}) == [
         "edge.regions: names cn-east twice: give each region once"
     ]
+
+
+SECRET = "abcdefghijklmn"
+KUBECONFIG = f"clusters: []\nusers:\n- name: admin\n  user: {{token: {SECRET}}}\n"
+SITE = {"name": "far", "normal_mbps": 1, "peak_mbps": 1, "kubeconfig": KUBECONFIG}
+
+
+@pytest.mark.parametrize(
+    ("sites", "want"),
+    [
+        ([{**SITE, "kubeconfig": {"token": SECRET}}], "cdn.sites[0].kubeconfig: give a text, not a value of type dict"),
+        ([{**SITE, "kubeconfig": [SECRET]}], "cdn.sites[0].kubeconfig: give a text, not a value of type tuple"),
+        ([{**SITE, "kubeconfig": " \n"}], "cdn.sites[0].kubeconfig: give a text, not an empty text"),
+        (SITE, "cdn.sites: should be a valid tuple, not a map"),
+        (KUBECONFIG, "cdn.sites: should be a valid tuple, not a text of 66 characters"),
+        (
+            [KUBECONFIG],
+            "cdn.sites[0]: should be a valid dictionary or instance of SiteArgs, not a text of 66 characters",
+        ),
+        ([[SITE]], "cdn.sites[0]: should be a valid dictionary or instance of SiteArgs, not a list"),
+        ([{**SITE, "nodes": {"kubeconfig": KUBECONFIG}}], "cdn.sites[0].nodes: kubeconfig: a text of 66 characters is"),
+        ([{**SITE, "nodes": [SITE]}], "cdn.sites[0].nodes: give labels, e.g. {pool: hangzhou-a}, not a list"),
+        ([{**SITE, "priority": KUBECONFIG}], "cdn.sites[0].priority: give a text without spaces around it, not a text"),
+    ],
+)
+def test_a_secret_that_stands_in_a_wrong_form_or_place_is_in_no_message(sites: Any, want: str) -> None:
+    found = problems(CdnArgs, {"namespace": "shop", "host": "live.example.com", "sites": sites}, "cdn")
+    assert any(problem.startswith(want) for problem in found), found
+    assert SECRET not in "".join(found)
+
+
+@pytest.mark.parametrize("wrong", [{"hook": f"ftp://me:{SECRET}@auth/"}, {"hook": f"auth.shop.svc/?token={SECRET}"}])
+def test_an_address_that_bears_credentials_is_in_no_message(wrong: Any) -> None:
+    found = problems(LiveOriginArgs, {"namespace": "shop", "normal_mbps": 1, "peak_mbps": 1, "publish": wrong}, "live")
+    assert found
+    assert SECRET not in "".join(found)
+
+
+def test_the_newline_at_the_end_of_a_kubeconfig_is_taken_off() -> None:
+    assert checks.load(SiteArgs, SITE, "site").kubeconfig == KUBECONFIG.rstrip()
+
+
+def test_arguments_that_a_program_makes_itself_show_no_secret() -> None:
+    assert SECRET not in repr(SiteArgs(**SITE))
+    with pytest.raises(ValueError, match="kubeconfig") as refused:
+        SiteArgs(**{**SITE, "kubeconfig": {"token": SECRET}})
+    assert SECRET not in str(refused.value)
 
 
 def test_an_output_is_checked_as_soon_as_it_is_known() -> None:

@@ -9,11 +9,12 @@ import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
+import pulumi  # noqa: E402
 from samples import EACH, MOVED, REGIONS, as_it_is, not_yet_known  # noqa: E402
 
 from tidegate.api.parse import parse_policy  # noqa: E402
 from tidegate_stacks import objects  # noqa: E402
-from tidegate_stacks.component import Component  # noqa: E402
+from tidegate_stacks.component import Component, mounted  # noqa: E402
 from tidegate_stacks.edge import EdgeCache, EdgeCacheArgs  # noqa: E402
 from tidegate_stacks.ownership import ignored  # noqa: E402
 from tidegate_stacks.policy import EventPolicy, EventPolicyArgs, PolicyArgs  # noqa: E402
@@ -51,6 +52,37 @@ def test_what_is_unknown_changes_no_resource(make: Make, text: Callable[[str], A
         return sorted((one.type, one.name, one.ignores, one.protect) for one in found.resources)
 
     assert shape(laid(make, text=text, preview=preview)) == shape(laid(make))
+
+
+@every_component
+def test_no_pod_starts_before_the_files_that_it_mounts_are_there(make: Make) -> None:
+    found = laid(make)
+    files = {one.name for one in found.objects if one.kind == "ConfigMap"}
+    mounts = {one.name: (one, mounted(one.inputs)) for one in found.objects if mounted(one.inputs)}
+    for workload, read in mounts.values():
+        assert set(read) <= files
+        waits_for = {urn.rpartition("::")[2] for urn in workload.after if ":ConfigMap::" in urn}
+        assert waits_for == set(read), workload.name
+
+
+def test_an_object_that_is_known_later_mounts_nothing() -> None:
+    def program() -> list[str]:
+        later = pulumi.Output.from_input({"template": {}})
+        return [*mounted({"kind": "A", "spec": later}), *mounted({"kind": "A", "spec": {"template": later}})]
+
+    assert ground.lay(program)[0] == []
+
+
+def test_what_mounts_a_file_that_is_not_registered_yet_is_refused_in_words() -> None:
+    volumes = [{"name": "config", "configMap": {"name": "one-config"}}]
+    workload = {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "one-a"}}
+
+    def program() -> None:
+        component = Component("tidegate:test:Test", "one", None)
+        component.put({**workload, "spec": {"template": {"spec": {"volumes": volumes}}}})
+
+    with pytest.raises(ValueError, match="Deployment 'one-a' mounts ConfigMap 'one-config': register that before it"):
+        ground.lay(program)
 
 
 @every_component

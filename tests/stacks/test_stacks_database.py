@@ -49,6 +49,27 @@ def one(kind: str, name: str, **changed: Any) -> dict[str, Any]:
     return found
 
 
+# ---- what outlives the stack
+
+
+def protected(**changed: Any) -> set[tuple[str, str]]:
+    found = ground.lay(lambda: Database("orders", args(**changed)))[1]
+    return {(obj.kind, obj.name) for obj in found.objects if obj.protect}
+
+
+def test_data_that_are_kept_are_still_backed_up_and_still_open_to_nobody_else() -> None:
+    assert protected(backup=BackupArgs(object_store="backups")) == {
+        ("Cluster", "orders"),
+        ("NetworkPolicy", "orders"),
+        ("ScheduledBackup", "orders-daily"),
+    }
+    assert protected() == {("Cluster", "orders"), ("NetworkPolicy", "orders")}
+
+
+def test_of_a_database_that_nobody_would_miss_nothing_stays() -> None:
+    assert protected(protect=False, backup=BackupArgs(object_store="backups")) == set()
+
+
 # ---- backups
 
 

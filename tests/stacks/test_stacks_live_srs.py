@@ -161,7 +161,7 @@ def keys(tmp_path: Path) -> Iterator[str]:
     (folder / "base64").write_text("ab+c/d==")
     (folder / "percent").write_text("a%41b")
     (folder / "rungs._").write_text("transcoders")
-    (tmp_path / "publish-keys.py").write_text(live.keys_script())
+    (tmp_path / "publish-keys.py").write_text(live.script("publish-keys.py"))
     port = free_port()
     process = subprocess.Popen([sys.executable, str(tmp_path / "publish-keys.py"), str(folder), str(port)])
     url = f"http://127.0.0.1:{port}/"

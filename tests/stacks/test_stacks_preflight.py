@@ -263,6 +263,13 @@ def test_the_provider_s_kubeconfig_and_context_are_used_and_its_contents_leave_n
     assert not Path(command[0].removeprefix("--kubeconfig=")).exists()
 
 
+def test_a_kubeconfig_that_is_cut_short_is_not_taken_for_a_path(kubectl: Path) -> None:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        assert "token" not in preflight._file("users:\n- user: {token: abc}\n", stack)
+
+
 def test_without_kubectl_nothing_is_checked_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "mocked", lambda: False)
     monkeypatch.setenv("PATH", "/nowhere")

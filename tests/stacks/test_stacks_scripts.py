@@ -26,4 +26,4 @@ def test_the_linter_of_shells_finds_nothing(script: Path) -> None:
 
 
 def test_there_are_scripts_to_look_at() -> None:
-    assert {"join.sh", "nginx-start.sh", "content.sh", "transcode.sh"} <= {one.name for one in SCRIPTS}
+    assert {"join.sh", "nginx-start.sh", "content.sh", "srs-start.sh", "transcode.sh"} <= {one.name for one in SCRIPTS}

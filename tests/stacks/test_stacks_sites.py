@@ -9,6 +9,8 @@ import pytest
 
 ground = pytest.importorskip("ground", reason="needs the extra [stacks]: make test-ground")
 
+import pulumi  # noqa: E402
+
 from tidegate.api.parse import parse_live_event, parse_policy  # noqa: E402
 from tidegate_stacks import sites, sizing  # noqa: E402
 from tidegate_stacks.cdn import Cdn, CdnArgs, DnsArgs, ShieldArgs, ShieldWayInArgs, TlsArgs, WayInArgs  # noqa: E402
@@ -153,6 +155,48 @@ def test_a_site_with_a_kubeconfig_is_made_in_its_own_cluster(fifty: Any) -> None
     for one in far.values():
         assert "::cdn-city-04-cluster::" in one.provider, one.name
     assert provider.secrets == ["kubeconfig"], "access to a cluster is a secret"
+
+
+def pair(**changed: Any) -> CdnArgs:
+    """Two sites of one other cluster, and one of a third."""
+    access = {"a": "access to one", "b": "access to one", "c": "access to another"} | changed
+    return CdnArgs(
+        namespace="shop",
+        host="live.example.com",
+        sites=tuple(
+            SiteArgs(name=name, normal_mbps=10, peak_mbps=10, kubeconfig=given) for name, given in access.items()
+        ),
+        tls=TlsArgs(issuer="letsencrypt"),
+        shield=ShieldArgs(public=ShieldWayInArgs(source_ranges=("10.0.0.0/8",))),
+    )
+
+
+def shared_by(found: ground.Ground) -> dict[str, list[str]]:
+    """What sites of other clusters share there, by kind."""
+    made = [one for one in found.objects if one.provider and one.kind in ("Namespace", "Certificate")]
+    assert all(one.kept for one in made), "it stays when the site goes"
+    return {kind: sorted(one.name for one in made if one.kind == kind) for kind in ("Namespace", "Certificate")}
+
+
+def test_two_sites_of_one_other_cluster_share_its_namespace_and_certificate() -> None:
+    found = ground.lay(lambda: Cdn("cdn", pair(), origins=["o:1"]))[1]
+    assert shared_by(found) == {
+        "Namespace": ["cdn-a-namespace", "cdn-c-namespace"],
+        "Certificate": ["cdn-a-tls", "cdn-c-tls"],
+    }
+    assert found.find("Deployment", "cdn-b").provider, "the second site is made there all the same"
+
+
+def test_sites_whose_access_is_known_later_count_as_of_different_clusters() -> None:
+    def program() -> None:
+        Cdn("cdn", pair(**{name: pulumi.Output.from_input("access to one") for name in "ab"}), origins=["o:1"])
+
+    assert shared_by(ground.lay(program)[1])["Namespace"] == ["cdn-a-namespace", "cdn-b-namespace", "cdn-c-namespace"]
+
+
+def test_what_is_a_site_s_own_goes_with_it() -> None:
+    found = ground.lay(lambda: Cdn("cdn", pair(), origins=["o:1"]))[1]
+    assert {one.kind for one in found.objects if one.kept} == {"Namespace", "Certificate"}
 
 
 def test_the_sites_of_the_program_s_own_cluster_have_its_provider(fifty: Any) -> None:

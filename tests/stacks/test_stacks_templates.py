@@ -81,6 +81,9 @@ PEERS = [
     [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "all"}}}],
 ]
 """In the order of the ports that ``everything`` opens."""
+RANGES = ("203.0.113.0/24",)
+NARROWED = [{"ipBlock": {"cidr": "203.0.113.0/24"}}, {"namespaceSelector": {}}]
+"""Anybody, narrowed to some networks and the cluster."""
 
 
 def everything() -> list[Any]:
@@ -130,6 +133,7 @@ def complaints() -> list[str]:
     """What the walk says of it, and which of the arguments did not arrive."""
     laid = everything()
     deployment, policy, _ = laid
+    narrowed = objects.network_policy("one", "shop", "all", ports={objects.ANYBODY: {"http": 8080}}, ranges=RANGES)
     template = deployment["spec"]["template"]
     server = template["spec"]["containers"][0]
     arrived = {
@@ -145,6 +149,7 @@ def complaints() -> list[str]:
         "peers": [rule.get("from", ANY) for rule in policy["spec"]["ingress"]] == PEERS,
         "ports": [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["ingress"]]
         == [[8080], [9090], [8081], [8081]],
+        "ranges": narrowed["spec"]["ingress"][0].get("from") == NARROWED,
         "protocol": all(port.get("protocol") for rule in policy["spec"]["ingress"] for port in rule["ports"]),
     }
     return [*lacks(laid), *(f"{name}: not as asked" for name, is_there in arrived.items() if not is_there)]
