@@ -114,7 +114,7 @@ class _Monitor(mocks.MockMonitor):
                 ignores=list(request.ignoreChanges),
                 protect=request.protect,
                 provider=request.provider,
-                after=list(request.dependencies),
+                after=sorted(request.dependencies),
                 kept=request.retainOnDelete,
                 secrets=_secrets(request.object),
             )

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from tidegate.planning.decision import Action, Judgement
 from tidegate.planning.ending import Option, after_overrides, pause_end
-from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, pace, pause, step_down
+from tidegate.planning.guardrails import KEEPING, Facts, pace
 from tidegate.planning.model import LoanState, Observed, TargetSpec
 from tidegate.planning.reasons import Reason
+from tidegate.planning.release import RELEASE_INTERVAL, pause, step_down
 from tidegate.planning.timeline import Timeline
 from tidegate.planning.turns import falls
 

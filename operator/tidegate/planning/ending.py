@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tidegate.planning.guardrails import Facts, step_down
+from tidegate.planning.guardrails import Facts
 from tidegate.planning.override import OverrideAction
+from tidegate.planning.release import step_down
 
 Option = tuple[float, int]
 """(when, level) of a write that may come next."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tidegate.planning.book import Book
 from tidegate.planning.capacity import units_for
-from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.isolation import Failure, attempt
 from tidegate.planning.model import Announcement, Key, LoanState, Policy, TargetSpec
+from tidegate.planning.release import RELEASE_INTERVAL
 from tidegate.planning.shape import contributions
 from tidegate.planning.timeline import Timeline
 

@@ -8,7 +8,6 @@ it; on-call has the last word.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,9 +19,7 @@ from tidegate.planning.model import LoanState, Mode, Observed, PlanSettings, Pol
 from tidegate.planning.override import Override
 from tidegate.planning.readings import Measure
 from tidegate.planning.reasons import Reason
-
-RELEASE_INTERVAL = 30.0
-"""Least seconds between two steps down: smaller ones are more writes for nothing. Judgment."""
+from tidegate.planning.release import pause, step_down
 
 EXACT = 0.001
 """Seconds to which instants are told apart: a wait is over at the instant that was told as its end, however that was
@@ -282,24 +279,10 @@ def pace(policy: Policy, loan: LoanState, level: int) -> tuple[Release, int]:
     return policy.release, loan.highest if policy.live is None else level
 
 
-def pause(release: Release, highest: int) -> float:
-    """Seconds between two steps down: longer for a loan so small that one unit is more than its share."""
-    return max(RELEASE_INTERVAL, 60.0 / (release.step_per_minute * max(highest, 1)))
-
-
 def waits(loan: LoanState, release: Release, *, now: float, highest: int | None = None) -> bool:
     """Whether a loan's next step down is not due yet; ``highest``: of which a step is a share, if not its highest."""
     wait = pause(release, loan.highest if highest is None else highest)
     return elapsed(now, loan.stepped_at, wait=wait) < wait - EXACT
-
-
-def step_down(release: Release, highest: int) -> int:
-    """Units of one step down, at least one.
-
-    One interval's worth, however long the wait before was: a minute's worth now and another step an interval later
-    would give back more than the share within one minute.
-    """
-    return max(1, math.floor(release.step_per_minute * highest * RELEASE_INTERVAL / 60.0))
 
 
 def _demand_gate(facts: Facts) -> int:

@@ -13,9 +13,9 @@ from functools import reduce
 
 from tidegate.planning.coming import bar
 from tidegate.planning.decision import PoolLimit, PoolRefusal, PoolView
-from tidegate.planning.guardrails import RELEASE_INTERVAL
 from tidegate.planning.model import Mode, Observed, PlanSettings, Policy, TargetKey, TargetSpec
 from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.release import seconds_down
 from tidegate.planning.resources import NOTHING, Resources
 from tidegate.planning.shift.facts import NO_PODS, Occupancy, PoolSeen, Standing, facts_of, holder_of
 from tidegate.planning.shift.handover import State
@@ -333,12 +333,12 @@ def _cut(target: PoolTarget, view: PoolView, needs: Iterable[Need]) -> int | Non
         return None
     granted = [step for grant in view.plan.grants if grant.owner == target.owner for step in grant.steps]
     wanted = [step for need in needs if need.owner == target.owner for step in need.steps]
-    pace = target.policy.release.step_per_minute * max(loan.highest, 1) / 60.0
+    release = target.policy.release
     cut: int | None = None
     for at in {view.plan.now, *(one.end for one in granted)}:
         left = amount_at(granted, at)
         units = target.rest + (0 if left.nothing else unit.units_in(left))
-        early = (max(loan.highest, level) - units) / pace + RELEASE_INTERVAL + LEAVING
+        early = seconds_down(release, loan.highest, max(loan.highest, level) - units) + LEAVING
         if not amount_at(wanted, at).fits(left) and view.plan.now >= at - early:
             cut = units if cut is None else min(cut, units)
     return cut

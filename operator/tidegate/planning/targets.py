@@ -14,7 +14,7 @@ from tidegate.planning.coming import bounded, next_rise, next_write, soon_due
 from tidegate.planning.decision import Action, Judgement, PoolLimit, PoolRefusal, Step, TargetPlan, cut_of
 from tidegate.planning.evidence import slipped, start_seconds, started_at, turn_begun
 from tidegate.planning.following import correction, following, live_lead
-from tidegate.planning.guardrails import KEEPING, RELEASE_INTERVAL, Facts, judge, step_down, waits
+from tidegate.planning.guardrails import KEEPING, Facts, judge, waits
 from tidegate.planning.leadtime import Lead, Start, lead_of
 from tidegate.planning.model import (
     Key,
@@ -30,6 +30,7 @@ from tidegate.planning.model import (
 from tidegate.planning.override import MOST, Override, OverrideAction, told
 from tidegate.planning.readings import Measure, sure_level
 from tidegate.planning.reasons import SENTENCES, Reason
+from tidegate.planning.release import RELEASE_INTERVAL, step_down
 from tidegate.planning.timeline import Shortage, Timeline, stage_shift
 from tidegate.planning.withheld import Unheard, outranked, withheld
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidegate.planning.guardrails import RELEASE_INTERVAL, pause
 from tidegate.planning.model import LoanState, Release
+from tidegate.planning.release import RELEASE_INTERVAL, pause
 from tidegate.planning.timeline import Timeline
 
 

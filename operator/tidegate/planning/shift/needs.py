@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.planning.model import PlanSettings, Policy, TargetSpec
+from tidegate.planning.model import PlanSettings, Policy, Release, TargetSpec
+from tidegate.planning.release import pause, step_down
 from tidegate.planning.resources import Resources
 from tidegate.planning.shift.model import Need, NeedStep
 from tidegate.planning.timeline import Timeline
@@ -52,7 +53,7 @@ def levels_of(
         np.maximum(span, units, out=span)
     ceiling = max(target.maximum, target.minimum) if most is None else min(max(target.maximum, target.minimum), most)
     written[written > 0] = np.clip(written[written > 0], min(target.minimum, ceiling), ceiling)
-    written = _stepped_down(written, policy.release.step_per_minute * line.cell / 60.0)
+    written = _stepped_down(written, policy.release, line.cell)
     return tuple(
         Level((line.first + first + start) * line.cell, (line.first + first + end) * line.cell, units)
         for start, end, units in _runs(written[first:])
@@ -106,28 +107,44 @@ def _coarse(levels: Sequence[Level], coarse: float, leaving: float) -> list[Leve
     return found
 
 
-def _stepped_down(written: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Levels that fall by no more than a share of the highest of their stretch per cell. Nearly all of a day nothing is
-    written, and nothing falls: those cells are not looked at.
+def _stepped_down(written: NDArray[np.int64], release: Release, cell: float) -> NDArray[np.int64]:
+    """Levels that come down as a loan does, by the highest of their stretch. Nearly all of a day nothing is written,
+    and nothing falls: those cells are not looked at.
     """
     made = written.copy()
     last = 0
     for start in np.flatnonzero(written).tolist():
         if start >= last:
-            last = _step_down(made, start, share)
+            last = _step_down(made, start, release, cell)
     return made
 
 
-def _step_down(made: NDArray[np.int64], start: int, share: float) -> int:
-    """Step one stretch down, in place, from its first cell; the cell behind its last."""
+def _step_down(made: NDArray[np.int64], start: int, release: Release, seconds: float) -> int:
+    """Step one stretch down, in place, from its first cell of so many ``seconds``; the cell behind its last.
+
+    The first step comes with the fall, each further one when the wait after the one before is over.
+    """
     before = highest = int(made[start])
+    wait, by, moved = _pace(release, highest, seconds), step_down(release, highest), start
     for cell, level in enumerate(made[start + 1 :].tolist(), start + 1):
-        highest = max(highest, level)
-        stepped = max(level, before - max(1, math.floor(share * highest)))
+        if level > highest:
+            highest, wait, by = level, _pace(release, level, seconds), step_down(release, level)
+        if level >= before:
+            moved = cell if level > before else moved
+            stepped = level
+        elif cell - moved >= wait:
+            stepped, moved = max(level, before - by), cell
+        else:
+            stepped = before
         if stepped <= 0:
             return cell
         made[cell] = before = stepped
     return len(made)
+
+
+def _pace(release: Release, highest: int, seconds: float) -> int:
+    """Cells from one step down to the next."""
+    return math.ceil(pause(release, highest) / seconds - 1e-9)
 
 
 def _runs(values: NDArray[np.int64]) -> Iterable[tuple[int, int, int]]:
