@@ -176,6 +176,24 @@ def test_each_host_is_prepared_for_by_what_came_of_his_own_announcements() -> No
     assert made.announced[SIGNAL].hosts.known[HOST, "otto"].mean == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_host_whose_shows_rise_without_a_jump_is_prepared_for_by_his_own_too() -> None:
+    events = tuple(replace(one, profile="show") for one in (*shows("lena", 6), *shows("otto", 6, first=1)))
+    book = book_of({one.key: one for one in events}, cell=15.0, since=0.0, until=T0 + 86_400.0)
+
+    def came(at: float) -> float:
+        rises = [one for one in events if -90.0 <= at - one.occurrences[0].start < 1980.0]
+        half = any(one.host == "otto" for one in rises)
+        return 50.0 + book.announced(*SIGNAL, at, at + 1.0) * (0.5 if half else 1.0)
+
+    prepared = {}
+    for mine in (events[-1], events[5]):
+        now = mine.occurrences[0].start - 120.0
+        _, told = played(came, *events, until=now, since=T0 - 3600.0)
+        assert told.opens == ()
+        prepared[mine.host] = told.step
+    assert (prepared["otto"] or 9.0) <= 0.8 < 0.95 <= (prepared["lena"] or 0.0)
+
+
 def test_how_demand_moves_as_an_event_ends_is_told_by_what_came_of_its_hosts_announcements() -> None:
     """Half of what he announces goes with him, and no more: that is his show, and no fall to be learned."""
     events = (*shows("lena", 5), *shows("otto", 5, first=1))

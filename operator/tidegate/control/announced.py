@@ -26,8 +26,10 @@ REMEMBERED = 60
 """Readings that are kept to compare: 15 minutes."""
 UNSEEN = 900.0
 """Seconds after a T-0 for which it may not have been seen yet. Judgment."""
-LEAST_STEP = 1e-3
-"""Shares of an opening's height below which it makes no step."""
+RISING = 600.0
+"""Seconds before a T-0 from which its ramp may be what is ahead. Judgment: a show begins to rise so long before."""
+LEAST_STEP = 0.1
+"""Share of its height below which an opening makes no step: it ramps. Judgment."""
 
 SignalKey = tuple[Key, str]
 
@@ -109,11 +111,13 @@ class Announced:
         self.hosts.came((seen.value - without) / said, brought)
 
     def prepared(self, q: float, seen: Window, now: float) -> tuple[float, tuple[Opens, ...] | None, float]:
-        """At the quantile ``q``: the share of a step that is prepared for, of who is on; what each T-0 brings that the
-        reading has not seen, in order; until when these are all.
+        """At the quantile ``q``: the share of a rise that is prepared for, of who is on, or comes soon without a jump;
+        what each T-0 brings that the reading has not seen, in order; until when these are all.
         """
         known = bool(self.hosts.known)
-        step = self.hosts.prepared(q, running(self._near.openings, now, now) if known else ())
+        jumping = {opening for opening, _ in self._near.jumps or ()}
+        rising = running(self._near.openings, now, now + RISING) if known else ()
+        step = self.hosts.prepared(q, [one for one in rising if one.start <= now or one not in jumping])
         if self._near.jumps is None:
             return step, None, -math.inf
         found: list[Opens] = []

@@ -73,7 +73,8 @@ class Reading:
     """(seconds, value): no more comes within so many seconds, as far as the signal's growth is known
     (``growth.Growth.ahead``); empty where nobody forecasts it, or the reading is not good."""
     step: float | None = None
-    """Share of an announced step that is prepared for, of who is on now (``hosts``); None: nobody has learned any."""
+    """Share of an announced rise that is prepared for, of who is on or comes soon (``hosts``); None: nobody has learned
+    any."""
     opens: tuple[Opens, ...] | None = None
     """What T-0 bring, from before the reading to ``opens_to``; None: nobody tells, or they are too many."""
     opens_to: float = -math.inf
