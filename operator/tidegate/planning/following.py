@@ -8,7 +8,7 @@ at T-0 is what was announced, on top of what is measured, with a margin for how 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,8 @@ class Correction:
     share: float
     """Share of an announced rise that is prepared for, by how much of announced steps has come so far."""
     opening: bool
-    """An announced step lies between that time and the end of the lead time, beside those of ``opens``: what it brings
-    comes on top of what is measured. Where there is none, the shape says by how much that grows."""
+    """A T-0, or an announced step, lies between that time and the end of the lead time: what it brings comes on top of
+    what is measured. Where there is none, the shape says by how much that grows."""
     before: float = math.inf
     """The largest need up to the first T-0 that was not seen yet; infinite where there is none."""
     announced: float = 0.0
@@ -102,8 +102,8 @@ def correction(
     share = max(Steps().quantile(q) if one.step is None else one.step for one in known)
     begins = _begins(target, [one.signal for one in measure.demands], known, (begin, end), until)
     columns = {line.column(start) for start in begins.starts}
-    step = _steps_up(line, low, line.column(until), columns)
-    opening = step or any(begin < start <= until and start not in begins.starts for start in starts)
+    # How the rest of its curve compares nobody knows before a T-0 was seen: what was measured of others does not tell.
+    opening = any(begin < start <= until for start in starts) or _steps_up(line, low, line.column(until))
     before = math.inf
     if columns:
         before = float(np.maximum(line.units[low : max(min(columns), low + 1)], beside).max())
@@ -147,13 +147,10 @@ def _units(target: TargetSpec, signal: str, demand: float) -> float:
     return demand * (1.0 + target.headroom) / capacity if capacity else 0.0
 
 
-def _steps_up(line: Timeline, low: int, high: int, told: Set[int]) -> bool:
-    """Whether the announced need makes a step up between two columns, beside those that are told: a moment, which is
-    seen no sooner than a T-0.
-    """
+def _steps_up(line: Timeline, low: int, high: int) -> bool:
+    """Whether the announced need makes a step up between two columns: a moment, which is seen no sooner than a T-0."""
     units = line.units[low : high + 1]
-    steps = low + 1 + np.flatnonzero(units[1:] > STEP * np.maximum(units[:-1], 1))
-    return bool(set(steps.tolist()) - told)
+    return bool((units[1:] > STEP * np.maximum(units[:-1], 1)).any())
 
 
 def following(
