@@ -115,9 +115,12 @@ class Announced:
         what each T-0 brings that the reading has not seen, in order; until when these are all.
         """
         known = bool(self.hosts.known)
-        jumping = {opening for opening, _ in self._near.jumps or ()}
-        rising = running(self._near.openings, now, now + RISING) if known else ()
-        step = self.hosts.prepared(q, [one for one in rising if one.start <= now or one not in jumping])
+        rising: list[Opening] = []
+        if known:  # else nobody is told apart, and each reading would pay for it
+            jumping = {opening for opening, _ in self._near.jumps or ()}
+            soon = running(self._near.openings, now, now + RISING)
+            rising = [one for one in soon if one.start <= now or one not in jumping]
+        step = self.hosts.prepared(q, rising)
         if self._near.jumps is None:
             return step, None, -math.inf
         found: list[Opens] = []
