@@ -177,8 +177,8 @@ def test_announcements_of_the_history_are_as_wrong_as_those_of_the_judged_part(p
     assert [(one.start, one.factor) for one in case.told] == wrong
     first, last = case.grid.first, float(case.grid.times[-1])
     book = history_of(case, 0, len(case.grid.demand))
-    known = book.starts(Key(NAMESPACE, POLICY), first - 86_400.0, last + 86_400.0, QUERY)
-    assert known == tuple(start for start, _ in wrong if first - 7_200.0 <= start < last)
+    known = book.openings(Key(NAMESPACE, POLICY), QUERY, first - 86_400.0, last + 86_400.0)
+    assert tuple(one.start for one in known) == tuple(start for start, _ in wrong if first - 7_200.0 <= start < last)
 
 
 def test_who_boasted_in_the_edition_before_is_believed_less() -> None:

@@ -154,15 +154,12 @@ class Book:
         """Events booked on a policy, by key."""
         return (self.entries[key] for key in sorted(self.by_policy.get(policy, ())))
 
-    def starts(self, policy: Key, since: float, until: float, signal: str | None = None) -> tuple[float, ...]:
-        """T-0 of a policy's occurrences between two instants, in order; of those alone that bring a signal, if one is
-        named.
-        """
+    def starts(self, policy: Key, since: float, until: float) -> tuple[float, ...]:
+        """T-0 of a policy's occurrences between two instants, in order."""
         return tuple(
             sorted(
                 start
                 for entry in self._between(policy, since, until)
-                if signal is None or signal in entry.signals
                 for start, _ in entry.announcement.occurrences
                 if since <= start <= until
             )
